@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command queue: encoding of commands, submission, fences, recovery.
+ */
+#ifndef RVIOMMU_COMMAND_H
+#define RVIOMMU_COMMAND_H
+
+#include <linux/atomic.h>
+#include <linux/llist.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include <rviommu/formats.h>
+
+#include "queue.h"
+
+/*
+ * Bound of a wait for a fence. ATS invalidations have a timeout of their own in
+ * hardware (cmd_to); anything else that takes longer is broken hardware.
+ */
+#define RVIOMMU_FENCE_TIMEOUT_US	5000000
+
+/* Recoveries without one completed fence between them before giving up. */
+#define RVIOMMU_CMDQ_MAX_RESTARTS	8
+
+/**
+ * enum rviommu_cmdq_event - what is counted, for debugfs
+ * @RVIOMMU_CMDQ_COMMANDS: commands queued, fences included
+ * @RVIOMMU_CMDQ_FENCES: IOFENCE.C queued
+ * @RVIOMMU_CMDQ_WAITERS: synchronisations asked for (more than fences when one
+ *                        fence served several)
+ * @RVIOMMU_CMDQ_FULL: times a producer found no room
+ * @RVIOMMU_CMDQ_ILLEGAL: cmd_ill
+ * @RVIOMMU_CMDQ_TIMEOUT: cmd_to
+ * @RVIOMMU_CMDQ_MEMFAULT: cqmf
+ * @RVIOMMU_CMDQ_RESTARTS: recoveries
+ * @RVIOMMU_CMDQ_NR_EVENTS: number of counters
+ */
+enum rviommu_cmdq_event {
+	RVIOMMU_CMDQ_COMMANDS,
+	RVIOMMU_CMDQ_FENCES,
+	RVIOMMU_CMDQ_WAITERS,
+	RVIOMMU_CMDQ_FULL,
+	RVIOMMU_CMDQ_ILLEGAL,
+	RVIOMMU_CMDQ_TIMEOUT,
+	RVIOMMU_CMDQ_MEMFAULT,
+	RVIOMMU_CMDQ_RESTARTS,
+	RVIOMMU_CMDQ_NR_EVENTS,
+};
+
+/**
+ * struct rviommu_cmdq - the command queue of one IOMMU
+ * @q: memory and registers
+ * @incoming: batches that wait for somebody to hold @lock (combining: whoever
+ *            gets the lock queues all of them and ends with one fence)
+ * @lock: protects everything below up to @dead; taken with interrupts off,
+ *        in any context. Held for a bounded time: no waiting for a fence.
+ * @tail: index of the next free slot, as last written to cqt
+ * @head: oldest slot whose command may not have completed. Slots are reused
+ *        only when a *fence* after them completed, not when cqh passed them: a
+ *        restart must be able to submit them again (spec cqcsr, note on
+ *        resubmission).
+ * @issued: number of the last fence queued; wraps
+ * @completed: number of the last fence known complete; @head belongs to it
+ * @fence_end: for fence n, slot after it, at index n & mask; one per slot
+ * @scratch: copy of the live window during a restart; one per slot
+ * @restarts: recoveries since @completed last moved
+ * @done: number of the last fence that the IOMMU completed, written by the IOMMU
+ *        itself (IOFENCE.C AV=1). A cache line of its own. Read by all waiters,
+ *        without a lock.
+ * @done_pa: its physical address
+ * @dead: the queue was given up; set once under @lock, read anywhere.
+ *        Everything then fails with -EIO.
+ * @on_dead: called once, under @lock, interrupts off, when the queue dies: the
+ *           owner takes the IOMMU out of service. May be NULL.
+ * @events: counters, enum rviommu_cmdq_event
+ */
+struct rviommu_cmdq {
+	struct rviommu_queue q;
+	struct llist_head incoming;
+	spinlock_t lock;
+	u32 tail;
+	u32 head;
+	u32 issued;
+	u32 completed;
+	u32 *fence_end;
+	struct rviommu_command *scratch;
+	unsigned int restarts;
+	__le32 *done;
+	u64 done_pa;
+	bool dead;
+	void (*on_dead)(struct rviommu_cmdq *cq);
+	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
+};
+
+int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entries_lg2,
+		      u8 pas_lg2, int nid);
+void rviommu_cmdq_destroy(struct rviommu_cmdq *cq);
+int rviommu_cmdq_enable(struct rviommu_cmdq *cq);
+int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
+
+int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		       unsigned int nr, u32 *fence);
+int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence);
+int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		      unsigned int nr);
+void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq);
+void rviommu_cmdq_kill(struct rviommu_cmdq *cq, const char *why);
+
+/* Encoding: each returns a complete command. */
+struct rviommu_command rviommu_cmd_iotinval_vma(u32 pscid);
+struct rviommu_command rviommu_cmd_iotinval_vma_all(void);
+struct rviommu_command rviommu_cmd_iotinval_gvma(u16 gscid);
+struct rviommu_command rviommu_cmd_iotinval_vma_gscid(u16 gscid);
+struct rviommu_command rviommu_cmd_iotinval_gvma_all(void);
+struct rviommu_command rviommu_cmd_with_addr(struct rviommu_command cmd, u64 iova);
+struct rviommu_command rviommu_cmd_with_range(struct rviommu_command cmd, u64 iova,
+					      unsigned int size_lg2);
+struct rviommu_command rviommu_cmd_with_nonleaf(struct rviommu_command cmd);
+struct rviommu_command rviommu_cmd_inval_ddt(u32 did);
+struct rviommu_command rviommu_cmd_inval_ddt_all(void);
+struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid);
+struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data);
+
+#endif /* RVIOMMU_COMMAND_H */

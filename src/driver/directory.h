@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Directories that hardware walks: the device directory table (DDT); process
+ * directories (PDT) are built from the same pieces.
+ *
+ * Every change is prepare, publish, synchronise, retire (design section 2):
+ *
+ *   rviommu_ddt_prepare()  everything that can fail; nothing is visible
+ *   rviommu_ddt_publish()  cannot fail: the new context is in force
+ *   (the caller invalidates and fences; see attach.c)
+ *   rviommu_ddt_retire()   frees what was replaced, through RCU
+ *   rviommu_ddt_abort()    instead of publish: as if prepare had never been
+ */
+#ifndef RVIOMMU_DIRECTORY_H
+#define RVIOMMU_DIRECTORY_H
+
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include <rviommu/formats.h>
+
+struct rviommu_ddt;
+
+/**
+ * struct rviommu_ddt_ops - the seam between a directory and its observer
+ * @store: store one 64-bit word that hardware may be reading: single-copy
+ *         atomic, after all earlier stores of this CPU are visible (release)
+ * @sync: make the IOMMU forget what it cached of the DDT for @did (of all devices
+ *        when @all) and complete a fence. Only break-before-make of a one-level
+ *        DDT calls it, between V=0 and the rest.
+ *        Returns 0, or -EIO when the IOMMU is out of service (then nothing
+ *        walks the directory any more, and the change goes on).
+ */
+struct rviommu_ddt_ops {
+	void (*store)(struct rviommu_ddt *ddt, u64 *where, u64 value);
+	int (*sync)(struct rviommu_ddt *ddt, u32 did, bool all);
+};
+
+/**
+ * struct rviommu_ddt - the device directory of one IOMMU
+ * @ops: constant
+ * @lock: serialises writers: held from prepare to retire or abort, so that a
+ *        copied page cannot miss another writer's change. Readers in software
+ *        (debugfs) take rcu_read_lock() instead; hardware takes nothing.
+ * @root: root table, one page; constant between init and destroy
+ * @levels: 1, 2 or 3
+ * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
+ * @pas_lg2: tables must lie below this physical address
+ * @nid: NUMA node for tables
+ */
+struct rviommu_ddt {
+	const struct rviommu_ddt_ops *ops;
+	struct mutex lock;
+	u64 *root;
+	u8 levels;
+	u8 dc_words;
+	u8 pas_lg2;
+	int nid;
+};
+
+/**
+ * enum rviommu_publish - how a change becomes visible, and what it then owes
+ * @RVIOMMU_PUBLISH_NONE: old and new are equal, nothing was stored
+ * @RVIOMMU_PUBLISH_VALID: an invalid context became valid in place: the words,
+ *                         then V. Nothing to invalidate (spec "Caching
+ *                         invalid entries").
+ * @RVIOMMU_PUBLISH_WORD: one word of a live context changed in place:
+ *                        IODIR.INVAL_DDT DV=1
+ * @RVIOMMU_PUBLISH_PAGE: a copy of the leaf page replaced it through the
+ *                        parent's entry: IODIR.INVAL_DDT DV=0
+ * @RVIOMMU_PUBLISH_BREAK: one-level DDT: break before make, not hitless:
+ *                         IODIR.INVAL_DDT DV=1
+ */
+enum rviommu_publish {
+	RVIOMMU_PUBLISH_NONE,
+	RVIOMMU_PUBLISH_VALID,
+	RVIOMMU_PUBLISH_WORD,
+	RVIOMMU_PUBLISH_PAGE,
+	RVIOMMU_PUBLISH_BREAK,
+};
+
+/**
+ * struct rviommu_ddt_update - one context on its way into the directory
+ * @did: device_id
+ * @new: the complete target value
+ * @old: what was in force at prepare
+ * @how: chosen by prepare
+ * @dc: words of the context in the live leaf page (in the copy for PAGE)
+ * @parent: entry that points to the leaf page; PAGE only
+ * @copy: edited copy of the leaf page; PAGE only
+ * @replaced: leaf page to retire; PAGE only, set by publish
+ *
+ * On the stack of one writer, under rviommu_ddt.lock.
+ *
+ * Several updates may be prepared under one hold of the lock (a device with
+ * several IDs); then all are published in order. Two updates in the same leaf
+ * page must not both be pages: rviommu_ddt_prepare() of the second builds on
+ * the *copy* of the first, which is why it is given the ones before it.
+ */
+struct rviommu_ddt_update {
+	u32 did;
+	struct rviommu_dc new;
+	struct rviommu_dc old;
+	enum rviommu_publish how;
+	u64 *dc;
+	u64 *parent;
+	u64 *copy;
+	u64 *replaced;
+};
+
+int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops, u8 levels,
+		     bool extended, u8 pas_lg2, int nid);
+void rviommu_ddt_destroy(struct rviommu_ddt *ddt);
+
+int rviommu_ddt_prepare(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+			unsigned int nr);
+void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+			 unsigned int nr);
+void rviommu_ddt_retire(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+			unsigned int nr);
+void rviommu_ddt_abort(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+		       unsigned int nr);
+
+bool rviommu_ddt_read(struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc);
+
+/* Width of a device_id in bits that this directory can hold. */
+static inline unsigned int rviommu_ddt_did_lg2(u8 levels, bool extended)
+{
+	unsigned int lg2 = (extended ? 6 : 7) + 9 * (levels - 1);
+
+	return lg2 > 24 ? 24 : lg2;
+}
+
+#endif /* RVIOMMU_DIRECTORY_H */

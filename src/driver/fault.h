@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fault queue: records, their names, and who is told.
+ */
+#ifndef RVIOMMU_FAULT_H
+#define RVIOMMU_FAULT_H
+
+#include <linux/atomic.h>
+#include <linux/types.h>
+
+#include <rviommu/formats.h>
+
+#include "queue.h"
+
+struct rviommu;
+
+/**
+ * struct rviommu_fault - a fault record, decoded
+ * @cause: spec "Fault record CAUSE field encodings"
+ * @ttyp: spec "Fault record TTYP field encodings"
+ * @did: device_id; 0 when @ttyp is 0
+ * @pid: process_id, valid if @pv
+ * @pv: the transaction had a process_id
+ * @priv: it requested supervisor privilege
+ * @iotval: IOVA, message code, or as the cause defines
+ * @iotval2: guest-physical address for guest-page faults, bits 1:0 flags
+ */
+struct rviommu_fault {
+	u16 cause;
+	u8 ttyp;
+	u32 did;
+	u32 pid;
+	bool pv;
+	bool priv;
+	u64 iotval;
+	u64 iotval2;
+};
+
+/**
+ * struct rviommu_faultq - the fault queue of one IOMMU
+ * @q: memory and registers
+ * @head: index of the next record to read. Only the interrupt thread (or the
+ *        bring-up code before interrupts are requested) touches it.
+ * @records: records read
+ * @overflows: fqof seen and cleared
+ * @memfaults: fqmf seen and cleared
+ * @bad_index: hardware gave a tail outside the queue
+ *
+ * The counters are written by the interrupt thread and read by debugfs.
+ */
+struct rviommu_faultq {
+	struct rviommu_queue q;
+	u32 head;
+	atomic64_t records;
+	atomic64_t overflows;
+	atomic64_t memfaults;
+	atomic64_t bad_index;
+};
+
+struct rviommu_fault rviommu_fault_decode(const struct rviommu_fault_record *rec);
+const char *rviommu_fault_cause_name(u16 cause);
+const char *rviommu_fault_ttyp_name(u8 ttyp);
+
+int rviommu_faultq_init(struct rviommu_faultq *fq, struct rviommu_bus *bus, u8 entries_lg2,
+			u8 pas_lg2, int nid);
+void rviommu_faultq_destroy(struct rviommu_faultq *fq);
+int rviommu_faultq_enable(struct rviommu_faultq *fq);
+int rviommu_faultq_disable(struct rviommu_faultq *fq);
+void rviommu_faultq_service(struct rviommu *iommu);
+
+#endif /* RVIOMMU_FAULT_H */

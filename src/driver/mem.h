@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Memory of the driver: pages that hardware walks, and everything else.
+ *
+ * Every allocation of the driver goes through this file, so that one stub
+ * (rviommu_alloc_fails()) makes each of them fail in turn under KUnit.
+ */
+#ifndef RVIOMMU_MEM_H
+#define RVIOMMU_MEM_H
+
+#include <linux/gfp_types.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+
+/**
+ * struct rviommu_page - descriptor of a run of pages that hardware walks
+ * @node: links pages that are unlinked but not yet retired, or being retired.
+ *        Owned by whoever took the page out of the tree.
+ * @rcu: only of the first page of a retired list
+ * @virt: kernel address of the first byte
+ * @nid: NUMA node it was accounted to
+ * @order: lg2 of the number of PAGE_SIZE pages
+ *
+ * A separate object and not fields of struct page: list and RCU head must be
+ * usable at the same time (background/001), and struct page promises neither
+ * to an out-of-tree module. Found from the page through page_private().
+ *
+ * Lifetime: rviommu_page_alloc() to either rviommu_page_free() (nobody else
+ * ever saw the page) or rviommu_page_retire().
+ */
+struct rviommu_page {
+	struct list_head node;
+	struct rcu_head rcu;
+	void *virt;
+	int nid;
+	unsigned int order;
+};
+
+bool rviommu_alloc_fails(void);
+
+void *rviommu_zalloc(size_t size, gfp_t gfp);
+void rviommu_free(const void *ptr);
+
+void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2);
+void rviommu_page_free(void *virt);
+void rviommu_page_retire(struct list_head *pages);
+
+/**
+ * rviommu_page_of() - the descriptor of a page from rviommu_page_alloc()
+ * @virt: what rviommu_page_alloc() returned
+ */
+static inline struct rviommu_page *rviommu_page_of(void *virt)
+{
+	return (struct rviommu_page *)page_private(virt_to_page(virt));
+}
+
+int rviommu_mem_init(void);
+void rviommu_mem_exit(void);
+long rviommu_mem_live(void);
+
+#endif /* RVIOMMU_MEM_H */
