@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Kernel sources from the archive and the test kernels built from them.
+# Sourced after lib.sh and apt.sh.
+
+kernel_packages=(build-essential bc bison flex libelf-dev libssl-dev cpio kmod
+	rsync xz-utils python3 zstd)
+
+# kernel_source X.Y: prints a source tree of the newest X.Y in the archive.
+kernel_source() {
+	local suites suite conf deb version dir
+	case $1 in
+	6.12)	suites='bookworm-backports trixie' ;;
+	*)	suites='trixie-backports forky sid' ;;
+	esac
+	for suite in $suites; do
+		conf=$(apt_private "$suite" "$(dpkg --print-architecture)") || exit 1
+		version=$(apt_version "$conf" "linux-source-$1") && break
+	done
+	[ -n "$version" ] || die "no suite of $suites has linux-source-$1"
+	dir=$cache/src/linux-$version
+	if [ ! -e "$dir/.complete" ]; then
+		deb=$(apt_fetch "$conf" "linux-source-$1") || exit 1
+		kernel_unpack "$deb" "$dir" || exit 1
+	fi
+	echo "$dir"
+}
+
+# kernel_unpack DEB DIR
+kernel_unpack() (
+	lock "$(basename "$2")"
+	[ -e "$2/.complete" ] && exit
+	log "unpacking $(basename "$1")"
+	tmp=$(mktemp -d "$cache/tmp/src.XXXXXX")
+	dpkg-deb --fsys-tarfile "$1" | tar -x -C "$tmp" --wildcards '*/linux-source-*.tar.xz'
+	mkdir "$tmp/tree"
+	tar -xf "$tmp"/usr/src/linux-source-*.tar.xz -C "$tmp/tree" --strip-components=1
+	touch "$tmp/tree/.complete"
+	rm -rf "$2"
+	mv "$tmp/tree" "$2"
+	rm -rf "$tmp" "$1"
+)
+
+# kernel_overlay KTREE: hold this tree in it until the calling subshell ends.
+# A kernel tree that another clone uses right now is not pulled from under it.
+kernel_overlay() {
+	local fd
+	exec {fd}>"$cache/lock/overlay-$(basename "$1")"
+	while
+		flock -s -w 3600 "$fd" || die "another clone has used $1 for too long"
+		! "$tree/scripts/overlay" --check "$1"
+	do
+		flock -w 3600 "$fd" || die "another clone has used $1 for too long"
+		"$tree/scripts/overlay" "$1" || exit 1
+	done
+}
+
+# One name per test kernel. Sets arch, release, fragments, cross, target.
+kernel_describe() {
+	release=7.2
+	cross=
+	target=all
+	case $1 in
+	um)		arch=um fragments='kunit smp lockdep fail' ;;
+	um-kasan)	arch=um fragments='kunit um-kasan fail' ;;
+	um-6.12)	arch=um fragments='kunit lockdep fail' release=6.12 ;;
+	um-bench)	arch=um fragments='kunit bench' ;;
+	x86)		arch=x86_64 fragments='kunit x86 smp lockdep kasan fail' ;;
+	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
+	riscv)		arch=riscv fragments='riscv smp lockdep fail' ;;
+	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;
+	*)		die "there is no test kernel called '$1'" ;;
+	esac
+	[ "$arch" != riscv ] || cross=riscv64-linux-gnu-
+}
+
+# kernel_make KTREE BUILD: sets "make", the command for the described kernel.
+kernel_make() {
+	make=(nice make -C "$1" O="$2" ARCH="$arch" CROSS_COMPILE="$cross"
+		--no-print-directory -j"$jobs")
+}
+
+# kernel_config KTREE BUILD FRAGMENT...: the fragments on top of the defaults;
+# an option that Kconfig did not accept is an error.
+kernel_config() {
+	local ktree=$1 build=$2 line make missing=()
+	shift 2
+	mkdir -p "$build"
+	if [ "$arch" = um ]; then
+		# Options that kunit.py adds for this architecture.
+		set -- "$ktree/tools/testing/kunit/configs/arch_uml.config" "$@"
+	fi
+	grep -hE '^CONFIG_' "$@" >"$build/fragment.new"
+	if cmp -s "$build/fragment.new" "$build/fragment" && [ -e "$build/.config" ]; then
+		rm "$build/fragment.new"
+		return
+	fi
+	cp "$build/fragment.new" "$build/.config"
+	kernel_make "$ktree" "$build"
+	"${make[@]}" olddefconfig >"$build/config.log" 2>&1 || {
+		cat "$build/config.log" >&2
+		die "cannot configure $build"
+	}
+	while read -r line; do
+		case $line in
+		*=n)	! grep -q "^${line%=n}=" "$build/.config" || missing+=("$line") ;;
+		*)	grep -qxF "$line" "$build/.config" || missing+=("$line") ;;
+		esac
+	done <"$build/fragment.new"
+	[ ${#missing[@]} -eq 0 ] ||
+		die "this kernel cannot have ${missing[*]}"
+	! grep -A3 'unmet direct dependencies' "$build/config.log" >&2 ||
+		die "Kconfig selects what it must not"
+	mv "$build/fragment.new" "$build/fragment"
+}
+
+# kernel_fresh BUILD: objects built from another clone are not reused.
+kernel_fresh() {
+	[ "$(cat "$1/.rviommu-tree" 2>/dev/null)" = "$tree" ] && return
+	rm -rf "$1/drivers/iommu/rviommu" "$1/.built"
+	echo "$tree" >"$1/.rviommu-tree"
+}
+
+# kernel_build NAME: prints the up-to-date build directory of a test kernel.
+# RVIOMMU_BUILD names another directory than the cache's.
+kernel_build() {
+	local name=$1 arch release fragments cross target ktree key build f make files=()
+	kernel_describe "$name"
+	need_packages "${kernel_packages[@]}"
+	[ -z "$cross" ] || need_packages gcc-riscv64-linux-gnu
+	cache_init
+	ktree=$(kernel_source "$release") || exit 1
+	for f in $fragments; do
+		files+=("$tree/scripts/config/$f.config")
+	done
+	key=$({ "${cross}gcc" --version; cat "${files[@]}"; } | sha256sum | cut -c1-8)
+	build=${RVIOMMU_BUILD:-$cache/build/$name-$(basename "$ktree")-$key}
+	mkdir -p "$build"
+	(
+		lock "build-$(basename "$build")"
+		kernel_overlay "$ktree"
+		kernel_fresh "$build"
+		kernel_config "$ktree" "$build" "${files[@]}" || exit 1
+		# A kernel without our code built in changes with Kconfig only.
+		if ! grep -q '^CONFIG_RVIOMMU=' "$build/fragment" &&
+		   [ "$(cat "$build/.built" 2>/dev/null)" = "$(hash_of "$tree/Kconfig")" ]; then
+			exit 0
+		fi
+		rm -f "$build/.built"
+		kernel_make "$ktree" "$build"
+		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target" || exit 1
+		hash_of "$tree/Kconfig" >"$build/.built"
+	) || exit 1
+	echo "$build"
+}
+
+# kunit_suites BUILD: the names of all suites that this kernel must run.
+kunit_suites() {
+	local f
+	for f in "$tree"/kunit/*_test.c; do
+		case $f in
+		*/bench_test.c)	grep -q '^CONFIG_RVIOMMU_BENCH=y' "$1/.config" || continue ;;
+		esac
+		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
+	done
+}

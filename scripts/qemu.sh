@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# QEMU from newer suites than this machine's, unpacked into the cache and run
+# through its own dynamic loader. Sourced after lib.sh and apt.sh.
+
+# qemu_path 11.1|10.0: prints a directory with qemu-system-riscv64 and
+# qemu-system-x86_64 of that version.
+qemu_path() {
+	local suites suite arch conf version root misc
+	arch=$(dpkg --print-architecture)
+	case $1 in
+	10.0)	# on top of its release; RISC-V is in the "misc" package there
+		suites='bookworm-backports bookworm' misc=qemu-system-misc ;;
+	*)	suites=forky misc=qemu-system-riscv ;;
+	esac
+	suite=${suites%% *}
+	need_packages mmdebstrap
+	conf=$(apt_private "$suite" "$arch") || exit 1
+	version=$(apt_version "$conf" "$misc") || die "$suite has no $misc"
+	root=$cache/qemu/$suite-${version//:/.}
+	[ -e "$root/bin/.complete" ] || qemu_unpack || exit 1
+	echo "$root/bin"
+}
+
+# qemu_unpack: fill $root with $misc of $suite.
+qemu_unpack() (
+	lock "qemu-$suite"
+	[ -e "$root/bin/.complete" ] && exit
+	log "making a root with QEMU $version"
+	tmp=$(mktemp -d "$cache/tmp/qemu.XXXXXX")
+	chmod 755 "$tmp"
+	args=(--variant=extract --architectures="$arch"
+		--aptopt="APT::Default-Release \"$suite\""
+		--include="$misc,qemu-system-x86,qemu-system-data,opensbi,seabios")
+	while read -r option; do
+		args+=(--aptopt="$option")
+	done < <(apt_options)
+	# The suite of the newest packages first, its base after it.
+	for s in $suites; do
+		apt_source "$s"
+	done >"$tmp/sources"
+	quietly "qemu-$suite" 1800 mmdebstrap "${args[@]}" "$suite" "$tmp/root" "$tmp/sources" ||
+		die "cannot make a root with QEMU: see $cache/log/qemu-$suite.log"
+	rm -rf "$tmp/root"/usr/share/{doc,man,locale} "$tmp/root/var/cache/apt"
+	mkdir "$tmp/root/bin.new"
+	for q in qemu-system-riscv64 qemu-system-x86_64; do
+		qemu_wrapper "$root" "$q" >"$tmp/root/bin.new/$q"
+		chmod +x "$tmp/root/bin.new/$q"
+	done
+	rm -rf "$root"
+	mkdir -p "$root"
+	mv "$tmp/root" "$root/root"
+	mv "$root/root/bin.new" "$root/bin"
+	rm -rf "$tmp"
+	"$root/bin/qemu-system-riscv64" --version >"$cache/log/qemu-$suite.version" 2>&1 ||
+		die "the unpacked QEMU does not run: see $cache/log/qemu-$suite.version"
+	touch "$root/bin/.complete"
+)
+
+# qemu_wrapper DIR PROGRAM: a script that runs it.
+qemu_wrapper() {
+	cat <<-EOF2
+		#!/bin/bash
+		# /dev/kvm may open and then hang; kunit.py asks for it first.
+		args=()
+		while [ \$# -gt 0 ]; do
+			case "\$1 \${2:-}" in
+			'-accel kvm' | '-accel hvf') shift 2; continue ;;
+			esac
+			args+=("\$1")
+			shift
+		done
+		root=$1/root
+		libs=\$(printf '%s:' "\$root"/usr/lib/*-linux-gnu "\$root"/lib/*-linux-gnu)
+		export QEMU_MODULE_DIR=\$(echo "\$root"/usr/lib/*-linux-gnu/qemu)
+		exec "\$(find "\$root/usr/lib64" "\$root/lib64" "\$root/usr/lib" -name 'ld-linux*.so.*' 2>/dev/null | head -n 1)" \\
+			--library-path "\$libs" "\$root/usr/bin/$2" -L "\$root/usr/share/qemu" \\
+			-L "\$root/usr/share/seabios" -L "\$root/usr/lib/riscv64-linux-gnu/opensbi/generic" "\${args[@]}"
+	EOF2
+}
