@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * rviommu.ko: the objects that its files share.
+ *
+ *   struct rviommu           one IOMMU            device.c
+ *   struct rviommu_endpoint  one device behind it iommu.c
+ *   struct rviommu_domain    one address space    domain.c
+ *
+ * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c ->
+ * attach.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> command.c,
+ * fault.c, queue.c -> the register bus.
+ */
+#ifndef RVIOMMU_H
+#define RVIOMMU_H
+
+#include <linux/iommu.h>
+#include <linux/xarray.h>
+
+#include <rviommu/bus.h>
+#include <rviommu/formats.h>
+
+#include "command.h"
+#include "compat.h"
+#include "directory.h"
+#include "fault.h"
+#include "pgtable.h"
+#include "quirks.h"
+
+struct dentry;
+struct rviommu;
+
+/**
+ * struct rviommu_irq - one interrupt vector of an IOMMU
+ * @iommu: whose
+ * @causes: RVIOMMU_IPSR_* bits that icvec routes to it
+ * @irq: Linux interrupt number
+ */
+struct rviommu_irq {
+	struct rviommu *iommu;
+	u32 causes;
+	int irq;
+};
+
+/**
+ * struct rviommu - one IOMMU
+ * @bus: registers and interrupts; owned by the bus glue
+ * @dev: parent device
+ * @core: what the IOMMU core knows
+ * @caps: capabilities register
+ * @fctl: features control as programmed
+ * @icvec: interrupt routing as programmed
+ * @boot_mode: ddtp.iommu_mode to leave behind: Off or Bare
+ * @quirks: RVIOMMU_QUIRK_*, constant once registered
+ * @pas_lg2: physical address width
+ * @nid: NUMA node
+ * @ddt: device directory
+ * @cmdq: command queue
+ * @faultq: fault queue
+ * @irqs: interrupt vectors
+ * @nr_irqs: used entries of @irqs
+ * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
+ *        rcu_read_lock(); writers under @ddt.lock.
+ * @node: on the list of all IOMMUs, rviommu_list_lock
+ * @debugfs: directory of this IOMMU
+ * @mutate: invalidation classes to leave out, BIT(enum rviommu_mutation); only
+ *          with CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with
+ *          READ_ONCE
+ * @dead: out of service: the command queue was given up and ddtp was set to
+ *        Off. Set once, from any context; read with READ_ONCE.
+ *
+ * Lifetime: rviommu_probe() to rviommu_remove(). The IOMMU core holds a module
+ * reference per endpoint, a domain holds one too; rviommu_remove() ends with an
+ * RCU grace period because invalidation reaches an IOMMU through RCU.
+ */
+struct rviommu {
+	struct rviommu_bus *bus;
+	struct device *dev;
+	struct iommu_device core;
+	u64 caps;
+	u32 fctl;
+	u64 icvec;
+	u8 boot_mode;
+	unsigned long quirks;
+	u8 pas_lg2;
+	int nid;
+	struct rviommu_ddt ddt;
+	struct rviommu_cmdq cmdq;
+	struct rviommu_faultq faultq;
+	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
+	unsigned int nr_irqs;
+	struct xarray dids;
+	struct list_head node;
+	struct dentry *debugfs;
+	unsigned long mutate;
+	bool dead;
+};
+
+/**
+ * enum rviommu_mutation - an invalidation class that a mutation run leaves out
+ * @RVIOMMU_MUTATE_IOTINVAL: IOTINVAL of leaves after unmap
+ * @RVIOMMU_MUTATE_NONLEAF: the non-leaf part when tables were unlinked
+ * @RVIOMMU_MUTATE_INVAL_DDT: IODIR.INVAL_DDT after a context changed
+ * @RVIOMMU_MUTATE_ATTACH_IOTINVAL: IOTINVAL of the old address space on attach
+ * @RVIOMMU_MUTATE_FLUSH_ALL: flush_iotlb_all (deferred flushing)
+ * @RVIOMMU_NR_MUTATIONS: number of classes
+ */
+enum rviommu_mutation {
+	RVIOMMU_MUTATE_IOTINVAL,
+	RVIOMMU_MUTATE_NONLEAF,
+	RVIOMMU_MUTATE_INVAL_DDT,
+	RVIOMMU_MUTATE_ATTACH_IOTINVAL,
+	RVIOMMU_MUTATE_FLUSH_ALL,
+	RVIOMMU_NR_MUTATIONS,
+};
+
+/* True when the mutation run asks to leave class @what out. Never in a package. */
+static inline bool rviommu_mutated(const struct rviommu *iommu, enum rviommu_mutation what)
+{
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (READ_ONCE(iommu->mutate) & BIT(what));
+}
+
+/**
+ * struct rviommu_did - one device_id in use
+ * @owner: the endpoint that registered it first and still exists
+ * @users: endpoints that have this ID (PCI aliases share one); under ddt.lock
+ * @rcu: freed through RCU
+ */
+struct rviommu_did {
+	struct rviommu_endpoint *owner;
+	unsigned int users;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct rviommu_endpoint - one device behind an IOMMU (dev_iommu_priv)
+ * @iommu: whose
+ * @dev: the device; valid from probe_device to release_device
+ * @name: copy of its name, for the fault path
+ * @domain: what its requester IDs are attached to; NULL before the first attach.
+ *          Written under the group's lock (the core's) and ddt.lock.
+ * @nr_ids: number of @ids
+ * @ids: device_ids, sorted as the firmware gave them, no duplicates
+ * @faults: faults reported for it
+ * @last_fault: the newest one; written by the fault thread under @fault_lock
+ * @fault_lock: protects @last_fault; a leaf lock
+ * @rcu: freed through RCU: the fault path may still hold it
+ */
+struct rviommu_endpoint {
+	struct rviommu *iommu;
+	struct device *dev;
+	char name[48];
+	struct iommu_domain *domain;
+	atomic64_t faults;
+	struct rviommu_fault last_fault;
+	spinlock_t fault_lock;
+	struct rcu_head rcu;
+	unsigned int nr_ids;
+	u32 ids[] __counted_by(nr_ids);
+};
+
+/**
+ * struct rviommu_target - one IOMMU that may cache translations of a domain
+ * @iommu: the IOMMU
+ * @users: attachments of the domain there; 0: entry unused. Written under
+ *         rviommu_domain.targets_lock, read with READ_ONCE under RCU.
+ */
+struct rviommu_target {
+	struct rviommu *iommu;
+	unsigned int users;
+};
+
+/**
+ * struct rviommu_targets - where a domain has to be invalidated
+ * @rcu: replaced arrays are freed through RCU
+ * @nr: entries
+ * @t: entries
+ */
+struct rviommu_targets {
+	struct rcu_head rcu;
+	unsigned int nr;
+	struct rviommu_target t[] __counted_by(nr);
+};
+
+/**
+ * struct rviommu_domain - one address space
+ * @domain: the core's part
+ * @pt: page table
+ * @pt_mode: RVIOMMU_ATP_MODE_* of iosatp or iohgatp
+ * @pscid: its tag in the IOTLB; first stage
+ * @gscid: its tag in the IOTLB; second stage
+ * @targets: where to invalidate. Readers (unmap, from any context) under
+ *           rcu_read_lock(); writers under @targets_lock.
+ *           Order against attach: attach publishes the array, smp_mb(),
+ *           publishes the context; unmap clears the entry, smp_mb(), reads the
+ *           array. So one of the two sees the other.
+ * @targets_lock: serialises writers of @targets; taken inside ddt.lock
+ * @pending: unlinked table pages (struct rviommu_page.node) whose unmap was
+ *           deferred to flush_iotlb_all
+ * @pending_lock: protects @pending; interrupts off
+ * @maps: pages mapped, counted in map calls
+ * @unmaps: unmap calls
+ * @syncs: invalidations of a range
+ * @flushes: invalidations of the whole domain
+ * @node: on the list of all domains, for debugfs; rviommu_domains_lock
+ * @id: small number, for debugfs
+ */
+struct rviommu_domain {
+	struct iommu_domain domain;
+	struct rviommu_pgtable pt;
+	u8 pt_mode;
+	u32 pscid;
+	u16 gscid;
+	struct rviommu_targets __rcu *targets;
+	struct mutex targets_lock;
+	struct list_head pending;
+	spinlock_t pending_lock;
+	atomic64_t maps;
+	atomic64_t unmaps;
+	atomic64_t syncs;
+	atomic64_t flushes;
+	struct list_head node;
+	unsigned int id;
+};
+
+/* device.c: one IOMMU from bring-up to removal */
+int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus);
+void rviommu_remove(struct rviommu *iommu);
+void rviommu_shutdown(struct rviommu *iommu);
+int rviommu_suspend(struct rviommu *iommu);
+int rviommu_resume(struct rviommu *iommu);
+struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
+int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp);
+
+extern struct list_head rviommu_list;
+extern struct mutex rviommu_list_lock;
+
+/* mmio.c: registers in memory */
+extern const struct rviommu_bus_ops rviommu_mmio_ops;
+
+/* pci.c, platform.c: bus glue */
+int rviommu_pci_register(void);
+void rviommu_pci_unregister(void);
+int rviommu_platform_register(void);
+void rviommu_platform_unregister(void);
+
+/* iommu.c: what the IOMMU core calls */
+extern const struct iommu_ops rviommu_ops;
+extern struct iommu_domain rviommu_identity_domain;
+extern struct iommu_domain rviommu_blocking_domain;
+void rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault);
+void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size);
+
+/* msi.c: pages that MSIs are written to */
+int rviommu_msi_regions(struct device *dev, struct list_head *head);
+
+/* attach.c: device contexts */
+int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
+void rviommu_detach_release(struct rviommu_endpoint *ep);
+struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
+
+/* domain.c: paging domains */
+struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
+						       const struct iommu_user_data *user_data);
+struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage);
+int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu);
+extern struct list_head rviommu_domains;
+extern struct mutex rviommu_domains_lock;
+void rviommu_domain_ids_destroy(void);
+
+/* invalidate.c: what hardware may have cached */
+int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu);
+void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu);
+void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
+			      unsigned int leaf_lg2, bool nonleaf);
+void rviommu_invalidate_all(struct rviommu_domain *dom);
+unsigned int rviommu_context_commands(struct rviommu *iommu,
+				      const struct rviommu_ddt_update *update,
+				      struct rviommu_command *cmds);
+/* commands that rviommu_context_commands() writes at most */
+#define RVIOMMU_CONTEXT_COMMANDS	3
+
+/* debugfs.c */
+void rviommu_debugfs_init(void);
+void rviommu_debugfs_exit(void);
+void rviommu_debugfs_add(struct rviommu *iommu);
+void rviommu_debugfs_remove(struct rviommu *iommu);
+
+static inline u32 rviommu_read32(struct rviommu *iommu, unsigned int reg)
+{
+	return iommu->bus->ops->read32(iommu->bus, reg);
+}
+
+static inline u64 rviommu_read64(struct rviommu *iommu, unsigned int reg)
+{
+	return iommu->bus->ops->read64(iommu->bus, reg);
+}
+
+static inline void rviommu_write32(struct rviommu *iommu, unsigned int reg, u32 value)
+{
+	iommu->bus->ops->write32(iommu->bus, reg, value);
+}
+
+static inline void rviommu_write64(struct rviommu *iommu, unsigned int reg, u64 value)
+{
+	iommu->bus->ops->write64(iommu->bus, reg, value);
+}
+
+static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *domain)
+{
+	return container_of(domain, struct rviommu_domain, domain);
+}
+
+/* A paging domain of this driver (not identity, not blocking). */
+static inline bool rviommu_domain_is_paging(const struct iommu_domain *domain)
+{
+	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
+}
+
+static inline bool rviommu_is_dead(const struct rviommu *iommu)
+{
+	return READ_ONCE(iommu->dead);
+}
+
+#endif /* RVIOMMU_H */
