@@ -139,14 +139,14 @@ kernel_build() {
 	mkdir -p "$build"
 	(
 		lock "build-$(basename "$build")"
+		# A kernel without our code built in changes with Kconfig only.
+		if [ "$(cat "$build/.built" 2>/dev/null)" = "$(hash_of "$tree/Kconfig")" ] &&
+		   ! grep -q '^CONFIG_RVIOMMU=' "$build/fragment"; then
+			exit 0
+		fi
 		kernel_overlay "$ktree"
 		kernel_fresh "$build"
 		kernel_config "$ktree" "$build" "${files[@]}" || exit 1
-		# A kernel without our code built in changes with Kconfig only.
-		if ! grep -q '^CONFIG_RVIOMMU=' "$build/fragment" &&
-		   [ "$(cat "$build/.built" 2>/dev/null)" = "$(hash_of "$tree/Kconfig")" ]; then
-			exit 0
-		fi
 		rm -f "$build/.built"
 		kernel_make "$ktree" "$build"
 		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target" || exit 1
@@ -164,4 +164,33 @@ kunit_suites() {
 		esac
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done
+}
+
+# modules_build NAME BUILD [debug]: build our modules, W=1, against a test
+# kernel, from a copy of this tree. Prints the directory they are in.
+# RVIOMMU_MODULES names another directory than the one in BUILD.
+modules_build() {
+	local name=$1 build=$2 arch release fragments cross target dir make
+	kernel_describe "$name"
+	dir=${RVIOMMU_MODULES:-$build/rviommu-modules}${3:+-$3}
+	(
+		lock "modules-$(basename "$dir")-$(basename "$build")"
+		modules_copy "$dir" || exit 1
+		kernel_make "$build/source" "$build"
+		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \
+			${3:+RVIOMMU_DEBUG=1} M="$dir" modules || exit 1
+		! grep -A5 'warning: ' "$dir.log" >&2 || die "warnings: $dir.log"
+	) || exit 1
+	echo "$dir"
+}
+
+# modules_copy DIR: what a module build needs. Without the times: a file that
+# changed is newer than its object, whatever clone it came from.
+modules_copy() {
+	mkdir -p "$1"
+	rsync -rlp --checksum --delete --include='/Kbuild' --include='/src/***' \
+		--include='/include/***' --include='/kunit/***' --filter='P *.o' \
+		--filter='P *.ko' --filter='P *.mod*' --filter='P .*.cmd' \
+		--filter='P *.d' --filter='P Module.symvers' --filter='P modules.order' \
+		--exclude='*' "$tree/" "$1/"
 }

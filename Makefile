@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+# "make help" says what there is. Objects are listed in Kbuild.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) RVIOMMU_DEBUG=$(RVIOMMU_DEBUG)
+
+modules: kdir
+	+$(kbuild) modules
+
+install: modules
+	+$(kbuild) modules_install
+	depmod $(KVER)
+
+clean:
+	@if [ -e $(KDIR)/Makefile ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
+
+kdir:
+	@[ -e $(KDIR)/Makefile ] || { echo "No kernel to build against in $(KDIR)." >&2; \
+	echo "Install the headers of your kernel (linux-headers-$(KVER)) or say where: make KDIR=..." >&2; exit 1; }
+
+check:
+	scripts/check
+
+kunit:
+	scripts/kunit um
+
+check-kcsan:
+	scripts/kunit x86-kcsan
+
+demo:
+	scripts/demo
+
+bench:
+	scripts/bench
+
+lint:
+	scripts/lint
+
+help:
+	@echo 'make              build the modules for the running kernel (KDIR=... for another)'
+	@echo 'make install      and install them'
+	@echo 'make demo         real DMA through the driver, on an emulated machine'
+	@echo 'make check        all tests'
+	@echo 'make kunit        the unit tests only, as a user-mode kernel: seconds'
+	@echo 'make check-kcsan  the unit tests with the data race detector'
+	@echo 'make bench        speed of the page tables beside the kernel'"'"'s own'
+	@echo 'make lint         checkpatch, sparse, warnings, kernel-doc, shellcheck'
+	@echo 'make clean        remove what make built'
+	@echo
+	@echo 'RVIOMMU_DEBUG=1   adds the switches that break the driver on purpose (tests only)'
+	@echo 'RVIOMMU_CACHE=... where test kernels are kept (default: ~/.cache/rviommu)'
+
+.PHONY: modules install clean kdir check kunit check-kcsan demo bench lint help
