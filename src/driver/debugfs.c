@@ -1,0 +1,861 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * debugfs: what the driver and its hardware are doing, for people and tests.
+ * Documentation/debugfs.rst has the files and the names that stay stable.
+ *
+ * Every file may be read at any moment: while translations change, while
+ * devices and domains come and go, while the IOMMU fails. What keeps the things
+ * that a file shows alive while it is read:
+ *
+ * IOMMU, endpoint
+ *	Its files are removed before it is freed, and removing a debugfs file
+ *	waits for those who are reading it. Therefore rviommu_debugfs_remove()
+ *	and rviommu_debugfs_remove_endpoint() are called without ddt.lock and
+ *	without rviommu_domains_lock: a reader may be waiting for them.
+ *
+ * Domain
+ *	A domain is on the list of domains from before it can be attached until
+ *	after its last detach, and it is taken off the list, under
+ *	rviommu_domains_lock, before anything of it is torn down. So a domain that
+ *	is *found on the list* lives for as long as the lock is held, whatever
+ *	attach and detach do meanwhile. rviommu_endpoint.domain is only compared
+ *	with the entries of the list, never followed: it may be about to be
+ *	freed. A page table is dumped in pieces (one read() each) with the lock held
+ *	in each; between them the domain may change or go away.
+ *
+ * Table page, directory page, target
+ *	rcu_read_lock(), as for everyone who reads them.
+ *
+ * No lock is taken that map, unmap, invalidation or the way of a fault wait
+ * for, but for the moment it takes to copy an endpoint's last fault.
+ *
+ * Errors from debugfs are not looked at: without its files the driver works.
+ */
+#include <linux/bitfield.h>
+#include <linux/cleanup.h>
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+#include <kunit/visibility.h>
+
+#include "debugfs.h"
+#include "rviommu.h"
+
+static struct dentry *root;
+
+/*
+ * What domains counted that are gone: sums over all domains never go down.
+ * Protected by rviommu_domains_lock.
+ */
+static struct rviommu_domain_stats gone;
+
+static const char *yes_no(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+/* --- capabilities ------------------------------------------------------- */
+
+static const struct {
+	u64 bit;
+	const char *name;
+} capability_names[] = {
+	{ RVIOMMU_CAP_SV32, "Sv32" },
+	{ RVIOMMU_CAP_SV39, "Sv39" },
+	{ RVIOMMU_CAP_SV48, "Sv48" },
+	{ RVIOMMU_CAP_SV57, "Sv57" },
+	{ RVIOMMU_CAP_SVRSW60T59B, "Svrsw60t59b" },
+	{ RVIOMMU_CAP_SVPBMT, "Svpbmt" },
+	{ RVIOMMU_CAP_SV32X4, "Sv32x4" },
+	{ RVIOMMU_CAP_SV39X4, "Sv39x4" },
+	{ RVIOMMU_CAP_SV48X4, "Sv48x4" },
+	{ RVIOMMU_CAP_SV57X4, "Sv57x4" },
+	{ RVIOMMU_CAP_AMO_MRIF, "AMO_MRIF" },
+	{ RVIOMMU_CAP_MSI_FLAT, "MSI_FLAT" },
+	{ RVIOMMU_CAP_MSI_MRIF, "MSI_MRIF" },
+	{ RVIOMMU_CAP_AMO_HWAD, "AMO_HWAD" },
+	{ RVIOMMU_CAP_ATS, "ATS" },
+	{ RVIOMMU_CAP_T2GPA, "T2GPA" },
+	{ RVIOMMU_CAP_END, "END" },
+	{ RVIOMMU_CAP_HPM, "HPM" },
+	{ RVIOMMU_CAP_DBG, "DBG" },
+	{ RVIOMMU_CAP_PD8, "PD8" },
+	{ RVIOMMU_CAP_PD17, "PD17" },
+	{ RVIOMMU_CAP_PD20, "PD20" },
+	{ RVIOMMU_CAP_QOSID, "QOSID" },
+	{ RVIOMMU_CAP_NL, "NL" },
+	{ RVIOMMU_CAP_S, "S" },
+};
+
+/**
+ * rviommu_show_capabilities() - the capabilities register in words
+ * @m: where to
+ * @caps: the register
+ */
+void rviommu_show_capabilities(struct seq_file *m, u64 caps)
+{
+	static const char * const igs[] = { "MSI", "wired", "MSI or wired", "reserved" };
+	u64 unknown = caps & ~(RVIOMMU_CAP_VERSION | RVIOMMU_CAP_IGS | RVIOMMU_CAP_PAS);
+	unsigned int i;
+
+	seq_printf(m, "capabilities %#018llx\n", caps);
+	seq_printf(m, "version %llu.%llu\n", FIELD_GET(RVIOMMU_CAP_VERSION_MAJOR, caps),
+		   caps & RVIOMMU_CAP_VERSION & ~RVIOMMU_CAP_VERSION_MAJOR);
+	seq_printf(m, "physical_address_bits %llu\n", FIELD_GET(RVIOMMU_CAP_PAS, caps));
+	seq_printf(m, "interrupts %s\n", igs[FIELD_GET(RVIOMMU_CAP_IGS, caps)]);
+	seq_puts(m, "has");
+	for (i = 0; i < ARRAY_SIZE(capability_names); i++) {
+		unknown &= ~capability_names[i].bit;
+		if (caps & capability_names[i].bit)
+			seq_printf(m, " %s", capability_names[i].name);
+	}
+	seq_puts(m, "\nhas_not");
+	for (i = 0; i < ARRAY_SIZE(capability_names); i++)
+		if (!(caps & capability_names[i].bit))
+			seq_printf(m, " %s", capability_names[i].name);
+	seq_puts(m, "\n");
+	if (unknown)
+		seq_printf(m, "unknown_bits %#llx\n", unknown);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_show_capabilities);
+
+static void show_irqs(struct seq_file *m, const struct rviommu *iommu)
+{
+	static const char * const causes[RVIOMMU_NR_CAUSES] = {
+		"command_queue", "fault_queue", "performance", "page_requests",
+	};
+	unsigned int i, cause;
+
+	for (i = 0; i < iommu->nr_irqs; i++) {
+		seq_printf(m, "vector %u irq %d:", i, iommu->irqs[i].irq);
+		for (cause = 0; cause < RVIOMMU_NR_CAUSES; cause++)
+			if (iommu->irqs[i].causes & BIT(cause))
+				seq_printf(m, " %s", causes[cause]);
+		seq_puts(m, "\n");
+	}
+}
+
+static int capabilities_show(struct seq_file *m, void *unused)
+{
+	struct rviommu *iommu = m->private;
+	bool extended = iommu->ddt.dc_words == RVIOMMU_DC_WORDS_EXT;
+	unsigned int quirk;
+
+	rviommu_show_capabilities(m, iommu->caps);
+	seq_printf(m, "fctl %#x\n", iommu->fctl);
+	seq_printf(m, "ddt_levels %u\n", iommu->ddt.levels);
+	seq_printf(m, "device_id_bits %u\n", rviommu_ddt_did_lg2(iommu->ddt.levels, extended));
+	seq_printf(m, "device_context %s\n", extended ? "extended" : "base");
+	seq_printf(m, "usable_physical_address_bits %u\n", iommu->pas_lg2);
+	seq_printf(m, "command_queue_entries %u\n", 1U << iommu->cmdq.q.entries_lg2);
+	seq_printf(m, "fault_queue_entries %u\n", 1U << iommu->faultq.q.entries_lg2);
+	seq_printf(m, "interrupts_used %s\n", iommu->bus->wired ? "wired" : "MSI");
+	show_irqs(m, iommu);
+	seq_printf(m, "left_behind_as %s\n",
+		   iommu->boot_mode == RVIOMMU_DDTP_MODE_BARE ? "bare" : "off");
+	for_each_set_bit(quirk, &iommu->quirks, RVIOMMU_NR_QUIRKS)
+		seq_printf(m, "quirk %s\n", rviommu_quirk_name(quirk));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(capabilities);
+
+/* --- queues ------------------------------------------------------------- */
+
+static void show_queue(struct seq_file *m, struct rviommu *iommu, const struct rviommu_queue *q)
+{
+	u32 csr = rviommu_read32(iommu, q->reg_csr);
+
+	seq_printf(m, "%s_entries %u\n", q->name, 1U << q->entries_lg2);
+	seq_printf(m, "%s_on %s\n", q->name, yes_no(csr & RVIOMMU_QCSR_ON));
+	seq_printf(m, "%s_csr %#x\n", q->name, csr);
+	seq_printf(m, "%s_head %u\n", q->name,
+		   rviommu_read32(iommu, q->reg_base + RVIOMMU_QUEUE_HEAD));
+	seq_printf(m, "%s_tail %u\n", q->name,
+		   rviommu_read32(iommu, q->reg_base + RVIOMMU_QUEUE_TAIL));
+}
+
+static int queues_show(struct seq_file *m, void *unused)
+{
+	struct rviommu *iommu = m->private;
+	struct rviommu_cmdq *cq = &iommu->cmdq;
+
+	seq_printf(m, "out_of_service %s\n", yes_no(rviommu_is_dead(iommu)));
+	show_queue(m, iommu, &cq->q);
+	/* Without the lock, which unmap needs: each is right, not all at once. */
+	seq_printf(m, "cq_dead %s\n", yes_no(READ_ONCE(cq->dead)));
+	seq_printf(m, "cq_oldest_slot %u\n", READ_ONCE(cq->head));
+	seq_printf(m, "cq_next_slot %u\n", READ_ONCE(cq->tail));
+	seq_printf(m, "cq_fences_issued %u\n", READ_ONCE(cq->issued));
+	seq_printf(m, "cq_fences_seen %u\n", READ_ONCE(cq->completed));
+	seq_printf(m, "cq_fences_done %u\n", le32_to_cpu(READ_ONCE(*cq->done)));
+	seq_printf(m, "cq_restarts_in_a_row %u\n", READ_ONCE(cq->restarts));
+	show_queue(m, iommu, &iommu->faultq.q);
+	seq_printf(m, "ipsr %#x\n", rviommu_read32(iommu, RVIOMMU_REG_IPSR));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(queues);
+
+/* --- counters ----------------------------------------------------------- */
+
+static void add_stats(struct rviommu_domain_stats *sum, const struct rviommu_domain *dom)
+{
+	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
+
+	sum->maps += stats.maps;
+	sum->unmaps += stats.unmaps;
+	sum->syncs += stats.syncs;
+	sum->flushes += stats.flushes;
+}
+
+static void show_stats(struct seq_file *m, const struct rviommu_domain_stats *stats)
+{
+	seq_printf(m, "maps %llu\nunmaps %llu\nsyncs %llu\nflushes %llu\n",
+		   stats->maps, stats->unmaps, stats->syncs, stats->flushes);
+}
+
+/**
+ * rviommu_debugfs_retire_domain() - keep what a domain counted
+ * @dom: the domain, as it is taken off the list, under rviommu_domains_lock
+ */
+void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom)
+{
+	lockdep_assert_held(&rviommu_domains_lock);
+	add_stats(&gone, dom);
+}
+
+static int counters_show(struct seq_file *m, void *unused)
+{
+	static const char * const events[RVIOMMU_CMDQ_NR_EVENTS] = {
+		[RVIOMMU_CMDQ_COMMANDS] = "commands",
+		[RVIOMMU_CMDQ_FENCES] = "fences",
+		[RVIOMMU_CMDQ_WAITERS] = "waiters",
+		[RVIOMMU_CMDQ_FULL] = "full",
+		[RVIOMMU_CMDQ_ILLEGAL] = "illegal",
+		[RVIOMMU_CMDQ_TIMEOUT] = "timeout",
+		[RVIOMMU_CMDQ_MEMFAULT] = "memfault",
+		[RVIOMMU_CMDQ_RESTARTS] = "restarts",
+	};
+	struct rviommu *iommu = m->private;
+	struct rviommu_faultq *fq = &iommu->faultq;
+	struct rviommu_domain_stats sum;
+	struct rviommu_endpoint *ep;
+	struct rviommu_domain *dom;
+	unsigned int i;
+
+	for (i = 0; i < RVIOMMU_CMDQ_NR_EVENTS; i++)
+		seq_printf(m, "%s %lld\n", events[i], atomic64_read(&iommu->cmdq.events[i]));
+	seq_printf(m, "fault_records %lld\n", atomic64_read(&fq->records));
+	seq_printf(m, "fault_overflows %lld\n", atomic64_read(&fq->overflows));
+	seq_printf(m, "fault_memfaults %lld\n", atomic64_read(&fq->memfaults));
+	seq_printf(m, "fault_bad_index %lld\n", atomic64_read(&fq->bad_index));
+
+	scoped_guard(mutex, &rviommu_domains_lock) {
+		sum = gone;
+		list_for_each_entry(dom, &rviommu_domains, node)
+			add_stats(&sum, dom);
+	}
+	show_stats(m, &sum);
+
+	guard(mutex)(&iommu->ddt.lock);
+	list_for_each_entry(ep, &iommu->endpoints, node)
+		seq_printf(m, "faults_%s %lld\n", ep->name, atomic64_read(&ep->faults));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(counters);
+
+/* --- domains ------------------------------------------------------------ */
+
+static const char *mode_name(u64 mode, bool second_stage)
+{
+	switch (mode) {
+	case RVIOMMU_ATP_MODE_BARE:
+		return "bare";
+	case RVIOMMU_ATP_MODE_SV39:
+		return second_stage ? "sv39x4" : "sv39";
+	case RVIOMMU_ATP_MODE_SV48:
+		return second_stage ? "sv48x4" : "sv48";
+	case RVIOMMU_ATP_MODE_SV57:
+		return second_stage ? "sv57x4" : "sv57";
+	}
+	return "reserved";
+}
+
+static const char *type_name(const struct iommu_domain *domain)
+{
+	switch (domain->type) {
+	case IOMMU_DOMAIN_UNMANAGED:
+		return "unmanaged";
+	case IOMMU_DOMAIN_DMA:
+		return "dma";
+	case IOMMU_DOMAIN_DMA_FQ:
+		return "dma-fq";
+	}
+	return "other";
+}
+
+static void show_domain(struct seq_file *m, const struct rviommu_domain *dom)
+{
+	bool second_stage = dom->pt.cfg.second_stage;
+	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
+	const struct rviommu_targets *targets;
+	unsigned int i;
+
+	seq_printf(m, "domain %u\n", dom->id);
+	seq_printf(m, "type %s\n", type_name(&dom->domain));
+	seq_printf(m, "stage %s\n", second_stage ? "second" : "first");
+	seq_printf(m, "mode %s\n", mode_name(dom->pt_mode, second_stage));
+	if (second_stage)
+		seq_printf(m, "gscid %u\n", dom->gscid);
+	else
+		seq_printf(m, "pscid %u\n", dom->pscid);
+	seq_printf(m, "page_sizes %#lx\n", dom->pt.pgsizes);
+	show_stats(m, &stats);
+
+	guard(rcu)();
+	targets = rcu_dereference(dom->targets);
+	for (i = 0; targets && i < targets->nr; i++) {
+		unsigned int users = READ_ONCE(targets->t[i].users);
+
+		if (users)
+			seq_printf(m, "attached_on %s %u\n",
+				   targets->t[i].iommu->bus->name, users);
+	}
+}
+
+static void *domains_start(struct seq_file *m, loff_t *pos)
+{
+	mutex_lock(&rviommu_domains_lock);
+	return seq_list_start(&rviommu_domains, *pos);
+}
+
+static void *domains_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	return seq_list_next(v, &rviommu_domains, pos);
+}
+
+static void domains_stop(struct seq_file *m, void *v)
+{
+	mutex_unlock(&rviommu_domains_lock);
+}
+
+static int domains_show(struct seq_file *m, void *v)
+{
+	show_domain(m, list_entry(v, struct rviommu_domain, node));
+	seq_puts(m, "\n");
+	return 0;
+}
+
+static const struct seq_operations domains_sops = {
+	.start = domains_start,
+	.next = domains_next,
+	.stop = domains_stop,
+	.show = domains_show,
+};
+DEFINE_SEQ_ATTRIBUTE(domains);
+
+/* --- page tables -------------------------------------------------------- */
+
+static int run_visit(void *arg, u64 iova, u64 pte, unsigned int size_lg2)
+{
+	u64 pa = FIELD_GET(RVIOMMU_PTE_PPN, pte) << RVIOMMU_PAGE_LG2;
+	u64 attr = pte & ~RVIOMMU_PTE_PPN;
+	struct rviommu_run *run = arg;
+
+	/* In a NAPOT leaf the low bits of the PPN are its size. */
+	pa &= ~((1ULL << size_lg2) - 1);
+
+	if (!run->leaves) {
+		run->iova = iova;
+		run->pa = pa;
+		run->attr = attr;
+		run->leaf_lg2 = size_lg2;
+	} else if (iova != run->last + 1 || pa != run->pa + (iova - run->iova) ||
+		   attr != run->attr || size_lg2 != run->leaf_lg2 ||
+		   run->leaves == RVIOMMU_RUN_LEAVES) {
+		return 1;
+	}
+	run->last = iova + (1ULL << size_lg2) - 1;
+	run->leaves++;
+	return 0;
+}
+
+/**
+ * rviommu_run_next() - the first run of leaves at or above an IOVA
+ * @pt: page table; may be changing
+ * @iova: where to begin. A leaf that covers it counts as a whole.
+ * @run: the answer
+ *
+ * To go through a table, begin at 0 and go on at @run->last + 1 until that
+ * is 0 or false is returned.
+ *
+ * Return: true if there is one.
+ */
+bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *run)
+{
+	*run = (struct rviommu_run){};
+	rviommu_pgtable_for_each(pt, iova, U64_MAX, run_visit, run);
+	return run->leaves;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_run_next);
+
+/**
+ * rviommu_show_run() - one line of a dump
+ * @m: where to
+ * @run: what
+ */
+void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run)
+{
+	static const struct {
+		u64 bit;
+		char name;
+	} flags[] = {
+		{ RVIOMMU_PTE_R, 'r' }, { RVIOMMU_PTE_W, 'w' }, { RVIOMMU_PTE_X, 'x' },
+		{ RVIOMMU_PTE_U, 'u' }, { RVIOMMU_PTE_G, 'g' }, { RVIOMMU_PTE_A, 'a' },
+		{ RVIOMMU_PTE_D, 'd' }, { RVIOMMU_PTE_N, 'n' },
+	};
+	static const char * const pbmt[] = { "pma", "nc", "io", "reserved" };
+	static const char unit[] = "KMGT";
+	unsigned int i, lg2 = run->leaf_lg2 - 10;
+	char text[ARRAY_SIZE(flags) + 1] = "";
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		text[i] = run->attr & flags[i].bit ? flags[i].name : '-';
+	seq_printf(m, "%#018llx-%#018llx %#018llx %u x %u%c %s %s\n", run->iova, run->last,
+		   run->pa, run->leaves, 1U << lg2 % 10, unit[lg2 / 10], text,
+		   pbmt[FIELD_GET(RVIOMMU_PTE_PBMT, run->attr)]);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_show_run);
+
+/**
+ * struct dump - an open devices/<device>/domain
+ * @ep: the device
+ * @dom: the domain whose first lines were shown; compared, never followed
+ * @id: its number: another domain may come to lie where it was
+ * @run: the current line
+ * @leaves: visited in this piece
+ */
+struct dump {
+	struct rviommu_endpoint *ep;
+	const struct rviommu_domain *dom;
+	unsigned int id;
+	struct rviommu_run run;
+	unsigned int leaves;
+};
+
+/*
+ * Positions of the seq_file: 0 is the head of the dump, 1 + (IOVA in pages) the
+ * first line at or above an IOVA, the largest number is the end. It goes on by
+ * IOVA and not by line, so nothing is kept from one piece to the next, and
+ * tables may change between them.
+ */
+#define DUMP_END	((loff_t)(1ULL << (64 - RVIOMMU_PAGE_LG2)) + 1)
+
+static loff_t dump_after(const struct rviommu_run *run)
+{
+	u64 next = run->last + 1;
+
+	return next ? (loff_t)(next >> RVIOMMU_PAGE_LG2) + 1 : DUMP_END;
+}
+
+static struct rviommu_domain *dump_domain(struct dump *dump)
+{
+	struct iommu_domain *domain = READ_ONCE(dump->ep->domain);
+	struct rviommu_domain *dom;
+
+	list_for_each_entry(dom, &rviommu_domains, node)
+		if (&dom->domain == domain)
+			return dom;
+	return NULL;
+}
+
+static void *dump_line(struct dump *dump, struct rviommu_domain *dom, loff_t pos)
+{
+	if (pos >= DUMP_END ||
+	    !rviommu_run_next(&dom->pt, (u64)(pos - 1) << RVIOMMU_PAGE_LG2, &dump->run))
+		return NULL;
+	dump->leaves += dump->run.leaves;
+	return &dump->run;
+}
+
+static void *dump_start(struct seq_file *m, loff_t *pos)
+{
+	struct dump *dump = m->private;
+	struct rviommu_domain *dom;
+
+	mutex_lock(&rviommu_domains_lock);
+	dump->leaves = 0;
+	if (!*pos)
+		return SEQ_START_TOKEN;
+	dom = dump_domain(dump);
+	if (!dump->dom || *pos >= DUMP_END)
+		return NULL;
+	if (dom != dump->dom || dom->id != dump->id)
+		return dump;
+	return dump_line(dump, dom, *pos);
+}
+
+static void *dump_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	struct dump *dump = m->private;
+
+	if (v == SEQ_START_TOKEN)
+		*pos = 1;
+	else if (v == dump)
+		*pos = DUMP_END;
+	else
+		*pos = dump_after(v);
+
+	/*
+	 * NULL ends this piece; whether there is more is found out by the next
+	 * one, which begins with what dump_start() says. So the lock is held for
+	 * the head, or for a limited number of leaves.
+	 */
+	if (v == SEQ_START_TOKEN || v == dump || dump->leaves >= RVIOMMU_RUN_LEAVES)
+		return NULL;
+	/* The lock has been held since dump_start() looked: same domain. */
+	return dump_line(dump, dump_domain(dump), *pos);
+}
+
+static void dump_stop(struct seq_file *m, void *v)
+{
+	mutex_unlock(&rviommu_domains_lock);
+}
+
+static void dump_head(struct seq_file *m, struct dump *dump)
+{
+	struct iommu_domain *domain = READ_ONCE(dump->ep->domain);
+	struct rviommu_domain *dom = dump_domain(dump);
+
+	dump->dom = dom;
+	if (dom) {
+		dump->id = dom->id;
+		show_domain(m, dom);
+		seq_puts(m, "# iova physical leaves flags memory_type\n");
+		return;
+	}
+	if (domain == &rviommu_identity_domain)
+		seq_puts(m, "type identity\n");
+	else if (domain == &rviommu_blocking_domain)
+		seq_puts(m, "type blocking\n");
+	else
+		seq_puts(m, "type none\n");
+}
+
+static int dump_show(struct seq_file *m, void *v)
+{
+	struct dump *dump = m->private;
+
+	if (v == SEQ_START_TOKEN)
+		dump_head(m, dump);
+	else if (v == dump)
+		seq_puts(m, "# the device was attached to another domain, end\n");
+	else
+		rviommu_show_run(m, v);
+	return 0;
+}
+
+static const struct seq_operations dump_sops = {
+	.start = dump_start,
+	.next = dump_next,
+	.stop = dump_stop,
+	.show = dump_show,
+};
+
+static int dump_open(struct inode *inode, struct file *file)
+{
+	struct dump *dump = __seq_open_private(file, &dump_sops, sizeof(*dump));
+
+	if (!dump)
+		return -ENOMEM;
+	dump->ep = inode->i_private;
+	/* A piece may end early, which a seek through the lines would not expect. */
+	return nonseekable_open(inode, file);
+}
+
+static const struct file_operations dump_fops = {
+	.owner = THIS_MODULE,
+	.open = dump_open,
+	.read = seq_read,
+	.release = seq_release_private,
+};
+
+/* --- devices ------------------------------------------------------------ */
+
+static const struct {
+	u64 bit;
+	const char *name;
+} tc_names[] = {
+	{ RVIOMMU_DC_TC_V, "V" },
+	{ RVIOMMU_DC_TC_EN_ATS, "EN_ATS" },
+	{ RVIOMMU_DC_TC_EN_PRI, "EN_PRI" },
+	{ RVIOMMU_DC_TC_T2GPA, "T2GPA" },
+	{ RVIOMMU_DC_TC_DTF, "DTF" },
+	{ RVIOMMU_DC_TC_PDTV, "PDTV" },
+	{ RVIOMMU_DC_TC_PRPR, "PRPR" },
+	{ RVIOMMU_DC_TC_GADE, "GADE" },
+	{ RVIOMMU_DC_TC_SADE, "SADE" },
+	{ RVIOMMU_DC_TC_DPE, "DPE" },
+	{ RVIOMMU_DC_TC_SBE, "SBE" },
+	{ RVIOMMU_DC_TC_SXL, "SXL" },
+};
+
+static void show_fsc(struct seq_file *m, u64 fsc, bool pdtv)
+{
+	static const char * const pdt[] = { "bare", "pd8", "pd17", "pd20" };
+	u64 mode = FIELD_GET(RVIOMMU_FSC_MODE, fsc);
+
+	if (pdtv)
+		seq_printf(m, " pdtp %s", mode < ARRAY_SIZE(pdt) ? pdt[mode] : "reserved");
+	else
+		seq_printf(m, " iosatp %s", mode_name(mode, false));
+	if (mode)
+		seq_printf(m, " root %#llx", FIELD_GET(RVIOMMU_FSC_PPN, fsc) << RVIOMMU_PAGE_LG2);
+}
+
+/**
+ * rviommu_show_dc() - a device context, raw and decoded
+ * @m: where to
+ * @dc: the context
+ * @words: how many words it has in memory
+ */
+void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words)
+{
+	static const char * const names[RVIOMMU_DC_WORDS_EXT] = {
+		[RVIOMMU_DC_TC] = "tc",
+		[RVIOMMU_DC_IOHGATP] = "iohgatp",
+		[RVIOMMU_DC_TA] = "ta",
+		[RVIOMMU_DC_FSC] = "fsc",
+		[RVIOMMU_DC_MSIPTP] = "msiptp",
+		[RVIOMMU_DC_MSI_ADDR_MASK] = "msi_addr_mask",
+		[RVIOMMU_DC_MSI_ADDR_PATTERN] = "msi_addr_pattern",
+		[RVIOMMU_DC_RESERVED] = "reserved",
+	};
+	unsigned int i, word;
+	u64 value, mode;
+
+	for (word = 0; word < words; word++) {
+		value = dc->word[word];
+		seq_printf(m, "%s %#018llx", names[word], value);
+		switch (word) {
+		case RVIOMMU_DC_TC:
+			for (i = 0; i < ARRAY_SIZE(tc_names); i++)
+				if (value & tc_names[i].bit)
+					seq_printf(m, " %s", tc_names[i].name);
+			break;
+		case RVIOMMU_DC_IOHGATP:
+			mode = FIELD_GET(RVIOMMU_DC_IOHGATP_MODE, value);
+			seq_printf(m, " %s", mode_name(mode, true));
+			if (mode)
+				seq_printf(m, " gscid %llu root %#llx",
+					   FIELD_GET(RVIOMMU_DC_IOHGATP_GSCID, value),
+					   FIELD_GET(RVIOMMU_DC_IOHGATP_PPN, value) <<
+					   RVIOMMU_PAGE_LG2);
+			break;
+		case RVIOMMU_DC_TA:
+			seq_printf(m, " pscid %llu", FIELD_GET(RVIOMMU_DC_TA_PSCID, value));
+			break;
+		case RVIOMMU_DC_FSC:
+			show_fsc(m, value, dc->word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV);
+			break;
+		}
+		seq_puts(m, "\n");
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_show_dc);
+
+static int context_show(struct seq_file *m, void *unused)
+{
+	struct rviommu_endpoint *ep = m->private;
+	struct rviommu_ddt *ddt = &ep->iommu->ddt;
+	unsigned int i;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_dc dc;
+
+		seq_printf(m, "%sdevice_id %#08x\n", i ? "\n" : "", ep->ids[i]);
+		rviommu_ddt_read(ddt, ep->ids[i], &dc);
+		rviommu_show_dc(m, &dc, ddt->dc_words);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(context);
+
+static int faults_show(struct seq_file *m, void *unused)
+{
+	struct rviommu_endpoint *ep = m->private;
+	struct rviommu_fault fault;
+
+	seq_printf(m, "faults %lld\n", atomic64_read(&ep->faults));
+	if (!atomic64_read(&ep->faults))
+		return 0;
+
+	spin_lock(&ep->fault_lock);
+	fault = ep->last_fault;
+	spin_unlock(&ep->fault_lock);
+
+	seq_printf(m, "last_cause %u %s\n", fault.cause, rviommu_fault_cause_name(fault.cause));
+	seq_printf(m, "last_type %u %s\n", fault.ttyp, rviommu_fault_ttyp_name(fault.ttyp));
+	seq_printf(m, "last_device_id %#08x\n", fault.did);
+	if (fault.pv)
+		seq_printf(m, "last_process_id %u%s\n", fault.pid,
+			   fault.priv ? " supervisor" : "");
+	seq_printf(m, "last_iotval %#018llx\n", fault.iotval);
+	seq_printf(m, "last_iotval2 %#018llx\n", fault.iotval2);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(faults);
+
+/**
+ * rviommu_debugfs_add_endpoint() - show a device
+ * @ep: the device, complete
+ */
+void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
+{
+	struct dentry *devices;
+
+	if (IS_ERR_OR_NULL(ep->iommu->debugfs))
+		return;
+	devices = debugfs_lookup("devices", ep->iommu->debugfs);
+	if (!devices)
+		return;
+	ep->debugfs = debugfs_create_dir(ep->name, devices);
+	dput(devices);
+	debugfs_create_file("context", 0400, ep->debugfs, ep, &context_fops);
+	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
+	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
+}
+
+/**
+ * rviommu_debugfs_remove_endpoint() - show a device no more
+ * @ep: the device
+ *
+ * Waits for readers, so the caller holds no lock that they take. On return
+ * nobody uses @ep on behalf of debugfs.
+ */
+void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep)
+{
+	debugfs_remove(ep->debugfs);
+	ep->debugfs = NULL;
+}
+
+/* --- mutations ---------------------------------------------------------- */
+
+static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
+	[RVIOMMU_MUTATE_IOTINVAL] = "iotinval",
+	[RVIOMMU_MUTATE_NONLEAF] = "nonleaf",
+	[RVIOMMU_MUTATE_INVAL_DDT] = "inval_ddt",
+	[RVIOMMU_MUTATE_ATTACH_IOTINVAL] = "attach_iotinval",
+	[RVIOMMU_MUTATE_FLUSH_ALL] = "flush_all",
+};
+
+/**
+ * rviommu_parse_mutation() - an invalidation class by its name
+ * @name: a class, or "none" or nothing
+ * @mutate: value for rviommu.mutate; untouched on error
+ *
+ * Return: 0 or -EINVAL.
+ */
+int rviommu_parse_mutation(const char *name, unsigned long *mutate)
+{
+	int class;
+
+	if (!*name || !strcmp(name, "none")) {
+		*mutate = 0;
+		return 0;
+	}
+	class = match_string(mutation_names, RVIOMMU_NR_MUTATIONS, name);
+	if (class < 0)
+		return -EINVAL;
+	*mutate = BIT(class);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_parse_mutation);
+
+static int mutate_show(struct seq_file *m, void *unused)
+{
+	struct rviommu *iommu = m->private;
+	unsigned long mutate = READ_ONCE(iommu->mutate);
+	unsigned int i;
+
+	seq_puts(m, mutate ? "none" : "[none]");
+	for (i = 0; i < RVIOMMU_NR_MUTATIONS; i++)
+		seq_printf(m, mutate & BIT(i) ? " [%s]" : " %s", mutation_names[i]);
+	seq_puts(m, "\n");
+	return 0;
+}
+
+static ssize_t mutate_write(struct file *file, const char __user *ubuf, size_t count,
+			    loff_t *ppos)
+{
+	struct rviommu *iommu = file_inode(file)->i_private;
+	unsigned long mutate;
+	char buf[32];
+	int ret;
+
+	if (*ppos || count >= sizeof(buf))
+		return -EINVAL;
+	if (copy_from_user(buf, ubuf, count))
+		return -EFAULT;
+	buf[count] = '\0';
+	ret = rviommu_parse_mutation(strim(buf), &mutate);
+	if (ret)
+		return ret;
+	WRITE_ONCE(iommu->mutate, mutate);
+	return count;
+}
+DEFINE_SHOW_STORE_ATTRIBUTE(mutate);
+
+/* --- coming and going --------------------------------------------------- */
+
+/**
+ * rviommu_debugfs_add() - show an IOMMU
+ * @iommu: the IOMMU: queues, directory and interrupts are set up, and no device
+ *         has been probed behind it yet
+ */
+void rviommu_debugfs_add(struct rviommu *iommu)
+{
+	struct dentry *dir;
+
+	/* Never NULL for a parent: that would be the root of all debugfs. */
+	if (!root)
+		return;
+	dir = debugfs_create_dir(iommu->bus->name, root);
+	iommu->debugfs = dir;
+	debugfs_create_file("capabilities", 0444, dir, iommu, &capabilities_fops);
+	debugfs_create_file("queues", 0444, dir, iommu, &queues_fops);
+	debugfs_create_file("counters", 0444, dir, iommu, &counters_fops);
+	debugfs_create_dir("devices", dir);
+	if (IS_ENABLED(CONFIG_RVIOMMU_DEBUG))
+		debugfs_create_file("mutate", 0600, dir, iommu, &mutate_fops);
+}
+
+/**
+ * rviommu_debugfs_remove() - show an IOMMU no more
+ * @iommu: the IOMMU; all endpoints behind it were released, its queues and
+ *         directory still exist
+ *
+ * Waits for readers, so the caller holds no lock that they take.
+ */
+void rviommu_debugfs_remove(struct rviommu *iommu)
+{
+	debugfs_remove(iommu->debugfs);
+	iommu->debugfs = NULL;
+}
+
+/**
+ * rviommu_debugfs_init() - before the first IOMMU
+ */
+void rviommu_debugfs_init(void)
+{
+	root = debugfs_create_dir("rviommu", NULL);
+	debugfs_create_file("domains", 0444, root, NULL, &domains_fops);
+}
+
+/**
+ * rviommu_debugfs_exit() - after the last IOMMU
+ */
+void rviommu_debugfs_exit(void)
+{
+	debugfs_remove(root);
+	root = NULL;
+}

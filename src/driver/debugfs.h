@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What debugfs.c computes, apart from the files that show it: for the tests.
+ * The rest of the driver uses the declarations at the end of rviommu.h.
+ */
+#ifndef RVIOMMU_DEBUGFS_H
+#define RVIOMMU_DEBUGFS_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+
+#include <rviommu/formats.h>
+
+#include "pgtable.h"
+
+struct seq_file;
+
+/*
+ * Leaves that one line of a dump stands for at most, so that nobody waits long
+ * for a dump of a huge table. A longer run goes on in the next line.
+ */
+#define RVIOMMU_RUN_LEAVES	BIT(18)
+
+/**
+ * struct rviommu_run - leaves side by side, in IOVA and in memory, alike otherwise
+ * @iova: first byte
+ * @last: last byte
+ * @pa: where @iova leads to
+ * @attr: the entries without their address
+ * @leaf_lg2: lg2 of the size of each leaf in bytes
+ * @leaves: how many
+ */
+struct rviommu_run {
+	u64 iova;
+	u64 last;
+	u64 pa;
+	u64 attr;
+	unsigned int leaf_lg2;
+	unsigned int leaves;
+};
+
+bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *run);
+void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run);
+void rviommu_show_capabilities(struct seq_file *m, u64 caps);
+void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words);
+int rviommu_parse_mutation(const char *name, unsigned long *mutate);
+
+#endif /* RVIOMMU_DEBUGFS_H */
