@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154	# lib.sh sets them
 #
 # Packages of another suite or architecture, without touching the system's own
 # apt. The archive is the one this machine is configured for. Sourced after
@@ -13,6 +14,7 @@ apt_archive() {
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	# Security and third-party entries serve another release name, another
 	# component or another origin. An empty origin: lists not fetched yet.
+	# shellcheck disable=SC2016	# apt expands these
 	IFS='|' read -r uri entry < <(
 		apt-get indextargets \
 			--format '$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(SOURCESENTRY)' \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154	# lib.sh sets them
 #
 # Kernel sources from the archive and the test kernels built from them.
 # Sourced after lib.sh and apt.sh.
@@ -178,9 +179,10 @@ modules_build() {
 		modules_copy "$dir" || exit 1
 		kernel_make "$build/source" "$build"
 		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \
+			KBUILD_MODPOST_WARN="$([ -e "$build/Module.symvers" ] || echo 1)" \
 			${3:+RVIOMMU_DEBUG=1} M="$dir" modules || exit 1
 		! grep -A5 'warning: ' "$dir.log" >&2 || die "warnings: $dir.log"
-	) || exit 1
+	) || return 1
 	echo "$dir"
 }
 
@@ -189,7 +191,8 @@ modules_build() {
 modules_copy() {
 	mkdir -p "$1"
 	rsync -rlp --checksum --delete --include='/Kbuild' --include='/src/***' \
-		--include='/include/***' --include='/kunit/***' --filter='P *.o' \
+		--include='/include/***' --include='/kunit/***' --include='/scripts/' \
+		--include='/scripts/probe-kernel' --filter='P *.o' \
 		--filter='P *.ko' --filter='P *.mod*' --filter='P .*.cmd' \
 		--filter='P *.d' --filter='P Module.symvers' --filter='P modules.order' \
 		--exclude='*' "$tree/" "$1/"

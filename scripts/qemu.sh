@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
+# shellcheck disable=SC2154	# lib.sh sets them
 #
 # QEMU from newer suites than this machine's, unpacked into the cache and run
 # through its own dynamic loader. Sourced after lib.sh and apt.sh.

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# check.sh [full|smoke]: the driver on QEMU's RISC-V IOMMU: real devices,
+# verified data, a blocked DMA, our suites on the hardware.
+
+. ./lib.sh
+kind=${1:-full}
+
+has_iommu() {
+	[ "$(counter fences)" -gt 0 ]
+}
+
+no_faults() {
+	[ "$(counter fault_records)" -eq 0 ]
+}
+
+maps_happen() {
+	before=$(counter maps)
+	disk_verify 1 1
+	[ "$(counter maps)" -gt "$before" ]
+}
+
+read_debugfs() {
+	# shellcheck disable=SC2154	# lib.sh sets it
+	find "$debugfs" -type f ! -name mutate -exec cat {} + >/tmp/debugfs.out
+}
+
+# A reader of everything while the disk is busy.
+disk_with_readers() {
+	(while [ ! -e /tmp/stop ]; do read_debugfs; done) &
+	disk_verify 4 4
+	rc=$?
+	touch /tmp/stop
+	wait
+	rm /tmp/stop
+	return $rc
+}
+
+blocked_dma() {
+	before=$(counter fault_records)
+	result=$(testdev_dma 0x7ff000000 64)
+	echo "result $result"
+	[ "$result" = 0xDEAD0002 ] || return 1
+	wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]"
+	dmesg | grep -i fault | tail -n 3
+	dmesg | grep -q "$(pci_of 1b36:0005).*0x0*7ff000000"
+}
+
+suspend_resume() {
+	echo devices >/sys/power/pm_test
+	echo freeze >/sys/power/state
+}
+
+# The device's driver is away while its domain type changes.
+retype() {
+	dev=$(pci_of 8086:10d3)
+	echo "$dev" >/sys/bus/pci/drivers/e1000e/unbind
+	echo "$1" >"/sys/bus/pci/devices/$dev/iommu_group/type" || return 1
+	echo "$dev" >/sys/bus/pci/drivers/e1000e/bind
+	wait_for 10 test -e /sys/class/net/eth0
+	[ "$(cat "/sys/bus/pci/devices/$dev/iommu_group/type")" = "$1" ] || return 1
+	net_up && net_verify 512
+}
+
+suites() {
+	insmod /modules/rviommu_kunit.ko
+	cat /sys/kernel/debug/kunit/rviommu*/results >/tmp/ktap
+	! grep -E '^ *not ok' /tmp/ktap
+}
+
+no_leaks() {
+	rmmod rviommu_kunit 2>/dev/null
+	sleep 6	# younger objects are not reported
+	echo scan >/sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak
+	! grep -q rviommu /sys/kernel/debug/kmemleak
+}
+
+check "the module loads; disk and network card appear" load
+check "every device behind the IOMMU has a group" all_have_groups
+check "commands were completed by the IOMMU" has_iommu
+check "the disk's file system mounts" disk_mount
+check "files of 4 processes verify, debugfs read meanwhile" disk_with_readers
+check "I/O is mapped by the driver" maps_happen
+check "the network card has a link" net_up
+check "1 MiB through the network verifies, both ways" net_verify 1024
+check "no fault so far" no_faults
+if [ "$(cat /sys/bus/pci/devices/"$(pci_of 8086:10d3)"/iommu_group/type)" != identity ] && pci_of 1b36:0005 >/dev/null; then
+	check "a DMA to an unmapped address is blocked and reported" blocked_dma
+else
+	skip "blocked DMA: no test device, or no translation"
+fi
+if [ "$kind" = full ]; then
+	check "suspend and resume of the devices" suspend_resume
+	check "disk after resume" disk_verify 2 2
+	check "network after resume" net_verify 512
+	for type in identity DMA DMA-FQ; do
+		check "network with domain type $type" retype $type
+	done
+	check "suites on the hardware" suites
+	check "disk after the suites" disk_verify 2 2
+	check "no memory leaked by the driver" no_leaks
+fi
+check "nothing alarming in the kernel's log" dmesg_clean
+finish
