@@ -11,20 +11,92 @@
 #include <linux/list.h>
 #include <linux/module.h>
 
-/* 6.13: the namespace became a string. */
+#include <uapi/linux/iommufd.h>
+
+/* MODULE_IMPORT_NS() takes a string in newer kernels. */
 #ifdef RVIOMMU_HAVE_IMPORT_NS_STRING
 #define RVIOMMU_IMPORT_NS(ns)	MODULE_IMPORT_NS(#ns)
 #else
 #define RVIOMMU_IMPORT_NS(ns)	MODULE_IMPORT_NS(ns)
 #endif
 
-/* 6.16: struct iommu_pages_list instead of a bare list head. */
+/* struct iommu_pages_list instead of a bare list head in newer kernels. */
 static inline struct list_head *rviommu_gather_pages(struct iommu_iotlb_gather *gather)
 {
 #ifdef RVIOMMU_HAVE_IOMMU_PAGES_LIST
 	return &gather->freelist.pages;
 #else
 	return &gather->freelist;
+#endif
+}
+
+/*
+ * attach_dev() is told the old domain in newer kernels. The driver keeps its own
+ * record, so nothing is lost without.
+ *
+ * RVIOMMU_ATTACH_THUNK(fn) after the definition of fn(domain, dev, old),
+ * RVIOMMU_ATTACH_OP(fn) in the ops.
+ */
+#ifdef RVIOMMU_HAVE_ATTACH_OLD
+#define RVIOMMU_ATTACH_THUNK(fn)
+#define RVIOMMU_ATTACH_OP(fn)	fn
+#else
+#define RVIOMMU_ATTACH_THUNK(fn)						\
+static int fn##_thunk(struct iommu_domain *domain, struct device *dev)	\
+{										\
+	return fn(domain, dev, NULL);						\
+}
+#define RVIOMMU_ATTACH_OP(fn)	fn##_thunk
+#endif
+
+/*
+ * One op allocates paging domains with flags in newer kernels; before, there
+ * were one without flags and one for user space with the nesting parent.
+ */
+#ifdef RVIOMMU_HAVE_ALLOC_PAGING_FLAGS
+#define RVIOMMU_ALLOC_THUNK(fn)
+#define RVIOMMU_ALLOC_OPS(fn)	.domain_alloc_paging_flags = fn
+#else
+#define RVIOMMU_ALLOC_THUNK(fn)							\
+static struct iommu_domain *fn##_paging(struct device *dev)			\
+{										\
+	return fn(dev, 0, NULL);						\
+}										\
+										\
+static struct iommu_domain *fn##_user(struct device *dev, u32 flags,		\
+				      struct iommu_domain *parent,		\
+				      const struct iommu_user_data *user_data)	\
+{										\
+	return parent ? ERR_PTR(-EOPNOTSUPP) : fn(dev, flags, user_data);	\
+}
+#define RVIOMMU_ALLOC_OPS(fn)							\
+	.domain_alloc_paging = fn##_paging,					\
+	.domain_alloc_user = fn##_user
+#endif
+
+/* Page sizes belong to the domain; older cores read a bitmap of the ops too. */
+#ifdef RVIOMMU_HAVE_OPS_PGSIZE_BITMAP
+#define RVIOMMU_PGSIZE_OPS	.pgsize_bitmap = SZ_4K,
+#else
+#define RVIOMMU_PGSIZE_OPS
+#endif
+
+/*
+ * A second-stage domain, as user space gets it for nesting: newer kernels let the
+ * kernel ask for it too. For tests.
+ */
+static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
+{
+#ifdef RVIOMMU_HAVE_ALLOC_PAGING_FLAGS
+	return iommu_paging_domain_alloc_flags(dev, IOMMU_HWPT_ALLOC_NEST_PARENT);
+#else
+	const struct iommu_ops *ops = dev->iommu->iommu_dev->ops;
+	struct iommu_domain *domain = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT,
+							     NULL, NULL);
+
+	if (!IS_ERR(domain))
+		domain->owner = ops;
+	return domain;
 #endif
 }
 

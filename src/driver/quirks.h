@@ -28,5 +28,6 @@ enum rviommu_quirk {
 
 int rviommu_quirks_init(struct rviommu *iommu);
 const char *rviommu_quirk_name(unsigned int quirk);
+const char *rviommu_quirk_reason(unsigned int quirk);
 
 #endif /* RVIOMMU_QUIRKS_H */

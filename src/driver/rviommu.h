@@ -60,6 +60,7 @@ struct rviommu_irq {
  * @nr_irqs: used entries of @irqs
  * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
  *        rcu_read_lock(); writers under @ddt.lock.
+ * @endpoints: struct rviommu_endpoint.node; under @ddt.lock
  * @node: on the list of all IOMMUs, rviommu_list_lock
  * @debugfs: directory of this IOMMU
  * @mutate: invalidation classes to leave out, BIT(enum rviommu_mutation); only
@@ -89,6 +90,7 @@ struct rviommu {
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
 	struct xarray dids;
+	struct list_head endpoints;
 	struct list_head node;
 	struct dentry *debugfs;
 	unsigned long mutate;
@@ -144,9 +146,13 @@ struct rviommu_did {
  * @last_fault: the newest one; written by the fault thread under @fault_lock
  * @fault_lock: protects @last_fault; a leaf lock
  * @rcu: freed through RCU: the fault path may still hold it
+ * @node: on rviommu.endpoints; under ddt.lock
+ * @debugfs: its directory
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
+	struct list_head node;
+	struct dentry *debugfs;
 	struct device *dev;
 	char name[48];
 	struct iommu_domain *domain;
@@ -182,6 +188,22 @@ struct rviommu_targets {
 };
 
 /**
+ * struct rviommu_domain_stats - what happened to a domain
+ * @maps: map calls
+ * @unmaps: unmap calls
+ * @syncs: invalidations of a range
+ * @flushes: invalidations of the whole domain
+ *
+ * Each CPU counts its own: map and unmap share no cache line.
+ */
+struct rviommu_domain_stats {
+	u64 maps;
+	u64 unmaps;
+	u64 syncs;
+	u64 flushes;
+};
+
+/**
  * struct rviommu_domain - one address space
  * @domain: the core's part
  * @pt: page table
@@ -197,10 +219,7 @@ struct rviommu_targets {
  * @pending: unlinked table pages (struct rviommu_page.node) whose unmap was
  *           deferred to flush_iotlb_all
  * @pending_lock: protects @pending; interrupts off
- * @maps: pages mapped, counted in map calls
- * @unmaps: unmap calls
- * @syncs: invalidations of a range
- * @flushes: invalidations of the whole domain
+ * @stats: counters, per CPU; rviommu_domain_stats()
  * @node: on the list of all domains, for debugfs; rviommu_domains_lock
  * @id: small number, for debugfs
  */
@@ -214,10 +233,7 @@ struct rviommu_domain {
 	struct mutex targets_lock;
 	struct list_head pending;
 	spinlock_t pending_lock;
-	atomic64_t maps;
-	atomic64_t unmaps;
-	atomic64_t syncs;
-	atomic64_t flushes;
+	struct rviommu_domain_stats __percpu *stats;
 	struct list_head node;
 	unsigned int id;
 };
@@ -238,10 +254,33 @@ extern struct mutex rviommu_list_lock;
 extern const struct rviommu_bus_ops rviommu_mmio_ops;
 
 /* pci.c, platform.c: bus glue */
+#if IS_ENABLED(CONFIG_RVIOMMU_PCI)
 int rviommu_pci_register(void);
 void rviommu_pci_unregister(void);
+#else
+static inline int rviommu_pci_register(void)
+{
+	return 0;
+}
+
+static inline void rviommu_pci_unregister(void)
+{
+}
+#endif
+
+#if IS_ENABLED(CONFIG_RVIOMMU_PLATFORM)
 int rviommu_platform_register(void);
 void rviommu_platform_unregister(void);
+#else
+static inline int rviommu_platform_register(void)
+{
+	return 0;
+}
+
+static inline void rviommu_platform_unregister(void)
+{
+}
+#endif
 
 /* iommu.c: what the IOMMU core calls */
 extern const struct iommu_ops rviommu_ops;
@@ -263,6 +302,7 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 						       const struct iommu_user_data *user_data);
 struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage);
 int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu);
+struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
 extern struct list_head rviommu_domains;
 extern struct mutex rviommu_domains_lock;
 void rviommu_domain_ids_destroy(void);
@@ -279,11 +319,24 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 /* commands that rviommu_context_commands() writes at most */
 #define RVIOMMU_CONTEXT_COMMANDS	3
 
-/* debugfs.c */
+/* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
+#ifdef CONFIG_DEBUG_FS
 void rviommu_debugfs_init(void);
 void rviommu_debugfs_exit(void);
 void rviommu_debugfs_add(struct rviommu *iommu);
 void rviommu_debugfs_remove(struct rviommu *iommu);
+void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
+void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
+void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom);
+#else
+static inline void rviommu_debugfs_init(void) { }
+static inline void rviommu_debugfs_exit(void) { }
+static inline void rviommu_debugfs_add(struct rviommu *iommu) { }
+static inline void rviommu_debugfs_remove(struct rviommu *iommu) { }
+static inline void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep) { }
+static inline void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep) { }
+static inline void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom) { }
+#endif
 
 static inline u32 rviommu_read32(struct rviommu *iommu, unsigned int reg)
 {

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attaching a device's requester IDs to a domain: prepare, publish,
+ * synchronise, retire. Hitless: DMA in flight sees the old translation or
+ * the new one (but see directory.h for a one-level DDT).
+ */
+#include <linux/bitfield.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+/**
+ * rviommu_make_dc() - the complete device context for a domain
+ * @iommu: where it is to be installed
+ * @domain: identity, blocking or paging
+ *
+ * Blocking is an invalid context: every transaction is refused and reported as
+ * "DDT entry not valid". Requests carry user privilege and A and D are set at
+ * map time, so neither SADE/GADE nor anything of tc but V is needed.
+ */
+struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain)
+{
+	struct rviommu_dc dc = {};
+	const struct rviommu_domain *dom;
+	u64 ppn;
+
+	if (domain == &rviommu_blocking_domain)
+		return dc;
+
+	dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
+	if (domain == &rviommu_identity_domain)
+		return dc;
+
+	dom = to_rviommu_domain(domain);
+	ppn = virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2;
+	if (dom->pt.cfg.second_stage) {
+		dc.word[RVIOMMU_DC_IOHGATP] =
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, dom->pt_mode) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, dom->gscid) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN, ppn);
+	} else {
+		dc.word[RVIOMMU_DC_TA] = FIELD_PREP(RVIOMMU_DC_TA_PSCID, dom->pscid);
+		dc.word[RVIOMMU_DC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
+					  FIELD_PREP(RVIOMMU_FSC_PPN, ppn);
+	}
+	return dc;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
+
+/*
+ * Make the IOMMU forget the old contexts. An error means that it was taken out
+ * of service (ddtp is Off): then it uses neither the old nor the new one, and
+ * there is nothing to undo.
+ */
+static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_ddt_update *updates,
+				  unsigned int nr)
+{
+	struct rviommu_command cmds[8 * RVIOMMU_CONTEXT_COMMANDS];
+	unsigned int i, used = 0;
+	bool changed = false;
+	u32 fence;
+
+	for (i = 0; i < nr; i++) {
+		if (updates[i].how == RVIOMMU_PUBLISH_NONE)
+			continue;
+		changed = true;
+		used += rviommu_context_commands(iommu, &updates[i], &cmds[used]);
+		if (used + RVIOMMU_CONTEXT_COMMANDS <= ARRAY_SIZE(cmds))
+			continue;
+		rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
+		used = 0;
+	}
+	/*
+	 * The fence is wanted also when nothing has to be forgotten: after the
+	 * operation no DMA that was translated before it is still on its way.
+	 */
+	if (changed)
+		rviommu_cmdq_sync(&iommu->cmdq, cmds, used);
+}
+
+static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_update *updates,
+				    unsigned int nr)
+{
+	int ret;
+
+	ret = rviommu_ddt_prepare(&iommu->ddt, updates, nr);
+	if (ret)
+		return ret;
+
+	/* Pairs with the barrier in rviommu_inval_targets(). */
+	smp_mb();
+	rviommu_ddt_publish(&iommu->ddt, updates, nr);
+	rviommu_sync_contexts(iommu, updates, nr);
+	rviommu_ddt_retire(&iommu->ddt, updates, nr);
+	return 0;
+}
+
+/**
+ * rviommu_attach() - attach or replace what all requester IDs of a device use
+ * @ep: the device
+ * @new: identity, blocking, or a paging domain of this driver
+ *
+ * The old domain stays in force until the new one is. May sleep.
+ *
+ * Return: 0; -EINVAL if the IOMMU cannot use @new; -ENOMEM; -EIO if the IOMMU is
+ * out of service. On error the old attachment is as it was.
+ */
+int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
+{
+	struct rviommu_ddt_update one = {}, *updates = &one;
+	struct rviommu *iommu = ep->iommu;
+	struct iommu_domain *old;
+	struct rviommu_dc dc;
+	unsigned int i;
+	int ret;
+
+	if (rviommu_is_dead(iommu))
+		return -EIO;
+	if (rviommu_domain_is_paging(new)) {
+		ret = rviommu_domain_compatible(to_rviommu_domain(new), iommu);
+		if (ret)
+			return ret;
+	}
+	if (ep->nr_ids > 1) {
+		updates = rviommu_zalloc(array_size(ep->nr_ids, sizeof(*updates)), GFP_KERNEL);
+		if (!updates)
+			return -ENOMEM;
+	}
+
+	dc = rviommu_make_dc(iommu, new);
+	for (i = 0; i < ep->nr_ids; i++) {
+		updates[i].did = ep->ids[i];
+		updates[i].new = dc;
+	}
+
+	mutex_lock(&iommu->ddt.lock);
+	old = ep->domain;
+	if (rviommu_domain_is_paging(new) && new != old) {
+		ret = rviommu_target_add(to_rviommu_domain(new), iommu);
+		if (ret)
+			goto unlock;
+	}
+	ret = rviommu_replace_contexts(iommu, updates, ep->nr_ids);
+	if (ret) {
+		if (rviommu_domain_is_paging(new) && new != old)
+			rviommu_target_remove(to_rviommu_domain(new), iommu);
+		goto unlock;
+	}
+	ep->domain = new;
+	if (rviommu_domain_is_paging(old) && new != old)
+		rviommu_target_remove(to_rviommu_domain(old), iommu);
+unlock:
+	mutex_unlock(&iommu->ddt.lock);
+	if (updates != &one)
+		rviommu_free(updates);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
+
+/**
+ * rviommu_detach_release() - block what only this device uses, before it goes
+ * @ep: the device; the core will not attach it again
+ *
+ * A requester ID that another device has too (a PCI alias) keeps its context:
+ * that device goes on. Called with ddt.lock held. Cannot fail: a context
+ * becomes invalid in one word.
+ */
+void rviommu_detach_release(struct rviommu_endpoint *ep)
+{
+	struct rviommu *iommu = ep->iommu;
+	unsigned int i;
+
+	lockdep_assert_held(&iommu->ddt.lock);
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_ddt_update update = { .did = ep->ids[i] };
+		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
+
+		if (did && did->users > 1)
+			continue;
+		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
+	}
+	if (rviommu_domain_is_paging(ep->domain))
+		rviommu_target_remove(to_rviommu_domain(ep->domain), iommu);
+	ep->domain = NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_release);

@@ -1,0 +1,643 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One IOMMU from bring-up to removal: capabilities, what firmware left, queues,
+ * interrupts, device directory (spec "Guidelines for initialization").
+ *
+ * What is missing or broken is said once, in one sentence, and the probe fails
+ * with nothing left behind.
+ */
+#include <linux/bitfield.h>
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/iommu.h>
+#include <linux/module.h>
+#include <linux/numa.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+/* Entries that are asked for; hardware may grant fewer (WARL). */
+#define RVIOMMU_CQ_LG2		10
+#define RVIOMMU_FQ_LG2		9
+
+/* PPN fields are 44 bits wide. */
+#define RVIOMMU_PAS_MAX		56
+
+static unsigned int ddt_levels;
+module_param(ddt_levels, uint, 0444);
+MODULE_PARM_DESC(ddt_levels, "Levels of the device directory, 1 to 3 (0: as many as the IOMMU has)");
+
+LIST_HEAD(rviommu_list);
+DEFINE_MUTEX(rviommu_list_lock);
+
+/**
+ * rviommu_find() - the IOMMU that a firmware node stands for
+ * @fwnode: from an iommu_fwspec
+ *
+ * Return: the IOMMU, or NULL. It stays while the core probes or has a device of
+ * it: the core holds a module reference then.
+ */
+struct rviommu *rviommu_find(const struct fwnode_handle *fwnode)
+{
+	struct rviommu *iommu, *found = NULL;
+
+	mutex_lock(&rviommu_list_lock);
+	list_for_each_entry(iommu, &rviommu_list, node)
+		if (iommu->bus->fwnode == fwnode)
+			found = iommu;
+	mutex_unlock(&rviommu_list_lock);
+	return found;
+}
+
+/**
+ * rviommu_wait_ddtp() - read ddtp once it is not busy
+ * @iommu: the IOMMU
+ * @ddtp: its value
+ *
+ * Any context: polls for at most %RVIOMMU_BUSY_TIMEOUT_US.
+ *
+ * Return: 0, or -ETIMEDOUT.
+ */
+int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp)
+{
+	unsigned int us;
+
+	for (us = 0; us < RVIOMMU_BUSY_TIMEOUT_US; us++) {
+		*ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+		if (!(*ddtp & RVIOMMU_DDTP_BUSY))
+			return 0;
+		udelay(1);
+	}
+	return -ETIMEDOUT;
+}
+
+static int rviommu_write_ddtp(struct rviommu *iommu, u64 value, u64 *result)
+{
+	u64 ddtp;
+	int ret;
+
+	ret = rviommu_wait_ddtp(iommu, &ddtp);
+	if (ret)
+		return ret;
+	rviommu_write64(iommu, RVIOMMU_REG_DDTP, value);
+	return rviommu_wait_ddtp(iommu, result);
+}
+
+/*
+ * Off, from any mode. The root page is kept: spec "ddtp" forbids changing it
+ * in this transition.
+ */
+static int rviommu_switch_off(struct rviommu *iommu)
+{
+	u64 ddtp;
+	int ret;
+
+	ret = rviommu_wait_ddtp(iommu, &ddtp);
+	if (!ret)
+		ret = rviommu_write_ddtp(iommu, (ddtp & ~RVIOMMU_DDTP_MODE) |
+					 RVIOMMU_DDTP_MODE_OFF, &ddtp);
+	if (!ret && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp) != RVIOMMU_DDTP_MODE_OFF)
+		ret = -EIO;
+	return ret;
+}
+
+/*
+ * The command queue was given up: nothing can be invalidated any more, so no
+ * translation may be used any more. Called under the queue's lock with
+ * interrupts off; does not wait for the mode change to finish.
+ */
+static void rviommu_out_of_service(struct rviommu_cmdq *cq)
+{
+	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
+	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+
+	WRITE_ONCE(iommu->dead, true);
+	rviommu_write64(iommu, RVIOMMU_REG_DDTP,
+			(ddtp & ~(RVIOMMU_DDTP_MODE | RVIOMMU_DDTP_BUSY)) | RVIOMMU_DDTP_MODE_OFF);
+	dev_err(iommu->dev, "out of service: all DMA through it is blocked\n");
+}
+
+static int rviommu_check_caps(struct rviommu *iommu)
+{
+	struct device *dev = iommu->dev;
+	unsigned int igs, version;
+	u64 caps;
+
+	caps = rviommu_read64(iommu, RVIOMMU_REG_CAPABILITIES);
+	if (caps == ~0ULL)
+		return dev_err_probe(dev, -ENODEV, "registers read as all ones\n");
+	iommu->caps = caps;
+
+	version = FIELD_GET(RVIOMMU_CAP_VERSION, caps);
+	if (FIELD_GET(RVIOMMU_CAP_VERSION_MAJOR, caps) != 1)
+		return dev_err_probe(dev, -ENODEV, "version %u.%u is not supported\n",
+				     version >> 4, version & 0xf);
+
+	igs = FIELD_GET(RVIOMMU_CAP_IGS, caps);
+	if (igs != RVIOMMU_IGS_BOTH &&
+	    igs != (iommu->bus->wired ? RVIOMMU_IGS_WSI : RVIOMMU_IGS_MSI))
+		return dev_err_probe(dev, -ENODEV, "cannot signal interrupts by %s\n",
+				     iommu->bus->wired ? "wire" : "message");
+
+	if (!(caps & (RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57 |
+		      RVIOMMU_CAP_SV39X4 | RVIOMMU_CAP_SV48X4 | RVIOMMU_CAP_SV57X4)))
+		return dev_err_probe(dev, -ENODEV,
+				     "has no 64-bit page table format (capabilities %#llx)\n", caps);
+
+	iommu->pas_lg2 = FIELD_GET(RVIOMMU_CAP_PAS, caps);
+	if (iommu->pas_lg2 < RVIOMMU_PAGE_LG2 + RVIOMMU_PAGE_LG2 ||
+	    iommu->pas_lg2 > RVIOMMU_PAS_MAX)
+		return dev_err_probe(dev, -ENODEV, "claims physical addresses of %u bits\n",
+				     iommu->pas_lg2);
+	return 0;
+}
+
+/*
+ * What firmware or a crashed kernel left running. Bare stays as it is until the
+ * device directory takes over, unless fctl has to change.
+ */
+static int rviommu_quiesce(struct rviommu *iommu)
+{
+	struct rviommu_queue pq = {
+		.bus = iommu->bus, .name = "pq", .reg_csr = RVIOMMU_REG_PQCSR,
+	};
+	struct device *dev = iommu->dev;
+	unsigned int mode;
+	u64 ddtp;
+	int ret;
+
+	ret = rviommu_wait_ddtp(iommu, &ddtp);
+	if (ret)
+		return dev_err_probe(dev, ret, "ddtp stays busy\n");
+	mode = FIELD_GET(RVIOMMU_DDTP_MODE, ddtp);
+	iommu->boot_mode = mode == RVIOMMU_DDTP_MODE_BARE ? mode : RVIOMMU_DDTP_MODE_OFF;
+
+	if (mode > RVIOMMU_DDTP_MODE_BARE) {
+		dev_info(dev, "was left translating (ddtp %#llx): switched off\n", ddtp);
+		ret = rviommu_switch_off(iommu);
+		if (ret)
+			return dev_err_probe(dev, ret, "cannot be switched off\n");
+	}
+	if (iommu->caps & RVIOMMU_CAP_ATS) {
+		ret = rviommu_queue_disable(&pq);
+		if (ret)
+			return dev_err_probe(dev, ret, "page-request queue cannot be disabled\n");
+	}
+	return 0;
+}
+
+/* Queues are off; the mode must be Off while a feature changes (spec "fctl"). */
+static int rviommu_setup_fctl(struct rviommu *iommu)
+{
+	struct device *dev = iommu->dev;
+	u32 old, want;
+	int ret;
+
+	old = rviommu_read32(iommu, RVIOMMU_REG_FCTL);
+	want = old & ~(RVIOMMU_FCTL_BE | RVIOMMU_FCTL_WSI | RVIOMMU_FCTL_GXL);
+	if (iommu->bus->wired)
+		want |= RVIOMMU_FCTL_WSI;
+	if (old != want) {
+		ret = rviommu_switch_off(iommu);
+		if (ret)
+			return dev_err_probe(dev, ret, "cannot be switched off\n");
+		rviommu_write32(iommu, RVIOMMU_REG_FCTL, want);
+	}
+
+	iommu->fctl = rviommu_read32(iommu, RVIOMMU_REG_FCTL);
+	if (iommu->fctl & RVIOMMU_FCTL_BE)
+		return dev_err_probe(dev, -ENODEV, "is big-endian only\n");
+	if (iommu->fctl & RVIOMMU_FCTL_GXL)
+		return dev_err_probe(dev, -ENODEV, "is limited to 32-bit address spaces\n");
+	if (!(iommu->fctl & RVIOMMU_FCTL_WSI) != !iommu->bus->wired)
+		return dev_err_probe(dev, -ENODEV, "cannot signal interrupts by %s\n",
+				     iommu->bus->wired ? "wire" : "message");
+	return 0;
+}
+
+/*
+ * Causes to vectors. The number of writable bits per cause tells how many
+ * vectors there are (spec "Guidelines for initialization").
+ */
+static int rviommu_setup_icvec(struct rviommu *iommu)
+{
+	static const u64 field[RVIOMMU_NR_CAUSES] = {
+		RVIOMMU_ICVEC_CIV, RVIOMMU_ICVEC_FIV, RVIOMMU_ICVEC_PMIV, RVIOMMU_ICVEC_PIV,
+	};
+	unsigned int i, vectors = iommu->bus->nr_irqs;
+	u64 all = 0, writable, icvec = 0;
+
+	for (i = 0; i < ARRAY_SIZE(field); i++)
+		all |= field[i];
+	rviommu_write64(iommu, RVIOMMU_REG_ICVEC, all);
+	writable = rviommu_read64(iommu, RVIOMMU_REG_ICVEC);
+	for (i = 0; i < ARRAY_SIZE(field); i++) {
+		u64 bits = (writable & field[i]) >> __ffs64(field[i]);
+
+		vectors = min_t(unsigned int, vectors, bits + 1);
+	}
+
+	iommu->nr_irqs = vectors;
+	for (i = 0; i < vectors; i++)
+		iommu->irqs[i] = (struct rviommu_irq){
+			.iommu = iommu, .irq = iommu->bus->irqs[i],
+		};
+	for (i = 0; i < ARRAY_SIZE(field); i++) {
+		icvec |= (u64)(i % vectors) << __ffs64(field[i]);
+		iommu->irqs[i % vectors].causes |= BIT(i);
+	}
+	rviommu_write64(iommu, RVIOMMU_REG_ICVEC, icvec);
+	iommu->icvec = icvec;
+	if ((rviommu_read64(iommu, RVIOMMU_REG_ICVEC) & all) != icvec)
+		return dev_err_probe(iommu->dev, -ENODEV, "icvec does not hold what is written\n");
+	return 0;
+}
+
+static irqreturn_t rviommu_irq(int irq, void *data)
+{
+	struct rviommu_irq *vector = data;
+	struct rviommu *iommu = vector->iommu;
+
+	/* A wire may be shared; a message is for us alone. */
+	if (iommu->bus->wired &&
+	    !(rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes))
+		return IRQ_NONE;
+	return IRQ_WAKE_THREAD;
+}
+
+static irqreturn_t rviommu_irq_thread(int irq, void *data)
+{
+	struct rviommu_irq *vector = data;
+	struct rviommu *iommu = vector->iommu;
+	u32 pending = rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes;
+	u32 unused = pending & (RVIOMMU_IPSR_PMIP | RVIOMMU_IPSR_PIP);
+
+	if (pending & RVIOMMU_IPSR_CIP) {
+		rviommu_cmdq_handle_errors(&iommu->cmdq);
+		rviommu_write32(iommu, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
+		/* An error between the two would not raise another interrupt. */
+		rviommu_cmdq_handle_errors(&iommu->cmdq);
+	}
+	if (pending & RVIOMMU_IPSR_FIP)
+		rviommu_faultq_service(iommu);
+	if (unused)
+		rviommu_write32(iommu, RVIOMMU_REG_IPSR, unused);
+	return IRQ_HANDLED;
+}
+
+static void rviommu_free_irqs(struct rviommu *iommu, unsigned int nr)
+{
+	while (nr--)
+		free_irq(iommu->irqs[nr].irq, &iommu->irqs[nr]);
+}
+
+static int rviommu_request_irqs(struct rviommu *iommu)
+{
+	unsigned long flags = iommu->bus->wired ? IRQF_SHARED | IRQF_ONESHOT : 0;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < iommu->nr_irqs; i++) {
+		ret = request_threaded_irq(iommu->irqs[i].irq, rviommu_irq, rviommu_irq_thread,
+					   flags, iommu->bus->name, &iommu->irqs[i]);
+		if (ret) {
+			rviommu_free_irqs(iommu, i);
+			return dev_err_probe(iommu->dev, ret, "cannot request interrupt %d\n",
+					     iommu->irqs[i].irq);
+		}
+	}
+	return 0;
+}
+
+static int rviommu_ddt_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	struct rviommu *iommu = container_of(ddt, struct rviommu, ddt);
+	struct rviommu_command cmd = all ? rviommu_cmd_inval_ddt_all() : rviommu_cmd_inval_ddt(did);
+
+	return rviommu_cmdq_sync(&iommu->cmdq, &cmd, 1);
+}
+
+static const struct rviommu_ddt_ops rviommu_ddt_hw_ops = {
+	.store = rviommu_ddt_store,
+	.sync = rviommu_ddt_sync,
+};
+
+/* Whatever a previous user of the IOMMU left in its caches. */
+static int rviommu_forget_everything(struct rviommu *iommu)
+{
+	struct rviommu_command cmds[] = {
+		rviommu_cmd_inval_ddt_all(),
+		rviommu_cmd_iotinval_vma_all(),
+		rviommu_cmd_iotinval_gvma_all(),
+	};
+
+	return rviommu_cmdq_sync(&iommu->cmdq, cmds, ARRAY_SIZE(cmds));
+}
+
+static u64 rviommu_ddtp_value(const struct rviommu *iommu, unsigned int levels)
+{
+	return FIELD_PREP(RVIOMMU_DDTP_MODE, RVIOMMU_DDTP_MODE_1LVL + levels - 1) |
+	       FIELD_PREP(RVIOMMU_DDTP_PPN, virt_to_phys(iommu->ddt.root) >> RVIOMMU_PAGE_LG2);
+}
+
+/*
+ * The widest device_id that the IOMMU supports: which devices come, nobody
+ * knows yet. An empty root page is right for any number of levels, so the
+ * supported modes are found by writing them (spec, same guidelines).
+ */
+static int rviommu_start_ddt(struct rviommu *iommu)
+{
+	bool extended = iommu->caps & RVIOMMU_CAP_MSI_FLAT;
+	unsigned int levels, first = 3, last = 1;
+	struct device *dev = iommu->dev;
+	u64 ddtp;
+	int ret;
+
+	if (ddt_levels > 3)
+		return dev_err_probe(dev, -EINVAL, "ddt_levels=%u is not 0 to 3\n", ddt_levels);
+	if (ddt_levels)
+		first = last = ddt_levels;
+
+	ret = rviommu_ddt_init(&iommu->ddt, &rviommu_ddt_hw_ops, first, extended, iommu->pas_lg2,
+			       iommu->nid);
+	if (ret)
+		return ret;
+	for (levels = first; levels >= last; levels--) {
+		u64 want = rviommu_ddtp_value(iommu, levels);
+
+		ret = rviommu_write_ddtp(iommu, want, &ddtp);
+		if (ret) {
+			dev_err_probe(dev, ret, "ddtp stays busy\n");
+			goto err;
+		}
+		if (ddtp == want) {
+			iommu->ddt.levels = levels;
+			return 0;
+		}
+		/* From a mode that was not asked for, only Off leads on. */
+		if (FIELD_GET(RVIOMMU_DDTP_MODE, ddtp) > RVIOMMU_DDTP_MODE_BARE) {
+			ret = rviommu_switch_off(iommu);
+			if (ret)
+				break;
+		}
+	}
+	ret = dev_err_probe(dev, -ENODEV, "supports no device directory of %u to %u levels\n",
+			    last, first);
+err:
+	rviommu_ddt_destroy(&iommu->ddt);
+	return ret;
+}
+
+static int rviommu_start_queues(struct rviommu *iommu)
+{
+	int ret;
+
+	ret = rviommu_cmdq_enable(&iommu->cmdq);
+	if (ret)
+		return ret;
+	ret = rviommu_faultq_enable(&iommu->faultq);
+	if (ret)
+		rviommu_cmdq_disable(&iommu->cmdq);
+	return ret;
+}
+
+static void rviommu_stop_queues(struct rviommu *iommu)
+{
+	rviommu_faultq_disable(&iommu->faultq);
+	rviommu_cmdq_disable(&iommu->cmdq);
+}
+
+/* No DMA is translated any more; then the mode that was found at boot. */
+static void rviommu_stop_ddt(struct rviommu *iommu)
+{
+	u64 ddtp;
+
+	if (rviommu_switch_off(iommu))
+		dev_err(iommu->dev, "cannot be switched off\n");
+	else if (iommu->boot_mode != RVIOMMU_DDTP_MODE_OFF)
+		rviommu_write_ddtp(iommu, iommu->boot_mode, &ddtp);
+}
+
+static void rviommu_describe(const struct rviommu *iommu)
+{
+	u64 caps = iommu->caps;
+
+	dev_info(iommu->dev,
+		 "version %llu.%llu,%s%s%s%s%s%s, %u-bit PA, %u-level DDT (%s), %u vector%s%s\n",
+		 FIELD_GET(RVIOMMU_CAP_VERSION_MAJOR, caps), caps & 0xf,
+		 caps & RVIOMMU_CAP_SV39 ? " Sv39" : "", caps & RVIOMMU_CAP_SV48 ? " Sv48" : "",
+		 caps & RVIOMMU_CAP_SV57 ? " Sv57" : "",
+		 caps & RVIOMMU_CAP_SV39X4 ? " Sv39x4" : "",
+		 caps & RVIOMMU_CAP_SV48X4 ? " Sv48x4" : "",
+		 caps & RVIOMMU_CAP_SV57X4 ? " Sv57x4" : "",
+		 iommu->pas_lg2, iommu->ddt.levels,
+		 caps & RVIOMMU_CAP_MSI_FLAT ? "extended" : "base",
+		 iommu->nr_irqs, iommu->nr_irqs == 1 ? "" : "s",
+		 iommu->bus->wired ? " (wired)" : "");
+}
+
+/**
+ * rviommu_probe() - bring one IOMMU up and hand it to the IOMMU core
+ * @iommu: zeroed memory for it, owned by the caller until rviommu_remove()
+ *         returned
+ * @bus: how to reach it
+ *
+ * Return: 0, or an error: then the hardware is off (or as it was found), nothing
+ * is registered or allocated, and one message said why.
+ */
+int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
+{
+	struct device *dev = bus->dev;
+	int ret;
+
+	iommu->bus = bus;
+	iommu->dev = dev;
+	iommu->nid = dev_to_node(dev);
+	xa_init(&iommu->dids);
+	INIT_LIST_HEAD(&iommu->endpoints);
+
+	ret = rviommu_check_caps(iommu);
+	if (!ret)
+		ret = rviommu_quiesce(iommu);
+	if (ret)
+		return ret;
+
+	ret = rviommu_cmdq_init(&iommu->cmdq, bus, RVIOMMU_CQ_LG2, iommu->pas_lg2, iommu->nid);
+	if (ret)
+		return dev_err_probe(dev, ret, "command queue cannot be set up\n");
+	iommu->cmdq.on_dead = rviommu_out_of_service;
+	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
+	if (ret) {
+		dev_err_probe(dev, ret, "fault queue cannot be set up\n");
+		goto err_cmdq;
+	}
+	ret = rviommu_setup_fctl(iommu);
+	if (!ret)
+		ret = rviommu_setup_icvec(iommu);
+	if (ret)
+		goto err_faultq;
+	if (bus->prepare_msi)
+		bus->prepare_msi(bus);
+	ret = rviommu_request_irqs(iommu);
+	if (ret)
+		goto err_faultq;
+	ret = rviommu_start_queues(iommu);
+	if (ret) {
+		dev_err_probe(dev, ret, "queues cannot be enabled\n");
+		goto err_irqs;
+	}
+	ret = rviommu_forget_everything(iommu);
+	if (ret) {
+		dev_err_probe(dev, ret, "does not execute commands\n");
+		goto err_queues;
+	}
+	ret = rviommu_start_ddt(iommu);
+	if (ret)
+		goto err_queues;
+	ret = rviommu_quirks_init(iommu);
+	if (ret)
+		goto err_ddt;
+	rviommu_describe(iommu);
+
+	mutex_lock(&rviommu_list_lock);
+	list_add_tail(&iommu->node, &rviommu_list);
+	mutex_unlock(&rviommu_list_lock);
+	rviommu_debugfs_add(iommu);
+
+	ret = iommu_device_sysfs_add(&iommu->core, NULL, NULL, "%s", bus->name);
+	if (ret) {
+		dev_err_probe(dev, ret, "cannot be added to sysfs\n");
+		goto err_list;
+	}
+	ret = iommu_device_register(&iommu->core, &rviommu_ops, dev);
+	if (ret) {
+		dev_err_probe(dev, ret, "the IOMMU core refused it\n");
+		goto err_sysfs;
+	}
+	return 0;
+
+err_sysfs:
+	iommu_device_sysfs_remove(&iommu->core);
+err_list:
+	rviommu_debugfs_remove(iommu);
+	mutex_lock(&rviommu_list_lock);
+	list_del(&iommu->node);
+	mutex_unlock(&rviommu_list_lock);
+err_ddt:
+	rviommu_stop_ddt(iommu);
+	rviommu_ddt_destroy(&iommu->ddt);
+err_queues:
+	rviommu_stop_queues(iommu);
+err_irqs:
+	rviommu_free_irqs(iommu, iommu->nr_irqs);
+err_faultq:
+	rviommu_faultq_destroy(&iommu->faultq);
+err_cmdq:
+	rviommu_cmdq_destroy(&iommu->cmdq);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_probe);
+
+/**
+ * rviommu_remove() - take an IOMMU down
+ * @iommu: from rviommu_probe(); no device is behind it any more
+ */
+void rviommu_remove(struct rviommu *iommu)
+{
+	iommu_device_unregister(&iommu->core);
+	iommu_device_sysfs_remove(&iommu->core);
+	rviommu_debugfs_remove(iommu);
+	mutex_lock(&rviommu_list_lock);
+	list_del(&iommu->node);
+	mutex_unlock(&rviommu_list_lock);
+
+	rviommu_stop_ddt(iommu);
+	rviommu_stop_queues(iommu);
+	rviommu_free_irqs(iommu, iommu->nr_irqs);
+	rviommu_ddt_destroy(&iommu->ddt);
+	rviommu_faultq_destroy(&iommu->faultq);
+	rviommu_cmdq_destroy(&iommu->cmdq);
+
+	WARN_ON(!xa_empty(&iommu->dids));
+	xa_destroy(&iommu->dids);
+	/* An unmap elsewhere may still be looking at this IOMMU as a target. */
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
+
+/**
+ * rviommu_shutdown() - leave the hardware as it was found
+ * @iommu: the IOMMU
+ *
+ * Devices were shut down before their IOMMU (device links).
+ */
+void rviommu_shutdown(struct rviommu *iommu)
+{
+	rviommu_stop_ddt(iommu);
+	rviommu_stop_queues(iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
+
+/**
+ * rviommu_suspend() - before power may go
+ * @iommu: the IOMMU
+ *
+ * The queues stay on: a deferred flush may come until the last timer stopped.
+ * Faults that were reported are read, because the queue's tail will be lost.
+ */
+int rviommu_suspend(struct rviommu *iommu)
+{
+	rviommu_faultq_service(iommu);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_suspend);
+
+static bool rviommu_state_lost(struct rviommu *iommu)
+{
+	return rviommu_read64(iommu, RVIOMMU_REG_DDTP) !=
+	       rviommu_ddtp_value(iommu, iommu->ddt.levels) ||
+	       !(rviommu_read32(iommu, RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_ON) ||
+	       !(rviommu_read32(iommu, RVIOMMU_REG_FQCSR) & RVIOMMU_QCSR_ON) ||
+	       rviommu_read64(iommu, RVIOMMU_REG_ICVEC) != iommu->icvec;
+}
+
+/**
+ * rviommu_resume() - after power may have gone
+ * @iommu: the IOMMU
+ *
+ * Restores what was lost; commands whose fence never came are submitted again.
+ *
+ * Return: 0, or an error: the IOMMU is out of service and said so.
+ */
+int rviommu_resume(struct rviommu *iommu)
+{
+	u64 ddtp, want = rviommu_ddtp_value(iommu, iommu->ddt.levels);
+	int ret;
+
+	if (rviommu_is_dead(iommu) || !rviommu_state_lost(iommu))
+		return 0;
+
+	ret = rviommu_switch_off(iommu);
+	if (ret)
+		goto err;
+	rviommu_stop_queues(iommu);
+	rviommu_write32(iommu, RVIOMMU_REG_FCTL, iommu->fctl);
+	rviommu_write64(iommu, RVIOMMU_REG_ICVEC, iommu->icvec);
+	if (iommu->bus->prepare_msi)
+		iommu->bus->prepare_msi(iommu->bus);
+	ret = rviommu_start_queues(iommu);
+	if (!ret)
+		ret = rviommu_forget_everything(iommu);
+	if (!ret)
+		ret = rviommu_write_ddtp(iommu, want, &ddtp);
+	if (!ret && ddtp != want)
+		ret = -EIO;
+	if (!ret)
+		return 0;
+err:
+	dev_err(iommu->dev, "could not be brought back after suspend (%d)\n", ret);
+	rviommu_cmdq_kill(&iommu->cmdq, "lost at resume");
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_resume);

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Paging domains: an address space with its page table, its tag in the IOTLB
+ * and the IOMMUs that may have cached it.
+ */
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/iommufd.h>
+#include <linux/log2.h>
+#include <linux/percpu.h>
+#include <linux/sizes.h>
+#include <uapi/linux/iommufd.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+/*
+ * Tags are global: a domain may be attached to any number of IOMMUs under the
+ * same one. Tag 0 is left to firmware and to whoever forgets to set one.
+ */
+#define RVIOMMU_PSCID_MAX	((1U << 20) - 1)
+#define RVIOMMU_GSCID_MAX	((1U << 16) - 1)
+
+static DEFINE_IDA(rviommu_pscids);
+static DEFINE_IDA(rviommu_gscids);
+static DEFINE_IDA(rviommu_domain_ids);
+
+LIST_HEAD(rviommu_domains);
+DEFINE_MUTEX(rviommu_domains_lock);
+
+/**
+ * rviommu_domain_stats() - counters of a domain, summed over the CPUs
+ * @dom: the domain
+ */
+struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom)
+{
+	struct rviommu_domain_stats sum = {};
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct rviommu_domain_stats *s = per_cpu_ptr(dom->stats, cpu);
+
+		sum.maps += READ_ONCE(s->maps);
+		sum.unmaps += READ_ONCE(s->unmaps);
+		sum.syncs += READ_ONCE(s->syncs);
+		sum.flushes += READ_ONCE(s->flushes);
+	}
+	return sum;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_stats);
+
+static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, phys_addr_t paddr,
+			     size_t pgsize, size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+
+	this_cpu_inc(dom->stats->maps);
+	return rviommu_pgtable_map(&dom->pt, iova, paddr, pgsize, pgcount, prot, gfp, mapped);
+}
+
+static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t pgsize,
+				  size_t pgcount, struct iommu_iotlb_gather *gather)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+	struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
+	size_t size, leaf;
+
+	this_cpu_inc(dom->stats->unmaps);
+	size = rviommu_pgtable_unmap(&dom->pt, iova, pgsize, pgcount, &out);
+	if (!size)
+		return 0;
+
+	if (iommu_iotlb_gather_queued(gather)) {
+		if (!list_empty(&out.tables)) {
+			unsigned long flags;
+
+			spin_lock_irqsave(&dom->pending_lock, flags);
+			list_splice(&out.tables, &dom->pending);
+			spin_unlock_irqrestore(&dom->pending_lock, flags);
+		}
+		return size;
+	}
+
+	/*
+	 * A gather describes one range at one stride: the smallest leaf in it
+	 * reaches all of them. This unmap's tables join only after an older
+	 * range was flushed on its own.
+	 */
+	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
+		iommu_iotlb_sync(domain, gather);
+	leaf = 1UL << out.leaf_lg2;
+	if (!gather->pgsize || leaf < gather->pgsize)
+		gather->pgsize = leaf;
+	iommu_iotlb_gather_add_range(gather, iova, size);
+	list_splice(&out.tables, rviommu_gather_pages(gather));
+	return size;
+}
+
+static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+	LIST_HEAD(tables);
+
+	if (!gather->pgsize)
+		return;
+	/* Not the core's to free: it knows neither RCU nor our descriptor. */
+	list_splice_init(rviommu_gather_pages(gather), &tables);
+	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize),
+				 !list_empty(&tables));
+	rviommu_page_retire(&tables);
+}
+
+static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+	unsigned long flags;
+	LIST_HEAD(tables);
+
+	/* Taken before the invalidation: only what it covers may be retired. */
+	spin_lock_irqsave(&dom->pending_lock, flags);
+	list_splice_init(&dom->pending, &tables);
+	spin_unlock_irqrestore(&dom->pending_lock, flags);
+
+	rviommu_invalidate_all(dom);
+	rviommu_page_retire(&tables);
+}
+
+static phys_addr_t rviommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
+{
+	return rviommu_pgtable_iova_to_phys(&to_rviommu_domain(domain)->pt, iova);
+}
+
+static int rviommu_attach_paging(struct iommu_domain *domain, struct device *dev,
+				 struct iommu_domain *old)
+{
+	return rviommu_attach(dev_iommu_priv_get(dev), domain);
+}
+RVIOMMU_ATTACH_THUNK(rviommu_attach_paging)
+
+/* Give everything back that rviommu_domain_create() got so far. */
+static void rviommu_domain_destroy(struct rviommu_domain *dom)
+{
+	if (dom->pscid)
+		ida_free(&rviommu_pscids, dom->pscid);
+	if (dom->gscid)
+		ida_free(&rviommu_gscids, dom->gscid);
+	if (dom->id)
+		ida_free(&rviommu_domain_ids, dom->id);
+	if (dom->pt.root)
+		rviommu_pgtable_destroy(&dom->pt);
+	free_percpu(dom->stats);
+	rviommu_free(rcu_access_pointer(dom->targets));
+	mutex_destroy(&dom->targets_lock);
+	rviommu_free(dom);
+}
+
+static void rviommu_domain_free(struct iommu_domain *domain)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+	struct rviommu_targets *targets = rcu_access_pointer(dom->targets);
+	unsigned int i;
+
+	for (i = 0; targets && i < targets->nr; i++)
+		WARN_ON(targets->t[i].users);
+
+	mutex_lock(&rviommu_domains_lock);
+	list_del(&dom->node);
+	mutex_unlock(&rviommu_domains_lock);
+
+	/* No hardware reaches them: every detach forgot the whole domain. */
+	rviommu_page_retire(&dom->pending);
+	rviommu_domain_destroy(dom);
+	module_put(THIS_MODULE);
+}
+
+static const struct iommu_domain_ops rviommu_paging_ops = {
+	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_paging),
+	.map_pages = rviommu_map_pages,
+	.unmap_pages = rviommu_unmap_pages,
+	.flush_iotlb_all = rviommu_flush_iotlb_all,
+	.iotlb_sync = rviommu_iotlb_sync,
+	.iova_to_phys = rviommu_iova_to_phys,
+	.free = rviommu_domain_free,
+};
+
+static void rviommu_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int size_lg2)
+{
+	struct rviommu_domain *dom = container_of(pt, struct rviommu_domain, pt);
+
+	rviommu_invalidate_range(dom, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
+}
+
+static const struct rviommu_pgtable_ops rviommu_pt_ops = {
+	.sync_walk = rviommu_sync_walk,
+};
+
+/*
+ * Four levels are enough for any machine that exists and one step shorter than
+ * five; three when there is no choice. Sv57 without Sv48 is not legal in the
+ * first stage (spec "capabilities"), but nothing says so of the second.
+ */
+static int rviommu_domain_levels(const struct rviommu *iommu, bool second_stage)
+{
+	static const struct {
+		u64 first, second;
+		int levels;
+	} formats[] = {
+		{ RVIOMMU_CAP_SV48, RVIOMMU_CAP_SV48X4, 4 },
+		{ RVIOMMU_CAP_SV39, RVIOMMU_CAP_SV39X4, 3 },
+		{ RVIOMMU_CAP_SV57, RVIOMMU_CAP_SV57X4, 5 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(formats); i++)
+		if (iommu->caps & (second_stage ? formats[i].second : formats[i].first))
+			return formats[i].levels;
+	return -EOPNOTSUPP;
+}
+
+/**
+ * rviommu_domain_compatible() - can an IOMMU walk a domain's page table?
+ * @dom: the domain
+ * @iommu: the IOMMU
+ *
+ * Return: 0, or -EINVAL: the error by which the core and iommufd know that
+ * another domain may do.
+ */
+int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu)
+{
+	const struct rviommu_pgtable_cfg *cfg = &dom->pt.cfg;
+	static const u64 first[] = { RVIOMMU_CAP_SV39, RVIOMMU_CAP_SV48, RVIOMMU_CAP_SV57 };
+	static const u64 second[] = { RVIOMMU_CAP_SV39X4, RVIOMMU_CAP_SV48X4, RVIOMMU_CAP_SV57X4 };
+
+	if (!(iommu->caps & (cfg->second_stage ? second : first)[cfg->levels - 3]))
+		return -EINVAL;
+	if (cfg->svnapot && test_bit(RVIOMMU_QUIRK_NO_SVNAPOT, &iommu->quirks))
+		return -EINVAL;
+	if (cfg->svpbmt && !(iommu->caps & RVIOMMU_CAP_SVPBMT))
+		return -EINVAL;
+	if (cfg->pas_lg2 > iommu->pas_lg2)
+		return -EINVAL;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_compatible);
+
+/**
+ * rviommu_domain_create() - a paging domain in a format that an IOMMU knows
+ * @iommu: the IOMMU it will be attached to first
+ * @second_stage: guest-physical addresses, x4 format
+ *
+ * A module reference goes with it: a domain may outlive every device.
+ *
+ * Return: the domain; -EOPNOTSUPP if the IOMMU has no such stage; -ENOMEM;
+ * -ENOSPC when all tags are in use.
+ */
+struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage)
+{
+	struct rviommu_pgtable_cfg cfg = {
+		.second_stage = second_stage,
+		.svnapot = !test_bit(RVIOMMU_QUIRK_NO_SVNAPOT, &iommu->quirks),
+		.svpbmt = iommu->caps & RVIOMMU_CAP_SVPBMT,
+		.pas_lg2 = iommu->pas_lg2,
+		.nid = iommu->nid,
+	};
+	struct rviommu_domain *dom;
+	int ret, va_lg2;
+
+	ret = rviommu_domain_levels(iommu, second_stage);
+	if (ret < 0)
+		return ERR_PTR(ret);
+	cfg.levels = ret;
+
+	dom = rviommu_zalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
+	if (!dom)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&dom->targets_lock);
+	spin_lock_init(&dom->pending_lock);
+	INIT_LIST_HEAD(&dom->pending);
+	dom->pt_mode = RVIOMMU_ATP_MODE_SV39 + cfg.levels - 3;
+
+	ret = -ENOMEM;
+	dom->stats = rviommu_alloc_fails() ? NULL : alloc_percpu_gfp(struct rviommu_domain_stats,
+								     GFP_KERNEL_ACCOUNT);
+	if (!dom->stats)
+		goto err;
+	ret = ida_alloc_min(&rviommu_domain_ids, 1, GFP_KERNEL);
+	if (ret < 0)
+		goto err;
+	dom->id = ret;
+	ret = second_stage ?
+	      ida_alloc_range(&rviommu_gscids, 1, RVIOMMU_GSCID_MAX, GFP_KERNEL) :
+	      ida_alloc_range(&rviommu_pscids, 1, RVIOMMU_PSCID_MAX, GFP_KERNEL);
+	if (ret < 0)
+		goto err;
+	if (second_stage)
+		dom->gscid = ret;
+	else
+		dom->pscid = ret;
+	ret = rviommu_pgtable_init(&dom->pt, &cfg, &rviommu_pt_ops);
+	if (ret)
+		goto err;
+
+	va_lg2 = rviommu_pgtable_va_lg2(&cfg);
+	dom->domain.type = IOMMU_DOMAIN_UNMANAGED;
+	dom->domain.ops = &rviommu_paging_ops;
+	dom->domain.pgsize_bitmap = dom->pt.pgsizes;
+	/* The first stage's upper half is sign-extended: not part of an aperture. */
+	dom->domain.geometry.aperture_end = BIT_ULL(second_stage ? va_lg2 : va_lg2 - 1) - 1;
+	dom->domain.geometry.force_aperture = true;
+
+	__module_get(THIS_MODULE);
+	mutex_lock(&rviommu_domains_lock);
+	list_add_tail(&dom->node, &rviommu_domains);
+	mutex_unlock(&rviommu_domains_lock);
+	return dom;
+
+err:
+	rviommu_domain_destroy(dom);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_create);
+
+/**
+ * rviommu_domain_alloc_paging_flags() - iommu_ops: a paging domain for a device
+ * @dev: the device
+ * @flags: IOMMU_HWPT_ALLOC_NEST_PARENT asks for the second stage; no other flag
+ *         is supported
+ * @user_data: none is defined
+ */
+struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
+						       const struct iommu_user_data *user_data)
+{
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+	bool second_stage = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
+	struct rviommu_domain *dom;
+
+	if (flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT || user_data)
+		return ERR_PTR(-EOPNOTSUPP);
+	/* An IOMMU for virtual machines only may have nothing but the second stage. */
+	if (!flags && rviommu_domain_levels(ep->iommu, false) < 0)
+		second_stage = true;
+	dom = rviommu_domain_create(ep->iommu, second_stage);
+	return IS_ERR(dom) ? ERR_CAST(dom) : &dom->domain;
+}
+
+/**
+ * rviommu_domain_ids_destroy() - free the allocators of tags, at module exit
+ */
+void rviommu_domain_ids_destroy(void)
+{
+	ida_destroy(&rviommu_pscids);
+	ida_destroy(&rviommu_gscids);
+	ida_destroy(&rviommu_domain_ids);
+}

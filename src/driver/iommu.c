@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the IOMMU core calls: devices come, are grouped, and go.
+ */
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/module.h>
+#include <linux/of_iommu.h>
+#include <linux/pci.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
+{
+	switch (cap) {
+	case IOMMU_CAP_CACHE_COHERENCY:
+	case IOMMU_CAP_DEFERRED_FLUSH:
+	case IOMMU_CAP_NOEXEC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void rviommu_did_free(struct rcu_head *rcu)
+{
+	rviommu_free(container_of(rcu, struct rviommu_did, rcu));
+}
+
+static void rviommu_endpoint_free(struct rcu_head *rcu)
+{
+	rviommu_free(container_of(rcu, struct rviommu_endpoint, rcu));
+}
+
+static struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
+						    const struct rviommu_endpoint *not)
+{
+	struct rviommu_endpoint *ep;
+	unsigned int i;
+
+	list_for_each_entry(ep, &iommu->endpoints, node)
+		for (i = 0; ep != not && i < ep->nr_ids; i++)
+			if (ep->ids[i] == did)
+				return ep;
+	return NULL;
+}
+
+/* Give up the first @nr IDs of @ep; ddt.lock is held. */
+static void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr)
+{
+	struct rviommu *iommu = ep->iommu;
+
+	while (nr--) {
+		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[nr]);
+
+		if (--did->users) {
+			if (did->owner == ep)
+				WRITE_ONCE(did->owner,
+					   rviommu_other_owner(iommu, ep->ids[nr], ep));
+			continue;
+		}
+		xa_erase(&iommu->dids, ep->ids[nr]);
+		call_rcu(&did->rcu, rviommu_did_free);
+	}
+}
+
+static int rviommu_get_dids(struct rviommu_endpoint *ep)
+{
+	struct rviommu *iommu = ep->iommu;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
+
+		if (did) {
+			did->users++;
+			continue;
+		}
+		did = rviommu_zalloc(sizeof(*did), GFP_KERNEL);
+		if (!did) {
+			ret = -ENOMEM;
+			break;
+		}
+		did->owner = ep;
+		did->users = 1;
+		ret = xa_err(xa_store(&iommu->dids, ep->ids[i], did, GFP_KERNEL));
+		if (ret) {
+			rviommu_free(did);
+			break;
+		}
+	}
+	if (ret)
+		rviommu_put_dids(ep, i);
+	return ret;
+}
+
+/* The IDs of a device, once each, checked against the directory's width. */
+static int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec)
+{
+	const struct rviommu_ddt *ddt = &ep->iommu->ddt;
+	unsigned int lg2 = rviommu_ddt_did_lg2(ddt->levels, ddt->dc_words == RVIOMMU_DC_WORDS_EXT);
+	unsigned int i, k, nr = 0;
+
+	for (i = 0; i < fwspec->num_ids; i++) {
+		u32 id = fwspec->ids[i];
+
+		if (id >> lg2) {
+			dev_err(ep->dev, "device ID %#x is wider than the %u bits of %s\n", id, lg2,
+				ep->iommu->bus->name);
+			return -EINVAL;
+		}
+		for (k = 0; k < nr && ep->ids[k] != id; k++)
+			;
+		if (k == nr)
+			ep->ids[nr++] = id;
+	}
+	ep->nr_ids = nr;
+	return 0;
+}
+
+static struct iommu_device *rviommu_probe_device(struct device *dev)
+{
+	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
+	struct rviommu_endpoint *ep;
+	struct rviommu *iommu;
+	int ret;
+
+	if (!fwspec || !fwspec->iommu_fwnode || !fwspec->num_ids)
+		return ERR_PTR(-ENODEV);
+	iommu = rviommu_find(fwspec->iommu_fwnode);
+	if (!iommu)
+		return ERR_PTR(-ENODEV);
+
+	ep = rviommu_zalloc(struct_size(ep, ids, fwspec->num_ids), GFP_KERNEL);
+	if (!ep)
+		return ERR_PTR(-ENOMEM);
+	ep->iommu = iommu;
+	ep->dev = dev;
+	ep->nr_ids = fwspec->num_ids;
+	spin_lock_init(&ep->fault_lock);
+	strscpy(ep->name, dev_name(dev), sizeof(ep->name));
+	ret = rviommu_take_ids(ep, fwspec);
+	if (ret)
+		goto err;
+
+	mutex_lock(&iommu->ddt.lock);
+	ret = rviommu_get_dids(ep);
+	if (!ret)
+		list_add_tail(&ep->node, &iommu->endpoints);
+	mutex_unlock(&iommu->ddt.lock);
+	if (ret)
+		goto err;
+
+	dev_iommu_priv_set(dev, ep);
+	rviommu_debugfs_add_endpoint(ep);
+	return &iommu->core;
+
+err:
+	rviommu_free(ep);
+	return ERR_PTR(ret);
+}
+
+/*
+ * Not left to the core's release_domain: that would block an ID that another
+ * device shares.
+ */
+static void rviommu_release_device(struct device *dev)
+{
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+	struct rviommu *iommu = ep->iommu;
+
+	/* Waits for readers, which take ddt.lock. */
+	rviommu_debugfs_remove_endpoint(ep);
+
+	mutex_lock(&iommu->ddt.lock);
+	rviommu_detach_release(ep);
+	rviommu_put_dids(ep, ep->nr_ids);
+	list_del(&ep->node);
+	mutex_unlock(&iommu->ddt.lock);
+
+	dev_iommu_priv_set(dev, NULL);
+	call_rcu(&ep->rcu, rviommu_endpoint_free);
+}
+
+/* Devices that share an ID cannot be told apart by the IOMMU: one group. */
+static struct iommu_group *rviommu_device_group(struct device *dev)
+{
+	struct rviommu_endpoint *other = NULL, *ep = dev_iommu_priv_get(dev);
+	struct iommu_group *group = NULL;
+	unsigned int i;
+
+	mutex_lock(&ep->iommu->ddt.lock);
+	for (i = 0; !group && i < ep->nr_ids; i++) {
+		other = rviommu_other_owner(ep->iommu, ep->ids[i], ep);
+		if (other)
+			group = iommu_group_get(other->dev);
+	}
+	mutex_unlock(&ep->iommu->ddt.lock);
+	if (group)
+		return group;
+	return dev_is_pci(dev) ? pci_device_group(dev) : generic_device_group(dev);
+}
+
+static void rviommu_get_resv_regions(struct device *dev, struct list_head *head)
+{
+	rviommu_msi_regions(dev, head);
+	if (dev->of_node)
+		of_iommu_get_resv_regions(dev, head);
+}
+
+static int rviommu_of_xlate(struct device *dev, const struct of_phandle_args *args)
+{
+	u32 id = args->args[0];
+
+	if (args->args_count != 1)
+		return -EINVAL;
+	return iommu_fwspec_add_ids(dev, &id, 1);
+}
+
+static int rviommu_attach_static(struct iommu_domain *domain, struct device *dev,
+				 struct iommu_domain *old)
+{
+	return rviommu_attach(dev_iommu_priv_get(dev), domain);
+}
+RVIOMMU_ATTACH_THUNK(rviommu_attach_static)
+
+static const struct iommu_domain_ops rviommu_static_ops = {
+	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_static),
+};
+
+struct iommu_domain rviommu_identity_domain = {
+	.type = IOMMU_DOMAIN_IDENTITY,
+	.ops = &rviommu_static_ops,
+};
+EXPORT_SYMBOL_IF_KUNIT(rviommu_identity_domain);
+
+struct iommu_domain rviommu_blocking_domain = {
+	.type = IOMMU_DOMAIN_BLOCKED,
+	.ops = &rviommu_static_ops,
+};
+EXPORT_SYMBOL_IF_KUNIT(rviommu_blocking_domain);
+
+RVIOMMU_ALLOC_THUNK(rviommu_domain_alloc_paging_flags)
+
+const struct iommu_ops rviommu_ops = {
+	.owner = THIS_MODULE,
+	.capable = rviommu_capable,
+	.identity_domain = &rviommu_identity_domain,
+	.blocked_domain = &rviommu_blocking_domain,
+	RVIOMMU_ALLOC_OPS(rviommu_domain_alloc_paging_flags),
+	RVIOMMU_PGSIZE_OPS
+	.probe_device = rviommu_probe_device,
+	.release_device = rviommu_release_device,
+	.device_group = rviommu_device_group,
+	.get_resv_regions = rviommu_get_resv_regions,
+	.of_xlate = rviommu_of_xlate,
+};
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ops);
+
+/**
+ * rviommu_endpoint_fault() - count a fault on the device that caused it
+ * @iommu: where it was reported
+ * @fault: the record
+ *
+ * Takes no lock that anybody holds while waiting for the IOMMU.
+ */
+void rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault)
+{
+	struct rviommu_endpoint *ep;
+	struct rviommu_did *did;
+
+	rcu_read_lock();
+	did = xa_load(&iommu->dids, fault->did);
+	ep = did ? READ_ONCE(did->owner) : NULL;
+	if (ep && fault->ttyp) {
+		spin_lock(&ep->fault_lock);
+		ep->last_fault = *fault;
+		spin_unlock(&ep->fault_lock);
+		atomic64_inc(&ep->faults);
+	}
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_fault);
+
+/**
+ * rviommu_endpoint_name() - name of the device behind a device_id
+ * @iommu: the IOMMU
+ * @did: device_id
+ * @buf: where to write it; the ID in hexadecimal when no device is known
+ * @size: bytes in @buf
+ */
+void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size)
+{
+	struct rviommu_endpoint *ep;
+	struct rviommu_did *entry;
+
+	rcu_read_lock();
+	entry = xa_load(&iommu->dids, did);
+	ep = entry ? READ_ONCE(entry->owner) : NULL;
+	if (ep)
+		strscpy(buf, ep->name, size);
+	else
+		scnprintf(buf, size, "device %#x", did);
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_name);

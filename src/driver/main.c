@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * rviommu.ko: module entry and exit.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+static int __init rviommu_init(void)
+{
+	int ret;
+
+	ret = rviommu_mem_init();
+	if (ret)
+		return ret;
+	rviommu_debugfs_init();
+
+	ret = rviommu_platform_register();
+	if (ret)
+		goto err_debugfs;
+	ret = rviommu_pci_register();
+	if (ret)
+		goto err_platform;
+	return 0;
+
+err_platform:
+	rviommu_platform_unregister();
+err_debugfs:
+	rviommu_debugfs_exit();
+	rviommu_mem_exit();
+	return ret;
+}
+
+static void __exit rviommu_exit(void)
+{
+	rviommu_pci_unregister();
+	rviommu_platform_unregister();
+	rviommu_debugfs_exit();
+	rviommu_domain_ids_destroy();
+	rviommu_mem_exit();
+}
+
+module_init(rviommu_init);
+module_exit(rviommu_exit);
+
+MODULE_DESCRIPTION("RISC-V IOMMU driver");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An IOMMU that is a platform device (device tree: riscv,iommu).
+ */
+#include <linux/acpi.h>
+#include <linux/bitfield.h>
+#include <linux/dma-map-ops.h>
+#include <linux/mod_devicetable.h>
+#include <linux/module.h>
+#include <linux/msi.h>
+#include <linux/of.h>
+#include <linux/of_irq.h>
+#include <linux/platform_device.h>
+
+#include "rviommu.h"
+
+/**
+ * struct rviommu_platform - a platform device with its IOMMU
+ * @bus: how to reach it
+ * @iommu: the IOMMU
+ * @msg: message of each vector, as last composed; written by the MSI core
+ *       before the interrupt is enabled or when it moves to another CPU
+ */
+struct rviommu_platform {
+	struct rviommu_bus bus;
+	struct rviommu iommu;
+	struct msi_msg msg[RVIOMMU_NR_CAUSES];
+};
+
+static void rviommu_platform_write_vector(struct rviommu_platform *plat, unsigned int vector)
+{
+	const struct msi_msg *msg = &plat->msg[vector];
+	struct rviommu_bus *bus = &plat->bus;
+	u64 addr = (u64)msg->address_hi << 32 | msg->address_lo;
+
+	/* Masked meanwhile: address and data must not be used half (spec "msi_cfg_tbl"). */
+	bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(vector), RVIOMMU_MSI_VEC_CTL_M);
+	bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(vector), addr & RVIOMMU_MSI_ADDR);
+	bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(vector), msg->data);
+	bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(vector), 0);
+}
+
+static void rviommu_platform_write_msg(struct msi_desc *desc, struct msi_msg *msg)
+{
+	struct rviommu_platform *plat = dev_get_drvdata(msi_desc_to_dev(desc));
+
+	plat->msg[desc->msi_index] = *msg;
+	rviommu_platform_write_vector(plat, desc->msi_index);
+}
+
+static void rviommu_platform_prepare_msi(struct rviommu_bus *bus)
+{
+	struct rviommu_platform *plat = container_of(bus, struct rviommu_platform, bus);
+	unsigned int i;
+
+	for (i = 0; i < bus->nr_irqs; i++)
+		rviommu_platform_write_vector(plat, i);
+}
+
+static int rviommu_platform_wires(struct platform_device *pdev, struct rviommu_bus *bus)
+{
+	int i, irq, nr = platform_irq_count(pdev);
+
+	if (nr < 0)
+		return nr;
+	nr = min(nr, RVIOMMU_NR_CAUSES);
+	for (i = 0; i < nr; i++) {
+		irq = platform_get_irq(pdev, i);
+		if (irq < 0)
+			return irq;
+		bus->irqs[i] = irq;
+	}
+	bus->nr_irqs = nr;
+	bus->wired = true;
+	return nr ? 0 : -ENXIO;
+}
+
+/* The MSI parent may probe later than the IOMMU: then so does the IOMMU. */
+static int rviommu_platform_msis(struct platform_device *pdev, struct rviommu_bus *bus)
+{
+	struct device *dev = &pdev->dev;
+	unsigned int i;
+	int ret;
+
+	of_msi_configure(dev, dev->of_node);
+	if (!dev_get_msi_domain(dev))
+		return of_property_present(dev->of_node, "msi-parent") ? -EPROBE_DEFER : -ENXIO;
+	ret = platform_device_msi_init_and_alloc_irqs(dev, RVIOMMU_NR_CAUSES,
+						      rviommu_platform_write_msg);
+	if (ret)
+		return ret;
+	for (i = 0; i < RVIOMMU_NR_CAUSES; i++)
+		bus->irqs[i] = msi_get_virq(dev, i);
+	bus->nr_irqs = RVIOMMU_NR_CAUSES;
+	bus->prepare_msi = rviommu_platform_prepare_msi;
+	return 0;
+}
+
+/* Messages where the IOMMU has them and there is somebody to take them, else wires. */
+static int rviommu_platform_irqs(struct platform_device *pdev, struct rviommu_bus *bus)
+{
+	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS,
+				     bus->ops->read64(bus, RVIOMMU_REG_CAPABILITIES));
+	int ret = -ENXIO;
+
+	if (igs != RVIOMMU_IGS_WSI)
+		ret = rviommu_platform_msis(pdev, bus);
+	if (ret && ret != -EPROBE_DEFER && igs != RVIOMMU_IGS_MSI)
+		ret = rviommu_platform_wires(pdev, bus);
+	return ret ? dev_err_probe(&pdev->dev, ret, "no interrupt vector to be had\n") : 0;
+}
+
+static void rviommu_platform_free_irqs(struct platform_device *pdev, const struct rviommu_bus *bus)
+{
+	if (!bus->wired)
+		platform_device_msi_free_irqs_all(&pdev->dev);
+}
+
+static int rviommu_platform_probe(struct platform_device *pdev)
+{
+	struct device *dev = &pdev->dev;
+	struct rviommu_platform *plat;
+	struct resource *res;
+	int ret;
+
+	if (has_acpi_companion(dev))
+		return dev_err_probe(dev, -ENODEV,
+				     "on ACPI systems devices are bound to it by the RIMT table, which the kernel does not offer to modules\n");
+	if (!dev_is_dma_coherent(dev))
+		return dev_err_probe(dev, -ENODEV, "does not snoop caches (dma-noncoherent)\n");
+
+	plat = devm_kzalloc(dev, sizeof(*plat), GFP_KERNEL);
+	if (!plat)
+		return -ENOMEM;
+	plat->bus.regs = devm_platform_get_and_ioremap_resource(pdev, 0, &res);
+	if (IS_ERR(plat->bus.regs))
+		return dev_err_probe(dev, PTR_ERR(plat->bus.regs), "registers cannot be mapped\n");
+	if (resource_size(res) < RVIOMMU_REG_SIZE)
+		return dev_err_probe(dev, -ENODEV, "%pR has no room for the registers\n", res);
+	plat->bus.ops = &rviommu_mmio_ops;
+	plat->bus.dev = dev;
+	plat->bus.fwnode = dev_fwnode(dev);
+	plat->bus.name = devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", dev_name(dev));
+	if (!plat->bus.name)
+		return -ENOMEM;
+	/* Before the interrupts: the MSI core calls back with the device only. */
+	platform_set_drvdata(pdev, plat);
+
+	ret = rviommu_platform_irqs(pdev, &plat->bus);
+	if (ret)
+		return ret;
+	ret = rviommu_probe(&plat->iommu, &plat->bus);
+	if (ret)
+		rviommu_platform_free_irqs(pdev, &plat->bus);
+	return ret;
+}
+
+static void rviommu_platform_remove(struct platform_device *pdev)
+{
+	struct rviommu_platform *plat = platform_get_drvdata(pdev);
+
+	rviommu_remove(&plat->iommu);
+	rviommu_platform_free_irqs(pdev, &plat->bus);
+}
+
+static void rviommu_platform_shutdown(struct platform_device *pdev)
+{
+	struct rviommu_platform *plat = platform_get_drvdata(pdev);
+
+	rviommu_shutdown(&plat->iommu);
+}
+
+static int rviommu_platform_suspend(struct device *dev)
+{
+	struct rviommu_platform *plat = dev_get_drvdata(dev);
+
+	return rviommu_suspend(&plat->iommu);
+}
+
+static int rviommu_platform_resume(struct device *dev)
+{
+	struct rviommu_platform *plat = dev_get_drvdata(dev);
+
+	return rviommu_resume(&plat->iommu);
+}
+
+static DEFINE_NOIRQ_DEV_PM_OPS(rviommu_platform_pm, rviommu_platform_suspend,
+			       rviommu_platform_resume);
+
+static const struct of_device_id rviommu_of_ids[] = {
+	{ .compatible = "riscv,iommu" },
+	{}
+};
+MODULE_DEVICE_TABLE(of, rviommu_of_ids);
+
+/* Only to say why it does not work. */
+static const struct acpi_device_id rviommu_acpi_ids[] = {
+	{ "RSCV0004", 0 },
+	{}
+};
+MODULE_DEVICE_TABLE(acpi, rviommu_acpi_ids);
+
+static struct platform_driver rviommu_platform_driver = {
+	.probe = rviommu_platform_probe,
+	.remove = rviommu_platform_remove,
+	.shutdown = rviommu_platform_shutdown,
+	.driver = {
+		.name = "rviommu",
+		.of_match_table = rviommu_of_ids,
+		.acpi_match_table = ACPI_PTR(rviommu_acpi_ids),
+		.pm = pm_sleep_ptr(&rviommu_platform_pm),
+		.suppress_bind_attrs = true,
+	},
+};
+
+/**
+ * rviommu_platform_register() - look for IOMMUs that are platform devices
+ */
+int rviommu_platform_register(void)
+{
+	return platform_driver_register(&rviommu_platform_driver);
+}
+
+/**
+ * rviommu_platform_unregister() - undo rviommu_platform_register()
+ */
+void rviommu_platform_unregister(void)
+{
+	platform_driver_unregister(&rviommu_platform_driver);
+}
