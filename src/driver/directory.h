@@ -24,12 +24,17 @@ struct rviommu_ddt;
 /**
  * struct rviommu_ddt_ops - the seam between a directory and its observer
  * @store: store one 64-bit word that hardware may be reading: single-copy
- *         atomic, after all earlier stores of this CPU are visible (release)
- * @sync: make the IOMMU forget what it cached of the DDT for @did (of all devices
- *        when @all) and complete a fence. Only break-before-make of a one-level
- *        DDT calls it, between V=0 and the rest.
+ *         atomic, after all earlier stores of this CPU are visible (release).
+ *         rviommu_ddt_store() is the one for real hardware.
+ * @sync: IODIR.INVAL_DDT of @did (of all devices when @all) and a completed
+ *        IOFENCE.C: what the IOMMU cached is gone, and a walk that began before
+ *        has read its last word. Called by rviommu_ddt_publish() only, where a
+ *        context must not be made valid (or rewritten) while a walk may still
+ *        hold words that it read earlier.
  *        Returns 0, or -EIO when the IOMMU is out of service (then nothing
  *        walks the directory any more, and the change goes on).
+ *
+ * Both are called with rviommu_ddt.lock held; @sync may sleep.
  */
 struct rviommu_ddt_ops {
 	void (*store)(struct rviommu_ddt *ddt, u64 *where, u64 value);
@@ -45,12 +50,12 @@ struct rviommu_ddt_ops {
  * @root: root table, one page; constant between init and destroy
  * @levels: 1, 2 or 3
  * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
- * @pas_lg2: tables must lie below this physical address
+ * @pas_lg2: tables must lie below this physical address (bits)
  * @nid: NUMA node for tables
  */
 struct rviommu_ddt {
 	const struct rviommu_ddt_ops *ops;
-	struct mutex lock;
+	struct mutex lock;	/* writers, from prepare to retire */
 	u64 *root;
 	u8 levels;
 	u8 dc_words;
@@ -60,16 +65,23 @@ struct rviommu_ddt {
 
 /**
  * enum rviommu_publish - how a change becomes visible, and what it then owes
- * @RVIOMMU_PUBLISH_NONE: old and new are equal, nothing was stored
- * @RVIOMMU_PUBLISH_VALID: an invalid context became valid in place: the words,
- *                         then V. Nothing to invalidate (spec "Caching
- *                         invalid entries").
- * @RVIOMMU_PUBLISH_WORD: one word of a live context changed in place:
- *                        IODIR.INVAL_DDT DV=1
+ * @RVIOMMU_PUBLISH_NONE: old and new are equal (or both invalid): nothing was
+ *                        stored, nothing is owed
+ * @RVIOMMU_PUBLISH_VALID: an invalid context became valid, by one store of tc or,
+ *                         where its leaf page is new, of the entry that links the
+ *                         page. Other words of the context that had to change
+ *                         were stored before, with ops->sync in between. Nothing
+ *                         is owed (spec "Caching invalid entries").
+ * @RVIOMMU_PUBLISH_WORD: one word of a live context changed in place (going
+ *                        invalid is a change of tc only): IODIR.INVAL_DDT DV=1
  * @RVIOMMU_PUBLISH_PAGE: a copy of the leaf page replaced it through the
  *                        parent's entry: IODIR.INVAL_DDT DV=0
  * @RVIOMMU_PUBLISH_BREAK: one-level DDT: break before make, not hitless:
  *                         IODIR.INVAL_DDT DV=1
+ *
+ * What is owed here is only the directory's share of the table in spec
+ * "Changing device directory table entry"; the IOTINVALs follow from
+ * rviommu_ddt_update.old.
  */
 enum rviommu_publish {
 	RVIOMMU_PUBLISH_NONE,
@@ -83,19 +95,26 @@ enum rviommu_publish {
  * struct rviommu_ddt_update - one context on its way into the directory
  * @did: device_id
  * @new: the complete target value
- * @old: what was in force at prepare
+ * @old: what was in force at prepare; all zero when that was invalid
  * @how: chosen by prepare
- * @dc: words of the context in the live leaf page (in the copy for PAGE)
- * @parent: entry that points to the leaf page; PAGE only
- * @copy: edited copy of the leaf page; PAGE only
- * @replaced: leaf page to retire; PAGE only, set by publish
+ * @dc: words of the context: in the live leaf page, in its copy, or in a leaf
+ *      page that publish will link. NULL when there is no leaf page and none
+ *      is needed.
+ * @parent: entry that points to the leaf page; NULL with one level
+ * @copy: edited copy of the leaf page; PAGE only, and only in the first of the
+ *        updates that share the page: that one publishes and owns it
+ * @replaced: leaf page to retire; set by publish where there was a @copy
+ * @link: live entry, not valid yet, that publish makes point to @subtree
+ * @subtree: new tables that nobody can reach before publish
+ * @subtree_level: 0 when @subtree is a leaf page
  *
- * On the stack of one writer, under rviommu_ddt.lock.
+ * The caller fills in @did and @new and leaves the rest to prepare. On the stack
+ * of one writer, under rviommu_ddt.lock.
  *
  * Several updates may be prepared under one hold of the lock (a device with
- * several IDs); then all are published in order. Two updates in the same leaf
- * page must not both be pages: rviommu_ddt_prepare() of the second builds on
- * the *copy* of the first, which is why it is given the ones before it.
+ * several IDs); then all are published by one call. Each becomes visible
+ * atomically, in order; updates that share a leaf page that is copied become
+ * visible together.
  */
 struct rviommu_ddt_update {
 	u32 did;
@@ -106,6 +125,9 @@ struct rviommu_ddt_update {
 	u64 *parent;
 	u64 *copy;
 	u64 *replaced;
+	u64 *link;
+	u64 *subtree;
+	u8 subtree_level;
 };
 
 int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops, u8 levels,
@@ -122,6 +144,8 @@ void rviommu_ddt_abort(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updat
 		       unsigned int nr);
 
 bool rviommu_ddt_read(struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc);
+
+void rviommu_ddt_store(struct rviommu_ddt *ddt, u64 *where, u64 value);
 
 /* Width of a device_id in bits that this directory can hold. */
 static inline unsigned int rviommu_ddt_did_lg2(u8 levels, bool extended)

@@ -1,0 +1,1667 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device directory: what hardware can see while it changes.
+ *
+ * The observer stands for the least kind hardware that the specification
+ * allows. Every store and every synchronisation of a publish goes through
+ * rviommu_ddt_ops; before and after each of them the observer works out every
+ * context that a walk could put together out of what memory has held so far:
+ *
+ * - an entry of a non-leaf table may have been read at any of the states since
+ *   the last IODIR.INVAL_DDT DV=0 (hardware may cache it);
+ * - each word of the context, independently of the others and in any order, at
+ *   any state since then, not before the entry that led to it was read;
+ * - a synchronisation (IODIR.INVAL_DDT DV=1 and IOFENCE.C) ends the walks of one
+ *   device: words read before it are not combined with words read after it.
+ *
+ * All of these contexts must be ones that were in force as a whole. The
+ * observer shares no code with the driver: it has its own walk, and it would be
+ * of no use if it could not fail, so directory_torn_* install contexts the wrong way and
+ * expect it to.
+ */
+#include <linux/bitfield.h>
+#include <linux/completion.h>
+#include <linux/io.h>
+#include <linux/kthread.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <kunit/test-bug.h>
+
+#include "../src/driver/directory.h"
+#include "../src/driver/mem.h"
+
+#define TABLE_WORDS	(RVIOMMU_PAGE_SIZE / sizeof(u64))
+#define MAX_LOG		256
+#define MAX_WATCHED	8
+#define MAX_ALLOWED	24
+#define MAX_PAGES	24
+
+/* One shape of directory; every test runs on all of them. */
+struct dir_config {
+	const char *name;
+	u8 levels;
+	bool extended;
+};
+
+static const struct dir_config dir_configs[] = {
+	{ "1 level, base", 1, false },
+	{ "2 levels, base", 2, false },
+	{ "3 levels, base", 3, false },
+	{ "1 level, extended", 1, true },
+	{ "2 levels, extended", 2, true },
+	{ "3 levels, extended", 3, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(dir_config, dir_configs, name);
+
+/* A store that is over: what @where held before it */
+struct dir_store {
+	u64 *where;
+	u64 before;
+};
+
+/* A device_id that the observer walks to, and what it may find */
+struct dir_watched {
+	u32 did;
+	unsigned int cut;	/* stores older than this are behind a synchronisation */
+	unsigned int nr;
+	struct rviommu_dc allowed[MAX_ALLOWED];
+	bool found[MAX_ALLOWED];
+	bool invalid_allowed;
+	bool invalid_found;
+};
+
+/* What memory must hold if every store went through the seam */
+struct dir_shadow {
+	u64 *page;
+	u64 word[TABLE_WORDS];
+};
+
+struct dir_world {
+	struct rviommu_ddt ddt;
+	bool have_ddt;
+	unsigned int words;
+	unsigned int did_lg2;
+	long live;
+
+	struct dir_store log[MAX_LOG];
+	unsigned int logged;
+	unsigned int cut_all;
+	struct dir_watched watched[MAX_WATCHED];
+	unsigned int nr_watched;
+	struct dir_shadow shadow[MAX_PAGES];
+	unsigned int nr_pages;
+
+	unsigned int stores;
+	unsigned int syncs;
+	unsigned int syncs_all;
+	int sync_result;
+	unsigned int torn;		/* contexts that never were in force */
+	struct rviommu_dc torn_example;
+	unsigned int bypassed;		/* changes that no store announced */
+
+	int fail_nth;			/* allocations to let succeed; -1: all */
+};
+
+static struct dir_world *world_of(struct rviommu_ddt *ddt)
+{
+	return container_of(ddt, struct dir_world, ddt);
+}
+
+/* Indices as in spec "Process to translate an IOVA", steps 3 and 4 */
+static unsigned int ddi(const struct dir_world *w, u32 did, unsigned int level)
+{
+	if (w->words == 8) {
+		switch (level) {
+		case 0: return did & 0x3f;
+		case 1: return (did >> 6) & 0x1ff;
+		default: return (did >> 15) & 0x1ff;
+		}
+	}
+	switch (level) {
+	case 0: return did & 0x7f;
+	case 1: return (did >> 7) & 0x1ff;
+	default: return (did >> 16) & 0xff;
+	}
+}
+
+static u64 *page_at(u64 entry)
+{
+	return phys_to_virt((entry >> 10 & 0xfffffffffffULL) << 12);
+}
+
+/* What @where held after @state of the logged stores */
+static u64 value_at(const struct dir_world *w, const u64 *where, unsigned int state)
+{
+	unsigned int i;
+
+	for (i = state; i < w->logged; i++) {
+		if (w->log[i].where == where)
+			return w->log[i].before;
+	}
+	return READ_ONCE(*where);
+}
+
+/* Contexts out of @page whose pointer was read at @state: all assignments of words */
+static void observe_words(struct dir_world *w, struct dir_watched *d, u64 *page,
+			  unsigned int state)
+{
+	u64 *dc = page + ddi(w, d->did, 0) * w->words;
+	u64 values[8][8];
+	unsigned int nr[8], pick[8] = {};
+	unsigned int i, j, k, from = max(state, d->cut);
+
+	for (i = 0; i < w->words; i++) {
+		nr[i] = 0;
+		for (k = from; k <= w->logged; k++) {
+			u64 value = value_at(w, &dc[i], k);
+
+			for (j = 0; j < nr[i] && values[i][j] != value; j++)
+				;
+			if (j < nr[i])
+				continue;
+			if (j == ARRAY_SIZE(values[i])) {
+				w->torn++;	/* more history than a test should make */
+				return;
+			}
+			values[i][nr[i]++] = value;
+		}
+	}
+
+	do {
+		struct rviommu_dc seen = {};
+
+		for (i = 0; i < w->words; i++)
+			seen.word[i] = values[i][pick[i]];
+
+		if (!(seen.word[0] & 1)) {
+			d->invalid_found = true;
+			if (!d->invalid_allowed) {
+				w->torn++;
+				w->torn_example = seen;
+			}
+		} else {
+			for (i = 0; i < d->nr; i++) {
+				if (!memcmp(&d->allowed[i], &seen, sizeof(seen)))
+					break;
+			}
+			if (i < d->nr) {
+				d->found[i] = true;
+			} else {
+				w->torn++;
+				w->torn_example = seen;
+			}
+		}
+
+		for (i = 0; i < w->words && ++pick[i] == nr[i]; i++)
+			pick[i] = 0;
+	} while (i < w->words);
+}
+
+static void observe_table(struct dir_world *w, struct dir_watched *d, u64 *table,
+			  unsigned int level, unsigned int state)
+{
+	u64 *slot = table + ddi(w, d->did, level);
+	unsigned int i, k;
+
+	if (!level) {
+		observe_words(w, d, table, state);
+		return;
+	}
+	for (k = state; k <= w->logged; k++) {
+		u64 entry = value_at(w, slot, k);
+
+		/* Reading the same entry later leads to no more than reading it first. */
+		for (i = state; i < k && value_at(w, slot, i) != entry; i++)
+			;
+		if (i < k)
+			continue;
+		if (entry & 1) {
+			observe_table(w, d, page_at(entry), level - 1, k);
+		} else {
+			d->invalid_found = true;
+			if (!d->invalid_allowed) {
+				w->torn++;
+				memset(&w->torn_example, 0, sizeof(w->torn_example));
+			}
+		}
+	}
+}
+
+static struct dir_shadow *shadow_of(struct dir_world *w, const u64 *where)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_pages; i++) {
+		if (where >= w->shadow[i].page && where < w->shadow[i].page + TABLE_WORDS)
+			return &w->shadow[i];
+	}
+	return NULL;
+}
+
+static void shadow_add(struct dir_world *w, u64 *page, unsigned int level)
+{
+	unsigned int i;
+
+	if (!shadow_of(w, page)) {
+		if (w->nr_pages == MAX_PAGES) {
+			w->bypassed++;
+			return;
+		}
+		w->shadow[w->nr_pages].page = page;
+		memcpy(w->shadow[w->nr_pages].word, page, RVIOMMU_PAGE_SIZE);
+		w->nr_pages++;
+	}
+	for (i = 0; level && i < TABLE_WORDS; i++) {
+		if (page[i] & 1)
+			shadow_add(w, page_at(page[i]), level - 1);
+	}
+}
+
+static void shadow_reset(struct dir_world *w)
+{
+	w->nr_pages = 0;
+	shadow_add(w, w->ddt.root, w->ddt.levels - 1);
+}
+
+/* One look at everything. Also at the driver's own reader, which must agree. */
+static void observe(struct dir_world *w)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < w->nr_pages; i++) {
+		if (memcmp(w->shadow[i].page, w->shadow[i].word, RVIOMMU_PAGE_SIZE))
+			w->bypassed++;
+	}
+	for (i = 0; i < w->nr_watched; i++) {
+		struct dir_watched *d = &w->watched[i];
+		struct rviommu_dc dc;
+
+		observe_table(w, d, w->ddt.root, w->ddt.levels - 1, w->cut_all);
+
+		if (!rviommu_ddt_read(&w->ddt, d->did, &dc)) {
+			w->torn += !d->invalid_allowed;
+			continue;
+		}
+		for (j = 0; j < d->nr && memcmp(&d->allowed[j], &dc, sizeof(dc)); j++)
+			;
+		w->torn += j == d->nr;
+	}
+}
+
+static void world_store(struct rviommu_ddt *ddt, u64 *where, u64 value)
+{
+	struct dir_world *w = world_of(ddt);
+	struct dir_shadow *shadow = shadow_of(w, where);
+
+	w->stores++;
+	observe(w);
+	if (w->logged == MAX_LOG || !shadow) {
+		w->bypassed++;	/* a store where no walk can come by */
+		return;
+	}
+	w->log[w->logged].where = where;
+	w->log[w->logged].before = *where;
+	rviommu_ddt_store(ddt, where, value);
+	w->logged++;
+	shadow->word[where - shadow->page] = value;
+	/* Tables that this store has linked; the leaf level links nothing. */
+	shadow_add(w, ddt->root, ddt->levels - 1);
+	observe(w);
+}
+
+/* IODIR.INVAL_DDT and IOFENCE.C, by the driver or by its caller */
+static void world_fence(struct dir_world *w, u32 did, bool all)
+{
+	unsigned int i;
+
+	observe(w);
+	if (all)
+		w->cut_all = w->logged;
+	for (i = 0; i < w->nr_watched; i++) {
+		struct dir_watched *d = &w->watched[i];
+
+		if (all || d->did == did)
+			d->cut = w->logged;
+	}
+	if (all) {
+		w->logged = 0;
+		w->cut_all = 0;
+		for (i = 0; i < w->nr_watched; i++)
+			w->watched[i].cut = 0;
+	}
+	observe(w);
+}
+
+static int world_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	struct dir_world *w = world_of(ddt);
+
+	w->syncs++;
+	w->syncs_all += all;
+	/* Out of service: nothing walks, so nothing that was read lives on either. */
+	world_fence(w, did, all || w->sync_result);
+	return w->sync_result;
+}
+
+static const struct rviommu_ddt_ops world_ops = {
+	.store = world_store,
+	.sync = world_sync,
+};
+
+static struct dir_watched *watched(struct dir_world *w, u32 did)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_watched; i++) {
+		if (w->watched[i].did == did)
+			return &w->watched[i];
+	}
+	return NULL;
+}
+
+/* From now on @dc is in force for this device, as well as what was before. */
+static void allow(struct dir_watched *d, const struct rviommu_dc *dc)
+{
+	unsigned int i;
+
+	if (!(dc->word[0] & 1)) {
+		d->invalid_allowed = true;
+		return;
+	}
+	for (i = 0; i < d->nr; i++) {
+		if (!memcmp(&d->allowed[i], dc, sizeof(*dc)))
+			return;
+	}
+	if (d->nr < MAX_ALLOWED) {
+		d->found[d->nr] = false;
+		d->allowed[d->nr++] = *dc;
+	}
+}
+
+/* From now on only @dc is. */
+static void allow_only(struct dir_watched *d, const struct rviommu_dc *dc)
+{
+	d->nr = 0;
+	d->invalid_allowed = false;
+	d->invalid_found = false;
+	allow(d, dc);
+}
+
+static bool found(const struct dir_watched *d, const struct rviommu_dc *dc)
+{
+	unsigned int i;
+
+	if (!(dc->word[0] & 1))
+		return d->invalid_found;
+	for (i = 0; i < d->nr; i++) {
+		if (!memcmp(&d->allowed[i], dc, sizeof(*dc)))
+			return d->found[i];
+	}
+	return false;
+}
+
+static void watch(struct dir_world *w, u32 did)
+{
+	struct dir_watched *d = &w->watched[w->nr_watched++];
+	struct rviommu_dc dc;
+
+	memset(d, 0, sizeof(*d));
+	d->did = did;
+	d->cut = w->logged;
+	rviommu_ddt_read(&w->ddt, did, &dc);
+	allow_only(d, &dc);
+}
+
+static void counters_reset(struct dir_world *w)
+{
+	w->stores = 0;
+	w->syncs = 0;
+	w->syncs_all = 0;
+}
+
+/* Everything older is behind a fence for all devices. */
+static void world_settle(struct dir_world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->nr_watched; i++) {
+		struct rviommu_dc dc;
+
+		rviommu_ddt_read(&w->ddt, w->watched[i].did, &dc);
+		w->logged = 0;
+		w->cut_all = 0;
+		w->watched[i].cut = 0;
+		allow_only(&w->watched[i], &dc);
+	}
+	w->logged = 0;
+	shadow_reset(w);
+	counters_reset(w);
+}
+
+/* What the caller of publish owes, and what may be seen afterwards */
+static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, unsigned int nr)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < nr; i++) {
+		enum rviommu_publish how = updates[i].how;
+
+		if (how == RVIOMMU_PUBLISH_NONE || how == RVIOMMU_PUBLISH_VALID)
+			continue;
+		world_fence(w, updates[i].did, how == RVIOMMU_PUBLISH_PAGE);
+		for (j = 0; j < w->nr_watched; j++) {
+			struct dir_watched *d = &w->watched[j];
+			struct rviommu_dc dc;
+
+			if (how != RVIOMMU_PUBLISH_PAGE && d->did != updates[i].did)
+				continue;
+			rviommu_ddt_read(&w->ddt, d->did, &dc);
+			allow_only(d, &dc);
+		}
+		observe(w);
+	}
+}
+
+/* Prepare to retire, under the observer's eyes. */
+static int world_change(struct dir_world *w, struct rviommu_ddt_update *updates, unsigned int nr)
+{
+	unsigned int i;
+	int rc;
+
+	mutex_lock(&w->ddt.lock);
+	shadow_reset(w);
+	rc = rviommu_ddt_prepare(&w->ddt, updates, nr);
+	observe(w);
+	if (rc)
+		goto unlock;
+	for (i = 0; i < nr; i++) {
+		struct dir_watched *d = watched(w, updates[i].did);
+
+		if (!d)
+			continue;
+		allow(d, &updates[i].new);
+		if (updates[i].how == RVIOMMU_PUBLISH_BREAK)
+			d->invalid_allowed = true;
+	}
+	rviommu_ddt_publish(&w->ddt, updates, nr);
+	observe(w);
+	world_pay(w, updates, nr);
+	rviommu_ddt_retire(&w->ddt, updates, nr);
+	shadow_reset(w);
+	observe(w);
+unlock:
+	mutex_unlock(&w->ddt.lock);
+	return rc;
+}
+
+static int world_set(struct dir_world *w, u32 did, const struct rviommu_dc *dc,
+		     struct rviommu_ddt_update *update)
+{
+	struct rviommu_ddt_update own = {};
+
+	if (!update)
+		update = &own;
+	update->did = did;
+	update->new = *dc;
+	return world_change(w, update, 1);
+}
+
+static struct dir_world *world_make(struct kunit *test)
+{
+	const struct dir_config *config = test->param_value;
+	struct dir_world *w = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &world_ops, config->levels,
+						  config->extended, 56, NUMA_NO_NODE));
+	w->have_ddt = true;
+	w->words = config->extended ? 8 : 4;
+	w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
+	shadow_reset(w);
+	return w;
+}
+
+static void expect_intact(struct kunit *test, struct dir_world *w, const char *what)
+{
+	KUNIT_EXPECT_EQ_MSG(test, w->torn, 0,
+			    "%s: torn: tc %llx iohgatp %llx ta %llx fsc %llx msiptp %llx",
+			    what, w->torn_example.word[0], w->torn_example.word[1],
+			    w->torn_example.word[2], w->torn_example.word[3],
+			    w->torn_example.word[4]);
+	KUNIT_EXPECT_EQ_MSG(test, w->bypassed, 0, "%s: memory changed without a store", what);
+	w->torn = 0;
+	w->bypassed = 0;
+}
+
+/* One context of the catalogue */
+struct dir_named {
+	char name[40];
+	struct rviommu_dc dc;
+};
+
+#define MAX_CATALOGUE	40
+
+static void catalogue_add(struct dir_named *list, unsigned int *nr, const char *what, u8 mode,
+			  const char *flags, u64 tc, u64 iohgatp, u64 ta, u64 fsc)
+{
+	struct dir_named *n = &list[(*nr)++];
+
+	if (mode)
+		snprintf(n->name, sizeof(n->name), "%s mode %u%s", what, mode, flags);
+	else
+		snprintf(n->name, sizeof(n->name), "%s%s", what, flags);
+	n->dc = (struct rviommu_dc) { .word = { tc, iohgatp, ta, fsc } };
+}
+
+/*
+ * Every kind of context the driver makes or will make. list[0] is blocking,
+ * list[1] identity. Roots and tags all differ, so that a mixture is one.
+ */
+static unsigned int catalogue(struct dir_named *list, bool extended)
+{
+	static const u64 ats = RVIOMMU_DC_TC_EN_ATS;
+	static const u64 v = RVIOMMU_DC_TC_V;
+	unsigned int nr = 0, mode;
+
+	catalogue_add(list, &nr, "blocking", 0, "", 0, 0, 0, 0);
+	catalogue_add(list, &nr, "identity", 0, "", v, 0, 0, 0);
+	catalogue_add(list, &nr, "identity", 0, " ATS", v | ats, 0, 0, 0);
+	for (mode = RVIOMMU_ATP_MODE_SV39; mode <= RVIOMMU_ATP_MODE_SV57; mode++) {
+		u64 fsc = FIELD_PREP(RVIOMMU_FSC_MODE, mode);
+		u64 ta = RVIOMMU_DC_TA_PSCID;
+		u64 g = FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, mode);
+		u64 gscid = RVIOMMU_DC_IOHGATP_GSCID;
+
+		catalogue_add(list, &nr, "first", mode, "", v, 0,
+			      FIELD_PREP(RVIOMMU_DC_TA_PSCID, 0x100 + nr), fsc | (0x1000 + nr));
+		catalogue_add(list, &nr, "first", mode, " SADE", v | RVIOMMU_DC_TC_SADE, 0,
+			      FIELD_PREP(RVIOMMU_DC_TA_PSCID, 0x100 + nr), fsc | (0x1000 + nr));
+		catalogue_add(list, &nr, "first", mode, " SADE ATS",
+			      v | RVIOMMU_DC_TC_SADE | ats, 0, ta, fsc | (0x1000 + nr));
+		catalogue_add(list, &nr, "second", mode, "", v,
+			      g | FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, 0x200 + nr) |
+			      (0x2000 + 4 * nr), 0, 0);
+		catalogue_add(list, &nr, "second", mode, " GADE", v | RVIOMMU_DC_TC_GADE,
+			      g | FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, 0x200 + nr) |
+			      (0x2000 + 4 * nr), 0, 0);
+		catalogue_add(list, &nr, "second", mode, " GADE ATS T2GPA",
+			      v | RVIOMMU_DC_TC_GADE | ats | RVIOMMU_DC_TC_T2GPA,
+			      g | gscid | (0x2000 + 4 * nr), 0, 0);
+	}
+	/* The same first stage with only the root, and only the tag, changed */
+	catalogue_add(list, &nr, "first", 8, " root A", v, 0, 7 << 12, 8ULL << 60 | 0x3000);
+	catalogue_add(list, &nr, "first", 8, " root B", v, 0, 7 << 12, 8ULL << 60 | 0x3001);
+	catalogue_add(list, &nr, "first", 8, " tag B", v, 0, 9 << 12, 8ULL << 60 | 0x3001);
+	catalogue_add(list, &nr, "both stages", 0, "", v | RVIOMMU_DC_TC_SADE, 9ULL << 60 | 0x4000,
+		      5 << 12, 8ULL << 60 | 0x4004);
+	catalogue_add(list, &nr, "process directory", 0, "", v | RVIOMMU_DC_TC_PDTV, 0, 0,
+		      1ULL << 60 | 0x5000);
+	if (extended) {
+		catalogue_add(list, &nr, "second + MSI table", 0, "", v, 8ULL << 60 | 0x6000, 0, 0);
+		list[nr - 1].dc.word[RVIOMMU_DC_MSIPTP] = 1ULL << 60 | 0x6100;
+		list[nr - 1].dc.word[RVIOMMU_DC_MSI_ADDR_MASK] = 0xff;
+		list[nr - 1].dc.word[RVIOMMU_DC_MSI_ADDR_PATTERN] = 0x28000;
+		catalogue_add(list, &nr, "both + MSI table", 0, "", v, 8ULL << 60 | 0x7000, 6 << 12,
+			      10ULL << 60 | 0x7004);
+		list[nr - 1].dc.word[RVIOMMU_DC_MSIPTP] = 1ULL << 60 | 0x7100;
+		list[nr - 1].dc.word[RVIOMMU_DC_MSI_ADDR_MASK] = 0xf;
+		list[nr - 1].dc.word[RVIOMMU_DC_MSI_ADDR_PATTERN] = 0x2800;
+	}
+	return nr;
+}
+
+static unsigned int differing(const u64 *a, const u64 *b, unsigned int from, unsigned int words)
+{
+	unsigned int i, n = 0;
+
+	for (i = from; i < words; i++)
+		n += a[i] != b[i];
+	return n;
+}
+
+/* What a change must cost, from the table in Documentation/directory.rst */
+struct dir_cost {
+	enum rviommu_publish how;
+	unsigned int stores;
+	unsigned int syncs;
+};
+
+/* @in_memory: the words as they lie in an existing leaf page, stale ones included */
+static struct dir_cost cost_of(const struct dir_world *w, const u64 *in_memory,
+			       const struct rviommu_dc *new)
+{
+	unsigned int rest = differing(in_memory, new->word, 1, w->words);
+	bool was = in_memory[0] & 1, is = new->word[0] & 1;
+
+	if (!was && !is)
+		return (struct dir_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
+	if (!was)
+		return (struct dir_cost) { RVIOMMU_PUBLISH_VALID, rest + 1, rest ? 1 : 0 };
+	if (!is)
+		return (struct dir_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
+	switch (differing(in_memory, new->word, 0, w->words)) {
+	case 0:
+		return (struct dir_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
+	case 1:
+		return (struct dir_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
+	}
+	if (w->ddt.levels > 1)
+		return (struct dir_cost) { RVIOMMU_PUBLISH_PAGE, 1, 0 };
+	return (struct dir_cost) { RVIOMMU_PUBLISH_BREAK, rest + 2, 2 };
+}
+
+/* The words of @did as they lie in memory now; NULL without a leaf page */
+static u64 *in_memory(struct dir_world *w, u32 did)
+{
+	unsigned int level = w->ddt.levels - 1;
+	u64 *table = w->ddt.root;
+
+	for (; level; level--) {
+		u64 entry = table[ddi(w, did, level)];
+
+		if (!(entry & 1))
+			return NULL;
+		table = page_at(entry);
+	}
+	return table + ddi(w, did, 0) * w->words;
+}
+
+/* @old is in force; one observed change to @new */
+static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
+		     const struct dir_named *old, const struct dir_named *new)
+{
+	struct rviommu_ddt_update update = {};
+	struct dir_watched *d = watched(w, did);
+	struct dir_cost cost = cost_of(w, in_memory(w, did), &new->dc);
+	char what[96];
+
+	snprintf(what, sizeof(what), "%s -> %s", old->name, new->name);
+	world_settle(w);
+	memset(d->found, 0, sizeof(d->found));
+	/* Both must have been possible at some point, or the observer was asleep. */
+	observe(w);
+	KUNIT_EXPECT_TRUE_MSG(test, found(d, &old->dc), "%s: old never seen", what);
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &new->dc, &update));
+	KUNIT_EXPECT_TRUE_MSG(test, found(d, &new->dc), "%s: new never seen", what);
+
+	KUNIT_EXPECT_EQ_MSG(test, update.how, cost.how, "%s", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->stores, cost.stores, "%s: stores", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->syncs, cost.syncs, "%s: syncs", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->syncs_all, 0, "%s: syncs of all devices", what);
+	expect_intact(test, w, what);
+}
+
+/* Neighbours in the leaf page: both sides, first and last, valid and not */
+static void watch_neighbours(struct kunit *test, struct dir_world *w, u32 did,
+			     const struct dir_named *list, unsigned int nr)
+{
+	u32 last = (w->words == 8 ? 63 : 127);
+	u32 first_of_page = did & ~last;
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, did - 1, &list[nr - 1].dc, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, did + 1, &list[3].dc, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, first_of_page, &list[nr / 2].dc, NULL));
+	watch(w, did);
+	watch(w, did - 1);
+	watch(w, did + 1);
+	watch(w, first_of_page);
+	watch(w, first_of_page + last);
+	world_settle(w);
+}
+
+static struct dir_named *catalogue_make(struct kunit *test, struct dir_world *w, unsigned int *nr)
+{
+	struct dir_named *list = kunit_kcalloc(test, MAX_CATALOGUE, sizeof(*list), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, list);
+	*nr = catalogue(list, w->words == 8);
+	KUNIT_ASSERT_LE(test, *nr, MAX_CATALOGUE);
+	return list;
+}
+
+/* Every ordered pair of contexts, the neighbours watched all the time */
+static void directory_pairs(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	unsigned int nr, i, j;
+	struct dir_named *list = catalogue_make(test, w, &nr);
+	u32 did = (1U << w->did_lg2) - 0x1c;
+
+	watch_neighbours(test, w, did, list, nr);
+	for (i = 0; i < nr; i++) {
+		for (j = 0; j < nr; j++) {
+			KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &list[i].dc, NULL));
+			try_pair(test, w, did, &list[i], &list[j]);
+		}
+	}
+}
+
+/* As before, but an invalid context has words left over from any other one. */
+static void directory_stale_words(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	unsigned int nr, i, j;
+	struct dir_named *list = catalogue_make(test, w, &nr);
+	u32 did = (1U << w->did_lg2) - 0x1c;
+
+	watch_neighbours(test, w, did, list, nr);
+	for (i = 0; i < nr; i++) {
+		for (j = 0; j < nr; j++) {
+			KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &list[i].dc, NULL));
+			KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &list[0].dc, NULL));
+			try_pair(test, w, did, &list[0], &list[j]);
+		}
+	}
+}
+
+/*
+ * A few rows of the table in Documentation/directory.rst, by hand: the other tests compute
+ * what they expect.
+ */
+static void directory_table(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	bool one = w->ddt.levels == 1;
+	const struct rviommu_dc blocking = {};
+	const struct rviommu_dc identity = { .word = { 1 } };
+	const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc other_root = { .word = { 1, 0, 5 << 12, 9ULL << 60 | 0x81 } };
+	const struct rviommu_dc other_tag = { .word = { 1, 0, 6 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc second = { .word = { 1, 8ULL << 60 | 1ULL << 44 | 0x40, 0, 0 } };
+	const struct {
+		const struct rviommu_dc *to;
+		enum rviommu_publish how;
+		unsigned int stores, syncs;
+	} steps[] = {
+		{ &blocking, RVIOMMU_PUBLISH_NONE, 0, 0 },
+		/* A zeroed context differs from identity in tc only. */
+		{ &identity, RVIOMMU_PUBLISH_VALID, 1, 0 },
+		{ &identity, RVIOMMU_PUBLISH_NONE, 0, 0 },
+		{ &first, one ? RVIOMMU_PUBLISH_BREAK : RVIOMMU_PUBLISH_PAGE,
+		  one ? 4 : 1, one ? 2 : 0 },
+		{ &other_root, RVIOMMU_PUBLISH_WORD, 1, 0 },
+		{ &first, RVIOMMU_PUBLISH_WORD, 1, 0 },
+		{ &other_tag, RVIOMMU_PUBLISH_WORD, 1, 0 },
+		{ &second, one ? RVIOMMU_PUBLISH_BREAK : RVIOMMU_PUBLISH_PAGE,
+		  one ? 5 : 1, one ? 2 : 0 },
+		{ &blocking, RVIOMMU_PUBLISH_WORD, 1, 0 },
+		{ &blocking, RVIOMMU_PUBLISH_NONE, 0, 0 },
+		/* Back to what it was: its words are still there. */
+		{ &second, RVIOMMU_PUBLISH_VALID, 1, 0 },
+		{ &blocking, RVIOMMU_PUBLISH_WORD, 1, 0 },
+		/* iohgatp, ta and fsc, then a grace period, then tc */
+		{ &first, RVIOMMU_PUBLISH_VALID, 4, 1 },
+	};
+	unsigned int i;
+
+	/* Somebody else's context, so that the leaf page exists. */
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 9, &identity, NULL));
+	watch(w, 9);
+	watch(w, 10);
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct rviommu_ddt_update update = {};
+		struct rviommu_dc before, after;
+		bool was, is;
+
+		world_settle(w);
+		was = rviommu_ddt_read(&w->ddt, 10, &before);
+		KUNIT_ASSERT_EQ(test, 0, world_set(w, 10, steps[i].to, &update));
+		KUNIT_EXPECT_EQ_MSG(test, update.how, steps[i].how, "step %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, w->stores, steps[i].stores, "step %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, w->syncs, steps[i].syncs, "step %u", i);
+		KUNIT_EXPECT_MEMEQ(test, &update.old, &before, sizeof(before));
+		is = rviommu_ddt_read(&w->ddt, 10, &after);
+		KUNIT_EXPECT_EQ(test, was, before.word[0] & 1);
+		KUNIT_EXPECT_EQ(test, is, steps[i].to->word[0] & 1);
+		KUNIT_EXPECT_MEMEQ(test, &after, steps[i].to, sizeof(after));
+		expect_intact(test, w, "by hand");
+	}
+}
+
+/* First and last device_id below each table, and the first that is too wide */
+static void directory_boundaries(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	unsigned int leaf = w->words == 8 ? 6 : 7;
+	u32 max = (1U << w->did_lg2) - 1;
+	u32 dids[16];
+	struct rviommu_dc dc = { .word = { 1, 0, 0, 8ULL << 60 } };
+	unsigned int nr = 0, i;
+
+	dids[nr++] = 0;
+	dids[nr++] = 1;
+	dids[nr++] = (1U << leaf) - 1;
+	if (w->ddt.levels > 1) {
+		dids[nr++] = 1U << leaf;
+		dids[nr++] = (2U << leaf) - 1;
+		dids[nr++] = 2U << leaf;
+	}
+	if (w->ddt.levels > 2) {
+		dids[nr++] = (1U << (leaf + 9)) - 1;
+		dids[nr++] = 1U << (leaf + 9);
+		dids[nr++] = (2U << (leaf + 9)) - 1;
+		dids[nr++] = 2U << (leaf + 9);
+	}
+	dids[nr++] = max - 1;
+	if (w->ddt.levels > 1)
+		dids[nr++] = max;
+
+	for (i = 0; i < nr; i++) {
+		dc.word[2] = (u64)(i + 1) << 12;
+		dc.word[3] = 8ULL << 60 | dids[i];
+		KUNIT_ASSERT_EQ(test, 0, world_set(w, dids[i], &dc, NULL));
+		expect_intact(test, w, "boundary");
+	}
+	for (i = 0; i < nr; i++) {
+		struct rviommu_dc seen;
+		u64 *words = in_memory(w, dids[i]);
+
+		dc.word[2] = (u64)(i + 1) << 12;
+		dc.word[3] = 8ULL << 60 | dids[i];
+		KUNIT_ASSERT_NOT_NULL(test, words);
+		KUNIT_EXPECT_MEMEQ(test, words, dc.word, w->words * sizeof(u64));
+		KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, dids[i], &seen));
+		KUNIT_EXPECT_MEMEQ(test, &seen, &dc, sizeof(dc));
+	}
+
+	KUNIT_EXPECT_EQ(test, -ERANGE, world_set(w, max + 1, &dc, NULL));
+	KUNIT_EXPECT_EQ(test, -ERANGE, world_set(w, U32_MAX, &dc, NULL));
+	KUNIT_EXPECT_FALSE(test, rviommu_ddt_read(&w->ddt, max + 1, &dc));
+	KUNIT_EXPECT_FALSE(test, rviommu_ddt_read(&w->ddt, U32_MAX, &dc));
+	KUNIT_EXPECT_EQ(test, rviommu_ddt_did_lg2(3, false), 24);
+	KUNIT_EXPECT_EQ(test, rviommu_ddt_did_lg2(3, true), 24);
+}
+
+static void directory_init_levels(struct kunit *test)
+{
+	struct rviommu_ddt ddt;
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &world_ops, 0, false, 56,
+							NUMA_NO_NODE));
+	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &world_ops, 4, false, 56,
+							NUMA_NO_NODE));
+}
+
+/* Tables appear with their first context in them, by one store, and not before. */
+static void directory_growth(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc blocking = {};
+	const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	u32 max = (1U << w->did_lg2) - 1;
+	struct rviommu_ddt_update update = {};
+	long live = rviommu_mem_live();
+
+	watch(w, 0);
+	watch(w, 1);
+	watch(w, max);
+
+	/* An invalid context needs no tables. */
+	world_settle(w);
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, max, &blocking, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
+	KUNIT_EXPECT_EQ(test, w->stores, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+
+	world_settle(w);
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, max, &first, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels - 1);
+	if (w->ddt.levels > 1) {
+		KUNIT_EXPECT_EQ(test, w->stores, 1);
+		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	}
+	expect_intact(test, w, "first context");
+
+	/* The other end of the directory shares nothing but the root. */
+	world_settle(w);
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 0, &first, &update));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
+	if (w->ddt.levels > 1) {
+		KUNIT_EXPECT_EQ(test, w->stores, 1);
+		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	}
+
+	/* A second context in the same page needs no more of them. */
+	world_settle(w);
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &first, &update));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
+	KUNIT_EXPECT_EQ(test, w->stores, 3);
+	KUNIT_EXPECT_EQ(test, w->syncs, 1);
+	expect_intact(test, w, "growth");
+}
+
+/* All kinds of update of one leaf page in one call */
+static void directory_several_in_one_page(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	bool one = w->ddt.levels == 1;
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
+	const struct rviommu_dc blocking = {};
+	struct rviommu_ddt_update u[] = {
+		{ .did = 10, .new = a_root },	/* one word */
+		{ .did = 11, .new = a },	/* becomes valid */
+		{ .did = 12, .new = b },	/* several words */
+		{ .did = 13, .new = a },	/* nothing */
+		{ .did = 14, .new = b },	/* several words */
+		{ .did = 15, .new = blocking },	/* becomes invalid */
+	};
+	static const enum rviommu_publish how_one[] = {
+		RVIOMMU_PUBLISH_WORD, RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_BREAK,
+		RVIOMMU_PUBLISH_NONE, RVIOMMU_PUBLISH_BREAK, RVIOMMU_PUBLISH_WORD,
+	};
+	unsigned int i;
+	u64 *page;
+	long live;
+
+	for (i = 10; i <= 16; i++) {
+		if (i != 11)
+			KUNIT_ASSERT_EQ(test, 0, world_set(w, i, &a, NULL));
+	}
+	for (i = 10; i <= 16; i++)
+		watch(w, i);
+	world_settle(w);
+	page = in_memory(w, 0);
+	rcu_barrier();
+	live = rviommu_mem_live();
+
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, ARRAY_SIZE(u)));
+
+	for (i = 0; i < ARRAY_SIZE(u); i++) {
+		struct rviommu_dc dc;
+
+		KUNIT_EXPECT_EQ_MSG(test, u[i].how, one ? how_one[i] : i == 3 ?
+				    RVIOMMU_PUBLISH_NONE : RVIOMMU_PUBLISH_PAGE, "update %u", i);
+		KUNIT_EXPECT_EQ(test, i != 5, rviommu_ddt_read(&w->ddt, u[i].did, &dc));
+		KUNIT_EXPECT_MEMEQ(test, &dc, &u[i].new, sizeof(dc));
+	}
+	if (one) {
+		/* word 1, valid 2 + 1, break 1 + 2 + 1 twice, invalid 1; two grace periods */
+		KUNIT_EXPECT_EQ(test, w->stores, 13);
+		KUNIT_EXPECT_EQ(test, w->syncs, 2);
+		KUNIT_EXPECT_EQ(test, w->syncs_all, 2);
+		KUNIT_EXPECT_PTR_EQ(test, page, in_memory(w, 0));
+	} else {
+		KUNIT_EXPECT_EQ(test, w->stores, 1);
+		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+		KUNIT_EXPECT_PTR_NE(test, page, in_memory(w, 0));
+	}
+	expect_intact(test, w, "several in one page");
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+}
+
+/* In one call: pages that exist, pages that do not, and tables that two of them share */
+static void directory_several_pages(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	unsigned int leaf = w->words == 8 ? 6 : 7;
+	u32 max = (1U << w->did_lg2) - 1;
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	const struct rviommu_dc blocking = {};
+	struct rviommu_ddt_update u[] = {
+		{ .did = 3, .new = b },
+		{ .did = max, .new = a },
+		{ .did = max - 1, .new = b },
+		{ .did = max - (1U << leaf), .new = b },
+		{ .did = max - 2, .new = blocking },
+		{ .did = max - (1U << leaf) - 1, .new = a },
+		{ .did = 1U << leaf, .new = b },
+	};
+	unsigned int i;
+	long live;
+
+	if (w->ddt.levels == 1)
+		kunit_skip(test, "one level has one page");
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1U << leaf, &a, NULL));
+	for (i = 0; i < ARRAY_SIZE(u); i++)
+		watch(w, u[i].did);
+	world_settle(w);
+	live = rviommu_mem_live();
+
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, ARRAY_SIZE(u)));
+
+	KUNIT_EXPECT_EQ(test, u[0].how, RVIOMMU_PUBLISH_PAGE);
+	KUNIT_EXPECT_EQ(test, u[1].how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, u[2].how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, u[3].how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, u[4].how, RVIOMMU_PUBLISH_NONE);
+	KUNIT_EXPECT_EQ(test, u[5].how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, u[6].how, RVIOMMU_PUBLISH_PAGE);
+	for (i = 0; i < ARRAY_SIZE(u); i++) {
+		struct rviommu_dc dc;
+
+		KUNIT_EXPECT_EQ(test, i != 4, rviommu_ddt_read(&w->ddt, u[i].did, &dc));
+		KUNIT_EXPECT_MEMEQ(test, &dc, &u[i].new, sizeof(dc));
+	}
+	/* Two copies; two new leaf pages, under one new middle table where there are three. */
+	KUNIT_EXPECT_EQ(test, w->stores, w->ddt.levels == 3 ? 3 : 4);
+	KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	expect_intact(test, w, "several pages");
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels);
+}
+
+static void directory_refused(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	struct rviommu_ddt_update u[] = {
+		{ .did = 4, .new = a },
+		{ .did = 5, .new = a },
+		{ .did = 4, .new = a },
+	};
+	long live = rviommu_mem_live();
+
+	watch(w, 4);
+	watch(w, 5);
+	KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
+	u[2].did = 1U << w->did_lg2;
+	KUNIT_EXPECT_EQ(test, -ERANGE, world_change(w, u, 3));
+	u[2].did = 6;
+	u[2].new.word[RVIOMMU_DC_MSIPTP] = 1ULL << 60;
+	if (w->words == 4)
+		KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
+	KUNIT_EXPECT_EQ(test, w->stores, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	expect_intact(test, w, "refused");
+}
+
+/* Contexts that make every kind of update possible; returns their number */
+static unsigned int mixed_updates(struct kunit *test, struct dir_world *w,
+				  struct rviommu_ddt_update *u)
+{
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
+	u32 max = (1U << w->did_lg2) - 1;
+	u32 other_page = w->ddt.levels > 1 ? 0x80 : 0x30;
+	u32 did;
+
+	for (did = 20; did < 23; did++)
+		KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, other_page, &a, NULL));
+
+	u[0] = (struct rviommu_ddt_update) { .did = max, .new = a };
+	u[1] = (struct rviommu_ddt_update) { .did = 20, .new = a_root };
+	u[2] = (struct rviommu_ddt_update) { .did = 21, .new = b };
+	u[3] = (struct rviommu_ddt_update) { .did = 23, .new = b };
+	u[4] = (struct rviommu_ddt_update) { .did = max - 64, .new = b };
+	u[5] = (struct rviommu_ddt_update) { .did = other_page, .new = b };
+	u[6] = (struct rviommu_ddt_update) { .did = 22 };
+	if (w->did_lg2 == 6)
+		u[4].did = max - 5;
+
+	watch(w, max);
+	watch(w, 20);
+	watch(w, 21);
+	watch(w, 22);
+	watch(w, 23);
+	watch(w, u[4].did);
+	watch(w, other_page);
+	world_settle(w);
+	return 7;
+}
+
+/* Abort after prepare of the first n updates, for every n: as if nothing had been */
+static void directory_abort(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	struct rviommu_ddt_update u[7];
+	unsigned int nr = mixed_updates(test, w, u), i;
+	long live;
+
+	rcu_barrier();
+	live = rviommu_mem_live();
+	for (i = 0; i <= nr; i++) {
+		int rc;
+
+		mutex_lock(&w->ddt.lock);
+		rc = rviommu_ddt_prepare(&w->ddt, u, i);
+		observe(w);
+		if (!rc)
+			rviommu_ddt_abort(&w->ddt, u, i);
+		observe(w);
+		mutex_unlock(&w->ddt.lock);
+		KUNIT_ASSERT_EQ(test, 0, rc);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%u updates", i);
+	}
+	KUNIT_EXPECT_EQ(test, w->stores, 0);
+	KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	expect_intact(test, w, "abort");
+	/* and it still works */
+	KUNIT_EXPECT_EQ(test, 0, world_change(w, u, nr));
+	expect_intact(test, w, "after abort");
+}
+
+static bool fail_nth(void)
+{
+	struct dir_world *w = kunit_get_current_test()->priv;
+
+	if (w->fail_nth < 0)
+		return false;
+	if (!w->fail_nth)
+		return true;
+	w->fail_nth--;
+	return false;
+}
+
+/* Each allocation fails in turn: -ENOMEM, nothing visible, nothing leaked. */
+static void directory_no_memory(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	struct rviommu_ddt_update u[7];
+	unsigned int nr = mixed_updates(test, w, u), n;
+	struct rviommu_ddt ddt;
+	int rc = -ENOMEM;
+	long live;
+
+	rcu_barrier();
+	live = rviommu_mem_live();
+	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
+	for (n = 0; rc; n++) {
+		KUNIT_ASSERT_LT(test, n, 32);
+		w->fail_nth = n;
+		rc = world_change(w, u, nr);
+		w->fail_nth = -1;
+		if (!rc)
+			break;
+		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "allocation %u", n);
+		KUNIT_EXPECT_EQ(test, w->stores, 0);
+		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+		expect_intact(test, w, "no memory");
+	}
+	/* Two copies and the tables for max and max - 64; a page is two allocations. */
+	KUNIT_EXPECT_EQ(test, n, w->ddt.levels == 1 ? 0 :
+			2 * (2 + w->ddt.levels - 1 + (w->words == 8)));
+	expect_intact(test, w, "with memory");
+
+	rcu_barrier();
+	live = rviommu_mem_live();
+	for (n = 0; n < 2; n++) {
+		w->fail_nth = n;
+		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_ddt_init(&ddt, &world_ops, 1, false, 56,
+								NUMA_NO_NODE));
+	}
+	w->fail_nth = -1;
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+}
+
+/* The IOMMU goes out of service in the middle: the change goes on. */
+static void directory_sync_fails(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	const struct rviommu_dc blocking = {};
+	struct rviommu_ddt_update update = {};
+	struct rviommu_dc dc;
+
+	w->sync_result = -EIO;
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &b, &update));
+	KUNIT_EXPECT_EQ(test, update.how, w->ddt.levels == 1 ? RVIOMMU_PUBLISH_BREAK :
+			RVIOMMU_PUBLISH_PAGE);
+	KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 2, &dc));
+	KUNIT_EXPECT_MEMEQ(test, &dc, &b, sizeof(dc));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &blocking, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 2, &dc));
+	KUNIT_EXPECT_MEMEQ(test, &dc, &a, sizeof(dc));
+	KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 1, &dc));
+	KUNIT_EXPECT_MEMEQ(test, &dc, &a, sizeof(dc));
+	expect_intact(test, w, "out of service");
+}
+
+/* A replaced page is readable as long as somebody in software may be reading it. */
+static void directory_retire(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	struct rviommu_ddt_update update = { .did = 7, .new = b };
+	long live, held, retired;
+	bool same;
+	u64 *old;
+
+	if (w->ddt.levels == 1)
+		kunit_skip(test, "one level has no page to retire");
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 7, &a, NULL));
+	rcu_barrier();
+	live = rviommu_mem_live();
+	old = in_memory(w, 7);
+
+	mutex_lock(&w->ddt.lock);
+	rcu_read_lock();
+	rcu_read_unlock();
+	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
+		rviommu_ddt_publish(&w->ddt, &update, 1);
+		held = rviommu_mem_live();
+		rcu_read_lock();
+		rviommu_ddt_retire(&w->ddt, &update, 1);
+		retired = rviommu_mem_live();
+		same = !memcmp(old, a.word, w->words * sizeof(u64));
+		rcu_read_unlock();
+	} else {
+		held = 0;
+		retired = 0;
+		same = false;
+	}
+	mutex_unlock(&w->ddt.lock);
+
+	KUNIT_EXPECT_EQ(test, held, live + 1);
+	KUNIT_EXPECT_EQ(test, retired, live + 1);
+	KUNIT_EXPECT_TRUE(test, same);
+	KUNIT_EXPECT_NULL(test, update.replaced);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_PTR_NE(test, in_memory(w, 7), old);
+}
+
+/*
+ * Many changes of four devices, and no fence but those that are owed: what a
+ * walk could combine then spans several changes.
+ */
+static void directory_random(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	unsigned int nr, i, j;
+	struct dir_named *list = catalogue_make(test, w, &nr);
+	u32 max = (1U << w->did_lg2) - 1;
+	const u32 dids[] = { 0, 1, max - 1, max };
+	struct rviommu_dc last[4] = {};
+	u32 random = 12345;
+
+	for (i = 0; i < ARRAY_SIZE(dids); i++)
+		watch(w, dids[i]);
+	for (i = 0; i < 600; i++) {
+		struct rviommu_ddt_update u[4];
+		unsigned int n = 0;
+
+		for (j = 0; j < ARRAY_SIZE(dids); j++) {
+			random = random * 1664525 + 1013904223;
+			if (random >> 30)
+				continue;
+			random = random * 1664525 + 1013904223;
+			last[j] = list[random >> 29 < 2 ? 0 : (random >> 8) % nr].dc;
+			u[n++] = (struct rviommu_ddt_update) { .did = dids[j], .new = last[j] };
+		}
+		KUNIT_ASSERT_EQ(test, 0, world_change(w, u, n));
+		for (j = 0; j < ARRAY_SIZE(dids); j++) {
+			struct rviommu_dc dc;
+
+			rviommu_ddt_read(&w->ddt, dids[j], &dc);
+			if (last[j].word[0] & 1)
+				KUNIT_EXPECT_MEMEQ(test, &dc, &last[j], sizeof(dc));
+			else
+				KUNIT_EXPECT_FALSE(test, dc.word[0] & 1);
+		}
+		expect_intact(test, w, "random");
+	}
+}
+
+/* Can the observer fail? Each of these installs a context in a wrong way. */
+
+/* A valid context rewritten word by word */
+static void directory_torn_rewrite(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	unsigned int i;
+	u64 *words;
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	watch(w, 2);
+	world_settle(w);
+	words = in_memory(w, 2);
+	allow(watched(w, 2), &b);
+	for (i = w->words; i--; ) {
+		if (words[i] != b.word[i])
+			world_store(&w->ddt, &words[i], b.word[i]);
+	}
+	KUNIT_EXPECT_GT(test, w->torn, 0);
+	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+}
+
+/* An invalid context made valid, words first and then V, but no grace period between */
+static void directory_torn_no_grace(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	u64 *words;
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
+	watch(w, 2);
+	world_settle(w);
+	words = in_memory(w, 2);
+	allow(watched(w, 2), &a);
+	world_store(&w->ddt, &words[3], a.word[3]);
+	world_store(&w->ddt, &words[2], a.word[2]);
+	KUNIT_EXPECT_EQ(test, w->torn, 0);
+	/* fsc or ta may have been read as zero: this would let the device bypass. */
+	world_store(&w->ddt, &words[0], a.word[0]);
+	KUNIT_EXPECT_GT(test, w->torn, 0);
+	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+}
+
+/* Break before make with a fence after V = 0 only */
+static void directory_torn_one_fence(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	u64 *words;
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	watch(w, 2);
+	world_settle(w);
+	words = in_memory(w, 2);
+	allow(watched(w, 2), &b);
+	watched(w, 2)->invalid_allowed = true;
+	world_store(&w->ddt, &words[0], 0);
+	world_sync(&w->ddt, 2, false);
+	world_store(&w->ddt, &words[2], b.word[2]);
+	world_store(&w->ddt, &words[3], b.word[3]);
+	KUNIT_EXPECT_EQ(test, w->torn, 0);
+	world_store(&w->ddt, &words[0], b.word[0]);
+	KUNIT_EXPECT_GT(test, w->torn, 0);
+	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+}
+
+/* A change of a neighbour, and a change behind the observer's back */
+static void directory_torn_neighbour(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	u64 *words;
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
+	watch(w, 2);
+	watch(w, 3);
+	world_settle(w);
+	words = in_memory(w, 3);
+	world_store(&w->ddt, &words[3], 9ULL << 60);
+	KUNIT_EXPECT_GT(test, w->torn, 0);
+	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+
+	world_settle(w);
+	w->torn = 0;
+	words = in_memory(w, 0);
+	WRITE_ONCE(words[1], 1);
+	observe(w);
+	KUNIT_EXPECT_EQ(test, w->torn, 0);
+	KUNIT_EXPECT_GT(test, w->bypassed, 0);
+	WRITE_ONCE(words[1], 0);
+}
+
+/* A page that replaces the old one is edited after it was published. */
+static void directory_torn_late_edit(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	struct rviommu_ddt_update update = { .did = 2, .new = a };
+	u64 *words;
+
+	if (w->ddt.levels == 1)
+		kunit_skip(test, "one level has no page to replace");
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	watch(w, 2);
+	world_settle(w);
+	update.new.word[0] |= RVIOMMU_DC_TC_SADE;
+	update.new.word[2] = b.word[2];
+	allow(watched(w, 2), &b);
+	allow(watched(w, 2), &update.new);
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, &update, 1));
+	KUNIT_ASSERT_EQ(test, w->torn, 0);
+	KUNIT_ASSERT_EQ(test, update.how, RVIOMMU_PUBLISH_PAGE);
+	/* allow_only() of the new one was said at the fence: say b again. */
+	allow(watched(w, 2), &b);
+	words = in_memory(w, 2);
+	world_store(&w->ddt, &words[0], b.word[0]);
+	KUNIT_EXPECT_GT(test, w->torn, 0);
+}
+
+/* Without the fence that PAGE owes, an entry read earlier leads to the old page. */
+static void directory_torn_no_fence(struct kunit *test)
+{
+	struct dir_world *w = world_make(test);
+	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	struct rviommu_ddt_update update = { .did = 2, .new = b };
+	int rc;
+
+	if (w->ddt.levels == 1)
+		kunit_skip(test, "one level has no page to replace");
+
+	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
+	watch(w, 2);
+	world_settle(w);
+	allow(watched(w, 2), &b);
+	mutex_lock(&w->ddt.lock);
+	rc = rviommu_ddt_prepare(&w->ddt, &update, 1);
+	if (!rc) {
+		rviommu_ddt_publish(&w->ddt, &update, 1);
+		KUNIT_EXPECT_EQ(test, w->torn, 0);
+		/* The fence of one device does not make hardware forget the entry. */
+		allow_only(watched(w, 2), &b);
+		world_fence(w, 2, false);
+		KUNIT_EXPECT_GT(test, w->torn, 0);
+		w->torn = 0;
+		world_fence(w, 2, true);
+		w->torn = 0;
+		observe(w);
+		KUNIT_EXPECT_EQ(test, w->torn, 0);
+		rviommu_ddt_retire(&w->ddt, &update, 1);
+	}
+	mutex_unlock(&w->ddt.lock);
+	KUNIT_EXPECT_EQ(test, 0, rc);
+}
+
+/* Threads */
+
+#define RACE_CHANGES	2000
+#define RACE_READS	20000
+
+struct dir_racer {
+	struct dir_world *w;
+	struct completion *go;
+	struct completion done;
+	struct task_struct *task;
+	u32 did;
+	unsigned int failed;
+};
+
+/* All words of a context name the change that made it. */
+static struct rviommu_dc race_dc(const struct dir_world *w, u32 did, unsigned int n)
+{
+	struct rviommu_dc dc = {};
+	unsigned int i;
+
+	/* Sometimes only one word differs from the change before; sometimes invalid. */
+	for (i = 1; i < w->words; i++)
+		dc.word[i] = (u64)did << 32 | (n & ~1U) << 4 | i;
+	dc.word[0] = (u64)n << 32 | (n % 7 != 0);
+	return dc;
+}
+
+static bool race_dc_whole(const struct dir_world *w, u32 did, const struct rviommu_dc *dc)
+{
+	struct rviommu_dc expect = race_dc(w, did, dc->word[0] >> 32);
+
+	return !memcmp(&expect, dc, sizeof(*dc));
+}
+
+static void race_store(struct rviommu_ddt *ddt, u64 *where, u64 value)
+{
+	rviommu_ddt_store(ddt, where, value);
+}
+
+static int race_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	return 0;
+}
+
+static const struct rviommu_ddt_ops race_ops = {
+	.store = race_store,
+	.sync = race_sync,
+};
+
+static int race_writer(void *data)
+{
+	struct dir_racer *r = data;
+	struct rviommu_ddt *ddt = &r->w->ddt;
+	unsigned int n;
+
+	wait_for_completion(r->go);
+	for (n = 1; n <= RACE_CHANGES; n++) {
+		struct rviommu_ddt_update u = { .did = r->did, .new = race_dc(r->w, r->did, n) };
+
+		mutex_lock(&ddt->lock);
+		if (rviommu_ddt_prepare(ddt, &u, 1)) {
+			r->failed++;
+		} else if (n % 5 == 0) {
+			rviommu_ddt_abort(ddt, &u, 1);
+			/* the next change must not be mistaken for this one */
+		} else {
+			rviommu_ddt_publish(ddt, &u, 1);
+			rviommu_ddt_retire(ddt, &u, 1);
+		}
+		mutex_unlock(&ddt->lock);
+		cond_resched();
+	}
+	complete(&r->done);
+	return 0;
+}
+
+static int race_reader(void *data)
+{
+	struct dir_racer *r = data;
+	unsigned int n;
+
+	wait_for_completion(r->go);
+	for (n = 0; n < RACE_READS; n++) {
+		u32 did = r->did + n % 2;
+		struct rviommu_dc dc;
+
+		if (rviommu_ddt_read(&r->w->ddt, did, &dc) && !race_dc_whole(r->w, did, &dc))
+			r->failed++;
+		if (n % 64 == 0)
+			cond_resched();
+	}
+	complete(&r->done);
+	return 0;
+}
+
+/* Two writers in one leaf page and a reader without a lock */
+static void directory_race(struct kunit *test)
+{
+	static int (*const threads[])(void *) = { race_writer, race_writer, race_reader };
+	struct dir_world *w = world_make(test);
+	struct dir_racer *r;
+	DECLARE_COMPLETION_ONSTACK(go);
+	unsigned int i, started = 0;
+
+	r = kunit_kcalloc(test, ARRAY_SIZE(threads), sizeof(*r), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	w->ddt.ops = &race_ops;
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		r[i].w = w;
+		r[i].go = &go;
+		init_completion(&r[i].done);
+		r[i].did = 40 + i % 2;
+		r[i].task = kthread_run(threads[i], &r[i], "rviommu_race/%u", i);
+		if (IS_ERR(r[i].task))
+			break;
+		started++;
+	}
+	complete_all(&go);
+	for (i = 0; i < started; i++) {
+		wait_for_completion(&r[i].done);
+		KUNIT_EXPECT_EQ_MSG(test, r[i].failed, 0, "thread %u", i);
+	}
+	KUNIT_EXPECT_EQ(test, started, ARRAY_SIZE(threads));
+
+	for (i = 0; i < 2; i++) {
+		/* the last change that was not aborted and is not invalid */
+		struct rviommu_dc dc, last = race_dc(w, 40 + i, RACE_CHANGES - 1);
+
+		KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 40 + i, &dc));
+		KUNIT_EXPECT_MEMEQ(test, &dc, &last, sizeof(dc));
+	}
+}
+
+static int directory_test_init(struct kunit *test)
+{
+	struct dir_world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	if (!w)
+		return -ENOMEM;
+	w->fail_nth = -1;
+	rcu_barrier();
+	w->live = rviommu_mem_live();
+	test->priv = w;
+	return 0;
+}
+
+static void directory_test_exit(struct kunit *test)
+{
+	struct dir_world *w = test->priv;
+
+	if (!w)
+		return;
+	if (w->have_ddt)
+		rviommu_ddt_destroy(&w->ddt);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), w->live);
+}
+
+static struct kunit_case directory_cases[] = {
+	KUNIT_CASE_PARAM(directory_pairs, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_stale_words, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_table, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_boundaries, dir_config_gen_params),
+	KUNIT_CASE(directory_init_levels),
+	KUNIT_CASE_PARAM(directory_growth, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_several_in_one_page, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_several_pages, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_refused, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_abort, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_no_memory, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_sync_fails, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_retire, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_random, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_rewrite, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_no_grace, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_one_fence, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_neighbour, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_late_edit, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_torn_no_fence, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_race, dir_config_gen_params),
+	{}
+};
+
+static struct kunit_suite directory_suite = {
+	.name = "rviommu_directory",
+	.init = directory_test_init,
+	.exit = directory_test_exit,
+	.test_cases = directory_cases,
+};
+
+kunit_test_suite(directory_suite);
