@@ -152,6 +152,9 @@ kernel_build() {
 		kernel_make "$ktree" "$build"
 		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target" || exit 1
 		hash_of "$tree/Kconfig" >"$build/.built"
+		# Kernels that newer ones have replaced.
+		find "$cache/build" -mindepth 1 -maxdepth 1 -name "$name-linux-*" \
+			! -path "$build" -mtime +14 -exec rm -rf {} +
 	) || exit 1
 	echo "$build"
 }
@@ -161,9 +164,10 @@ kernel_build() {
 kunit_suites() {
 	local f
 	for f in "$tree"/kunit/*_test.c; do
-		if [ "$(basename "$f")" = bench_test.c ]; then
-			grep -q '^CONFIG_RVIOMMU_BENCH=y' "$1" || continue
-		fi
+		case $(basename "$f") in
+		bench_test.c)		grep -q '^CONFIG_RVIOMMU_BENCH=y' "$1" || continue ;;
+		hw_mutation_test.c)	grep -q '^CONFIG_RVIOMMU_DEBUG=y' "$1" || continue ;;
+		esac
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done
 }

@@ -32,6 +32,8 @@ die() {
 cache_init() {
 	mkdir -p "$cache"/{apt,debs,src,build,log,lock,qemu,tmp} ||
 		die "cannot create the cache $cache (set RVIOMMU_CACHE to a directory you can write)"
+	# What a killed run left behind.
+	find "$cache/tmp" -mindepth 1 -maxdepth 1 -mtime +1 -exec rm -rf {} +
 }
 
 # lock NAME [shared]: hold NAME until the calling (sub)shell ends. The wait
@@ -78,27 +80,45 @@ need_packages() {
 	) || die "could not install ${missing[*]}: see $cache/log/apt-install.log"
 }
 
+# start LOG SECONDS COMMAND...: in the background, as "$child", bounded. It has a
+# process group of its own, so our end by a signal has to be handed on.
+start() {
+	local log_file=$1 limit=$2
+	shift 2
+	timeout -k 10 "$limit" "$@" >"$log_file" 2>&1 </dev/null &
+	child=$!
+	trap 'kill "$child" 2>/dev/null || true; exit 143' INT TERM
+}
+
+# finish: wait for it; its status.
+finish() {
+	local rc=0
+	wait "$child" || rc=$?
+	trap - INT TERM
+	return $rc
+}
+
 # quietly NAME SECONDS COMMAND...: the output goes to a log of that name.
 quietly() {
-	local log_file=$cache/log/$1.log limit=$2
-	shift 2
-	timeout -k 10 "$limit" "$@" >"$log_file" 2>&1 </dev/null
+	local name=$1
+	shift
+	start "$cache/log/$name.log" "$@"
+	finish
 }
 
 # with_progress NAME LOG SECONDS COMMAND...: the output goes to LOG; a line now
 # and then says how far a kernel build is, and the errors come at the end.
 with_progress() {
-	local name=$1 log_file=$2 limit=$3 pid rc=0 ticks=0
-	shift 3
-	timeout -k 10 "$limit" "$@" >"$log_file" 2>&1 </dev/null &
-	pid=$!
-	while kill -0 "$pid" 2>/dev/null; do
+	local name=$1 log_file=$2 limit=$3 rc=0 ticks=0
+	shift
+	start "$@"
+	while kill -0 "$child" 2>/dev/null; do
 		sleep 1
 		ticks=$((ticks + 1))
 		[ $((ticks % 15)) -eq 0 ] || continue
 		log "$name: $(grep -cE '^ +(CC|AS|LD|AR)' "$log_file") objects"
 	done
-	wait "$pid" || rc=$?
+	finish || rc=$?
 	[ "$rc" -eq 0 ] && return
 	[ "$rc" -eq 124 ] && log "$name: stopped after $limit s"
 	grep -nE 'error|Error|warning: ' "$log_file" | head -n 30 >&2 || true
