@@ -6,6 +6,7 @@
 #define RVIOMMU_COMMAND_H
 
 #include <linux/atomic.h>
+#include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -15,8 +16,9 @@
 #include "queue.h"
 
 /*
- * Bound of a wait for a fence. ATS invalidations have a timeout of their own in
- * hardware (cmd_to); anything else that takes longer is broken hardware.
+ * Bound of a wait in which no fence completes at all. ATS invalidations have a
+ * timeout of their own in hardware (cmd_to); anything else that takes longer is
+ * broken hardware.
  */
 #define RVIOMMU_FENCE_TIMEOUT_US	5000000
 
@@ -49,36 +51,81 @@ enum rviommu_cmdq_event {
 };
 
 /**
+ * enum rviommu_cmdq_state - where a batch is
+ * @RVIOMMU_CMDQ_WAITING: not all of it is in the ring
+ * @RVIOMMU_CMDQ_QUEUED: all in the ring, and a fence after it
+ * @RVIOMMU_CMDQ_FAILED: the queue is out of service
+ */
+enum rviommu_cmdq_state {
+	RVIOMMU_CMDQ_WAITING,
+	RVIOMMU_CMDQ_QUEUED,
+	RVIOMMU_CMDQ_FAILED,
+};
+
+/**
+ * struct rviommu_cmdq_batch - commands of one producer on their way to the ring
+ * @node: on rviommu_cmdq.incoming
+ * @link: on rviommu_cmdq.pending
+ * @cmds: next command to queue
+ * @nr: commands left
+ * @fence: number of the fence after the last one; with %RVIOMMU_CMDQ_QUEUED
+ * @state: where it is
+ *
+ * On the stack of the producer, who stays until @state has changed. After
+ * llist_add() everything in it belongs to whoever holds rviommu_cmdq.lock.
+ */
+struct rviommu_cmdq_batch {
+	struct llist_node node;
+	struct list_head link;
+	const struct rviommu_command *cmds;
+	unsigned int nr;
+	u32 fence;
+	enum rviommu_cmdq_state state;
+};
+
+/**
  * struct rviommu_cmdq - the command queue of one IOMMU
  * @q: memory and registers
  * @incoming: batches that wait for somebody to hold @lock (combining: whoever
  *            gets the lock queues all of them and ends with one fence)
  * @lock: protects everything below up to @dead; taken with interrupts off,
  *        in any context. Held for a bounded time: no waiting for a fence.
+ * @pending: batches taken from @incoming that are not completely in the ring
+ *           yet, oldest first
  * @tail: index of the next free slot, as last written to cqt
  * @head: oldest slot whose command may not have completed. Slots are reused
  *        only when a *fence* after them completed, not when cqh passed them: a
  *        restart must be able to submit them again (spec cqcsr, note on
  *        resubmission).
- * @issued: number of the last fence queued; wraps
- * @completed: number of the last fence known complete; @head belongs to it
+ * @issued: number of the last fence queued; wraps. Read without the lock by
+ *          waiters.
+ * @completed: number of the last fence known complete; @head belongs to it. Read
+ *             without the lock by waiters.
  * @fence_end: for fence n, slot after it, at index n & mask; one per slot
  * @scratch: copy of the live window during a restart; one per slot
  * @restarts: recoveries since @completed last moved
  * @done: number of the last fence that the IOMMU completed, written by the IOMMU
  *        itself (IOFENCE.C AV=1). A cache line of its own. Read by all waiters,
- *        without a lock.
+ *        without a lock. Every restart moves it to the next line of @done_page:
+ *        the write of a fence fetched before the restart may still be on its
+ *        way, and must not be taken for that of a fence submitted again.
  * @done_pa: its physical address
+ * @done_page: one page of cache lines for @done
+ * @running: commands are accepted: enabled, not disabled, not dead. Written under
+ *           @lock, read anywhere.
  * @dead: the queue was given up; set once under @lock, read anywhere.
  *        Everything then fails with -EIO.
  * @on_dead: called once, under @lock, interrupts off, when the queue dies: the
- *           owner takes the IOMMU out of service. May be NULL.
+ *           owner takes the IOMMU out of service. May be NULL. Constant while
+ *           the queue is enabled.
+ * @timeout_us: %RVIOMMU_FENCE_TIMEOUT_US; tests shorten it before enabling
  * @events: counters, enum rviommu_cmdq_event
  */
 struct rviommu_cmdq {
 	struct rviommu_queue q;
 	struct llist_head incoming;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
+	struct list_head pending;
 	u32 tail;
 	u32 head;
 	u32 issued;
@@ -88,8 +135,11 @@ struct rviommu_cmdq {
 	unsigned int restarts;
 	__le32 *done;
 	u64 done_pa;
+	void *done_page;
+	bool running;
 	bool dead;
 	void (*on_dead)(struct rviommu_cmdq *cq);
+	unsigned int timeout_us;
 	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
 };
 

@@ -6,6 +6,7 @@
 #define RVIOMMU_FAULT_H
 
 #include <linux/atomic.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 #include <rviommu/formats.h>
@@ -39,18 +40,22 @@ struct rviommu_fault {
 /**
  * struct rviommu_faultq - the fault queue of one IOMMU
  * @q: memory and registers
- * @head: index of the next record to read. Only the interrupt thread (or the
- *        bring-up code before interrupts are requested) touches it.
+ * @lock: serialises the functions below against each other. Nothing that waits
+ *        for a command is done under it.
+ * @head: index of the next record to read
+ * @running: enabled, and not given up; read anywhere
  * @records: records read
  * @overflows: fqof seen and cleared
  * @memfaults: fqmf seen and cleared
  * @bad_index: hardware gave a tail outside the queue
  *
- * The counters are written by the interrupt thread and read by debugfs.
+ * The counters are read without the lock, by debugfs.
  */
 struct rviommu_faultq {
 	struct rviommu_queue q;
+	struct mutex lock; /* see above */
 	u32 head;
+	bool running;
 	atomic64_t records;
 	atomic64_t overflows;
 	atomic64_t memfaults;

@@ -1,0 +1,946 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The command queue: encoding of commands, submission, fences, recovery.
+ *
+ * A producer adds its batch to a lockless list and takes the lock. Whoever has
+ * the lock queues everything on the list, in order, and one fence behind it;
+ * so under contention one fence and one doorbell serve many producers. The fence
+ * writes its number to memory (IOFENCE.C with AV=1), and that word is what
+ * everybody polls: registers are read only when it takes long.
+ *
+ * What hardware tells us is checked before it is used: a fence number or an
+ * index that cannot be ends in rviommu_cmdq_kill(), not in a wild access and
+ * not in a wait without end. Nothing here sleeps.
+ */
+#include <kunit/visibility.h>
+#include <linux/align.h>
+#include <linux/bitfield.h>
+#include <linux/cache.h>
+#include <linux/delay.h>
+#include <linux/export.h>
+#include <linux/io.h>
+
+#include <rviommu/regs.h>
+
+#include "command.h"
+#include "mem.h"
+#include "trace.h"
+
+/* Turns that a waiter only looks at memory; most fences complete meanwhile. */
+#define CMDQ_SPINS	512
+/* After those, microseconds from one look at the registers to the next. */
+#define CMDQ_CHECK_US	64
+/* Distance of two places of rviommu_cmdq.done */
+#define CMDQ_DONE_LINE	max_t(unsigned int, L1_CACHE_BYTES, 64)
+
+/*
+ * Fewest entries that work: one slot always stays empty, and a command needs
+ * its fence in the ring with it.
+ */
+#define CMDQ_MIN_LG2	2
+
+/* ----- Encoding: spec "Command-Queue (CQ)" ----- */
+
+static struct rviommu_command cmd_make(u64 opcode, u64 func3, u64 dword0, u64 dword1)
+{
+	return (struct rviommu_command) {
+		.dword = {
+			cpu_to_le64(FIELD_PREP(RVIOMMU_CMD_OPCODE, opcode) |
+				    FIELD_PREP(RVIOMMU_CMD_FUNC3, func3) | dword0),
+			cpu_to_le64(dword1),
+		},
+	};
+}
+
+static struct rviommu_command cmd_iotinval(u64 func3, u64 dword0)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IOTINVAL, func3, dword0, 0);
+}
+
+/**
+ * rviommu_cmd_iotinval_vma() - forget first-stage translations of an address space
+ * @pscid: its soft-context ID, in the host
+ *
+ * Of every address, but not global mappings.
+ */
+struct rviommu_command rviommu_cmd_iotinval_vma(u32 pscid)
+{
+	return cmd_iotinval(RVIOMMU_CMD_IOTINVAL_VMA,
+			    RVIOMMU_CMD_IOTINVAL_PSCV |
+			    FIELD_PREP(RVIOMMU_CMD_IOTINVAL_PSCID, pscid));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma);
+
+/**
+ * rviommu_cmd_iotinval_vma_all() - forget all translations of the host
+ *
+ * Of all address spaces with a Bare second stage, global mappings included.
+ */
+struct rviommu_command rviommu_cmd_iotinval_vma_all(void)
+{
+	return cmd_iotinval(RVIOMMU_CMD_IOTINVAL_VMA, 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma_all);
+
+/**
+ * rviommu_cmd_iotinval_gvma() - forget second-stage translations of a guest
+ * @gscid: its soft-context ID
+ *
+ * Of every address and every level.
+ */
+struct rviommu_command rviommu_cmd_iotinval_gvma(u16 gscid)
+{
+	return cmd_iotinval(RVIOMMU_CMD_IOTINVAL_GVMA,
+			    RVIOMMU_CMD_IOTINVAL_GV |
+			    FIELD_PREP(RVIOMMU_CMD_IOTINVAL_GSCID, gscid));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_gvma);
+
+/**
+ * rviommu_cmd_iotinval_vma_gscid() - forget first-stage translations of a guest
+ * @gscid: its soft-context ID
+ *
+ * Of all its address spaces.
+ */
+struct rviommu_command rviommu_cmd_iotinval_vma_gscid(u16 gscid)
+{
+	return cmd_iotinval(RVIOMMU_CMD_IOTINVAL_VMA,
+			    RVIOMMU_CMD_IOTINVAL_GV |
+			    FIELD_PREP(RVIOMMU_CMD_IOTINVAL_GSCID, gscid));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma_gscid);
+
+/**
+ * rviommu_cmd_iotinval_gvma_all() - forget second-stage translations of all guests
+ */
+struct rviommu_command rviommu_cmd_iotinval_gvma_all(void)
+{
+	return cmd_iotinval(RVIOMMU_CMD_IOTINVAL_GVMA, 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_gvma_all);
+
+static struct rviommu_command cmd_set(struct rviommu_command cmd, u64 dword0, u64 dword1)
+{
+	cmd.dword[0] |= cpu_to_le64(dword0);
+	cmd.dword[1] |= cpu_to_le64(dword1);
+	return cmd;
+}
+
+/**
+ * rviommu_cmd_with_addr() - limit an IOTINVAL to the leaf at one address
+ * @cmd: an IOTINVAL without address
+ * @iova: any address in the leaf
+ */
+struct rviommu_command rviommu_cmd_with_addr(struct rviommu_command cmd, u64 iova)
+{
+	return cmd_set(cmd, RVIOMMU_CMD_IOTINVAL_AV,
+		       FIELD_PREP(RVIOMMU_CMD_IOTINVAL_ADDR, iova >> RVIOMMU_PAGE_LG2));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_addr);
+
+/**
+ * rviommu_cmd_with_range() - limit an IOTINVAL to a naturally aligned range
+ * @cmd: an IOTINVAL without address
+ * @iova: any address in the range
+ * @size_lg2: lg2 of the range in bytes, 12 to 64
+ *
+ * Only with capabilities.S = 1 unless @size_lg2 is 12. Spec "Address Range
+ * Invalidation Extension": the lowest 0 of ADDR, at position X, says 2^(X+1)
+ * pages, so below it are X ones.
+ */
+struct rviommu_command rviommu_cmd_with_range(struct rviommu_command cmd, u64 iova,
+					      unsigned int size_lg2)
+{
+	unsigned int pages_lg2 = size_lg2 - RVIOMMU_PAGE_LG2;
+	u64 addr = iova >> RVIOMMU_PAGE_LG2;
+
+	if (size_lg2 <= RVIOMMU_PAGE_LG2)
+		return rviommu_cmd_with_addr(cmd, iova);
+
+	addr &= ~(BIT_ULL(pages_lg2) - 1);
+	addr |= BIT_ULL(pages_lg2 - 1) - 1;
+	return cmd_set(cmd, RVIOMMU_CMD_IOTINVAL_AV,
+		       RVIOMMU_CMD_IOTINVAL_S | FIELD_PREP(RVIOMMU_CMD_IOTINVAL_ADDR, addr));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_range);
+
+/**
+ * rviommu_cmd_with_nonleaf() - extend an IOTINVAL with an address to all levels
+ * @cmd: an IOTINVAL with address or range
+ *
+ * Only with capabilities.NL = 1 (spec "Non-leaf PTE Invalidation Extension").
+ */
+struct rviommu_command rviommu_cmd_with_nonleaf(struct rviommu_command cmd)
+{
+	return cmd_set(cmd, RVIOMMU_CMD_IOTINVAL_NL, 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_nonleaf);
+
+/**
+ * rviommu_cmd_inval_ddt() - forget the device context of one device
+ * @did: device_id, no wider than the directory
+ *
+ * The leaf entry, and all its process contexts.
+ */
+struct rviommu_command rviommu_cmd_inval_ddt(u32 did)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IODIR, RVIOMMU_CMD_IODIR_INVAL_DDT,
+			RVIOMMU_CMD_IODIR_DV | FIELD_PREP(RVIOMMU_CMD_IODIR_DID, did), 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_ddt);
+
+/**
+ * rviommu_cmd_inval_ddt_all() - forget everything of the directories
+ */
+struct rviommu_command rviommu_cmd_inval_ddt_all(void)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IODIR, RVIOMMU_CMD_IODIR_INVAL_DDT, 0, 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_ddt_all);
+
+/**
+ * rviommu_cmd_inval_pdt() - forget one process context of one device
+ * @did: device_id
+ * @pid: process_id, no wider than capabilities say
+ *
+ * The leaf entry only.
+ */
+struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IODIR, RVIOMMU_CMD_IODIR_INVAL_PDT,
+			RVIOMMU_CMD_IODIR_DV | FIELD_PREP(RVIOMMU_CMD_IODIR_DID, did) |
+			FIELD_PREP(RVIOMMU_CMD_IODIR_PID, pid), 0);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_pdt);
+
+/**
+ * rviommu_cmd_iofence() - complete all earlier commands, then write to memory
+ * @pa: physical address to write to, a multiple of 4 bytes
+ * @data: what to write, little-endian
+ *
+ * Also orders the reads and writes of devices that the IOMMU has processed
+ * (PR = PW = 1), so that memory can be reused after it.
+ */
+struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IOFENCE, RVIOMMU_CMD_IOFENCE_C,
+			RVIOMMU_CMD_IOFENCE_AV | RVIOMMU_CMD_IOFENCE_PR |
+			RVIOMMU_CMD_IOFENCE_PW |
+			FIELD_PREP(RVIOMMU_CMD_IOFENCE_DATA, data),
+			FIELD_PREP(RVIOMMU_CMD_IOFENCE_ADDR, pa >> 2));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iofence);
+
+/* Takes the place of a command that is not to be executed. */
+static struct rviommu_command cmd_nop(void)
+{
+	return cmd_make(RVIOMMU_CMD_OPCODE_IOFENCE, RVIOMMU_CMD_IOFENCE_C, 0, 0);
+}
+
+/* Opcode and func3 as they lie in doubleword 0 */
+#define CMD_OP(opcode, func3)						\
+	(FIELD_PREP_CONST(RVIOMMU_CMD_OPCODE, RVIOMMU_CMD_OPCODE_##opcode) |	\
+	 FIELD_PREP_CONST(RVIOMMU_CMD_FUNC3, RVIOMMU_CMD_##func3))
+
+static u64 cmd_op(struct rviommu_command cmd)
+{
+	return le64_to_cpu(cmd.dword[0]) & (RVIOMMU_CMD_OPCODE | RVIOMMU_CMD_FUNC3);
+}
+
+static bool cmd_equal(struct rviommu_command a, struct rviommu_command b)
+{
+	return a.dword[0] == b.dword[0] && a.dword[1] == b.dword[1];
+}
+
+/* Commands of one shape: legal or not together, if operands do not decide. */
+static bool cmd_same_shape(struct rviommu_command a, struct rviommu_command b)
+{
+	const u64 flags = RVIOMMU_CMD_OPCODE | RVIOMMU_CMD_FUNC3 | RVIOMMU_CMD_IOTINVAL_AV |
+			  RVIOMMU_CMD_IOTINVAL_PSCV | RVIOMMU_CMD_IOTINVAL_GV |
+			  RVIOMMU_CMD_IOTINVAL_NL;
+
+	return !((a.dword[0] ^ b.dword[0]) & cpu_to_le64(flags)) &&
+	       !((a.dword[1] ^ b.dword[1]) & cpu_to_le64(RVIOMMU_CMD_IOTINVAL_S));
+}
+
+/*
+ * An invalidation that forgets more than @cmd and asks for less of the hardware:
+ * the whole guest, the whole host, all directories. False when there is none.
+ */
+static bool cmd_widen(struct rviommu_command cmd, struct rviommu_command *wide)
+{
+	u64 keep = RVIOMMU_CMD_OPCODE | RVIOMMU_CMD_FUNC3;
+
+	switch (cmd_op(cmd)) {
+	case CMD_OP(IOTINVAL, IOTINVAL_VMA):
+	case CMD_OP(IOTINVAL, IOTINVAL_GVMA):
+		if (le64_to_cpu(cmd.dword[0]) & RVIOMMU_CMD_IOTINVAL_GV)
+			keep |= RVIOMMU_CMD_IOTINVAL_GV | RVIOMMU_CMD_IOTINVAL_GSCID;
+		wide->dword[0] = cmd.dword[0] & cpu_to_le64(keep);
+		wide->dword[1] = 0;
+		break;
+	case CMD_OP(IODIR, IODIR_INVAL_DDT):
+	case CMD_OP(IODIR, IODIR_INVAL_PDT):
+		*wide = rviommu_cmd_inval_ddt_all();
+		break;
+	default:
+		return false;
+	}
+	return !cmd_equal(cmd, *wide);
+}
+
+/* ----- The ring ----- */
+
+static struct rviommu_command *cmdq_slot(struct rviommu_cmdq *cq, u32 index)
+{
+	return (struct rviommu_command *)cq->q.base + index;
+}
+
+static void cmdq_count(struct rviommu_cmdq *cq, enum rviommu_cmdq_event event)
+{
+	atomic64_inc(&cq->events[event]);
+}
+
+/* Slots from head to tail: what is submitted again in a restart. */
+static u32 cmdq_used(const struct rviommu_cmdq *cq)
+{
+	return (cq->tail - cq->head) & rviommu_queue_mask(&cq->q);
+}
+
+/* Free slots; one more stays empty, because tail == head means empty. */
+static u32 cmdq_room(const struct rviommu_cmdq *cq)
+{
+	return rviommu_queue_mask(&cq->q) - cmdq_used(cq);
+}
+
+static u32 cmdq_read_done(const struct rviommu_cmdq *cq)
+{
+	return le32_to_cpu(READ_ONCE(*READ_ONCE(cq->done)));
+}
+
+static bool cmdq_own_fence(const struct rviommu_cmdq *cq, struct rviommu_command cmd)
+{
+	u32 data = FIELD_GET(RVIOMMU_CMD_IOFENCE_DATA, le64_to_cpu(cmd.dword[0]));
+
+	return cmd_equal(cmd, rviommu_cmd_iofence(cq->done_pa, data));
+}
+
+static void cmdq_fail_batches(struct rviommu_cmdq *cq)
+{
+	struct rviommu_cmdq_batch *batch, *next;
+
+	list_for_each_entry_safe(batch, next, &cq->pending, link) {
+		list_del(&batch->link);
+		WRITE_ONCE(batch->state, RVIOMMU_CMDQ_FAILED);
+	}
+}
+
+static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
+{
+	struct rviommu_bus *bus = cq->q.bus;
+	u32 csr;
+
+	lockdep_assert_held(&cq->lock);
+
+	if (cq->dead)
+		return;
+	csr = bus->ops->read32(bus, cq->q.reg_csr);
+	dev_err(bus->dev, "cq: %s, the IOMMU is taken out of service (cqcsr %#x, slots %u to %u, fences %u to %u)\n",
+		why, csr, cq->head, cq->tail, cq->completed, cq->issued);
+
+	WRITE_ONCE(cq->dead, true);
+	WRITE_ONCE(cq->running, false);
+	cmdq_fail_batches(cq);
+
+	/* An error bit that stays would go on raising interrupts. */
+	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY))
+		bus->ops->write32(bus, cq->q.reg_csr, 0);
+	if (cq->on_dead)
+		cq->on_dead(cq);
+}
+
+/* Take note of completed fences. False when the queue died of what was there. */
+static bool cmdq_reap(struct rviommu_cmdq *cq)
+{
+	u32 done = cmdq_read_done(cq);
+
+	if (done == cq->completed)
+		return true;
+	if (done - cq->completed > cq->issued - cq->completed) {
+		cmdq_kill(cq, "a fence that was never issued completed");
+		return false;
+	}
+	WRITE_ONCE(cq->completed, done);
+	cq->head = cq->fence_end[done & rviommu_queue_mask(&cq->q)];
+	cq->restarts = 0;
+	return true;
+}
+
+static void cmdq_put(struct rviommu_cmdq *cq, struct rviommu_command cmd)
+{
+	*cmdq_slot(cq, cq->tail) = cmd;
+	cq->tail = (cq->tail + 1) & rviommu_queue_mask(&cq->q);
+	cmdq_count(cq, RVIOMMU_CMDQ_COMMANDS);
+	trace_rviommu_command(cq->q.bus, cmd);
+}
+
+static void cmdq_ring(struct rviommu_cmdq *cq)
+{
+	cq->q.bus->ops->write32(cq->q.bus, RVIOMMU_REG_CQT, cq->tail);
+}
+
+/*
+ * Queue everything that waits, oldest first, as far as there is room, and one
+ * fence behind it. The last free slot is kept for that fence.
+ */
+static void cmdq_drain(struct rviommu_cmdq *cq)
+{
+	struct llist_node *arrived = llist_reverse_order(llist_del_all(&cq->incoming));
+	struct rviommu_cmdq_batch *batch, *next;
+	const u32 fence = cq->issued + 1;
+	bool queued = false;
+	LIST_HEAD(served);
+
+	lockdep_assert_held(&cq->lock);
+
+	llist_for_each_entry(batch, arrived, node)
+		list_add_tail(&batch->link, &cq->pending);
+
+	while (cq->running && !list_empty(&cq->pending)) {
+		batch = list_first_entry(&cq->pending, struct rviommu_cmdq_batch, link);
+
+		if (cmdq_room(cq) < (batch->nr ? 2 : 1) && !cmdq_reap(cq))
+			break;
+		for (; batch->nr && cmdq_room(cq) >= 2; batch->nr--) {
+			cmdq_put(cq, *batch->cmds++);
+			queued = true;
+		}
+		if (batch->nr || !cmdq_room(cq))
+			break;
+		list_move_tail(&batch->link, &served);
+	}
+
+	if (!cq->running) {
+		list_splice(&served, &cq->pending);
+		cmdq_fail_batches(cq);
+		return;
+	}
+	if (!queued && list_empty(&served))
+		return;
+
+	/* Before the doorbell: whoever sees the fence done must see it issued. */
+	WRITE_ONCE(cq->issued, fence);
+	cmdq_put(cq, rviommu_cmd_iofence(cq->done_pa, fence));
+	cq->fence_end[fence & rviommu_queue_mask(&cq->q)] = cq->tail;
+	cmdq_count(cq, RVIOMMU_CMDQ_FENCES);
+	cmdq_ring(cq);
+
+	list_for_each_entry_safe(batch, next, &served, link) {
+		batch->fence = fence;
+		WRITE_ONCE(batch->state, RVIOMMU_CMDQ_QUEUED);
+	}
+}
+
+/* ----- Errors ----- */
+
+static void cmdq_report(struct rviommu_cmdq *cq, u32 index, const char *what)
+{
+	struct rviommu_command cmd = *cmdq_slot(cq, index);
+
+	dev_err_ratelimited(cq->q.bus->dev, "cq: command %016llx %016llx in slot %u %s\n",
+			    le64_to_cpu(cmd.dword[0]), le64_to_cpu(cmd.dword[1]), index, what);
+}
+
+/*
+ * Spec cqcsr.cmd_ill: cqh is the index of the illegal command.
+ *
+ * An invalidation that is simply left out lets devices reach memory that was
+ * given to somebody else. So it is widened first; only what cannot be widened
+ * is left out: commands of a guest on an IOMMU that, it turns out, knows no
+ * guests and has cached nothing of one, and what is no invalidation.
+ */
+static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	const struct rviommu_command illegal = *cmdq_slot(cq, index);
+	struct rviommu_command wide;
+
+	cmdq_count(cq, RVIOMMU_CMDQ_ILLEGAL);
+	cmdq_report(cq, index, "is illegal");
+
+	if (cmdq_own_fence(cq, illegal) || cmd_equal(illegal, cmd_nop()) ||
+	    cmd_equal(illegal, rviommu_cmd_iotinval_vma_all()) ||
+	    cmd_equal(illegal, rviommu_cmd_inval_ddt_all())) {
+		cmdq_kill(cq, "it refuses a command that every IOMMU must execute");
+		return;
+	}
+	if (!cmd_widen(illegal, &wide)) {
+		*cmdq_slot(cq, index) = cmd_nop();
+		return;
+	}
+	/* Its like, of which a large unmap has many, would each cost a restart. */
+	for (; index != cq->tail; index = (index + 1) & mask) {
+		struct rviommu_command *other = cmdq_slot(cq, index);
+
+		if (cmd_same_shape(*other, illegal) && cmd_widen(*other, &wide))
+			*other = wide;
+	}
+}
+
+/*
+ * Spec cqcsr.cmd_to: cqh is the index of the fence that noticed; only ATS.INVAL
+ * before it can have timed out. The device does not answer and will not the
+ * second time: leave them out, and say which.
+ */
+static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u32 i;
+
+	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
+	cmdq_report(cq, index, "waited in vain for a device");
+
+	for (i = cq->head; i != index; i = (i + 1) & mask) {
+		if (cmd_op(*cmdq_slot(cq, i)) != CMD_OP(ATS, ATS_INVAL))
+			continue;
+		cmdq_report(cq, i, "may have timed out");
+		*cmdq_slot(cq, i) = cmd_nop();
+	}
+}
+
+/* Let the fences of the next run write to a place that no earlier one knows. */
+static void cmdq_move_done(struct rviommu_cmdq *cq)
+{
+	size_t offset = offset_in_page(cq->done) + CMDQ_DONE_LINE;
+	__le32 *done = cq->done_page + (offset < PAGE_SIZE ? offset : 0);
+
+	WRITE_ONCE(*done, cpu_to_le32(cq->completed));
+	cq->done_pa = virt_to_phys(done);
+	/* The number there, before anybody is sent there to read it. */
+	smp_store_release(&cq->done, done);
+}
+
+/*
+ * Switch the queue off and on, and submit again everything since the last
+ * fence that completed (spec cqcsr, note on resubmission). cqh can only be set
+ * to 0, by switching on; so the window moves to the start of the ring.
+ */
+static void cmdq_restart(struct rviommu_cmdq *cq)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	const u64 old_pa = cq->done_pa;
+	u32 i, n;
+
+	cmdq_count(cq, RVIOMMU_CMDQ_RESTARTS);
+	if (++cq->restarts > RVIOMMU_CMDQ_MAX_RESTARTS) {
+		cmdq_kill(cq, "it fails again and again");
+		return;
+	}
+	if (rviommu_queue_disable(&cq->q)) {
+		cmdq_kill(cq, "it cannot be switched off after an error");
+		return;
+	}
+	/* Commands that had been fetched may have completed until now. */
+	if (!cmdq_reap(cq))
+		return;
+
+	n = cmdq_used(cq);
+	for (i = 0; i < n; i++)
+		cq->scratch[i] = *cmdq_slot(cq, (cq->head + i) & mask);
+
+	cmdq_move_done(cq);
+	cq->head = 0;
+	cq->tail = 0;
+	for (i = 0; i < n; i++) {
+		struct rviommu_command cmd = cq->scratch[i];
+		u32 fence = FIELD_GET(RVIOMMU_CMD_IOFENCE_DATA, le64_to_cpu(cmd.dword[0]));
+		bool own = cmd_equal(cmd, rviommu_cmd_iofence(old_pa, fence));
+
+		*cmdq_slot(cq, i) = own ? rviommu_cmd_iofence(cq->done_pa, fence) : cmd;
+		cq->tail = i + 1;
+		if (own)
+			cq->fence_end[fence & mask] = cq->tail;
+	}
+
+	if (rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE)) {
+		cmdq_kill(cq, "it cannot be switched on after an error");
+		return;
+	}
+	cmdq_ring(cq);
+}
+
+static void cmdq_recover(struct rviommu_cmdq *cq)
+{
+	struct rviommu_bus *bus = cq->q.bus;
+	u32 csr, cqh;
+
+	lockdep_assert_held(&cq->lock);
+
+	if (!cq->running)
+		return;
+	csr = bus->ops->read32(bus, cq->q.reg_csr);
+	if (rviommu_queue_gone(csr)) {
+		cmdq_kill(cq, "registers read all ones, the device is gone");
+		return;
+	}
+	if (!(csr & (RVIOMMU_QCSR_ON | RVIOMMU_QCSR_BUSY))) {
+		cmdq_kill(cq, "it was switched off behind the driver's back");
+		return;
+	}
+	/* After the csr: fences before the command in error are in memory by now. */
+	if (!cmdq_reap(cq))
+		return;
+	/* Never asked for; but left set, it would raise interrupts for ever. */
+	if (csr & RVIOMMU_CQCSR_FENCE_W_IP && !(csr & RVIOMMU_QCSR_BUSY))
+		bus->ops->write32(bus, cq->q.reg_csr, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE |
+				  RVIOMMU_CQCSR_FENCE_W_IP);
+	if (!(csr & RVIOMMU_CQCSR_ERRORS))
+		return;
+
+	cqh = bus->ops->read32(bus, RVIOMMU_REG_CQH);
+	if (cqh > rviommu_queue_mask(&cq->q) ||
+	    ((cqh - cq->head) & rviommu_queue_mask(&cq->q)) >= cmdq_used(cq)) {
+		cmdq_kill(cq, "it reports an error in a slot that holds no command");
+		return;
+	}
+
+	if (csr & RVIOMMU_CQCSR_CMD_ILL)
+		cmdq_fix_illegal(cq, cqh);
+	if (csr & RVIOMMU_CQCSR_CMD_TO)
+		cmdq_fix_timeout(cq, cqh);
+	if (csr & RVIOMMU_QCSR_MF) {
+		cmdq_count(cq, RVIOMMU_CMDQ_MEMFAULT);
+		cmdq_report(cq, cqh, "met a memory fault");
+	}
+	if (!cq->dead)
+		cmdq_restart(cq);
+}
+
+/**
+ * rviommu_cmdq_handle_errors() - find out what is wrong and repair it
+ * @cq: the queue
+ *
+ * For the command queue's interrupt, whose handler clears ipsr.cip *after* this
+ * (spec "Guidelines for handling interrupts from IOMMU"), and for waiters.
+ * Does nothing when nothing is wrong or the queue is not running.
+ *
+ * Context: any. Polls registers, bounded, when the queue has to be restarted.
+ */
+void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	cmdq_recover(cq);
+	spin_unlock_irqrestore(&cq->lock, flags);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_handle_errors);
+
+/**
+ * rviommu_cmdq_kill() - give a queue up
+ * @cq: the queue
+ * @why: for the one message
+ *
+ * Every wait and every later submission returns -EIO.
+ *
+ * Context: any, but not under rviommu_cmdq.lock. Does not wait.
+ */
+void rviommu_cmdq_kill(struct rviommu_cmdq *cq, const char *why)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	cmdq_kill(cq, why);
+	spin_unlock_irqrestore(&cq->lock, flags);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_kill);
+
+/* ----- Waiting ----- */
+
+/*
+ * One wait: @turns looks so far, @stuck_us microseconds since the number of the
+ * last completed fence, @seen, last changed.
+ */
+struct cmdq_wait {
+	unsigned int turns;
+	unsigned int stuck_us;
+	u32 seen;
+};
+
+/*
+ * Is there reason to take the lock and look closer? Without it, because every
+ * waiter asks. The three reads are in this order because completed, done and
+ * issued only ever follow each other.
+ */
+static bool cmdq_suspicious(struct rviommu_cmdq *cq)
+{
+	u32 csr = cq->q.bus->ops->read32(cq->q.bus, cq->q.reg_csr);
+	u32 completed, done;
+
+	if (csr & RVIOMMU_CQCSR_ERRORS || !(csr & RVIOMMU_QCSR_ON))
+		return true;
+
+	completed = READ_ONCE(cq->completed);
+	smp_rmb(); /* no later than done */
+	done = cmdq_read_done(cq);
+	dma_rmb();
+	return done - completed > READ_ONCE(cq->issued) - completed;
+}
+
+static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	if (cmdq_read_done(cq) == wait->seen && cq->running)
+		cmdq_kill(cq, "no fence completes any more");
+	wait->stuck_us = 0;
+	spin_unlock_irqrestore(&cq->lock, flags);
+}
+
+/* Let a little time pass, and see that the wait has an end. */
+static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
+{
+	u32 done;
+
+	if (wait->turns++ < CMDQ_SPINS) {
+		cpu_relax();
+		return;
+	}
+	udelay(1);
+	done = cmdq_read_done(cq);
+	if (done != wait->seen || wait->turns == CMDQ_SPINS + 1) {
+		wait->seen = done;
+		wait->stuck_us = 0;
+	}
+	if (wait->turns % CMDQ_CHECK_US == 0 && cmdq_suspicious(cq))
+		rviommu_cmdq_handle_errors(cq);
+	if (++wait->stuck_us > cq->timeout_us)
+		cmdq_give_up(cq, wait);
+}
+
+/**
+ * rviommu_cmdq_wait() - wait for a fence
+ * @cq: the queue
+ * @fence: number from rviommu_cmdq_issue()
+ *
+ * Recovers the queue from errors meanwhile; needs no interrupt.
+ *
+ * Context: any, also with interrupts off. Ends when no fence at all completes
+ * for %RVIOMMU_FENCE_TIMEOUT_US.
+ * Return: 0: every command of the batch is complete, and device accesses that
+ * the IOMMU processed before are globally visible. -EIO: the queue is out of
+ * service.
+ */
+int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence)
+{
+	struct cmdq_wait wait = {};
+	u32 done;
+
+	for (;;) {
+		done = cmdq_read_done(cq);
+		/* What the IOMMU wrote before, and what was issued, after this read. */
+		dma_rmb();
+		/* in [fence, issued], whatever has wrapped */
+		if (done - fence <= READ_ONCE(cq->issued) - fence)
+			return 0;
+		if (!READ_ONCE(cq->running))
+			return -EIO;
+		cmdq_poll(cq, &wait);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_wait);
+
+/**
+ * rviommu_cmdq_issue() - queue commands and a fence
+ * @cq: the queue
+ * @cmds: commands, in order
+ * @nr: how many; 0: only the fence. More than the ring holds is fine.
+ * @fence: set to the number of a fence behind the last of @cmds, for
+ *         rviommu_cmdq_wait(). It may be shared with other producers.
+ *
+ * Context: any, also with interrupts off. Waits only when the ring is full.
+ * Return: 0, or -EIO when the queue is out of service; @fence is not set then.
+ */
+int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		       unsigned int nr, u32 *fence)
+{
+	struct rviommu_cmdq_batch batch = { .cmds = cmds, .nr = nr };
+	struct cmdq_wait wait = {};
+	enum rviommu_cmdq_state state;
+	unsigned long flags;
+
+	cmdq_count(cq, RVIOMMU_CMDQ_WAITERS);
+	llist_add(&batch.node, &cq->incoming);
+
+	for (;;) {
+		spin_lock_irqsave(&cq->lock, flags);
+		cmdq_drain(cq);
+		state = batch.state;
+		spin_unlock_irqrestore(&cq->lock, flags);
+		if (state != RVIOMMU_CMDQ_WAITING)
+			break;
+
+		if (!wait.turns)
+			cmdq_count(cq, RVIOMMU_CMDQ_FULL);
+		do {
+			cmdq_poll(cq, &wait);
+		} while (READ_ONCE(batch.state) == RVIOMMU_CMDQ_WAITING &&
+			 cmdq_read_done(cq) == READ_ONCE(cq->completed));
+	}
+	if (state == RVIOMMU_CMDQ_FAILED)
+		return -EIO;
+
+	*fence = batch.fence;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_issue);
+
+/**
+ * rviommu_cmdq_sync() - queue commands and wait until they are complete
+ * @cq: the queue
+ * @cmds: commands, in order
+ * @nr: how many; 0: wait for all earlier commands
+ *
+ * Context, return: see rviommu_cmdq_wait().
+ */
+int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		      unsigned int nr)
+{
+	u32 fence;
+	int ret;
+
+	ret = rviommu_cmdq_issue(cq, cmds, nr, &fence);
+	return ret ?: rviommu_cmdq_wait(cq, fence);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_sync);
+
+/* ----- From bring-up to removal ----- */
+
+/**
+ * rviommu_cmdq_init() - allocate a command queue
+ * @cq: filled in here
+ * @bus: register access
+ * @entries_lg2: lg2 of the wanted number of commands; the IOMMU may take less
+ * @pas_lg2: memory must lie below this physical address
+ * @nid: NUMA node
+ *
+ * Context: may sleep.
+ * Return: 0 with the queue off, -ENOMEM, -EIO when the IOMMU offers too small a
+ * queue, or an error of rviommu_queue_init(). Nothing is left behind on error.
+ */
+int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entries_lg2,
+		      u8 pas_lg2, int nid)
+{
+	int ret;
+
+	memset(cq, 0, sizeof(*cq));
+	init_llist_head(&cq->incoming);
+	INIT_LIST_HEAD(&cq->pending);
+	spin_lock_init(&cq->lock);
+	cq->timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+
+	ret = rviommu_queue_init(&cq->q, bus, "cq", RVIOMMU_REG_CQB, RVIOMMU_REG_CQCSR,
+				 ilog2(sizeof(struct rviommu_command)), entries_lg2, pas_lg2, nid);
+	if (ret)
+		return ret;
+
+	if (cq->q.entries_lg2 < CMDQ_MIN_LG2) {
+		dev_err(bus->dev, "cq: %u entries are too few\n", 1U << cq->q.entries_lg2);
+		ret = -EIO;
+		goto err;
+	}
+
+	cq->done_page = rviommu_page_alloc(nid, GFP_KERNEL, 0, pas_lg2);
+	cq->fence_end = rviommu_zalloc(sizeof(*cq->fence_end) << cq->q.entries_lg2, GFP_KERNEL);
+	cq->scratch = rviommu_zalloc(sizeof(*cq->scratch) << cq->q.entries_lg2, GFP_KERNEL);
+	if (!cq->done_page || !cq->fence_end || !cq->scratch) {
+		ret = -ENOMEM;
+		goto err;
+	}
+	cq->done = cq->done_page;
+	cq->done_pa = virt_to_phys(cq->done);
+	return 0;
+
+err:
+	rviommu_cmdq_destroy(cq);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_init);
+
+/**
+ * rviommu_cmdq_destroy() - give the memory of a command queue back
+ * @cq: initialised or zeroed; nobody uses it any more
+ *
+ * Context: may sleep.
+ */
+void rviommu_cmdq_destroy(struct rviommu_cmdq *cq)
+{
+	/* A queue that cannot be switched off may still complete a fence. */
+	if (rviommu_queue_destroy(&cq->q) && cq->done_page)
+		rviommu_page_free(cq->done_page);
+	rviommu_free(cq->fence_end);
+	rviommu_free(cq->scratch);
+	cq->done_page = NULL;
+	cq->fence_end = NULL;
+	cq->scratch = NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_destroy);
+
+/**
+ * rviommu_cmdq_enable() - switch the command queue on
+ * @cq: initialised, and not running
+ *
+ * For bring-up and resume. The queue is empty; numbers of fences go on.
+ *
+ * Context: any; see rviommu_queue_enable().
+ * Return: 0, -EIO when the queue was given up before, or an error of
+ * rviommu_queue_enable().
+ */
+int rviommu_cmdq_enable(struct rviommu_cmdq *cq)
+{
+	unsigned long flags;
+	int ret = -EIO;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	if (!cq->dead)
+		ret = rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE);
+	if (!ret) {
+		cq->head = 0;
+		cq->tail = 0;
+		cq->restarts = 0;
+		WRITE_ONCE(cq->completed, cq->issued);
+		cmdq_move_done(cq);
+		WRITE_ONCE(cq->running, true);
+	}
+	spin_unlock_irqrestore(&cq->lock, flags);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_enable);
+
+/**
+ * rviommu_cmdq_disable() - complete what was queued, and switch the queue off
+ * @cq: initialised
+ *
+ * Spec cqcsr: a fence, to know that fetched commands are committed, before
+ * switching off. Submissions then fail with -EIO until the next enable.
+ *
+ * Context: any; see rviommu_cmdq_wait() and rviommu_queue_disable().
+ * Return: 0, or the error of rviommu_queue_disable().
+ */
+int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
+{
+	unsigned long flags;
+	int ret;
+
+	if (READ_ONCE(cq->running))
+		rviommu_cmdq_sync(cq, NULL, 0);
+
+	spin_lock_irqsave(&cq->lock, flags);
+	WRITE_ONCE(cq->running, false);
+	cmdq_fail_batches(cq);
+	ret = rviommu_queue_disable(&cq->q);
+	spin_unlock_irqrestore(&cq->lock, flags);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_disable);
