@@ -583,30 +583,22 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
  * rviommu_suspend() - before power may go
  * @iommu: the IOMMU
  *
- * The queues stay on: a deferred flush may come until the last timer stopped.
- * Faults that were reported are read, because the queue's tail will be lost.
+ * Faults that were reported are read, because the queue's tail will be lost; then
+ * the queues go off. Devices are suspended already, so whoever still unmaps (the
+ * timer of a flush queue) needs no invalidation: it is refused one, and
+ * rviommu_resume() starts with empty caches.
  */
 int rviommu_suspend(struct rviommu *iommu)
 {
 	rviommu_faultq_service(iommu);
+	rviommu_stop_queues(iommu);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_suspend);
 
-static bool rviommu_state_lost(struct rviommu *iommu)
-{
-	return rviommu_read64(iommu, RVIOMMU_REG_DDTP) !=
-	       rviommu_ddtp_value(iommu, iommu->ddt.levels) ||
-	       !(rviommu_read32(iommu, RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_ON) ||
-	       !(rviommu_read32(iommu, RVIOMMU_REG_FQCSR) & RVIOMMU_QCSR_ON) ||
-	       rviommu_read64(iommu, RVIOMMU_REG_ICVEC) != iommu->icvec;
-}
-
 /**
  * rviommu_resume() - after power may have gone
  * @iommu: the IOMMU
- *
- * Restores what was lost; commands whose fence never came are submitted again.
  *
  * Return: 0, or an error: the IOMMU is out of service and said so.
  */
@@ -615,21 +607,25 @@ int rviommu_resume(struct rviommu *iommu)
 	u64 ddtp, want = rviommu_ddtp_value(iommu, iommu->ddt.levels);
 	int ret;
 
-	if (rviommu_is_dead(iommu) || !rviommu_state_lost(iommu))
+	if (rviommu_is_dead(iommu))
 		return 0;
 
-	ret = rviommu_switch_off(iommu);
+	ret = rviommu_wait_ddtp(iommu, &ddtp);
+	if (!ret && (ddtp != want || rviommu_read32(iommu, RVIOMMU_REG_FCTL) != iommu->fctl)) {
+		ret = rviommu_switch_off(iommu);
+		if (!ret)
+			rviommu_write32(iommu, RVIOMMU_REG_FCTL, iommu->fctl);
+		ddtp = 0;
+	}
 	if (ret)
 		goto err;
-	rviommu_stop_queues(iommu);
-	rviommu_write32(iommu, RVIOMMU_REG_FCTL, iommu->fctl);
 	rviommu_write64(iommu, RVIOMMU_REG_ICVEC, iommu->icvec);
 	if (iommu->bus->prepare_msi)
 		iommu->bus->prepare_msi(iommu->bus);
 	ret = rviommu_start_queues(iommu);
 	if (!ret)
 		ret = rviommu_forget_everything(iommu);
-	if (!ret)
+	if (!ret && ddtp != want)
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);
 	if (!ret && ddtp != want)
 		ret = -EIO;
