@@ -20,8 +20,9 @@
  *	is *found on the list* lives for as long as the lock is held, whatever
  *	attach and detach do meanwhile. rviommu_endpoint.domain is only compared
  *	with the entries of the list, never followed: it may be about to be
- *	freed. A page table is dumped in pieces (one read() each) with the lock held
- *	in each; between them the domain may change or go away.
+ *	freed. A page table is dumped in pieces (one read() each), and each piece
+ *	looks the domain up again and holds the lock to its end; between two of
+ *	them the domain may change or go away.
  *
  * Table page, directory page, target
  *	rcu_read_lock(), as for everyone who reads them.
@@ -154,7 +155,8 @@ static int capabilities_show(struct seq_file *m, void *unused)
 	seq_printf(m, "left_behind_as %s\n",
 		   iommu->boot_mode == RVIOMMU_DDTP_MODE_BARE ? "bare" : "off");
 	for_each_set_bit(quirk, &iommu->quirks, RVIOMMU_NR_QUIRKS)
-		seq_printf(m, "quirk %s\n", rviommu_quirk_name(quirk));
+		seq_printf(m, "quirk %s: %s\n", rviommu_quirk_name(quirk),
+			   rviommu_quirk_reason(quirk));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(capabilities);
@@ -187,7 +189,7 @@ static int queues_show(struct seq_file *m, void *unused)
 	seq_printf(m, "cq_next_slot %u\n", READ_ONCE(cq->tail));
 	seq_printf(m, "cq_fences_issued %u\n", READ_ONCE(cq->issued));
 	seq_printf(m, "cq_fences_seen %u\n", READ_ONCE(cq->completed));
-	seq_printf(m, "cq_fences_done %u\n", le32_to_cpu(READ_ONCE(*cq->done)));
+	seq_printf(m, "cq_fences_done %u\n", le32_to_cpu(READ_ONCE(*READ_ONCE(cq->done))));
 	seq_printf(m, "cq_restarts_in_a_row %u\n", READ_ONCE(cq->restarts));
 	show_queue(m, iommu, &iommu->faultq.q);
 	seq_printf(m, "ipsr %#x\n", rviommu_read32(iommu, RVIOMMU_REG_IPSR));
@@ -429,14 +431,15 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_show_run);
 /**
  * struct dump - an open devices/<device>/domain
  * @ep: the device
- * @dom: the domain whose first lines were shown; compared, never followed
+ * @dom: the domain whose head was shown. Followed only after it was found on the
+ *       list again, under the same hold of the lock.
  * @id: its number: another domain may come to lie where it was
  * @run: the current line
  * @leaves: visited in this piece
  */
 struct dump {
 	struct rviommu_endpoint *ep;
-	const struct rviommu_domain *dom;
+	struct rviommu_domain *dom;
 	unsigned int id;
 	struct rviommu_run run;
 	unsigned int leaves;
@@ -457,9 +460,9 @@ static loff_t dump_after(const struct rviommu_run *run)
 	return next ? (loff_t)(next >> RVIOMMU_PAGE_LG2) + 1 : DUMP_END;
 }
 
-static struct rviommu_domain *dump_domain(struct dump *dump)
+/* The domain at @domain if there is one; @domain may be stale. */
+static struct rviommu_domain *find_domain(const struct iommu_domain *domain)
 {
-	struct iommu_domain *domain = READ_ONCE(dump->ep->domain);
 	struct rviommu_domain *dom;
 
 	list_for_each_entry(dom, &rviommu_domains, node)
@@ -468,10 +471,10 @@ static struct rviommu_domain *dump_domain(struct dump *dump)
 	return NULL;
 }
 
-static void *dump_line(struct dump *dump, struct rviommu_domain *dom, loff_t pos)
+static void *dump_line(struct dump *dump, loff_t pos)
 {
 	if (pos >= DUMP_END ||
-	    !rviommu_run_next(&dom->pt, (u64)(pos - 1) << RVIOMMU_PAGE_LG2, &dump->run))
+	    !rviommu_run_next(&dump->dom->pt, (u64)(pos - 1) << RVIOMMU_PAGE_LG2, &dump->run))
 		return NULL;
 	dump->leaves += dump->run.leaves;
 	return &dump->run;
@@ -486,12 +489,12 @@ static void *dump_start(struct seq_file *m, loff_t *pos)
 	dump->leaves = 0;
 	if (!*pos)
 		return SEQ_START_TOKEN;
-	dom = dump_domain(dump);
 	if (!dump->dom || *pos >= DUMP_END)
 		return NULL;
+	dom = find_domain(READ_ONCE(dump->ep->domain));
 	if (dom != dump->dom || dom->id != dump->id)
 		return dump;
-	return dump_line(dump, dom, *pos);
+	return dump_line(dump, *pos);
 }
 
 static void *dump_next(struct seq_file *m, void *v, loff_t *pos)
@@ -512,8 +515,8 @@ static void *dump_next(struct seq_file *m, void *v, loff_t *pos)
 	 */
 	if (v == SEQ_START_TOKEN || v == dump || dump->leaves >= RVIOMMU_RUN_LEAVES)
 		return NULL;
-	/* The lock has been held since dump_start() looked: same domain. */
-	return dump_line(dump, dump_domain(dump), *pos);
+	/* The device may have left it since dump_start() looked, but there it is. */
+	return dump_line(dump, *pos);
 }
 
 static void dump_stop(struct seq_file *m, void *v)
@@ -524,7 +527,7 @@ static void dump_stop(struct seq_file *m, void *v)
 static void dump_head(struct seq_file *m, struct dump *dump)
 {
 	struct iommu_domain *domain = READ_ONCE(dump->ep->domain);
-	struct rviommu_domain *dom = dump_domain(dump);
+	struct rviommu_domain *dom = find_domain(domain);
 
 	dump->dom = dom;
 	if (dom) {
@@ -724,6 +727,7 @@ void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
 	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
 	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_add_endpoint);
 
 /**
  * rviommu_debugfs_remove_endpoint() - show a device no more
@@ -737,6 +741,7 @@ void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep)
 	debugfs_remove(ep->debugfs);
 	ep->debugfs = NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_remove_endpoint);
 
 /* --- mutations ---------------------------------------------------------- */
 
@@ -828,6 +833,7 @@ void rviommu_debugfs_add(struct rviommu *iommu)
 	if (IS_ENABLED(CONFIG_RVIOMMU_DEBUG))
 		debugfs_create_file("mutate", 0600, dir, iommu, &mutate_fops);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_add);
 
 /**
  * rviommu_debugfs_remove() - show an IOMMU no more
@@ -841,6 +847,7 @@ void rviommu_debugfs_remove(struct rviommu *iommu)
 	debugfs_remove(iommu->debugfs);
 	iommu->debugfs = NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_remove);
 
 /**
  * rviommu_debugfs_init() - before the first IOMMU

@@ -1,0 +1,752 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * debugfs: what the files say, and that they say it while everything changes.
+ *
+ * The files are opened and read as a process would read them, through a mount of
+ * debugfs that is the tests' own.
+ */
+#include <kunit/test.h>
+#include <linux/debugfs.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mount.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/uio.h>
+
+#include "../src/driver/debugfs.h"
+#include "../src/driver/mem.h"
+#include "../src/driver/rviommu.h"
+
+#define TEXT_SIZE	SZ_64K
+#define ROUNDS		300
+
+/**
+ * struct debugfs_fixture - one IOMMU with one device, and nothing real
+ * @mnt: mount of debugfs
+ * @bus: registers that read as 0
+ * @iommu: in debugfs as "kunit-debugfs"
+ * @ep: in debugfs as "kunit-device"
+ * @done: what its command queue calls done
+ * @text: the file read last
+ */
+struct debugfs_fixture {
+	struct vfsmount *mnt;
+	struct rviommu_bus bus;
+	struct rviommu iommu;
+	struct rviommu_endpoint *ep;
+	__le32 done;
+	char *text;
+};
+
+static u32 zero_read32(struct rviommu_bus *bus, unsigned int offset)
+{
+	return 0;
+}
+
+static const struct rviommu_bus_ops zero_ops = {
+	.read32 = zero_read32,
+};
+
+static const struct rviommu_ddt_ops ddt_ops = {
+	.store = rviommu_ddt_store,
+};
+
+static int debugfs_test_init(struct kunit *test)
+{
+	struct debugfs_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct file_system_type *type;
+	struct rviommu *iommu;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	test->priv = f;
+	f->text = kunit_kzalloc(test, TEXT_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->text);
+	type = get_fs_type("debugfs");
+	KUNIT_ASSERT_NOT_NULL(test, type);
+	f->mnt = kern_mount(type);
+	module_put(type->owner);
+	if (IS_ERR(f->mnt)) {
+		f->mnt = NULL;
+		KUNIT_FAIL_AND_ABORT(test, "cannot mount debugfs");
+	}
+
+	iommu = &f->iommu;
+	f->bus.ops = &zero_ops;
+	f->bus.name = "kunit-debugfs";
+	iommu->bus = &f->bus;
+	iommu->caps = 0x10 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV48X4;
+	iommu->pas_lg2 = 56;
+	iommu->nid = NUMA_NO_NODE;
+	iommu->cmdq.done = &f->done;
+	iommu->cmdq.q.name = "cq";
+	iommu->faultq.q.name = "fq";
+	INIT_LIST_HEAD(&iommu->endpoints);
+	KUNIT_ASSERT_EQ(test, rviommu_ddt_init(&iommu->ddt, &ddt_ops, 3, false, 56, NUMA_NO_NODE),
+			0);
+	rviommu_debugfs_add(iommu);
+
+	f->ep = kunit_kzalloc(test, struct_size(f->ep, ids, 1), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->ep);
+	f->ep->iommu = iommu;
+	f->ep->nr_ids = 1;
+	f->ep->ids[0] = 0x123;
+	strscpy(f->ep->name, "kunit-device");
+	spin_lock_init(&f->ep->fault_lock);
+	list_add(&f->ep->node, &iommu->endpoints);
+	rviommu_debugfs_add_endpoint(f->ep);
+	return 0;
+}
+
+static void debugfs_test_exit(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+
+	if (!f)
+		return;
+	if (f->ep)
+		rviommu_debugfs_remove_endpoint(f->ep);
+	rviommu_debugfs_remove(&f->iommu);
+	if (f->iommu.ddt.root)
+		rviommu_ddt_destroy(&f->iommu.ddt);
+	if (f->mnt)
+		kern_unmount(f->mnt);
+}
+
+static struct file *open_file(struct kunit *test, struct dentry *dir, const char *name)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct path path = { .mnt = f->mnt };
+	struct file *file;
+
+	path.dentry = debugfs_lookup(name, dir);
+	KUNIT_ASSERT_NOT_NULL_MSG(test, path.dentry, "%s", name);
+	file = dentry_open(&path, O_RDONLY, current_cred());
+	dput(path.dentry);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(file), "%s", name);
+	return file;
+}
+
+/* One read() of at most @size bytes at the file's position. */
+static ssize_t read_piece(struct file *file, char *buf, size_t size)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = size };
+	struct iov_iter iter;
+	struct kiocb kiocb;
+	ssize_t ret;
+
+	ret = debugfs_file_get(file->f_path.dentry);
+	if (ret)
+		return ret;
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = file->f_pos;
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, size);
+	ret = seq_read_iter(&kiocb, &iter);
+	file->f_pos = kiocb.ki_pos;
+	debugfs_file_put(file->f_path.dentry);
+	return ret;
+}
+
+/* The rest of a file, by reads of @piece bytes. */
+static const char *read_rest(struct kunit *test, struct file *file, size_t piece)
+{
+	struct debugfs_fixture *f = test->priv;
+	size_t length = 0;
+	ssize_t ret;
+
+	do {
+		ret = read_piece(file, f->text + length, min(piece, TEXT_SIZE - 1 - length));
+		KUNIT_ASSERT_GE(test, ret, 0);
+		length += ret;
+	} while (ret && length < TEXT_SIZE - 1);
+	f->text[length] = '\0';
+	return f->text;
+}
+
+static const char *read_file(struct kunit *test, struct dentry *dir, const char *name,
+			     size_t piece)
+{
+	struct file *file = open_file(test, dir, name);
+	const char *text = read_rest(test, file, piece);
+
+	fput(file);
+	return text;
+}
+
+static struct rviommu_domain *make_domain(struct kunit *test, bool second_stage)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = rviommu_domain_create(&f->iommu, second_stage);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
+	return dom;
+}
+
+static void free_domain(struct rviommu_domain *dom)
+{
+	dom->domain.ops->free(&dom->domain);
+}
+
+static void map(struct kunit *test, struct rviommu_domain *dom, u64 iova, u64 pa, size_t pgsize,
+		size_t count, int prot)
+{
+	size_t mapped = 0;
+
+	KUNIT_ASSERT_EQ(test, rviommu_pgtable_map(&dom->pt, iova, pa, pgsize, count, prot,
+						  GFP_KERNEL, &mapped), 0);
+	KUNIT_ASSERT_EQ(test, mapped, pgsize * count);
+}
+
+static void unmap(struct kunit *test, struct rviommu_domain *dom, u64 iova, size_t pgsize,
+		  size_t count)
+{
+	struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
+
+	KUNIT_ASSERT_EQ(test, rviommu_pgtable_unmap(&dom->pt, iova, pgsize, count, &out),
+			pgsize * count);
+	rviommu_page_retire(&out.tables);
+}
+
+/* The lines of a page table dump, read by pieces of that size. */
+static const char *dump(struct kunit *test, size_t piece)
+{
+	struct debugfs_fixture *f = test->priv;
+	const char *text = read_file(test, f->ep->debugfs, "domain", piece);
+	const char *lines = strstr(text, "# iova");
+
+	return lines ? strchr(lines, '\n') + 1 : text;
+}
+
+#define RO	(IOMMU_READ | IOMMU_NOEXEC)
+#define RW	(IOMMU_READ | IOMMU_WRITE | IOMMU_NOEXEC)
+
+static const char run_lines[] =
+	"0x0000000000000000-0x0000000000002fff 0x0000000080000000 3 x 4K rw-u-ad- pma\n"
+	"0x0000000000003000-0x0000000000004fff 0x0000000080003000 2 x 4K r--u-a-- pma\n"
+	"0x0000000000005000-0x0000000000005fff 0x0000000090005000 1 x 4K r--u-a-- pma\n"
+	"0x0000000000007000-0x0000000000007fff 0x0000000090007000 1 x 4K r--u-a-- pma\n"
+	"0x00000000001ff000-0x0000000000200fff 0x00000000a0000000 2 x 4K rw-u-ad- pma\n"
+	"0x0000000000210000-0x000000000022ffff 0x00000000b0000000 2 x 64K rw-u-adn pma\n"
+	"0x0000000000400000-0x00000000009fffff 0x00000000c0000000 3 x 2M rw-u-ad- pma\n"
+	"0x0000000040000000-0x000000007fffffff 0x0000000100000000 1 x 1G rw---ad- pma\n"
+	"0x00007ffffffff000-0x00007fffffffffff 0x00000000d0000000 1 x 4K rw-u-ad- pma\n"
+	"0xffff800000000000-0xffff800000000fff 0x00000000d0001000 1 x 4K rw-u-ad- pma\n"
+	"0xfffffffffffff000-0xffffffffffffffff 0x00000000e0000000 1 x 4K rw-u-ad- pma\n";
+
+/* Leaves side by side are one line if they are alike, and only then. */
+static void test_runs(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false);
+
+	map(test, dom, 0, 0x80000000, SZ_4K, 3, RW);
+	map(test, dom, 0x3000, 0x80003000, SZ_4K, 1, RO);
+	map(test, dom, 0x4000, 0x80004000, SZ_4K, 1, RO);
+	/* elsewhere in memory */
+	map(test, dom, 0x5000, 0x90005000, SZ_4K, 1, RO);
+	/* a hole */
+	map(test, dom, 0x7000, 0x90007000, SZ_4K, 1, RO);
+	/* across tables */
+	map(test, dom, SZ_2M - SZ_4K, 0xa0000000, SZ_4K, 2, RW);
+	/* side by side but of another size */
+	map(test, dom, SZ_2M + SZ_64K, 0xb0000000, SZ_64K, 2, RW);
+	map(test, dom, SZ_4M, 0xc0000000, SZ_2M, 3, RW);
+	map(test, dom, SZ_1G, 0x100000000, SZ_1G, 1, RW | IOMMU_PRIV);
+	/* the ends of the lower and the upper half */
+	map(test, dom, 0x00007ffffffff000, 0xd0000000, SZ_4K, 1, RW);
+	map(test, dom, 0xffff800000000000, 0xd0001000, SZ_4K, 1, RW);
+	map(test, dom, 0xfffffffffffff000, 0xe0000000, SZ_4K, 1, RW);
+
+	f->ep->domain = &dom->domain;
+	KUNIT_EXPECT_STREQ(test, dump(test, TEXT_SIZE), run_lines);
+	f->ep->domain = NULL;
+	free_domain(dom);
+}
+
+static const char long_run_lines[] =
+	"0x0000000040000000-0x000000007fffffff 0x0000000040000000 262144 x 4K rw-u-ad- pma\n"
+	"0x0000000080000000-0x0000000080004fff 0x0000000080000000 5 x 4K rw-u-ad- pma\n";
+
+/* A run has a limited length; what is too long goes on in the next line. */
+static void test_long_run(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false);
+	struct rviommu_run run;
+
+	map(test, dom, SZ_1G, SZ_1G, SZ_4K, RVIOMMU_RUN_LEAVES + 5, RW);
+	KUNIT_ASSERT_TRUE(test, rviommu_run_next(&dom->pt, 0, &run));
+	KUNIT_EXPECT_EQ(test, run.iova, SZ_1G);
+	KUNIT_EXPECT_EQ(test, run.leaves, RVIOMMU_RUN_LEAVES);
+	KUNIT_ASSERT_TRUE(test, rviommu_run_next(&dom->pt, run.last + 1, &run));
+	KUNIT_EXPECT_EQ(test, run.iova, SZ_1G + RVIOMMU_RUN_LEAVES * SZ_4K);
+	KUNIT_EXPECT_EQ(test, run.leaves, 5);
+	KUNIT_EXPECT_FALSE(test, rviommu_run_next(&dom->pt, run.last + 1, &run));
+
+	f->ep->domain = &dom->domain;
+	KUNIT_EXPECT_STREQ(test, dump(test, TEXT_SIZE), long_run_lines);
+	f->ep->domain = NULL;
+	free_domain(dom);
+}
+
+/* However it is read, a table that does not change gives the same text. */
+static void test_pieces(struct kunit *test)
+{
+	static const size_t pieces[] = { 1, 7, 80, 81, 4095, 4096, TEXT_SIZE };
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, true);
+	unsigned int i, lines = 500;
+	const char *text;
+
+	/* Every second page, so that none joins another. */
+	for (i = 0; i < lines; i++)
+		map(test, dom, (u64)i * SZ_8K, (u64)i * SZ_8K, SZ_4K, 1, RW);
+	f->ep->domain = &dom->domain;
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+		unsigned int n = 0;
+		char line[96];
+
+		text = dump(test, pieces[i]);
+		for (n = 0; n < lines; n++) {
+			u64 iova = (u64)n * SZ_8K;
+			int length = scnprintf(line, sizeof(line),
+					       "%#018llx-%#018llx %#018llx 1 x 4K rw-u-ad- pma\n",
+					       iova, iova + SZ_4K - 1, iova);
+
+			if (strncmp(text, line, length))
+				break;
+			text += length;
+		}
+		KUNIT_EXPECT_EQ_MSG(test, n, lines, "pieces of %zu", pieces[i]);
+		KUNIT_EXPECT_STREQ(test, text, "");
+	}
+	f->ep->domain = NULL;
+	free_domain(dom);
+}
+
+static const char left_lines[] =
+	"0x0000000040000000-0x000000007fffffff 0x00000000c0000000 1 x 1G rw-u-ad- pma\n";
+
+static const char moved_on[] = "# the device was attached to another domain, end\n";
+
+/* What changes between two pieces: the table, the domain, all of it. */
+static void test_change_between_pieces(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false), *other;
+	struct file *file;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++)
+		map(test, dom, (u64)i * SZ_8K, 0x80000000, SZ_4K, 1, RW);
+
+	/* The table: goes on behind what was shown. */
+	f->ep->domain = &dom->domain;
+	file = open_file(test, f->ep->debugfs, "domain");
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, strncmp(f->text, "0x0000000000000000-", 19), 0);
+	for (i = 0; i < 200; i++)
+		unmap(test, dom, (u64)i * SZ_8K, SZ_4K, 1);
+	map(test, dom, SZ_4K, 0x90000000, SZ_4K, 1, RW);
+	map(test, dom, SZ_1G, 0xc0000000, SZ_1G, 1, RW);
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), left_lines);
+	fput(file);
+
+	/* The domain: freed, and another one attached. */
+	file = open_file(test, f->ep->debugfs, "domain");
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	f->ep->domain = NULL;
+	free_domain(dom);
+	other = make_domain(test, false);
+	map(test, other, 0, 0x80000000, SZ_4K, 1, RW);
+	f->ep->domain = &other->domain;
+	other->id += 1000;
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	other->id -= 1000;
+	fput(file);
+
+	/* The same address with another number is another domain. */
+	file = open_file(test, f->ep->debugfs, "domain");
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	other->id += 1000;
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	other->id -= 1000;
+	fput(file);
+
+	/* Nothing. */
+	file = open_file(test, f->ep->debugfs, "domain");
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	f->ep->domain = &rviommu_identity_domain;
+	free_domain(other);
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	fput(file);
+}
+
+/* Domains that are not paging, and a pointer that is no domain any more. */
+static void test_other_domains(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct dentry *dir = f->ep->debugfs;
+	struct rviommu_domain *dom;
+
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type none\n");
+	f->ep->domain = &rviommu_identity_domain;
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type identity\n");
+	f->ep->domain = &rviommu_blocking_domain;
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type blocking\n");
+
+	dom = make_domain(test, false);
+	f->ep->domain = &dom->domain;
+	free_domain(dom);
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type none\n");
+	f->ep->domain = NULL;
+}
+
+static void test_domain_head(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, true);
+	const char *text;
+	char want[32];
+
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &f->iommu), 0);
+	f->ep->domain = &dom->domain;
+	text = read_file(test, f->ep->debugfs, "domain", TEXT_SIZE);
+	snprintf(want, sizeof(want), "domain %u\n", dom->id);
+	KUNIT_EXPECT_EQ(test, strncmp(text, want, strlen(want)), 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\ntype unmanaged\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nstage second\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nmode sv48x4\n"));
+	snprintf(want, sizeof(want), "\ngscid %u\n", dom->gscid);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, want));
+	KUNIT_EXPECT_NULL(test, strstr(text, "pscid"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nattached_on kunit-debugfs 1\n"));
+	f->ep->domain = NULL;
+	rviommu_target_remove(dom, &f->iommu);
+	free_domain(dom);
+}
+
+/* --- the other files ---------------------------------------------------- */
+
+static const char no_context[] =
+	"device_id 0x000123\n"
+	"tc 0x0000000000000000\n"
+	"iohgatp 0x0000000000000000 bare\n"
+	"ta 0x0000000000000000 pscid 0\n"
+	"fsc 0x0000000000000000 iosatp bare\n";
+
+static const char context_lines[] =
+	"device_id 0x000123\n"
+	"tc 0x0000000000000011 V DTF\n"
+	"iohgatp 0x8000500000012345 sv39x4 gscid 5 root 0x12345000\n"
+	"ta 0x0000000000007000 pscid 7\n"
+	"fsc 0x9000000000080001 iosatp sv48 root 0x80001000\n";
+
+static void test_context(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_ddt *ddt = &f->iommu.ddt;
+	struct rviommu_ddt_update update = { .did = 0x123 };
+
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "context", TEXT_SIZE), no_context);
+
+	update.new.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_DTF;
+	update.new.word[RVIOMMU_DC_IOHGATP] = 0x8000500000012345;
+	update.new.word[RVIOMMU_DC_TA] = 0x7000;
+	update.new.word[RVIOMMU_DC_FSC] = 0x9000000000080001;
+	mutex_lock(&ddt->lock);
+	KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(ddt, &update, 1), 0);
+	rviommu_ddt_publish(ddt, &update, 1);
+	rviommu_ddt_retire(ddt, &update, 1);
+	mutex_unlock(&ddt->lock);
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "context", TEXT_SIZE),
+			   context_lines);
+}
+
+static const char *show_text(struct kunit *test, struct seq_file *m)
+{
+	KUNIT_ASSERT_FALSE(test, seq_has_overflowed(m));
+	m->buf[m->count] = '\0';
+	return m->buf;
+}
+
+static const char extended_lines[] =
+	"tc 0x0000000000000fff V EN_ATS EN_PRI T2GPA DTF PDTV PRPR GADE SADE DPE SBE SXL\n"
+	"iohgatp 0x0000000000000000 bare\n"
+	"ta 0x0000000000000000 pscid 0\n"
+	"fsc 0x3000000000000042 pdtp pd20 root 0x42000\n"
+	"msiptp 0x1000000000000077\n"
+	"msi_addr_mask 0x000000000000000f\n"
+	"msi_addr_pattern 0x0000000000028000\n"
+	"reserved 0x0000000000000000\n";
+
+/* Every bit of tc by its name, a process directory, and the extended words. */
+static void test_extended_context(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct seq_file m = { .buf = f->text, .size = TEXT_SIZE };
+	struct rviommu_dc dc = { .word = {
+		0xfff, 0, 0, 0x3000000000000042, 0x1000000000000077, 0xf, 0x28000, 0,
+	} };
+
+	rviommu_show_dc(&m, &dc, RVIOMMU_DC_WORDS_EXT);
+	KUNIT_EXPECT_STREQ(test, show_text(test, &m), extended_lines);
+}
+
+static const char qemu_capabilities[] =
+	"capabilities 0x00000078c2cf4f10\n"
+	"version 1.0\n"
+	"physical_address_bits 56\n"
+	"interrupts MSI\n"
+	"has Sv32 Sv39 Sv48 Sv57 Svrsw60t59b Sv32x4 Sv39x4 Sv48x4 Sv57x4 MSI_FLAT MSI_MRIF ATS HPM DBG PD8\n"
+	"has_not Svpbmt AMO_MRIF AMO_HWAD T2GPA END PD17 PD20 QOSID NL S\n";
+
+static const char all_capabilities[] =
+	"capabilities 0xffffffffffffffff\n"
+	"version 15.15\n"
+	"physical_address_bits 63\n"
+	"interrupts reserved\n"
+	"has Sv32 Sv39 Sv48 Sv57 Svrsw60t59b Svpbmt Sv32x4 Sv39x4 Sv48x4 Sv57x4 AMO_MRIF MSI_FLAT MSI_MRIF AMO_HWAD ATS T2GPA END HPM DBG PD8 PD17 PD20 QOSID NL S\n"
+	"has_not\n"
+	"unknown_bits 0xfffff00000103000\n";
+
+static void test_capabilities(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct seq_file m = { .buf = f->text, .size = TEXT_SIZE };
+
+	rviommu_show_capabilities(&m, 0x78c2cf4f10);
+	KUNIT_EXPECT_STREQ(test, show_text(test, &m), qemu_capabilities);
+
+	m.count = 0;
+	rviommu_show_capabilities(&m, U64_MAX);
+	KUNIT_EXPECT_STREQ(test, show_text(test, &m), all_capabilities);
+}
+
+static void test_faults(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	char want[192];
+
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "faults", TEXT_SIZE),
+			   "faults 0\n");
+	f->ep->last_fault = (struct rviommu_fault){
+		.cause = 15, .ttyp = 3, .did = 0x123, .iotval = 0xdead000,
+	};
+	atomic64_set(&f->ep->faults, 2);
+	snprintf(want, sizeof(want),
+		 "faults 2\nlast_cause 15 %s\nlast_type 3 %s\nlast_device_id 0x000123\n"
+		 "last_iotval 0x000000000dead000\nlast_iotval2 0x0000000000000000\n",
+		 rviommu_fault_cause_name(15), rviommu_fault_ttyp_name(3));
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "faults", TEXT_SIZE), want);
+}
+
+/* The value of a line "name value", or -1. */
+static s64 counter(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+	s64 value;
+
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (!strncmp(text, name, length) && sscanf(text + length, " %lld", &value) == 1)
+			return value;
+	}
+	return -1;
+}
+
+/* All names that Documentation/debugfs.rst promises. */
+static void test_counters(struct kunit *test)
+{
+	static const char * const names[] = {
+		"commands", "fences", "waiters", "full", "illegal", "timeout", "memfault",
+		"restarts", "fault_records", "fault_overflows", "fault_memfaults",
+		"fault_bad_index", "maps", "unmaps", "syncs", "flushes", "faults_kunit-device",
+	};
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false);
+	s64 before, counted;
+	unsigned int i;
+
+	atomic64_set(&f->ep->faults, 7);
+	atomic64_set(&f->iommu.cmdq.events[RVIOMMU_CMDQ_FENCES], 9);
+	read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		KUNIT_EXPECT_GE_MSG(test, counter(f->text, names[i]), 0, "%s", names[i]);
+	KUNIT_EXPECT_EQ(test, counter(f->text, "fences"), 9);
+	KUNIT_EXPECT_EQ(test, counter(f->text, "faults_kunit-device"), 7);
+
+	before = counter(f->text, "flushes");
+	for (i = 0; i < 5; i++)
+		rviommu_invalidate_all(dom);
+	counted = counter(read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE), "flushes");
+	KUNIT_EXPECT_EQ(test, counted, before + 5);
+	free_domain(dom);
+}
+
+static void test_mutation_names(struct kunit *test)
+{
+	unsigned long mutate = 99;
+
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("nonleaf", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_NONLEAF));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("iotinval", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_IOTINVAL));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("inval_ddt", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_INVAL_DDT));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("attach_iotinval", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_ATTACH_IOTINVAL));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("flush_all", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_FLUSH_ALL));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("flush", &mutate), -EINVAL);
+	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_FLUSH_ALL));
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("none", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, 0);
+	mutate = 1;
+	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("", &mutate), 0);
+	KUNIT_EXPECT_EQ(test, mutate, 0);
+}
+
+/* --- while everything changes ------------------------------------------- */
+
+/* The files of a device that is gone are gone, also for those who hold them open. */
+static void test_remove_while_open(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false);
+	struct file *files[3];
+	unsigned int i;
+
+	for (i = 0; i < 200; i++)
+		map(test, dom, (u64)i * SZ_8K, 0x80000000, SZ_4K, 1, RW);
+	f->ep->domain = &dom->domain;
+	files[0] = open_file(test, f->ep->debugfs, "domain");
+	files[1] = open_file(test, f->ep->debugfs, "context");
+	files[2] = open_file(test, f->ep->debugfs, "faults");
+	KUNIT_EXPECT_GT(test, read_piece(files[0], f->text, TEXT_SIZE), 0);
+	KUNIT_EXPECT_GT(test, read_piece(files[0], f->text, TEXT_SIZE), 0);
+
+	rviommu_debugfs_remove_endpoint(f->ep);
+	list_del(&f->ep->node);
+	kunit_kfree(test, f->ep);
+	f->ep = NULL;
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		KUNIT_EXPECT_EQ(test, read_piece(files[i], f->text, TEXT_SIZE), -EIO);
+		fput(files[i]);
+	}
+	free_domain(dom);
+}
+
+/**
+ * struct churn - what goes on behind the back of readers
+ * @f: the fixture
+ * @done: all rounds are over
+ * @failed: one of them could not be done
+ */
+struct churn {
+	struct debugfs_fixture *f;
+	bool done;
+	bool failed;
+};
+
+/* Domains come and go, are attached, filled and emptied, as drivers would do it. */
+static int churn(void *arg)
+{
+	struct churn *c = arg;
+	struct rviommu_endpoint *ep = c->f->ep;
+	unsigned int round, i;
+
+	for (round = 0; round < ROUNDS; round++) {
+		struct rviommu_domain *dom = rviommu_domain_create(&c->f->iommu, round & 1);
+		struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
+		size_t mapped = 0;
+
+		if (IS_ERR(dom)) {
+			c->failed = true;
+			break;
+		}
+		WRITE_ONCE(ep->domain, &dom->domain);
+		for (i = 0; i < 64; i++)
+			if (rviommu_pgtable_map(&dom->pt, (u64)i * SZ_8M, SZ_1G, SZ_4K, i + 1, RW,
+						GFP_KERNEL, &mapped))
+				c->failed = true;
+		/* All tables at once, while someone may be in them. */
+		rviommu_pgtable_unmap(&dom->pt, 0, SZ_4K, SZ_512M / SZ_4K, &out);
+		rviommu_page_retire(&out.tables);
+		if (round % 3)
+			WRITE_ONCE(ep->domain, round % 3 == 1 ? &rviommu_identity_domain : NULL);
+		free_domain(dom);
+	}
+	WRITE_ONCE(ep->domain, NULL);
+	/* Pairs with test_churn(). */
+	smp_store_release(&c->done, true);
+	return 0;
+}
+
+static void stop_churn(void *task)
+{
+	kthread_stop_put(task);
+	rcu_barrier();
+}
+
+static void put_dentry(void *dentry)
+{
+	dput(dentry);
+}
+
+static void test_churn(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct churn *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+	struct dentry *root = debugfs_lookup("rviommu", NULL);
+	struct task_struct *task;
+	unsigned int reads = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, c);
+	KUNIT_ASSERT_NOT_NULL(test, root);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_dentry, root), 0);
+	c->f = f;
+	task = kthread_create(churn, c, "rviommu-churn");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	wake_up_process(task);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, stop_churn, task), 0);
+	do {
+		read_file(test, f->ep->debugfs, "domain", TEXT_SIZE);
+		read_file(test, root, "domains", 100);
+		read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE);
+		reads++;
+		/* Pairs with churn(): then @failed is final. */
+	} while (!smp_load_acquire(&c->done));
+	KUNIT_EXPECT_FALSE(test, c->failed);
+	kunit_info(test, "%u reads during %u domains", reads, ROUNDS);
+}
+
+static struct kunit_case debugfs_cases[] = {
+	KUNIT_CASE(test_runs),
+	KUNIT_CASE(test_long_run),
+	KUNIT_CASE(test_pieces),
+	KUNIT_CASE(test_change_between_pieces),
+	KUNIT_CASE(test_other_domains),
+	KUNIT_CASE(test_domain_head),
+	KUNIT_CASE(test_context),
+	KUNIT_CASE(test_extended_context),
+	KUNIT_CASE(test_capabilities),
+	KUNIT_CASE(test_faults),
+	KUNIT_CASE(test_counters),
+	KUNIT_CASE(test_mutation_names),
+	KUNIT_CASE(test_remove_while_open),
+	KUNIT_CASE(test_churn),
+	{}
+};
+
+static struct kunit_suite debugfs_suite = {
+	.name = "rviommu_debugfs",
+	.init = debugfs_test_init,
+	.exit = debugfs_test_exit,
+	.test_cases = debugfs_cases,
+};
+
+kunit_test_suite(debugfs_suite);
