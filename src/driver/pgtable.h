@@ -52,6 +52,9 @@ struct rviommu_pgtable_ops {
  * @ops: constant after rviommu_pgtable_init()
  * @root: the root table; constant
  * @pgsizes: leaf sizes as a bit map of bytes (IOMMU core's pgsize_bitmap)
+ * @va_mask: bits of an IOVA that select entries or bytes
+ * @half_lg2: lg2 of the bytes whose IOVAs agree in all higher bits: half of the
+ *            address space in the first stage, all of it in the second
  *
  * Who may race whom: map, unmap, iova_to_phys, for_each and the hardware run
  * without any lock, all at once. Two of them may only meet in one *leaf range*
@@ -73,14 +76,25 @@ struct rviommu_pgtable {
 	const struct rviommu_pgtable_ops *ops;
 	u64 *root;
 	unsigned long pgsizes;
+	u64 va_mask;
+	u8 half_lg2;
 };
 
 /**
- * struct rviommu_unmapped - what an unmap took out, to be invalidated
+ * struct rviommu_unmapped - what unmaps took out, to be invalidated
  * @tables: struct rviommu_page.node of unlinked tables. To be retired with
  *          rviommu_page_retire() after the walk caches were invalidated.
  * @leaf_lg2: lg2 of the smallest leaf removed in bytes, 0 when none was:
  *            one invalidation per so many bytes reaches every leaf
+ *
+ * The caller starts with an empty list and 0; several unmaps may add to one.
+ *
+ * Where an unmap took a part out of a larger leaf, @leaf_lg2 is the size of the
+ * pieces removed, and hardware may still hold the larger leaf. That is enough:
+ * an IOTINVAL removes every cached translation that contains the leaf entry
+ * for its address, the larger one too (spec, "IOMMU Page-Table cache
+ * invalidation commands"), and whatever remains cached for the other pieces
+ * translates as their new entries do.
  */
 struct rviommu_unmapped {
 	struct list_head tables;
@@ -94,7 +108,9 @@ struct rviommu_unmapped {
  * @pte: the entry as read once
  * @size_lg2: lg2 of the bytes it maps (a NAPOT group is visited once)
  *
- * Non-zero stops the walk and becomes its result.
+ * Called outside the RCU section in which the entry was read, so it may sleep;
+ * the entry may have changed since. Non-zero stops the walk and becomes its
+ * result.
  */
 typedef int (*rviommu_pgtable_visit_t)(void *arg, u64 iova, u64 pte, unsigned int size_lg2);
 

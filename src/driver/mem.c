@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory of the driver: pages that hardware walks, and everything else.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <linux/atomic.h>
+#include <linux/export.h>
+#include <linux/slab.h>
+
+#include "mem.h"
+
+/*
+ * Pages that one RCU callback frees at most. RCU limits how many callbacks run
+ * in a row, not how long one of them takes: the tables of one large unmap would
+ * otherwise all be freed in a single softirq.
+ */
+#define RETIRE_BATCH	128
+
+static struct kmem_cache *page_cache;
+static atomic_long_t live;
+
+/**
+ * rviommu_alloc_fails() - shall the next allocation fail?
+ *
+ * Always false; a KUnit test replaces it with a static stub. Asked once for
+ * each piece of memory, so a page and its descriptor are two failures.
+ */
+bool rviommu_alloc_fails(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_alloc_fails);
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_alloc_fails);
+
+/**
+ * rviommu_zalloc() - zeroed memory that hardware does not see
+ * @size: bytes
+ * @gfp: the caller's context
+ *
+ * Return: memory for rviommu_free(), or NULL.
+ */
+void *rviommu_zalloc(size_t size, gfp_t gfp)
+{
+	void *ptr = rviommu_alloc_fails() ? NULL : kzalloc(size, gfp);
+
+	if (ptr)
+		atomic_long_inc(&live);
+	return ptr;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_zalloc);
+
+/**
+ * rviommu_free() - give memory of rviommu_zalloc() back, at once
+ * @ptr: the memory, or NULL
+ */
+void rviommu_free(const void *ptr)
+{
+	if (!ptr)
+		return;
+	atomic_long_dec(&live);
+	kfree(ptr);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_free);
+
+/* Both sums that /proc/meminfo and the memory cgroup show of page tables. */
+static void account(struct page *page, long pages)
+{
+	mod_node_page_state(page_pgdat(page), NR_IOMMU_PAGES, pages);
+	mod_lruvec_page_state(page, NR_SECONDARY_PAGETABLE, pages);
+}
+
+static bool too_high(struct page *page, unsigned int order, unsigned int pas_lg2)
+{
+	return pas_lg2 < 64 && (page_to_phys(page) + (PAGE_SIZE << order) - 1) >> pas_lg2;
+}
+
+/**
+ * rviommu_page_alloc() - zeroed pages that hardware can walk
+ * @nid: NUMA node, or %NUMA_NO_NODE
+ * @gfp: the caller's context; %__GFP_ACCOUNT charges the memory cgroup
+ * @order: lg2 of the number of PAGE_SIZE pages; the memory is aligned to its size
+ * @pas_lg2: no byte of it may lie at or above 2^@pas_lg2
+ *
+ * Memory too high for the IOMMU is given back, and the zone below 4 GiB
+ * asked instead. An IOMMU with fewer address bits than that gets what happens
+ * to lie low enough, or nothing.
+ *
+ * Return: the kernel address, or NULL.
+ */
+void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2)
+{
+	struct rviommu_page *desc;
+	struct page *page;
+	gfp_t page_gfp = gfp | __GFP_ZERO;
+
+	if (rviommu_alloc_fails())
+		return NULL;
+
+	/* The counters know a run of pages only as a folio. */
+	if (order)
+		page_gfp |= __GFP_COMP;
+	page = alloc_pages_node(nid, page_gfp, order);
+	if (page && too_high(page, order, pas_lg2)) {
+		__free_pages(page, order);
+		page = alloc_pages_node(nid, page_gfp | GFP_DMA32, order);
+		if (page && too_high(page, order, pas_lg2)) {
+			__free_pages(page, order);
+			page = NULL;
+		}
+	}
+	if (!page)
+		return NULL;
+
+	desc = rviommu_alloc_fails() ? NULL : kmem_cache_alloc_node(page_cache, gfp, nid);
+	if (!desc) {
+		__free_pages(page, order);
+		return NULL;
+	}
+
+	INIT_LIST_HEAD(&desc->node);
+	desc->virt = page_address(page);
+	desc->nid = page_to_nid(page);
+	desc->order = order;
+	set_page_private(page, (unsigned long)desc);
+	account(page, 1L << order);
+	atomic_long_inc(&live);
+	return desc->virt;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_page_alloc);
+
+static void page_put(struct rviommu_page *desc)
+{
+	struct page *page = virt_to_page(desc->virt);
+
+	set_page_private(page, 0);
+	account(page, -(1L << desc->order));
+	__free_pages(page, desc->order);
+	kmem_cache_free(page_cache, desc);
+	atomic_long_dec(&live);
+}
+
+/**
+ * rviommu_page_free() - give pages back at once
+ * @virt: from rviommu_page_alloc(), or NULL. Neither hardware nor an RCU reader
+ *        can have it.
+ */
+void rviommu_page_free(void *virt)
+{
+	if (virt)
+		page_put(rviommu_page_of(virt));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_page_free);
+
+static void retire_batch(struct rcu_head *rcu)
+{
+	struct rviommu_page *first = container_of(rcu, struct rviommu_page, rcu);
+	struct rviommu_page *desc, *next;
+
+	/* The ring has no head: @first stands for it and goes last. */
+	list_for_each_entry_safe(desc, next, &first->node, node)
+		page_put(desc);
+	page_put(first);
+}
+
+/**
+ * rviommu_page_retire() - give pages back after an RCU grace period
+ * @pages: struct rviommu_page.node of the pages; empty on return
+ *
+ * The caller has seen to it that no IOMMU reaches the pages any more. Software
+ * that does holds rcu_read_lock().
+ *
+ * Context: any. Allocates nothing.
+ */
+void rviommu_page_retire(struct list_head *pages)
+{
+	while (!list_empty(pages)) {
+		struct rviommu_page *first = list_first_entry(pages, struct rviommu_page, node);
+		struct list_head *last = &first->node;
+		unsigned int n = 1;
+		LIST_HEAD(batch);
+
+		while (n < RETIRE_BATCH && !list_is_last(last, pages)) {
+			last = last->next;
+			n++;
+		}
+		list_cut_position(&batch, pages, last);
+		list_del(&batch);
+		call_rcu(&first->rcu, retire_batch);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_page_retire);
+
+/**
+ * rviommu_mem_live() - how much is allocated
+ *
+ * Return: runs of pages plus rviommu_zalloc() memory. What was retired counts
+ * until its grace period has ended: rcu_barrier() before comparing.
+ */
+long rviommu_mem_live(void)
+{
+	return atomic_long_read(&live);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_mem_live);
+
+/**
+ * rviommu_mem_init() - before the first allocation
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_mem_init(void)
+{
+	/* Only struct page points to descriptors: kmemleak does not look there. */
+	page_cache = kmem_cache_create("rviommu_page", sizeof(struct rviommu_page), 0,
+				       SLAB_NOLEAKTRACE, NULL);
+	return page_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * rviommu_mem_exit() - after the last allocation was freed or retired
+ */
+void rviommu_mem_exit(void)
+{
+	/* Descriptors and our code in call_rcu() callbacks. */
+	rcu_barrier();
+	WARN_ON(atomic_long_read(&live));
+	kmem_cache_destroy(page_cache);
+	page_cache = NULL;
+}
