@@ -2,6 +2,7 @@
 /* A fake register bus; see fakebus.h. */
 #include <kunit/device.h>
 #include <linux/bitfield.h>
+#include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/minmax.h>
 #include <linux/property.h>
@@ -244,7 +245,7 @@ static void write_base(struct fakebus *fake, unsigned int queue, u32 value)
 	if (fake->busy[queue] || *reg(fake, queues[queue].csr) & RVIOMMU_QCSR_ON)
 		violation(fake, "base written while on", base, value);
 	*reg(fake, base) = (value & fake->writable[base / 4] & ~RVIOMMU_QB_LOG2SZ_1) |
-			   (min_t(u32, lg2, fake->max_lg2[queue]) - 1);
+			   (clamp_t(u32, lg2, fake->min_lg2[queue], fake->max_lg2[queue]) - 1);
 	/* Valid but unspecified: never what the driver hopes for. */
 	*reg(fake, base + (queue ? 8 : 12)) = 1;
 }
@@ -270,6 +271,8 @@ static void fake_write32(struct rviommu_bus *bus, unsigned int offset, u32 value
 	u32 mask;
 	int i;
 
+	if (offset == RVIOMMU_REG_CQT && fake->doorbell_us)
+		udelay(fake->doorbell_us);
 	spin_lock_irqsave(&fake->lock, flags);
 	if (fake->gone)
 		goto out;
@@ -396,6 +399,7 @@ static void fakebus_reset(struct fakebus *fake, u64 caps)
 	set_writable(fake, RVIOMMU_REG_DDTP, RVIOMMU_DDTP_PPN);
 	for (i = 0; i < ARRAY_SIZE(queues); i++) {
 		set_writable(fake, queues[i].base, RVIOMMU_QB_PPN | RVIOMMU_QB_LOG2SZ_1);
+		fake->min_lg2[i] = 1;
 		fake->max_lg2[i] = SHADOW_LG2;
 	}
 	set_writable(fake, RVIOMMU_REG_ICVEC, 0x3333);

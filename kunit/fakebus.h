@@ -50,12 +50,14 @@ enum fakebus_trap {
  * @lock: protects the rest; taken inside any lock of the driver
  * @reg: registers as they read, but for @busy
  * @writable: bits of @reg that a write sets, where nothing special happens
- * @max_lg2: largest lg2 of the entries of CQ, FQ, PQ
+ * @min_lg2: smallest lg2 of the entries of CQ, FQ, PQ
+ * @max_lg2: largest
  * @ddtp_modes: BIT(mode) for each iommu_mode that ddtp takes
  * @busy_reads: reads of a csr (or of ddtp) that show busy after a write
  * @busy: such reads left, for CQ, FQ, PQ, ddtp
  * @rate: commands executed at each access to a register, UINT_MAX: all, 0: none
  *        (see fakebus_step())
+ * @doorbell_us: how long a write of cqt takes, in microseconds
  * @busy_forever: busy does not go away
  * @never_on: the enable bits do not switch queues on
  * @never_off: clearing them does not switch queues off
@@ -86,11 +88,13 @@ struct fakebus {
 	spinlock_t lock; /* see above */
 	u32 reg[RVIOMMU_REG_SIZE / 4];
 	u32 writable[RVIOMMU_REG_SIZE / 4];
+	u8 min_lg2[3];
 	u8 max_lg2[3];
 	u32 ddtp_modes;
 	unsigned int busy_reads;
 	unsigned int busy[4];
 	unsigned int rate;
+	unsigned int doorbell_us;
 	bool busy_forever;
 	bool never_on;
 	bool never_off;

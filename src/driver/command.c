@@ -409,7 +409,7 @@ static void cmdq_drain(struct rviommu_cmdq *cq)
 	while (cq->running && !list_empty(&cq->pending)) {
 		batch = list_first_entry(&cq->pending, struct rviommu_cmdq_batch, link);
 
-		if (cmdq_room(cq) < (batch->nr ? 2 : 1) && !cmdq_reap(cq))
+		if (cmdq_room(cq) <= batch->nr && !cmdq_reap(cq))
 			break;
 		for (; batch->nr && cmdq_room(cq) >= 2; batch->nr--) {
 			cmdq_put(cq, *batch->cmds++);
