@@ -124,7 +124,7 @@ static DEFINE_NOIRQ_DEV_PM_OPS(rviommu_pci_pm, rviommu_pci_suspend, rviommu_pci_
 static const struct pci_device_id rviommu_pci_ids[] = {
 	{
 		PCI_DEVICE(PCI_VENDOR_ID_REDHAT, RVIOMMU_PCI_DEVICE_QEMU),
-		.driver_data = BIT(RVIOMMU_QUIRK_NO_SVNAPOT) | BIT(RVIOMMU_QUIRK_SMALL_IOTINVAL),
+		.driver_data = RVIOMMU_QUIRKS_QEMU,
 	},
 	/*
 	 * On other machines IOMMUs of other architectures carry this class

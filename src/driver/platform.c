@@ -143,6 +143,9 @@ static int rviommu_platform_probe(struct platform_device *pdev)
 	plat->bus.name = devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", dev_name(dev));
 	if (!plat->bus.name)
 		return -ENOMEM;
+	/* QEMU's machine "virt", whose IOMMU has no compatible string of its own */
+	if (of_machine_is_compatible("riscv-virtio"))
+		plat->bus.quirks = RVIOMMU_QUIRKS_QEMU;
 	/* Before the interrupts: the MSI core calls back with the device only. */
 	platform_set_drvdata(pdev, plat);
 

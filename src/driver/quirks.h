@@ -26,6 +26,9 @@ enum rviommu_quirk {
 	RVIOMMU_NR_QUIRKS,
 };
 
+/* What QEMU's IOMMU is known for, in one version or another (quirks.c). */
+#define RVIOMMU_QUIRKS_QEMU	(BIT(RVIOMMU_QUIRK_NO_SVNAPOT) | BIT(RVIOMMU_QUIRK_SMALL_IOTINVAL))
+
 int rviommu_quirks_init(struct rviommu *iommu);
 const char *rviommu_quirk_name(unsigned int quirk);
 const char *rviommu_quirk_reason(unsigned int quirk);
