@@ -345,7 +345,7 @@ static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 	if (cq->dead)
 		return;
 	csr = bus->ops->read32(bus, cq->q.reg_csr);
-	dev_err(bus->dev, "cq: %s, the IOMMU is taken out of service (cqcsr %#x, slots %u to %u, fences %u to %u)\n",
+	dev_err(bus->dev, "cq: %s: the IOMMU is out of service and DMA through it is blocked (cqcsr %#x, slots %u to %u, fences %u to %u)\n",
 		why, csr, cq->head, cq->tail, cq->completed, cq->issued);
 
 	WRITE_ONCE(cq->dead, true);

@@ -3,8 +3,9 @@
  * One IOMMU from bring-up to removal: capabilities, what firmware left, queues,
  * interrupts, device directory (spec "Guidelines for initialization").
  *
- * What is missing or broken is said once, in one sentence, and the probe fails
- * with nothing left behind.
+ * What is missing or broken is said once, in one sentence, by whoever notices
+ * (queue.c and command.c speak for the queues), and the probe fails with nothing
+ * left behind.
  */
 #include <linux/bitfield.h>
 #include <linux/delay.h>
@@ -103,9 +104,9 @@ static int rviommu_switch_off(struct rviommu *iommu)
 }
 
 /*
- * The command queue was given up: nothing can be invalidated any more, so no
- * translation may be used any more. Called under the queue's lock with
- * interrupts off; does not wait for the mode change to finish.
+ * The command queue was given up, and said so: nothing can be invalidated any
+ * more, so no translation may be used any more. Called under the queue's lock
+ * with interrupts off; does not wait for the mode change to finish.
  */
 static void rviommu_out_of_service(struct rviommu_cmdq *cq)
 {
@@ -115,7 +116,6 @@ static void rviommu_out_of_service(struct rviommu_cmdq *cq)
 	WRITE_ONCE(iommu->dead, true);
 	rviommu_write64(iommu, RVIOMMU_REG_DDTP,
 			(ddtp & ~(RVIOMMU_DDTP_MODE | RVIOMMU_DDTP_BUSY)) | RVIOMMU_DDTP_MODE_OFF);
-	dev_err(iommu->dev, "out of service: all DMA through it is blocked\n");
 }
 
 static int rviommu_check_caps(struct rviommu *iommu)
@@ -179,12 +179,7 @@ static int rviommu_quiesce(struct rviommu *iommu)
 		if (ret)
 			return dev_err_probe(dev, ret, "cannot be switched off\n");
 	}
-	if (iommu->caps & RVIOMMU_CAP_ATS) {
-		ret = rviommu_queue_disable(&pq);
-		if (ret)
-			return dev_err_probe(dev, ret, "page-request queue cannot be disabled\n");
-	}
-	return 0;
+	return iommu->caps & RVIOMMU_CAP_ATS ? rviommu_queue_disable(&pq) : 0;
 }
 
 /* Queues are off; the mode must be Off while a feature changes (spec "fctl"). */
@@ -465,13 +460,11 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 
 	ret = rviommu_cmdq_init(&iommu->cmdq, bus, RVIOMMU_CQ_LG2, iommu->pas_lg2, iommu->nid);
 	if (ret)
-		return dev_err_probe(dev, ret, "command queue cannot be set up\n");
+		return ret;
 	iommu->cmdq.on_dead = rviommu_out_of_service;
 	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
-	if (ret) {
-		dev_err_probe(dev, ret, "fault queue cannot be set up\n");
+	if (ret)
 		goto err_cmdq;
-	}
 	ret = rviommu_setup_fctl(iommu);
 	if (!ret)
 		ret = rviommu_setup_icvec(iommu);
@@ -483,15 +476,11 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	if (ret)
 		goto err_faultq;
 	ret = rviommu_start_queues(iommu);
-	if (ret) {
-		dev_err_probe(dev, ret, "queues cannot be enabled\n");
+	if (ret)
 		goto err_irqs;
-	}
 	ret = rviommu_forget_everything(iommu);
-	if (ret) {
-		dev_err_probe(dev, ret, "does not execute commands\n");
+	if (ret)
 		goto err_queues;
-	}
 	ret = rviommu_start_ddt(iommu);
 	if (ret)
 		goto err_queues;
