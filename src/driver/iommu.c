@@ -181,7 +181,6 @@ static void rviommu_release_device(struct device *dev)
 	list_del(&ep->node);
 	mutex_unlock(&iommu->ddt.lock);
 
-	dev_iommu_priv_set(dev, NULL);
 	call_rcu(&ep->rcu, rviommu_endpoint_free);
 }
 
