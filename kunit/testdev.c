@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Test devices; see testdev.h. */
+#include <kunit/static_stub.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/iommu.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/property.h>
+#include <linux/slab.h>
+
+#include "testdev.h"
+
+/* ----- Registers: recorded on their way to the fake bus ----- */
+
+static struct testdev *to_testdev(struct rviommu_bus *bus)
+{
+	return dev_get_drvdata(bus->dev);
+}
+
+static u32 testdev_read32(struct rviommu_bus *bus, unsigned int offset)
+{
+	return to_testdev(bus)->inner->read32(bus, offset);
+}
+
+static u64 testdev_read64(struct rviommu_bus *bus, unsigned int offset)
+{
+	struct testdev *td = to_testdev(bus);
+	u64 value = td->inner->read64(bus, offset);
+
+	if (offset == RVIOMMU_REG_TR_REQ_CTL && td->translate && td->translate_busy)
+		value |= RVIOMMU_TR_REQ_CTL_GO_BUSY;
+	return value;
+}
+
+unsigned int testdev_mode(struct testdev *td)
+{
+	return fakebus_peek(td->bus, RVIOMMU_REG_DDTP) & 0xf;
+}
+
+/* Spec "ddtp" and "fctl" */
+static void check_mode(struct testdev *td, unsigned int offset, u64 value)
+{
+	const unsigned int old = testdev_mode(td), new = value & 0xf;
+	const u64 ppn = RVIOMMU_DDTP_PPN;
+	const char *wrong = NULL;
+
+	if (td->fake->gone)
+		return;
+	if (offset == RVIOMMU_REG_FCTL && value != fakebus_peek(td->bus, offset)) {
+		if (old != RVIOMMU_DDTP_MODE_OFF)
+			wrong = "fctl changed while not Off";
+	} else if (offset == RVIOMMU_REG_DDTP) {
+		if (new > RVIOMMU_DDTP_MODE_BARE && old > RVIOMMU_DDTP_MODE_BARE)
+			wrong = "ddtp not switched off before a new directory";
+		if (new == RVIOMMU_DDTP_MODE_BARE && old != RVIOMMU_DDTP_MODE_OFF)
+			wrong = "ddtp to Bare not from Off";
+		if (new == RVIOMMU_DDTP_MODE_OFF && (testdev_peek64(td, offset) ^ value) & ppn)
+			wrong = "ddtp to Off with another PPN";
+	}
+	if (wrong)
+		KUNIT_FAIL(td->test, "%s (mode %u, value %#llx)", wrong, old, value);
+}
+
+static void record(struct testdev *td, unsigned int offset, u64 value, bool wide)
+{
+	check_mode(td, offset, value);
+	if (offset == RVIOMMU_REG_CQT && td->fence_timeout_us)
+		td->iommu.cmdq.timeout_us = td->fence_timeout_us;
+	if (td->nr_writes < TESTDEV_WRITES)
+		td->writes[td->nr_writes] = (struct testdev_write){ offset, value, wide };
+	td->nr_writes++;
+}
+
+static void testdev_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct testdev *td = to_testdev(bus);
+
+	record(td, offset, value, false);
+	td->inner->write32(bus, offset, value);
+}
+
+static void testdev_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
+{
+	struct testdev *td = to_testdev(bus);
+
+	record(td, offset, value, true);
+	td->inner->write64(bus, offset, value);
+	if (offset == RVIOMMU_REG_TR_REQ_CTL && td->translate &&
+	    value & RVIOMMU_TR_REQ_CTL_GO_BUSY) {
+		u64 iova = testdev_peek64(td, RVIOMMU_REG_TR_REQ_IOVA);
+
+		td->translations++;
+		testdev_poke64(td, RVIOMMU_REG_TR_RESPONSE,
+			       td->translate(td, value >> 40, iova));
+		testdev_poke64(td, RVIOMMU_REG_TR_REQ_CTL, value & ~RVIOMMU_TR_REQ_CTL_GO_BUSY);
+	}
+}
+
+static const struct rviommu_bus_ops testdev_ops = {
+	.read32 = testdev_read32,
+	.read64 = testdev_read64,
+	.write32 = testdev_write32,
+	.write64 = testdev_write64,
+};
+
+unsigned int testdev_find_write(struct testdev *td, unsigned int from, unsigned int offset,
+				u64 mask, u64 value)
+{
+	unsigned int i, nr = min(td->nr_writes, TESTDEV_WRITES);
+
+	for (i = from; i < nr; i++)
+		if (td->writes[i].offset == offset && (td->writes[i].value & mask) == value)
+			return i;
+	return td->nr_writes;
+}
+
+u64 testdev_peek64(struct testdev *td, unsigned int offset)
+{
+	return fakebus_peek(td->bus, offset) | (u64)fakebus_peek(td->bus, offset + 4) << 32;
+}
+
+void testdev_poke32(struct testdev *td, unsigned int offset, u32 value)
+{
+	td->fake->reg[offset / 4] = value;
+}
+
+void testdev_poke64(struct testdev *td, unsigned int offset, u64 value)
+{
+	testdev_poke32(td, offset, lower_32_bits(value));
+	testdev_poke32(td, offset + 4, upper_32_bits(value));
+}
+
+void testdev_writable64(struct testdev *td, unsigned int offset, u64 mask)
+{
+	td->fake->writable[offset / 4] = lower_32_bits(mask);
+	td->fake->writable[offset / 4 + 1] = upper_32_bits(mask);
+}
+
+void testdev_power_loss(struct testdev *td)
+{
+	u64 caps = testdev_peek64(td, RVIOMMU_REG_CAPABILITIES);
+	unsigned long flags;
+
+	spin_lock_irqsave(&td->fake->lock, flags);
+	memset(td->fake->reg, 0, sizeof(td->fake->reg));
+	memset(td->fake->busy, 0, sizeof(td->fake->busy));
+	testdev_poke64(td, RVIOMMU_REG_CAPABILITIES, caps);
+	spin_unlock_irqrestore(&td->fake->lock, flags);
+}
+
+/* ----- Interrupts ----- */
+
+static int testdev_irq_map(struct irq_domain *domain, unsigned int irq, irq_hw_number_t hwirq)
+{
+	irq_set_chip_and_handler(irq, &dummy_irq_chip, handle_simple_irq);
+	return 0;
+}
+
+static const struct irq_domain_ops testdev_irq_ops = {
+	.map = testdev_irq_map,
+};
+
+static void testdev_free_irqs(void *data)
+{
+	struct testdev *td = data;
+	unsigned int i;
+
+	for (i = 0; i < td->bus->nr_irqs; i++)
+		irq_dispose_mapping(td->bus->irqs[i]);
+	irq_domain_remove(td->irqs);
+}
+
+void testdev_irq(struct testdev *td, unsigned int vector)
+{
+	generic_handle_irq_safe(td->bus->irqs[vector]);
+	synchronize_irq(td->bus->irqs[vector]);
+}
+
+/* ----- The IOMMU ----- */
+
+static void testdev_end(void *data)
+{
+	testdev_remove(data);
+}
+
+static void testdev_unset_node(void *dev)
+{
+	device_set_node(dev, NULL);
+}
+
+struct testdev *testdev_create(struct kunit *test, u64 caps, unsigned int nr_irqs)
+{
+	struct testdev *td = kunit_kzalloc(test, sizeof(*td), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, td);
+	td->test = test;
+	td->writes = kunit_kcalloc(test, TESTDEV_WRITES, sizeof(*td->writes), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, td->writes);
+	td->bus = fakebus_create(test, caps);
+	td->fake = to_fakebus(td->bus);
+	td->inner = td->bus->ops;
+	td->bus->ops = &testdev_ops;
+	dev_set_drvdata(td->bus->dev, td);
+	/* The core finds the IOMMU by the node of its device. */
+	device_set_node(td->bus->dev, td->bus->fwnode);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, testdev_unset_node, td->bus->dev));
+
+	td->irqs = irq_domain_create_linear(NULL, nr_irqs, &testdev_irq_ops, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, td->irqs);
+	td->bus->nr_irqs = 0;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, testdev_free_irqs, td));
+	for (i = 0; i < nr_irqs; i++) {
+		td->bus->irqs[i] = irq_create_mapping(td->irqs, i);
+		KUNIT_ASSERT_NE(test, td->bus->irqs[i], 0);
+		td->bus->nr_irqs++;
+	}
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, testdev_end, td));
+	return td;
+}
+
+int testdev_probe(struct testdev *td)
+{
+	int ret;
+
+	memset(&td->iommu, 0, sizeof(td->iommu));
+	ret = rviommu_probe(&td->iommu, td->bus);
+	td->present = !ret;
+	return ret;
+}
+
+void testdev_remove(struct testdev *td)
+{
+	if (!td->present)
+		return;
+	td->present = false;
+	rviommu_remove(&td->iommu);
+}
+
+struct testdev *testdev_up(struct kunit *test, u64 caps)
+{
+	struct testdev *td = testdev_create(test, caps, RVIOMMU_NR_CAUSES);
+
+	KUNIT_ASSERT_EQ(test, 0, testdev_probe(td));
+	fakebus_clear(td->bus);
+	td->nr_writes = 0;
+	return td;
+}
+
+struct rviommu_dc testdev_context(struct testdev *td, u32 did)
+{
+	struct rviommu_dc dc;
+
+	rviommu_ddt_read(&td->iommu.ddt, did, &dc);
+	return dc;
+}
+
+/* ----- Endpoints ----- */
+
+/*
+ * iommu_fwspec_init() asserts a lock of the core that a module cannot take. Before
+ * the device is added nobody else can see it, so its dev_iommu may as well be
+ * made here; the core frees it with the device.
+ */
+static int testdev_make_fwspec(struct device *dev, struct fwnode_handle *fwnode, const u32 *ids,
+			       unsigned int nr)
+{
+	struct iommu_fwspec *fwspec;
+	struct dev_iommu *param;
+
+	param = kzalloc(sizeof(*param), GFP_KERNEL);
+	fwspec = kzalloc(struct_size(fwspec, ids, nr), GFP_KERNEL);
+	if (!param || !fwspec) {
+		kfree(param);
+		kfree(fwspec);
+		return -ENOMEM;
+	}
+	mutex_init(&param->lock);
+	fwspec->iommu_fwnode = fwnode_handle_get(fwnode);
+	fwspec->num_ids = nr;
+	memcpy(fwspec->ids, ids, nr * sizeof(*ids));
+	param->fwspec = fwspec;
+	dev->iommu = param;
+	return 0;
+}
+
+static void testdev_unregister(void *data)
+{
+	struct device *dev = data;
+	struct dev_iommu *left = device_iommu_mapped(dev) ? NULL : dev->iommu;
+
+	/* Of a device that no IOMMU took older cores forget it. */
+	if (left) {
+		dev->iommu = NULL;
+		fwnode_handle_put(left->fwspec->iommu_fwnode);
+		kfree(left->fwspec);
+		kfree(left);
+	}
+	platform_device_unregister(to_platform_device(dev));
+}
+
+struct device *testdev_add(struct testdev *td, const u32 *ids, unsigned int nr)
+{
+	struct platform_device *pdev;
+	struct kunit *test = td->test;
+	int ret;
+
+	pdev = platform_device_alloc("rviommu-kunit-endpoint", PLATFORM_DEVID_AUTO);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	pdev->dev.coherent_dma_mask = DMA_BIT_MASK(64);
+	*pdev->dev.dma_mask = DMA_BIT_MASK(64);
+	ret = testdev_make_fwspec(&pdev->dev, td->bus->fwnode, ids, nr);
+	if (!ret)
+		ret = platform_device_add(pdev);
+	if (ret)
+		platform_device_put(pdev);
+	KUNIT_ASSERT_EQ(test, 0, ret);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, testdev_unregister, &pdev->dev));
+	td->endpoints++;
+	return &pdev->dev;
+}
+
+struct device *testdev_add_one(struct testdev *td, u32 id)
+{
+	struct device *dev = testdev_add(td, &id, 1);
+
+	KUNIT_ASSERT_TRUE(td->test, device_iommu_mapped(dev));
+	return dev;
+}
+
+void testdev_del(struct testdev *td, struct device *dev)
+{
+	kunit_release_action(td->test, testdev_unregister, dev);
+}
+
+/* ----- What goes wrong ----- */
+
+/* Of the test that runs: there is only one at a time. */
+static struct testdev_failures *testdev_failing;
+
+static bool testdev_alloc_fails(void)
+{
+	return testdev_failing->seen++ == testdev_failing->nth;
+}
+
+void testdev_fail(struct kunit *test, struct testdev_failures *failures, int nth)
+{
+	failures->nth = nth;
+	failures->seen = 0;
+	testdev_failing = failures;
+	kunit_activate_static_stub(test, rviommu_alloc_fails, testdev_alloc_fails);
+}
+
+static unsigned int testdev_few_looks(void)
+{
+	return 20;
+}
+
+void testdev_short_waits(struct kunit *test)
+{
+	kunit_activate_static_stub(test, rviommu_queue_timeout_us, testdev_few_looks);
+}
+
+long testdev_live(void)
+{
+	rcu_barrier();
+	return rviommu_mem_live();
+}
+
+void testdev_expect_commands(struct testdev *td, const char *where, const u64 (*want)[2],
+			     unsigned int nr, unsigned int fences)
+{
+	struct kunit *test = td->test;
+	unsigned int i, got;
+
+	fakebus_commands(td->bus, &got);
+	KUNIT_EXPECT_EQ_MSG(test, got, nr + fences, "%s", where);
+	for (i = 0; i < got; i++) {
+		u64 dword0 = fakebus_command(td->bus, i, 0), dword1 = fakebus_command(td->bus, i, 1);
+
+		if (i < nr) {
+			KUNIT_EXPECT_EQ_MSG(test, dword0, want[i][0], "%s, command %u", where, i);
+			KUNIT_EXPECT_EQ_MSG(test, dword1, want[i][1], "%s, command %u", where, i);
+		} else if (i < nr + fences) {
+			/* IOFENCE.C with AV, PR, PW */
+			KUNIT_EXPECT_EQ_MSG(test, dword0 & U32_MAX, 0x3402, "%s, command %u", where,
+					    i);
+		} else {
+			kunit_err(test, "%s: command %u: %016llx %016llx\n", where, i, dword0,
+				  dword1);
+		}
+	}
+	fakebus_clear(td->bus);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Test devices: a whole IOMMU on the fake register bus, with interrupts that
+ * really arrive, and endpoints behind it that the IOMMU core probes like real
+ * ones.
+ */
+#ifndef RVIOMMU_KUNIT_TESTDEV_H
+#define RVIOMMU_KUNIT_TESTDEV_H
+
+#include <kunit/test.h>
+#include <linux/platform_device.h>
+
+#include "../src/driver/mem.h"
+#include "../src/driver/rviommu.h"
+#include "fakebus.h"
+
+/*
+ * capabilities: version 1.0, Sv39 to Sv57 in both stages, ATS, interrupts of both
+ * kinds, 56-bit addresses. Spelled by hand (spec "IOMMU capabilities").
+ */
+#define TESTDEV_CAPS	(0x10ULL | 0xeULL << 8 | 0xeULL << 16 | 1ULL << 25 | 2ULL << 28 | \
+			 56ULL << 32)
+#define TESTDEV_PBMT	(1ULL << 15)
+#define TESTDEV_MSI	(1ULL << 22)
+#define TESTDEV_DBG	(1ULL << 31)
+#define TESTDEV_NL	(1ULL << 42)
+#define TESTDEV_S	(1ULL << 43)
+
+/* Register writes that are recorded at most. */
+#define TESTDEV_WRITES	512U
+
+/**
+ * struct testdev_write - one write of the driver to a register
+ * @offset: register
+ * @value: what was written
+ * @wide: by a 64-bit access
+ */
+struct testdev_write {
+	unsigned int offset;
+	u64 value;
+	bool wide;
+};
+
+/**
+ * struct testdev - one IOMMU under test
+ *
+ * On top of what the fake bus finds, it is a failure of the test to change fctl or
+ * ddtp in a way that spec calls UNSPECIFIED or forbids.
+ *
+ * @test: the test it belongs to
+ * @bus: registers; of the fake bus, with recording in between
+ * @fake: the same as fake bus
+ * @inner: operations of the fake bus
+ * @iommu: what rviommu_probe() fills in
+ * @present: between rviommu_probe() and rviommu_remove()
+ * @irqs: domain of the interrupts
+ * @endpoints: how many were made
+ * @fence_timeout_us: if not 0, rviommu_cmdq.timeout_us from the first doorbell on
+ * @writes: writes of the driver in order, @nr_writes of them; the rest is only
+ *          counted
+ * @translate: if not NULL, answers the debug translation registers: returns
+ *             tr_response. Without it they are ordinary registers of the fake bus.
+ * @translate_busy: the request never completes
+ * @translations: how often @translate was asked
+ */
+struct testdev {
+	struct kunit *test;
+	struct rviommu_bus *bus;
+	struct fakebus *fake;
+	const struct rviommu_bus_ops *inner;
+	struct rviommu iommu;
+	bool present;
+	struct irq_domain *irqs;
+	unsigned int endpoints;
+	unsigned int fence_timeout_us;
+	struct testdev_write *writes;
+	unsigned int nr_writes;
+	u64 (*translate)(struct testdev *td, u32 did, u64 iova);
+	bool translate_busy;
+	unsigned int translations;
+};
+
+/* An IOMMU with interrupts, not probed yet; gone when the test ends. */
+struct testdev *testdev_create(struct kunit *test, u64 caps, unsigned int nr_irqs);
+
+/* rviommu_probe() of zeroed memory. */
+int testdev_probe(struct testdev *td);
+/* rviommu_remove(). Also happens when the test ends, endpoints first. */
+void testdev_remove(struct testdev *td);
+/* Both, and the probe must succeed. */
+struct testdev *testdev_up(struct kunit *test, u64 caps);
+
+/* Raise interrupt @vector and wait until its thread has run. */
+void testdev_irq(struct testdev *td, unsigned int vector);
+
+/*
+ * A new device with these IDs. The core has tried to probe it on return; whether it
+ * is behind the IOMMU then says device_iommu_mapped(). Goes away when the test ends.
+ */
+struct device *testdev_add(struct testdev *td, const u32 *ids, unsigned int nr);
+/* The same, with one ID, and it must be mapped. */
+struct device *testdev_add_one(struct testdev *td, u32 id);
+/* Remove it before the end of the test. */
+void testdev_del(struct testdev *td, struct device *dev);
+
+static inline struct rviommu_endpoint *testdev_ep(struct device *dev)
+{
+	return dev_iommu_priv_get(dev);
+}
+
+/* The write of @value (in @mask) to @offset at or after @from; nr_writes: none. */
+unsigned int testdev_find_write(struct testdev *td, unsigned int from, unsigned int offset,
+				u64 mask, u64 value);
+
+/* A 64-bit register of the fake bus, read and set without any effect */
+u64 testdev_peek64(struct testdev *td, unsigned int offset);
+void testdev_poke64(struct testdev *td, unsigned int offset, u64 value);
+void testdev_poke32(struct testdev *td, unsigned int offset, u32 value);
+/* Which bits of a plain register can be written */
+void testdev_writable64(struct testdev *td, unsigned int offset, u64 mask);
+/* iommu_mode in ddtp now */
+unsigned int testdev_mode(struct testdev *td);
+
+/* As after a loss of power: registers as testdev_create() left them, queues off. */
+void testdev_power_loss(struct testdev *td);
+
+/* The words of a context as hardware finds them; all zero when it is not valid. */
+struct rviommu_dc testdev_context(struct testdev *td, u32 did);
+
+/**
+ * struct testdev_failures - fail one allocation
+ * @nth: which, counting from 0; -1 for none
+ * @seen: allocations so far
+ */
+struct testdev_failures {
+	int nth;
+	int seen;
+};
+
+/* Let allocation @nth of this test fail, counting from now; -1: none any more. */
+void testdev_fail(struct kunit *test, struct testdev_failures *failures, int nth);
+
+/* Waits for registers end after a few looks. For tests of those that do fail. */
+void testdev_short_waits(struct kunit *test);
+
+/* What is allocated, once nothing waits for a grace period. */
+long testdev_live(void);
+
+/*
+ * Executed commands since the last fakebus_clear() must be these, given as pairs
+ * of doublewords, followed by @fences fences and nothing else. Forgets them.
+ */
+void testdev_expect_commands(struct testdev *td, const char *where, const u64 (*want)[2],
+			     unsigned int nr, unsigned int fences);
+
+#endif /* RVIOMMU_KUNIT_TESTDEV_H */
