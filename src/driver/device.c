@@ -56,15 +56,15 @@ struct rviommu *rviommu_find(const struct fwnode_handle *fwnode)
  * @iommu: the IOMMU
  * @ddtp: its value
  *
- * Any context: polls for at most %RVIOMMU_BUSY_TIMEOUT_US.
+ * Any context: polls for at most rviommu_queue_timeout_us().
  *
  * Return: 0, or -ETIMEDOUT.
  */
 int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp)
 {
-	unsigned int us;
+	unsigned int us, timeout = rviommu_queue_timeout_us();
 
-	for (us = 0; us < RVIOMMU_BUSY_TIMEOUT_US; us++) {
+	for (us = 0; us < timeout; us++) {
 		*ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 		if (!(*ddtp & RVIOMMU_DDTP_BUSY))
 			return 0;

@@ -88,13 +88,13 @@ const char *rviommu_quirk_reason(unsigned int quirk)
 /* One translation through the debug registers: tr_response, or -errno. */
 static int rviommu_debug_translate(struct rviommu *iommu, u32 did, u64 iova, u64 *response)
 {
-	unsigned int us;
+	unsigned int us, timeout = rviommu_queue_timeout_us();
 
 	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_IOVA, iova);
 	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_CTL,
 			FIELD_PREP(RVIOMMU_TR_REQ_CTL_DID, did) |
 			RVIOMMU_TR_REQ_CTL_NW | RVIOMMU_TR_REQ_CTL_GO_BUSY);
-	for (us = 0; us < RVIOMMU_BUSY_TIMEOUT_US; us++) {
+	for (us = 0; us < timeout; us++) {
 		if (!(rviommu_read64(iommu, RVIOMMU_REG_TR_REQ_CTL) &
 		      RVIOMMU_TR_REQ_CTL_GO_BUSY)) {
 			*response = rviommu_read64(iommu, RVIOMMU_REG_TR_RESPONSE);
