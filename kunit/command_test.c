@@ -5,6 +5,7 @@
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <linux/bits.h>
 #include <linux/completion.h>
 #include <linux/io.h>
 #include <linux/kthread.h>
@@ -14,9 +15,9 @@
 #include "fakebus.h"
 
 #define VERSION_1_0	0x10ULL
-#define CAP_ATS		(1ULL << 25)
-#define CAP_NL		(1ULL << 42)
-#define CAP_S		(1ULL << 43)
+#define CAP_ATS		BIT_ULL(25)
+#define CAP_NL		BIT_ULL(42)
+#define CAP_S		BIT_ULL(43)
 
 #define CQCSR		0x48
 #define IPSR		0x54
@@ -425,6 +426,35 @@ static void command_larger_than_ring(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, sync_marks(t, 0, 100), 0);
 	expect_marks(t, 0, 100);
 	KUNIT_EXPECT_EQ(test, executed_fences(t), 50);
+}
+
+/* Room that recovery found: whoever waits for it must see it. */
+static void recover_hook(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	struct command_test *t = arg;
+
+	if (offset != CQCSR)
+		return;
+	fake->read_hook = NULL;
+	fakebus_step(t->bus, UINT_MAX);
+	rviommu_cmdq_handle_errors(&t->cq);
+	KUNIT_EXPECT_EQ(t->test, t->cq.completed, t->cq.issued);
+}
+
+static void command_full_recovery(struct kunit *test)
+{
+	struct command_test *t = start(test, 3);
+	u32 fence;
+
+	hold(t, UINT_MAX);
+	KUNIT_ASSERT_EQ(test, issue_marks(t, 0, 6, &fence), 0);
+	t->cq.timeout_us = 5000;
+	t->fake->read_hook = recover_hook;
+	KUNIT_EXPECT_EQ(test, issue_marks(t, 6, 3, &fence), 0);
+	t->fake->rate = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	expect_marks(t, 0, 9);
+	expect_alive(t);
 }
 
 /*
@@ -1138,6 +1168,7 @@ static struct kunit_case command_cases[] = {
 	KUNIT_CASE(command_number_wrap),
 	KUNIT_CASE(command_full),
 	KUNIT_CASE(command_larger_than_ring),
+	KUNIT_CASE(command_full_recovery),
 	KUNIT_CASE(command_combining),
 	KUNIT_CASE(command_slots_stay),
 	KUNIT_CASE(command_illegal),

@@ -514,12 +514,13 @@ void fakebus_late_writes(struct rviommu_bus *bus)
 	spin_unlock_irqrestore(&fake->lock, flags);
 }
 
-void fakebus_fault(struct rviommu_bus *bus, const struct rviommu_fault_record *rec)
+bool fakebus_fault(struct rviommu_bus *bus, const struct rviommu_fault_record *rec)
 {
 	struct fakebus *fake = to_fakebus(bus);
 	u32 *csr = reg(fake, RVIOMMU_REG_FQCSR), *fqt = reg(fake, RVIOMMU_REG_FQT), next;
 	struct rviommu_fault_record *records;
 	unsigned long flags;
+	bool stored = false;
 
 	spin_lock_irqsave(&fake->lock, flags);
 	if (!(*csr & RVIOMMU_QCSR_ON) || *csr & RW1C(RVIOMMU_REG_FQCSR))
@@ -534,12 +535,14 @@ void fakebus_fault(struct rviommu_bus *bus, const struct rviommu_fault_record *r
 	} else {
 		records[*fqt] = *rec;
 		*fqt = next;
+		stored = true;
 		if (*csr & RVIOMMU_QCSR_IE)
 			*reg(fake, RVIOMMU_REG_IPSR) |= RVIOMMU_IPSR_FIP;
 	}
 	update_ipsr(fake);
 out:
 	spin_unlock_irqrestore(&fake->lock, flags);
+	return stored;
 }
 
 u32 fakebus_peek(struct rviommu_bus *bus, unsigned int offset)

@@ -151,8 +151,8 @@ void fakebus_trap(struct rviommu_bus *bus, enum fakebus_trap trap, u64 mask, u64
 /* Do the writes that FAKEBUS_LATE held back. */
 void fakebus_late_writes(struct rviommu_bus *bus);
 
-/* The IOMMU reports a fault. */
-void fakebus_fault(struct rviommu_bus *bus, const struct rviommu_fault_record *rec);
+/* The IOMMU reports a fault; false when the record is lost. */
+bool fakebus_fault(struct rviommu_bus *bus, const struct rviommu_fault_record *rec);
 
 /* A register as it would read, without any effect. */
 u32 fakebus_peek(struct rviommu_bus *bus, unsigned int offset);

@@ -769,6 +769,7 @@ int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cm
 	struct cmdq_wait wait = {};
 	enum rviommu_cmdq_state state;
 	unsigned long flags;
+	u32 completed;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_WAITERS);
 	llist_add(&batch.node, &cq->incoming);
@@ -777,16 +778,22 @@ int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cm
 		spin_lock_irqsave(&cq->lock, flags);
 		cmdq_drain(cq);
 		state = batch.state;
+		completed = cq->completed;
 		spin_unlock_irqrestore(&cq->lock, flags);
 		if (state != RVIOMMU_CMDQ_WAITING)
 			break;
 
 		if (!wait.turns)
 			cmdq_count(cq, RVIOMMU_CMDQ_FULL);
+		/*
+		 * Until more is complete than when there was no room. Not than is
+		 * known to be now: recovery takes note of fences and makes room,
+		 * but queues nothing.
+		 */
 		do {
 			cmdq_poll(cq, &wait);
 		} while (READ_ONCE(batch.state) == RVIOMMU_CMDQ_WAITING &&
-			 cmdq_read_done(cq) == READ_ONCE(cq->completed));
+			 cmdq_read_done(cq) == completed);
 	}
 	if (state == RVIOMMU_CMDQ_FAILED)
 		return -EIO;

@@ -31,7 +31,7 @@ static const struct {
 	{ 12, "instruction page fault" },
 	{ 13, "read page fault" },
 	{ 15, "write/AMO page fault" },
-	{ 20, "instruction guest-page fault" },
+	{ 20, "instruction guest page fault" },
 	{ 21, "read guest-page fault" },
 	{ 23, "write/AMO guest-page fault" },
 	{ 256, "all inbound transactions disallowed" },
@@ -131,40 +131,49 @@ static bool fault_is_guest_page(const struct rviommu_fault *fault)
 	return fault->cause == 20 || fault->cause == 21 || fault->cause == 23;
 }
 
-static void fault_log(struct rviommu *iommu, const char *device,
-		      const struct rviommu_fault *fault)
+/**
+ * rviommu_fault_format() - a fault in words
+ * @buf: where to write
+ * @size: bytes there; %RVIOMMU_FAULT_TEXT is always enough
+ * @device: name of the device
+ * @fault: the fault
+ */
+void rviommu_fault_format(char *buf, size_t size, const char *device,
+			  const struct rviommu_fault *fault)
 {
-	char process[32] = "", guest[64] = "";
+	const char *cause = rviommu_fault_cause_name(fault->cause);
+	size_t len;
 
+	/* What the two values are is then up to the cause. */
 	if (!fault->ttyp) {
-		dev_err(iommu->bus->dev, "%s: %s (cause %u), value %#llx, %#llx\n",
-			iommu->bus->name, rviommu_fault_cause_name(fault->cause), fault->cause,
-			fault->iotval, fault->iotval2);
+		scnprintf(buf, size, "%s (cause %u), values %#llx and %#llx", cause, fault->cause,
+			  fault->iotval, fault->iotval2);
 		return;
 	}
 
+	len = scnprintf(buf, size, "%s", device);
 	if (fault->pv)
-		snprintf(process, sizeof(process), " PASID %#x%s", fault->pid,
-			 fault->priv ? " supervisor" : "");
+		len += scnprintf(buf + len, size - len, " PASID %#x%s", fault->pid,
+				 fault->priv ? " supervisor" : "");
+	len += scnprintf(buf + len, size - len, ": %s (cause %u), %s, %s %#llx", cause,
+			 fault->cause, rviommu_fault_ttyp_name(fault->ttyp),
+			 fault->ttyp == TTYP_MESSAGE ? "message" : "IOVA", fault->iotval);
 	/* Spec iotval2: bits 1:0 say which implicit access it was. */
 	if (fault_is_guest_page(fault))
-		snprintf(guest, sizeof(guest), ", guest address %#llx%s",
-			 fault->iotval2 & ~3ULL,
-			 !(fault->iotval2 & RVIOMMU_FAULT_IOTVAL2_IMPLICIT) ? "" :
-			 fault->iotval2 & RVIOMMU_FAULT_IOTVAL2_WRITE ? " (A/D update)" :
-									" (table walk)");
-	dev_err(iommu->bus->dev, "%s: %s%s: %s (cause %u), %s, %s %#llx%s\n",
-		iommu->bus->name, device, process, rviommu_fault_cause_name(fault->cause),
-		fault->cause, rviommu_fault_ttyp_name(fault->ttyp),
-		fault->ttyp == TTYP_MESSAGE ? "message" : "IOVA", fault->iotval, guest);
+		scnprintf(buf + len, size - len, ", guest address %#llx%s",
+			  fault->iotval2 & ~3ULL,
+			  !(fault->iotval2 & RVIOMMU_FAULT_IOTVAL2_IMPLICIT) ? "" :
+			  fault->iotval2 & RVIOMMU_FAULT_IOTVAL2_WRITE ?
+			  " (A/D update)" : " (table walk)");
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_format);
 
 static void fault_report(struct rviommu *iommu, const struct rviommu_fault *fault)
 {
 	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL,
 				      DEFAULT_RATELIMIT_BURST);
 	bool log = __ratelimit(&limit);
-	char device[48] = "";
+	char device[RVIOMMU_FAULT_NAME] = "", text[RVIOMMU_FAULT_TEXT];
 
 	atomic64_inc(&iommu->faultq.records);
 	if (fault->ttyp)
@@ -175,8 +184,10 @@ static void fault_report(struct rviommu *iommu, const struct rviommu_fault *faul
 	if (fault->ttyp)
 		rviommu_endpoint_name(iommu, fault->did, device, sizeof(device));
 	trace_rviommu_fault(iommu->bus, device, fault);
-	if (log)
-		fault_log(iommu, device, fault);
+	if (log) {
+		rviommu_fault_format(text, sizeof(text), device, fault);
+		dev_err(iommu->bus->dev, "%s: %s\n", iommu->bus->name, text);
+	}
 }
 
 /*
@@ -206,13 +217,14 @@ static bool faultq_drain(struct rviommu *iommu)
 	return true;
 }
 
+static void faultq_clear_interrupt(struct rviommu_queue *q)
+{
+	q->bus->ops->write32(q->bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_FIP);
+}
+
 static void faultq_give_up(struct rviommu_faultq *fq, const char *why)
 {
-	struct rviommu_queue *q = &fq->q;
-
-	dev_err(q->bus->dev, "fq: %s, faults are not reported any more\n", why);
-	rviommu_queue_disable(q);
-	/* Also when that failed: its interrupts must not be answered again. */
+	dev_err(fq->q.bus->dev, "fq: %s, faults are not reported any more\n", why);
 	WRITE_ONCE(fq->running, false);
 }
 
@@ -220,15 +232,20 @@ static void faultq_service(struct rviommu *iommu)
 {
 	struct rviommu_faultq *fq = &iommu->faultq;
 	struct rviommu_queue *q = &fq->q;
-	const struct rviommu_bus_ops *ops = q->bus->ops;
 	u32 csr;
 
 	if (!fq->running) {
-		ops->write32(q->bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_FIP);
+		/*
+		 * A queue that was given up and does not switch off may raise its
+		 * interrupt again as soon as it is cleared, for ever. Left pending,
+		 * a message is not sent again; a wire has to be cleared.
+		 */
+		if (!q->on || q->bus->wired)
+			faultq_clear_interrupt(q);
 		return;
 	}
 
-	csr = ops->read32(q->bus, q->reg_csr);
+	csr = q->bus->ops->read32(q->bus, q->reg_csr);
 	if (rviommu_queue_gone(csr)) {
 		dev_err(q->bus->dev, "fq: registers read all ones, the device is gone\n");
 		WRITE_ONCE(q->on, false);
@@ -253,13 +270,15 @@ static void faultq_service(struct rviommu *iommu)
 		}
 	}
 	/* Before the tail is read: a record after that raises a new interrupt. */
-	ops->write32(q->bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_FIP);
+	faultq_clear_interrupt(q);
 	if (faultq_drain(iommu))
 		return;
 
 bad_index:
 	atomic64_inc(&fq->bad_index);
 	faultq_give_up(fq, "its tail is outside the queue");
+	if (!rviommu_queue_disable(q))
+		faultq_clear_interrupt(q);
 }
 
 /**
@@ -328,6 +347,8 @@ int rviommu_faultq_enable(struct rviommu_faultq *fq)
 
 	mutex_lock(&fq->lock);
 	fq->head = 0;
+	/* Left pending by whatever was before, it would keep new ones away. */
+	faultq_clear_interrupt(&fq->q);
 	ret = rviommu_queue_enable(&fq->q, RVIOMMU_QCSR_IE);
 	WRITE_ONCE(fq->running, !ret);
 	mutex_unlock(&fq->lock);

@@ -62,9 +62,15 @@ struct rviommu_faultq {
 	atomic64_t bad_index;
 };
 
+/* Enough for the name of a device, and for everything that is said of a fault. */
+#define RVIOMMU_FAULT_NAME	48
+#define RVIOMMU_FAULT_TEXT	256
+
 struct rviommu_fault rviommu_fault_decode(const struct rviommu_fault_record *rec);
 const char *rviommu_fault_cause_name(u16 cause);
 const char *rviommu_fault_ttyp_name(u8 ttyp);
+void rviommu_fault_format(char *buf, size_t size, const char *device,
+			  const struct rviommu_fault *fault);
 
 int rviommu_faultq_init(struct rviommu_faultq *fq, struct rviommu_bus *bus, u8 entries_lg2,
 			u8 pas_lg2, int nid);
