@@ -349,14 +349,14 @@ static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 		why, csr, cq->head, cq->tail, cq->completed, cq->issued);
 
 	WRITE_ONCE(cq->dead, true);
-	WRITE_ONCE(cq->running, false);
-	cmdq_fail_batches(cq);
-
 	/* An error bit that stays would go on raising interrupts. */
 	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY))
 		bus->ops->write32(bus, cq->q.reg_csr, 0);
+	/* Waiters are told only when the owner has stopped what they wait for. */
 	if (cq->on_dead)
 		cq->on_dead(cq);
+	WRITE_ONCE(cq->running, false);
+	cmdq_fail_batches(cq);
 }
 
 /* Take note of completed fences. False when the queue died of what was there. */

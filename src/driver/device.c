@@ -51,16 +51,11 @@ struct rviommu *rviommu_find(const struct fwnode_handle *fwnode)
 	return found;
 }
 
-/**
- * rviommu_wait_ddtp() - read ddtp once it is not busy
- * @iommu: the IOMMU
- * @ddtp: its value
- *
- * Any context: polls for at most rviommu_queue_timeout_us().
- *
- * Return: 0, or -ETIMEDOUT.
+/*
+ * Read ddtp once it is not busy. Any context: polls for at most
+ * rviommu_queue_timeout_us().
  */
-int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp)
+static int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp)
 {
 	unsigned int us, timeout = rviommu_queue_timeout_us();
 
@@ -106,7 +101,11 @@ static int rviommu_switch_off(struct rviommu *iommu)
 /*
  * The command queue was given up, and said so: nothing can be invalidated any
  * more, so no translation may be used any more. Called under the queue's lock
- * with interrupts off; does not wait for the mode change to finish.
+ * with interrupts off, once in the life of an IOMMU.
+ *
+ * Whoever waits for an invalidation is told of the failure after this, and frees
+ * memory then: so wait here until transactions in flight are done (spec "ddtp":
+ * when busy reads 0).
  */
 static void rviommu_out_of_service(struct rviommu_cmdq *cq)
 {
@@ -114,8 +113,11 @@ static void rviommu_out_of_service(struct rviommu_cmdq *cq)
 	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 
 	WRITE_ONCE(iommu->dead, true);
-	rviommu_write64(iommu, RVIOMMU_REG_DDTP,
-			(ddtp & ~(RVIOMMU_DDTP_MODE | RVIOMMU_DDTP_BUSY)) | RVIOMMU_DDTP_MODE_OFF);
+	/* A device that is gone translates nothing. */
+	if (ddtp == ~0ULL)
+		return;
+	if (rviommu_switch_off(iommu))
+		dev_err(iommu->dev, "cannot be switched off: DMA may reach memory that was freed\n");
 }
 
 static int rviommu_check_caps(struct rviommu *iommu)
@@ -362,10 +364,9 @@ static int rviommu_start_ddt(struct rviommu *iommu)
 		u64 want = rviommu_ddtp_value(iommu, levels);
 
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);
-		if (ret) {
-			dev_err_probe(dev, ret, "ddtp stays busy\n");
-			goto err;
-		}
+		/* It may walk the root page from now on: that is not freed. */
+		if (ret)
+			return dev_err_probe(dev, ret, "ddtp stays busy\n");
 		if (ddtp == want) {
 			iommu->ddt.levels = levels;
 			return 0;
@@ -374,14 +375,12 @@ static int rviommu_start_ddt(struct rviommu *iommu)
 		if (FIELD_GET(RVIOMMU_DDTP_MODE, ddtp) > RVIOMMU_DDTP_MODE_BARE) {
 			ret = rviommu_switch_off(iommu);
 			if (ret)
-				break;
+				return dev_err_probe(dev, ret, "cannot be switched off\n");
 		}
 	}
-	ret = dev_err_probe(dev, -ENODEV, "supports no device directory of %u to %u levels\n",
-			    last, first);
-err:
 	rviommu_ddt_destroy(&iommu->ddt);
-	return ret;
+	return dev_err_probe(dev, -ENODEV, "supports no device directory of %u to %u levels\n",
+			     last, first);
 }
 
 static int rviommu_start_queues(struct rviommu *iommu)
@@ -403,15 +402,23 @@ static void rviommu_stop_queues(struct rviommu *iommu)
 	rviommu_cmdq_disable(&iommu->cmdq);
 }
 
-/* No DMA is translated any more; then the mode that was found at boot. */
-static void rviommu_stop_ddt(struct rviommu *iommu)
+/*
+ * No DMA is translated any more; then the mode that was found at boot. False
+ * when the hardware may still walk the directory.
+ */
+static bool rviommu_stop_ddt(struct rviommu *iommu)
 {
-	u64 ddtp;
+	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 
-	if (rviommu_switch_off(iommu))
-		dev_err(iommu->dev, "cannot be switched off\n");
-	else if (iommu->boot_mode != RVIOMMU_DDTP_MODE_OFF)
+	if (ddtp == ~0ULL)
+		return true;
+	if (rviommu_switch_off(iommu)) {
+		dev_err(iommu->dev, "cannot be switched off, its directory is abandoned\n");
+		return false;
+	}
+	if (iommu->boot_mode != RVIOMMU_DDTP_MODE_OFF)
 		rviommu_write_ddtp(iommu, iommu->boot_mode, &ddtp);
+	return true;
 }
 
 static void rviommu_describe(const struct rviommu *iommu)
@@ -514,8 +521,8 @@ err_list:
 	list_del(&iommu->node);
 	mutex_unlock(&rviommu_list_lock);
 err_ddt:
-	rviommu_stop_ddt(iommu);
-	rviommu_ddt_destroy(&iommu->ddt);
+	if (rviommu_stop_ddt(iommu))
+		rviommu_ddt_destroy(&iommu->ddt);
 err_queues:
 	rviommu_stop_queues(iommu);
 err_irqs:
@@ -541,10 +548,10 @@ void rviommu_remove(struct rviommu *iommu)
 	list_del(&iommu->node);
 	mutex_unlock(&rviommu_list_lock);
 
-	rviommu_stop_ddt(iommu);
+	if (rviommu_stop_ddt(iommu))
+		rviommu_ddt_destroy(&iommu->ddt);
 	rviommu_stop_queues(iommu);
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
-	rviommu_ddt_destroy(&iommu->ddt);
 	rviommu_faultq_destroy(&iommu->faultq);
 	rviommu_cmdq_destroy(&iommu->cmdq);
 

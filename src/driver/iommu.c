@@ -184,18 +184,32 @@ static void rviommu_release_device(struct device *dev)
 	call_rcu(&ep->rcu, rviommu_endpoint_free);
 }
 
-/* Devices that share an ID cannot be told apart by the IOMMU: one group. */
+/*
+ * Devices that share an ID cannot be told apart by the IOMMU: one group. With
+ * one that shares IDs with two groups there is no right answer.
+ */
 static struct iommu_group *rviommu_device_group(struct device *dev)
 {
-	struct rviommu_endpoint *other = NULL, *ep = dev_iommu_priv_get(dev);
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	struct iommu_group *group = NULL;
 	unsigned int i;
 
 	mutex_lock(&ep->iommu->ddt.lock);
-	for (i = 0; !group && i < ep->nr_ids; i++) {
-		other = rviommu_other_owner(ep->iommu, ep->ids[i], ep);
-		if (other)
-			group = iommu_group_get(other->dev);
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_endpoint *other = rviommu_other_owner(ep->iommu, ep->ids[i], ep);
+		struct iommu_group *its = other ? iommu_group_get(other->dev) : NULL;
+
+		if (its && group && its != group) {
+			dev_err(dev, "shares device IDs with more than one IOMMU group\n");
+			iommu_group_put(its);
+			iommu_group_put(group);
+			group = ERR_PTR(-EINVAL);
+			break;
+		}
+		if (its && group)
+			iommu_group_put(its);
+		else if (its)
+			group = its;
 	}
 	mutex_unlock(&ep->iommu->ddt.lock);
 	if (group)

@@ -245,7 +245,6 @@ void rviommu_shutdown(struct rviommu *iommu);
 int rviommu_suspend(struct rviommu *iommu);
 int rviommu_resume(struct rviommu *iommu);
 struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
-int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp);
 
 extern struct list_head rviommu_list;
 extern struct mutex rviommu_list_lock;
