@@ -19,6 +19,7 @@
  * of no use if it could not fail, so directory_torn_* install contexts the wrong way and
  * expect it to.
  */
+#include <linux/atomic.h>
 #include <linux/bitfield.h>
 #include <linux/completion.h>
 #include <linux/io.h>
@@ -685,9 +686,12 @@ static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
 {
 	struct rviommu_ddt_update update = {};
 	struct dir_watched *d = watched(w, did);
-	struct dir_cost cost = cost_of(w, in_memory(w, did), &new->dc);
+	u64 *words = in_memory(w, did);
+	struct dir_cost cost;
 	char what[96];
 
+	KUNIT_ASSERT_NOT_NULL(test, words);
+	cost = cost_of(w, words, &new->dc);
 	snprintf(what, sizeof(what), "%s -> %s", old->name, new->name);
 	world_settle(w);
 	memset(d->found, 0, sizeof(d->found));
@@ -1479,12 +1483,12 @@ static void directory_torn_no_fence(struct kunit *test)
 
 /* Threads */
 
-#define RACE_CHANGES	2000
-#define RACE_READS	20000
+#define RACE_CHANGES	4000
 
 struct dir_racer {
 	struct dir_world *w;
 	struct completion *go;
+	atomic_t *writers;
 	struct completion done;
 	struct task_struct *task;
 	u32 did;
@@ -1544,6 +1548,7 @@ static int race_writer(void *data)
 		mutex_unlock(&ddt->lock);
 		cond_resched();
 	}
+	atomic_dec(r->writers);
 	complete(&r->done);
 	return 0;
 }
@@ -1554,7 +1559,7 @@ static int race_reader(void *data)
 	unsigned int n;
 
 	wait_for_completion(r->go);
-	for (n = 0; n < RACE_READS; n++) {
+	for (n = 0; atomic_read(r->writers) > 0; n++) {
 		u32 did = r->did + n % 2;
 		struct rviommu_dc dc;
 
@@ -1574,6 +1579,7 @@ static void directory_race(struct kunit *test)
 	struct dir_world *w = world_make(test);
 	struct dir_racer *r;
 	DECLARE_COMPLETION_ONSTACK(go);
+	atomic_t writers = ATOMIC_INIT(2);
 	unsigned int i, started = 0;
 
 	r = kunit_kcalloc(test, ARRAY_SIZE(threads), sizeof(*r), GFP_KERNEL);
@@ -1582,6 +1588,7 @@ static void directory_race(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
 		r[i].w = w;
 		r[i].go = &go;
+		r[i].writers = &writers;
 		init_completion(&r[i].done);
 		r[i].did = 40 + i % 2;
 		r[i].task = kthread_run(threads[i], &r[i], "rviommu_race/%u", i);
@@ -1589,6 +1596,8 @@ static void directory_race(struct kunit *test)
 			break;
 		started++;
 	}
+	if (started < 2)
+		atomic_set(&writers, 0);
 	complete_all(&go);
 	for (i = 0; i < started; i++) {
 		wait_for_completion(&r[i].done);
