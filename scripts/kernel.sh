@@ -139,7 +139,7 @@ kernel_build() {
 	build=${RVIOMMU_BUILD:-$cache/build/$name-$(basename "$ktree")-$key}
 	mkdir -p "$build"
 	(
-		lock "build-$(basename "$build")"
+		lock "build-$name-$(hash_of <(echo "$build"))"
 		# A kernel without our code built in changes with Kconfig only.
 		if [ "$(cat "$build/.built" 2>/dev/null)" = "$(hash_of "$tree/Kconfig")" ] &&
 		   ! grep -q '^CONFIG_RVIOMMU=' "$build/fragment"; then
@@ -162,12 +162,11 @@ kernel_build() {
 # kunit_suites CONFIG: the names of all suites that a kernel of that
 # configuration must run.
 kunit_suites() {
-	local f
+	local f option
 	for f in "$tree"/kunit/*_test.c; do
-		case $(basename "$f") in
-		bench_test.c)		grep -q '^CONFIG_RVIOMMU_BENCH=y' "$1" || continue ;;
-		hw_mutation_test.c)	grep -q '^CONFIG_RVIOMMU_DEBUG=y' "$1" || continue ;;
-		esac
+		# Some are linked with an option only.
+		option=$(sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*$(basename "$f" .c).o.*/\1/p" "$tree/Kbuild")
+		[ -z "$option" ] || grep -q "^$option=y" "$1" || continue
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done
 }
@@ -180,7 +179,7 @@ modules_build() {
 	kernel_describe "$name"
 	dir=${RVIOMMU_MODULES:-$build/rviommu-modules}${3:+-$3}
 	(
-		lock "modules-$(basename "$dir")-$(basename "$build")"
+		lock "modules-$(hash_of <(echo "$dir"))"
 		modules_copy "$dir" || exit 1
 		kernel_make "$build/source" "$build"
 		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \

@@ -121,7 +121,7 @@ with_progress() {
 	finish || rc=$?
 	[ "$rc" -eq 0 ] && return
 	[ "$rc" -eq 124 ] && log "$name: stopped after $limit s"
-	grep -nE 'error|Error|warning: ' "$log_file" | head -n 30 >&2 || true
+	grep -nE 'error|Error|ERROR|warning: |undefined reference' "$log_file" | head -n 30 >&2 || true
 	log "$name failed ($rc): $log_file"
 	return "$rc"
 }

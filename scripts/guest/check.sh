@@ -29,17 +29,18 @@ read_debugfs() {
 # A reader of everything while the disk is busy.
 disk_with_readers() {
 	(while [ ! -e /tmp/stop ]; do read_debugfs; done) &
+	reader=$!
 	disk_verify 4 4
 	rc=$?
 	touch /tmp/stop
-	wait
+	wait $reader
 	rm /tmp/stop
 	return $rc
 }
 
 blocked_dma() {
 	before=$(counter fault_records)
-	result=$(testdev_dma 0x7ff000000 64)
+	result=$(testdev_dma 0x7ff000000 4)
 	echo "result $result"
 	[ "$result" = 0xDEAD0002 ] || return 1
 	wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]"
@@ -64,9 +65,10 @@ retype() {
 }
 
 suites() {
-	insmod /modules/rviommu_kunit.ko
+	insmod /modules/rviommu_kunit.ko || return 1
 	cat /sys/kernel/debug/kunit/rviommu*/results >/tmp/ktap
-	! grep -E '^ *not ok' /tmp/ktap
+	grep -E '^ *not ok' /tmp/ktap && return 1
+	grep -qE '^ +ok ' /tmp/ktap
 }
 
 no_leaks() {

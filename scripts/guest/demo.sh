@@ -48,7 +48,7 @@ counters_moved() {
 }
 
 blocked_dma() {
-	[ "$(testdev_dma 0x7ff000000 64)" = 0xDEAD0002 ] &&
+	[ "$(testdev_dma 0x7ff000000 4)" = 0xDEAD0002 ] &&
 		wait_for 5 grep -q '^last_cause' "$dir/devices/$(pci_of 1b36:0005)/faults"
 }
 
