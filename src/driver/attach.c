@@ -96,6 +96,34 @@ static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_up
 	return 0;
 }
 
+/* No translation points to the domain any more; ddt.lock is held. */
+static void rviommu_let_go(struct rviommu_endpoint *ep)
+{
+	if (rviommu_domain_is_paging(ep->domain))
+		rviommu_target_remove(to_rviommu_domain(ep->domain), ep->iommu);
+	ep->domain = NULL;
+}
+
+/*
+ * Block all requester IDs. Cannot fail, because the core has nothing else to fall
+ * back on: one context at a time, each becomes invalid in one word.
+ */
+static void rviommu_block(struct rviommu_endpoint *ep)
+{
+	struct rviommu *iommu = ep->iommu;
+	unsigned int i;
+
+	mutex_lock(&iommu->ddt.lock);
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_ddt_update update = { .did = ep->ids[i] };
+
+		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
+	}
+	rviommu_let_go(ep);
+	ep->domain = &rviommu_blocking_domain;
+	mutex_unlock(&iommu->ddt.lock);
+}
+
 /**
  * rviommu_attach() - attach or replace what all requester IDs of a device use
  * @ep: the device
@@ -103,8 +131,11 @@ static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_up
  *
  * The old domain stays in force until the new one is. May sleep.
  *
- * Return: 0; -EINVAL if the IOMMU cannot use @new; -ENOMEM; -EIO if the IOMMU is
- * out of service. On error the old attachment is as it was.
+ * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
+ * @new; -ENOMEM; -EIO if the IOMMU is out of service. On error the old attachment
+ * is as it was, except with -EIO: ddtp is Off, nothing is translated, and the old
+ * domain is let go, because the core frees it even if there is no way back to
+ * another.
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
@@ -115,8 +146,10 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	unsigned int i;
 	int ret;
 
-	if (rviommu_is_dead(iommu))
-		return -EIO;
+	if (new == &rviommu_blocking_domain || rviommu_is_dead(iommu)) {
+		rviommu_block(ep);
+		return new == &rviommu_blocking_domain ? 0 : -EIO;
+	}
 	if (rviommu_domain_is_paging(new)) {
 		ret = rviommu_domain_compatible(to_rviommu_domain(new), iommu);
 		if (ret)
@@ -180,8 +213,6 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 			continue;
 		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
 	}
-	if (rviommu_domain_is_paging(ep->domain))
-		rviommu_target_remove(to_rviommu_domain(ep->domain), iommu);
-	ep->domain = NULL;
+	rviommu_let_go(ep);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_release);
