@@ -33,7 +33,6 @@ static void device_bring_up(struct kunit *test)
 {
 	const long live = testdev_live();
 	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
-	static const u64 forget[][2] = { { 0x003, 0 }, { 0x001, 0 }, { 0x081, 0 } };
 	unsigned int at, cq, fq, icvec, ddtp, i;
 	u64 cqb, fqb, root;
 
@@ -69,7 +68,7 @@ static void device_bring_up(struct kunit *test)
 	for (i = 0; i < td->nr_writes; i++)
 		if (td->writes[i].offset == RVIOMMU_REG_DDTP && (td->writes[i].value & 0xf) > BARE)
 			KUNIT_EXPECT_EQ(test, i, ddtp);
-	testdev_expect_commands(td, "bring-up", forget, ARRAY_SIZE(forget), 1);
+	EXPECT_COMMANDS(td, "bring-up", CMD_DDT_ALL, CMD_VMA_ALL, CMD_GVMA_ALL, CMD_FENCE);
 
 	/* fctl was as wanted, so it was not written; nor was the page-request queue. */
 	KUNIT_EXPECT_EQ(test, testdev_find_write(td, 0, RVIOMMU_REG_FCTL, 0, 0), td->nr_writes);
@@ -643,7 +642,6 @@ static struct testdev *suspended(struct kunit *test)
 
 static void expect_resumed(struct testdev *td)
 {
-	static const u64 forget[][2] = { { 0x003, 0 }, { 0x001, 0 }, { 0x081, 0 } };
 	struct kunit *test = td->test;
 
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_DDTP),
@@ -658,7 +656,7 @@ static void expect_resumed(struct testdev *td)
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_MSI_DATA(0)), 0x42);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_CQCSR), 0x10003);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_FQCSR), 0x10003);
-	testdev_expect_commands(td, "resume", forget, ARRAY_SIZE(forget), 1);
+	EXPECT_COMMANDS(td, "resume", CMD_DDT_ALL, CMD_VMA_ALL, CMD_GVMA_ALL, CMD_FENCE);
 
 	/* It works: another device, another context. */
 	testdev_add_one(td, 2);
@@ -719,7 +717,7 @@ static void device_unmap_while_suspended(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_suspend(&td->iommu), 0);
 	fakebus_clear(td->bus);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, 0x1000, 0x1000), 0x1000);
-	testdev_expect_commands(td, "suspended", NULL, 0, 0);
+	testdev_expect(td, "suspended", NULL, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), 0);
 	KUNIT_EXPECT_FALSE(test, td->iommu.dead);
 	iommu_detach_device(domain, dev);
@@ -941,6 +939,164 @@ static void device_irq_shared_wire(struct kunit *test)
 	free_irq(irq, &others);
 }
 
+/* ----- The self-test of Svnapot ----- */
+
+/* A walk of the first stage, by hand: the leaf entry, 0 when there is none. */
+static u64 walk(struct testdev *td, u32 did, u64 iova)
+{
+	struct rviommu_dc dc = testdev_context(td, did);
+	u64 ppn = dc.word[3] & GENMASK_ULL(43, 0), pte = 0;
+	int level;
+
+	KUNIT_EXPECT_EQ(td->test, dc.word[0], 1);
+	KUNIT_EXPECT_EQ(td->test, dc.word[1], 0);
+	KUNIT_EXPECT_EQ(td->test, dc.word[3] >> 60, 9);
+	for (level = 3; level >= 0; level--) {
+		pte = ((u64 *)phys_to_virt(ppn << 12))[iova >> (12 + 9 * level) & 0x1ff];
+		if (!(pte & 1) || pte & 0xe)
+			break;
+		ppn = pte >> 10 & GENMASK_ULL(43, 0);
+	}
+	return pte & 1 ? pte : 0;
+}
+
+#define PTE_N	(1ULL << 63)
+#define PTE_PPN	GENMASK_ULL(53, 10)
+
+static u64 answer_good(struct testdev *td, u32 did, u64 iova)
+{
+	u64 pte = walk(td, did, iova), response = pte & PTE_PPN;
+
+	if (!pte)
+		return 1;
+	if (pte & PTE_N)
+		response = (response & ~(0xfULL << 10)) | (iova >> 12 & 0xf) << 10;
+	return response;
+}
+
+/* With the size of the leaf: spec "tr_response", S. */
+static u64 answer_sized(struct testdev *td, u32 did, u64 iova)
+{
+	u64 pte = walk(td, did, iova);
+
+	if (!(pte & PTE_N))
+		return answer_good(td, did, iova);
+	return (pte & PTE_PPN & ~(0xfULL << 10)) | 0x7 << 10 | 1 << 9;
+}
+
+/* The base of the leaf for each of its pages */
+static u64 answer_base(struct testdev *td, u32 did, u64 iova)
+{
+	u64 pte = walk(td, did, iova);
+
+	return pte & PTE_N ? pte & PTE_PPN & ~(0xfULL << 10) : answer_good(td, did, iova);
+}
+
+/* N is not known. */
+static u64 answer_bad(struct testdev *td, u32 did, u64 iova)
+{
+	u64 pte = walk(td, did, iova);
+
+	return pte ? pte & PTE_PPN : 1;
+}
+
+/* N is known, and makes it a fault. */
+static u64 answer_napot_fault(struct testdev *td, u32 did, u64 iova)
+{
+	u64 pte = walk(td, did, iova);
+
+	return !pte || pte & PTE_N ? 1 : pte & PTE_PPN;
+}
+
+static u64 answer_fault(struct testdev *td, u32 did, u64 iova)
+{
+	return 1;
+}
+
+static u64 answer_same(struct testdev *td, u32 did, u64 iova)
+{
+	return 0x1234ULL << 10;
+}
+
+static u64 answer_dead(struct testdev *td, u32 did, u64 iova)
+{
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 100;
+	return answer_good(td, did, iova);
+}
+
+static void device_svnapot(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		u64 (*answer)(struct testdev *td, u32 did, u64 iova);
+		bool busy;
+		/* with the ID of an IOMMU that is known not to have it, and without */
+		bool quirk[2];
+	} cases[] = {
+		{ "good", answer_good },
+		{ "good, with sizes", answer_sized },
+		{ "base of the leaf", answer_base },
+		{ "bad", answer_bad, false, { true, true } },
+		{ "fault", answer_fault, false, { true, false } },
+		{ "fault of the large leaf", answer_napot_fault, false, { true, false } },
+		{ "always the same", answer_same, false, { true, false } },
+		{ "busy for ever", answer_good, true, { true, false } },
+	};
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS | TESTDEV_DBG, 4);
+	const u32 did = BIT(24) - 1;
+	struct device *dev;
+	unsigned int i;
+
+	testdev_short_waits(test);
+	for (i = 0; i < ARRAY_SIZE(cases) * 2; i++) {
+		const typeof(cases[0]) *c = &cases[i / 2];
+		struct iommu_domain *domain;
+		bool quirk = c->quirk[i % 2];
+
+		td->translate = c->answer;
+		td->translate_busy = c->busy;
+		td->translations = 0;
+		td->bus->quirks = i % 2 ? 0 : BIT(RVIOMMU_QUIRK_NO_SVNAPOT);
+		KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+		KUNIT_EXPECT_GE_MSG(test, td->translations, 1, "%s", c->name);
+		KUNIT_EXPECT_EQ_MSG(test, td->iommu.quirks,
+				    quirk ? BIT(RVIOMMU_QUIRK_NO_SVNAPOT) : 0, "%s", c->name);
+
+		/* Nothing of it is left: no context, no ID, no busy device. */
+		KUNIT_EXPECT_EQ(test, testdev_context(td, did).word[0], 0);
+		KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+		KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));
+
+		/* And it has a consequence. */
+		dev = testdev_add_one(td, 3);
+		domain = iommu_get_domain_for_dev(dev);
+		KUNIT_EXPECT_EQ_MSG(test, domain->pgsize_bitmap & SZ_64K, quirk ? 0 : SZ_64K,
+				    "%s", c->name);
+		testdev_del(td, dev);
+		testdev_remove(td);
+	}
+}
+
+/* Without the registers it is not asked; and it may kill a weak IOMMU. */
+static void device_svnapot_no_answer(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+	const long live = testdev_live();
+
+	td->translate = answer_bad;
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	KUNIT_EXPECT_EQ(test, td->translations, 0);
+	KUNIT_EXPECT_EQ(test, td->iommu.quirks, 0);
+	testdev_remove(td);
+
+	caps_set(td, TESTDEV_DBG, TESTDEV_DBG);
+	td->translate = answer_dead;
+	KUNIT_EXPECT_EQ(test, testdev_probe(td), -EIO);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	expect_off(td);
+}
+
 static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_bring_up),
 	KUNIT_CASE_PARAM(device_refuses, refusal_gen_params),
@@ -965,6 +1121,8 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_irq_command_error),
 	KUNIT_CASE(device_irq_unused_causes),
 	KUNIT_CASE(device_irq_shared_wire),
+	KUNIT_CASE(device_svnapot),
+	KUNIT_CASE(device_svnapot_no_answer),
 	{}
 };
 

@@ -62,6 +62,9 @@ struct testdev_write {
  *             tr_response. Without it they are ordinary registers of the fake bus.
  * @translate_busy: the request never completes
  * @translations: how often @translate was asked
+ * @doorbell: if not NULL, called when the driver writes cqt, before the fake bus
+ *            sees it
+ * @arg: for @doorbell
  */
 struct testdev {
 	struct kunit *test;
@@ -78,6 +81,8 @@ struct testdev {
 	u64 (*translate)(struct testdev *td, u32 did, u64 iova);
 	bool translate_busy;
 	unsigned int translations;
+	void (*doorbell)(struct testdev *td);
+	void *arg;
 };
 
 /* An IOMMU with interrupts, not probed yet; gone when the test ends. */
@@ -147,10 +152,28 @@ void testdev_short_waits(struct kunit *test);
 long testdev_live(void);
 
 /*
- * Executed commands since the last fakebus_clear() must be these, given as pairs
- * of doublewords, followed by @fences fences and nothing else. Forgets them.
+ * A list of commands by hand: { doubleword 0, doubleword 1 }, spec "Command-Queue
+ * (CQ)". A fence has AV, PR and PW; where and what it writes is not compared.
  */
-void testdev_expect_commands(struct testdev *td, const char *where, const u64 (*want)[2],
-			     unsigned int nr, unsigned int fences);
+#define CMD_FENCE		{ 0x3402, 0 }
+#define CMD_DDT_ALL		{ 0x003, 0 }
+#define CMD_DDT(did)		{ 0x003 | 1ULL << 33 | (u64)(did) << 40, 0 }
+#define CMD_VMA_ALL		{ 0x001, 0 }
+#define CMD_VMA(pscid)		{ 0x001 | (u64)(pscid) << 12 | 1ULL << 32, 0 }
+#define CMD_VMA_AT(pscid, iova)	{ 0x401 | (u64)(pscid) << 12 | 1ULL << 32, (iova) >> 12 << 10 }
+#define CMD_VMA_GSCID(gscid)	{ 0x001 | 1ULL << 33 | (u64)(gscid) << 44, 0 }
+#define CMD_GVMA_ALL		{ 0x081, 0 }
+#define CMD_GVMA(gscid)		{ 0x081 | 1ULL << 33 | (u64)(gscid) << 44, 0 }
+#define CMD_GVMA_AT(gscid, gpa)	{ 0x481 | 1ULL << 33 | (u64)(gscid) << 44, (gpa) >> 12 << 10 }
+
+/* What was executed since the last fakebus_clear() must be this. Forgets it. */
+void testdev_expect(struct testdev *td, const char *where, const u64 (*want)[2],
+		    unsigned int nr);
+#define EXPECT_COMMANDS(td, where, ...)						\
+do {										\
+	const u64 want_[][2] = { __VA_ARGS__ };					\
+										\
+	testdev_expect(td, where, want_, ARRAY_SIZE(want_));			\
+} while (0)
 
 #endif /* RVIOMMU_KUNIT_TESTDEV_H */
