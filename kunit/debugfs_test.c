@@ -114,6 +114,7 @@ static void debugfs_test_exit(struct kunit *test)
 		kern_unmount(f->mnt);
 }
 
+/* To be closed with __fput_sync(): fput() leaves it to a worker, who may starve. */
 static struct file *open_file(struct kunit *test, struct dentry *dir, const char *name)
 {
 	struct debugfs_fixture *f = test->priv;
@@ -170,7 +171,7 @@ static const char *read_file(struct kunit *test, struct dentry *dir, const char 
 	struct file *file = open_file(test, dir, name);
 	const char *text = read_rest(test, file, piece);
 
-	fput(file);
+	__fput_sync(file);
 	return text;
 }
 
@@ -354,7 +355,7 @@ static void test_change_between_pieces(struct kunit *test)
 	map(test, dom, SZ_4K, 0x90000000, SZ_4K, 1, RW);
 	map(test, dom, SZ_1G, 0xc0000000, SZ_1G, 1, RW);
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), left_lines);
-	fput(file);
+	__fput_sync(file);
 
 	/* The domain: freed, and another one attached. */
 	file = open_file(test, f->ep->debugfs, "domain");
@@ -367,7 +368,7 @@ static void test_change_between_pieces(struct kunit *test)
 	other->id += 1000;
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
 	other->id -= 1000;
-	fput(file);
+	__fput_sync(file);
 
 	/* The same address with another number is another domain. */
 	file = open_file(test, f->ep->debugfs, "domain");
@@ -375,7 +376,7 @@ static void test_change_between_pieces(struct kunit *test)
 	other->id += 1000;
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
 	other->id -= 1000;
-	fput(file);
+	__fput_sync(file);
 
 	/* Nothing. */
 	file = open_file(test, f->ep->debugfs, "domain");
@@ -383,7 +384,7 @@ static void test_change_between_pieces(struct kunit *test)
 	f->ep->domain = &rviommu_identity_domain;
 	free_domain(other);
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
-	fput(file);
+	__fput_sync(file);
 }
 
 /* Domains that are not paging, and a pointer that is no domain any more. */
@@ -636,7 +637,7 @@ static void test_remove_while_open(struct kunit *test)
 	f->ep = NULL;
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		KUNIT_EXPECT_EQ(test, read_piece(files[i], f->text, TEXT_SIZE), -EIO);
-		fput(files[i]);
+		__fput_sync(files[i]);
 	}
 	free_domain(dom);
 }
@@ -680,6 +681,7 @@ static int churn(void *arg)
 		if (round % 3)
 			WRITE_ONCE(ep->domain, round % 3 == 1 ? &rviommu_identity_domain : NULL);
 		free_domain(dom);
+		cond_resched();
 	}
 	WRITE_ONCE(ep->domain, NULL);
 	/* Pairs with test_churn(). */
@@ -720,6 +722,7 @@ static void test_churn(struct kunit *test)
 		read_file(test, root, "domains", 100);
 		read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE);
 		reads++;
+		cond_resched();
 		/* Pairs with churn(): then @failed is final. */
 	} while (!smp_load_acquire(&c->done));
 	KUNIT_EXPECT_FALSE(test, c->failed);
