@@ -43,18 +43,15 @@ static void expect_revoked(struct kunit *test, struct rviommu_hw_device *hw, dma
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(&hw->pdev->dev);
 	unsigned long end = jiffies + usecs_to_jiffies(WAIT_US);
-	int ret;
 
 	if (!translated(hw))
 		return;
-	if (domain->type == IOMMU_DOMAIN_DMA_FQ && hw->has_status) {
+	if (domain->type == IOMMU_DOMAIN_DMA_FQ) {
 		do {
 			usleep_range(1000, 2000);
-			ret = hw->write(hw, dma, 4);
-		} while (!ret && time_before(jiffies, end));
-		KUNIT_EXPECT_EQ_MSG(test, ret, -EFAULT, "the flush queue never flushed");
-	} else if (domain->type == IOMMU_DOMAIN_DMA_FQ) {
-		msleep(1000);
+			rviommu_hw_poison(buf);
+			hw->write(hw, dma, 4);
+		} while (!rviommu_hw_untouched(buf) && time_before(jiffies, end));
 	}
 	rviommu_hw_expect_blocked(test, hw, dma, buf);
 }
@@ -242,6 +239,17 @@ static const struct kind kinds[] = {
 };
 
 KUNIT_ARRAY_PARAM_DESC(kinds, kinds, name);
+
+static const struct kind large[] = {
+	{ "first stage, 64 KiB", false, SZ_64K },
+	{ "first stage, 2 MiB", false, SZ_2M },
+	{ "first stage, 1 GiB", false, SZ_1G },
+	{ "second stage, 64 KiB", true, SZ_64K },
+	{ "second stage, 2 MiB", true, SZ_2M },
+	{ "second stage, 1 GiB", true, SZ_1G },
+};
+
+KUNIT_ARRAY_PARAM_DESC(large, large, name);
 
 static const struct kind stages[] = {
 	{ "first stage", false, SZ_4K },
@@ -509,6 +517,42 @@ static void map_over_empty_table(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rviommu_hw_untouched(small));
 }
 
+/* A page out of the middle of a large leaf: a hole, and all around it as before. */
+static void unmap_part(struct kunit *test)
+{
+	const struct kind *kind = test->param_value;
+	struct rviommu_hw_device *hw = rviommu_hw_main(test);
+	struct iommu_domain *domain = rviommu_hw_domain(test, hw, kind->second_stage);
+	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, min_t(size_t, kind->size, SZ_2M));
+	struct rviommu_hw_buf *other = rviommu_hw_alloc(test, PAGE_SIZE);
+	phys_addr_t base = round_down(buf->phys, kind->size);
+	u64 iova = RVIOMMU_HW_IOVA + (buf->phys - base);
+	size_t hole = buf->size / 2;
+
+	KUNIT_ASSERT_EQ(test, iommu_map(domain, RVIOMMU_HW_IOVA, base, kind->size, RW,
+					GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
+	rviommu_hw_expect_lands(test, hw, iova + hole, buf, hole, 4);
+	rviommu_hw_expect_lands(test, hw, iova + hole - 4, buf, hole - 4, 4);
+
+	rviommu_hw_unmap(test, domain, iova + hole, PAGE_SIZE);
+	rviommu_hw_expect_blocked(test, hw, iova + hole, buf);
+	rviommu_hw_expect_blocked(test, hw, iova + hole + PAGE_SIZE - 4, buf);
+	rviommu_hw_expect_lands(test, hw, iova + hole - 4, buf, hole - 4, 4);
+	rviommu_hw_expect_lands(test, hw, iova + hole + PAGE_SIZE, buf, hole + PAGE_SIZE, 4);
+	rviommu_hw_expect_lands(test, hw, iova, buf, 0, 4);
+	rviommu_hw_expect_lands(test, hw, iova + buf->size - 4, buf, buf->size - 4, 4);
+	KUNIT_EXPECT_EQ(test, leaf_sizes(domain, iova + hole - PAGE_SIZE, PAGE_SIZE), SZ_4K);
+
+	rviommu_hw_map(test, domain, iova + hole, other, RW);
+	rviommu_hw_poison(buf);
+	rviommu_hw_expect_lands(test, hw, iova + hole + 8, other, 8, 4);
+	KUNIT_EXPECT_TRUE(test, rviommu_hw_untouched(buf));
+	rviommu_hw_unmap(test, domain, RVIOMMU_HW_IOVA, kind->size);
+	rviommu_hw_expect_blocked(test, hw, iova + hole, other);
+	rviommu_hw_expect_blocked(test, hw, iova, buf);
+}
+
 /* Sign extension: the upper half of a first stage. */
 static void upper_half(struct kunit *test)
 {
@@ -695,27 +739,35 @@ static void tag_used_again(struct kunit *test)
  * struct hammer - a thread that makes a device write while something changes
  * @hw: the device
  * @iova: where it writes 4 bytes, over and over
- * @bufs: where they may land, at offset 0
+ * @bufs: where they may land, at offset 0; one per domain that is attached in turn
  * @nr: used entries of @bufs
+ * @seq: odd while the domain is being replaced; written by the test
+ * @now: the buffer that the domain in force leads to, while @seq is even
  * @hits: how often each was hit
  * @writes: how often the device wrote
  * @failed: how often it was told that the write failed
  * @lost: how often the bytes were in no buffer
  * @twice: how often they were in more than one
+ * @steady: how often nothing was replaced during a write
+ * @wrong: how often the bytes then were in another buffer than @now
  *
- * Written by the thread; read by the test while it runs, with READ_ONCE, or
- * after it ended.
+ * Counters are written by the thread; read by the test while it runs, with
+ * READ_ONCE, or after it ended.
  */
 struct hammer {
 	struct rviommu_hw_device *hw;
 	u64 iova;
 	struct rviommu_hw_buf *bufs[4];
 	unsigned int nr;
+	unsigned int seq;
+	unsigned int now;
 	unsigned long hits[4];
 	unsigned long writes;
 	unsigned long failed;
 	unsigned long lost;
 	unsigned long twice;
+	unsigned long steady;
+	unsigned long wrong;
 };
 
 static int hammer_thread(void *arg)
@@ -723,11 +775,14 @@ static int hammer_thread(void *arg)
 	struct hammer *h = arg;
 
 	while (!kthread_should_stop()) {
-		unsigned int i, landed = 0;
+		unsigned int i, seq, now, last = 0, landed = 0;
 
 		for (i = 0; i < h->nr; i++)
 			memset(h->bufs[i]->virt, RVIOMMU_HW_POISON, 4);
 		dma_wmb();
+		/* Pairs with the release in replace_under_dma(). */
+		seq = smp_load_acquire(&h->seq);
+		now = READ_ONCE(h->now);
 		h->failed += !!h->hw->write(h->hw, h->iova, 4);
 		dma_rmb();
 		for (i = 0; i < h->nr; i++) {
@@ -735,6 +790,11 @@ static int hammer_thread(void *arg)
 				continue;
 			WRITE_ONCE(h->hits[i], h->hits[i] + 1);
 			landed++;
+			last = i;
+		}
+		if (!(seq & 1) && seq == READ_ONCE(h->seq)) {
+			WRITE_ONCE(h->steady, h->steady + 1);
+			h->wrong += landed && last != now;
 		}
 		h->lost += !landed;
 		h->twice += landed > 1;
@@ -752,12 +812,24 @@ static bool hammer_enough(const struct hammer *h)
 	for (i = 0; i < h->nr; i++)
 		if (!READ_ONCE(h->hits[i]))
 			return false;
-	return READ_ONCE(h->writes) >= (h->hw->has_status ? 500 : 10);
+	return READ_ONCE(h->steady) >= (h->hw->has_status ? 500 : 3) &&
+	       READ_ONCE(h->writes) >= READ_ONCE(h->steady) + (h->hw->has_status ? 500 : 3);
+}
+
+/* Let it write undisturbed: twice, because the first one may be under way. */
+static void hammer_breathe(const struct hammer *h)
+{
+	unsigned long end = jiffies + usecs_to_jiffies(WAIT_US);
+	unsigned long writes = READ_ONCE(h->writes);
+
+	while (READ_ONCE(h->writes) < writes + 2 && time_before(jiffies, end))
+		cond_resched();
 }
 
 /*
  * Replace in turn while the device writes: each write succeeds and lands where
- * one of the domains leads.
+ * one of the domains leads; one that begins after a replacement, and ends before
+ * the next, where the new one does. @domains[i] leads to bufs[i].
  */
 static void replace_under_dma(struct kunit *test, struct hammer *h, struct iommu_domain **domains,
 			      unsigned int nr, unsigned int rounds)
@@ -772,7 +844,14 @@ static void replace_under_dma(struct kunit *test, struct hammer *h, struct iommu
 	thread = kthread_run(hammer_thread, h, "rviommu_hammer");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
 	for (i = 1; i < rounds || (!hammer_enough(h) && time_before(jiffies, end)); i++) {
+		/* The attach in between is full of barriers. */
+		WRITE_ONCE(h->seq, h->seq + 1);
 		errors += !!rviommu_hw_attach(h->hw, domains[i % nr]);
+		WRITE_ONCE(h->now, i % nr);
+		/* Pairs with the acquire in hammer_thread(). */
+		smp_store_release(&h->seq, h->seq + 1);
+		if (i % (h->hw->has_status ? 3 : 333) == 0)
+			hammer_breathe(h);
 		cond_resched();
 	}
 	kthread_stop(thread);
@@ -782,9 +861,10 @@ static void replace_under_dma(struct kunit *test, struct hammer *h, struct iommu
 	KUNIT_EXPECT_EQ_MSG(test, h->failed, 0, "of %lu writes", h->writes);
 	KUNIT_EXPECT_EQ_MSG(test, h->lost, 0, "of %lu writes", h->writes);
 	KUNIT_EXPECT_EQ_MSG(test, h->twice, 0, "of %lu writes", h->writes);
+	KUNIT_EXPECT_EQ_MSG(test, h->wrong, 0, "of %lu writes", h->steady);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_faults(test, h->hw), before);
-	kunit_info(test, "%u replacements, %lu writes: %lu %lu %lu %lu\n", i, h->writes,
-		   h->hits[0], h->hits[1], h->hits[2], h->hits[3]);
+	kunit_info(test, "%u replacements, %lu writes, %lu between: %lu %lu %lu %lu\n", i,
+		   h->writes, h->steady, h->hits[0], h->hits[1], h->hits[2], h->hits[3]);
 }
 
 static void replace_hitless(struct kunit *test)
@@ -859,7 +939,7 @@ static void neighbour_unharmed(struct kunit *test)
 	before = rviommu_hw_faults(test, hw);
 	thread = kthread_run(hammer_thread, &h, "rviommu_hammer");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
-	for (i = 0; i < 1000 || (!hammer_enough(&h) && time_before(jiffies, end)); i++) {
+	for (i = 0; i < 1000 || (READ_ONCE(h.writes) < 1000 && time_before(jiffies, end)); i++) {
 		if (i % 10 == 9)
 			rviommu_hw_detach(other);
 		else
@@ -868,10 +948,121 @@ static void neighbour_unharmed(struct kunit *test)
 	}
 	kthread_stop(thread);
 	KUNIT_EXPECT_EQ(test, errors, 0);
-	KUNIT_EXPECT_TRUE_MSG(test, hammer_enough(&h), "too few writes to say anything");
+	KUNIT_EXPECT_GE_MSG(test, h.writes, 1000, "too few writes to say anything");
 	KUNIT_EXPECT_EQ_MSG(test, h.failed, 0, "of %lu writes", h.writes);
 	KUNIT_EXPECT_EQ_MSG(test, h.lost, 0, "of %lu writes", h.writes);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_faults(test, hw), before);
+}
+
+/**
+ * struct churn - a thread that changes something, over and over
+ * @hw: the device whose domain it replaces, in turn by @domains; or NULL
+ * @domains: domains to attach; or in the first of them it maps and unmaps @buf
+ * @buf: what it maps
+ * @iova: where
+ * @rounds: how often it did. Written by the thread, read with READ_ONCE.
+ * @errors: how often that failed. For the test after the thread ended.
+ */
+struct churn {
+	struct rviommu_hw_device *hw;
+	struct iommu_domain *domains[2];
+	struct rviommu_hw_buf *buf;
+	u64 iova;
+	unsigned long rounds;
+	unsigned long errors;
+};
+
+static int churn_thread(void *arg)
+{
+	struct churn *c = arg;
+	unsigned long i;
+
+	for (i = 0; !kthread_should_stop(); i++) {
+		u64 iova = c->iova + i % 64 * SZ_64K;
+
+		if (c->hw) {
+			c->errors += !!rviommu_hw_attach(c->hw, c->domains[i & 1]);
+		} else {
+			c->errors += !!iommu_map(c->domains[0], iova, c->buf->phys, c->buf->size,
+						 RW, GFP_KERNEL);
+			c->errors += iommu_unmap(c->domains[0], iova, c->buf->size) !=
+				     c->buf->size;
+		}
+		WRITE_ONCE(c->rounds, i + 1);
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Map, write, unmap, write again, while a thread is busy: what was unmapped is
+ * never reached. With @mapped the first write always lands.
+ */
+static void unmap_under_churn(struct kunit *test, struct rviommu_hw_device *hw, struct churn *c,
+			      struct iommu_domain *domain, bool mapped)
+{
+	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, PAGE_SIZE);
+	unsigned long end = jiffies + usecs_to_jiffies(2 * WAIT_US);
+	unsigned int i, hits = 0, stale = 0, rounds = hw->has_status ? 2000 : 10;
+	struct task_struct *thread;
+
+	thread = kthread_run(churn_thread, c, "rviommu_churn");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
+	for (i = 0; (i < rounds || READ_ONCE(c->rounds) < rounds) && time_before(jiffies, end);
+	     i++) {
+		if (iommu_map(domain, RVIOMMU_HW_IOVA, buf->phys, PAGE_SIZE, RW, GFP_KERNEL))
+			break;
+		rviommu_hw_poison(buf);
+		hw->write(hw, RVIOMMU_HW_IOVA, 4);
+		hits += rviommu_hw_written(buf, 0, 4);
+		if (iommu_unmap(domain, RVIOMMU_HW_IOVA, PAGE_SIZE) != PAGE_SIZE)
+			break;
+		rviommu_hw_poison(buf);
+		hw->write(hw, RVIOMMU_HW_IOVA, 4);
+		stale += !rviommu_hw_untouched(buf);
+	}
+	kthread_stop(thread);
+	kunit_info(test, "%u rounds, %u writes landed; %lu changes meanwhile\n", i, hits,
+		   c->rounds);
+	KUNIT_EXPECT_GE(test, i, rounds);
+	KUNIT_EXPECT_GE(test, c->rounds, rounds);
+	KUNIT_EXPECT_EQ(test, c->errors, 0);
+	KUNIT_EXPECT_EQ_MSG(test, stale, 0, "a page was written to after it was unmapped");
+	if (mapped)
+		KUNIT_EXPECT_EQ(test, hits, i);
+	else
+		KUNIT_EXPECT_GT(test, hits, 0);
+}
+
+/* Unmap must find out where the domain is attached at that very moment. */
+static void unmap_races_attach(struct kunit *test)
+{
+	const struct kind *kind = test->param_value;
+	struct rviommu_hw_device *hw = rviommu_hw_main(test);
+	struct iommu_domain *domain = rviommu_hw_domain(test, hw, kind->second_stage);
+	struct churn c = {
+		.hw = hw,
+		.domains = { domain, rviommu_hw_domain(test, hw, false) },
+	};
+
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
+	unmap_under_churn(test, hw, &c, domain, false);
+}
+
+/* Two who map and unmap side by side do not see each other. */
+static void unmap_races_map(struct kunit *test)
+{
+	const struct kind *kind = test->param_value;
+	struct rviommu_hw_device *hw = rviommu_hw_main(test);
+	struct iommu_domain *domain = rviommu_hw_domain(test, hw, kind->second_stage);
+	struct churn c = {
+		.domains = { domain },
+		.buf = rviommu_hw_alloc(test, SZ_64K),
+		.iova = RVIOMMU_HW_IOVA + SZ_64K,
+	};
+
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
+	unmap_under_churn(test, hw, &c, domain, true);
 }
 
 /* --- everything at random ------------------------------------------------ */
@@ -1106,6 +1297,8 @@ static void debugfs_consistent(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, text, "type blocking\n");
 }
 
+static const struct kunit_attributes slow = { .speed = KUNIT_SPEED_SLOW };
+
 static struct kunit_case hw_cases[] = {
 	KUNIT_CASE(dma_api_single),
 	KUNIT_CASE(dma_api_coherent),
@@ -1122,6 +1315,7 @@ static struct kunit_case hw_cases[] = {
 	KUNIT_CASE_PARAM(map_again, stages_gen_params),
 	KUNIT_CASE_PARAM(unmap_table, stages_gen_params),
 	KUNIT_CASE_PARAM(map_over_empty_table, stages_gen_params),
+	KUNIT_CASE_PARAM(unmap_part, large_gen_params),
 	KUNIT_CASE(upper_half),
 	KUNIT_CASE_PARAM(aperture_end, stages_gen_params),
 	KUNIT_CASE_PARAM(unmap_gathered, stages_gen_params),
@@ -1132,6 +1326,8 @@ static struct kunit_case hw_cases[] = {
 	KUNIT_CASE_SLOW(replace_hitless),
 	KUNIT_CASE_SLOW(replace_kinds_hitless),
 	KUNIT_CASE(neighbour_unharmed),
+	KUNIT_CASE_PARAM_ATTR(unmap_races_attach, stages_gen_params, slow),
+	KUNIT_CASE_PARAM_ATTR(unmap_races_map, stages_gen_params, slow),
 	KUNIT_CASE_PARAM(random_sequence, stages_gen_params),
 	KUNIT_CASE(fault_storm),
 	KUNIT_CASE_PARAM(debug_translation, stages_gen_params),
