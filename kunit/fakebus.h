@@ -72,7 +72,8 @@ enum fakebus_trap {
  * @nr_late: how many
  * @timed_out: an ATS.INVAL timed out since the last fence
  * @shadow: the ring as it was at the doorbell
- * @log: executed commands; @nr_log of them
+ * @log: executed commands
+ * @nr_log: how many
  * @doorbells: writes of cqt
  * @reads: reads of each register
  * @violations: what the driver must not do and did

@@ -62,6 +62,8 @@ static struct rviommu_command cmd_iotinval(u64 func3, u64 dword0)
  * @pscid: its soft-context ID, in the host
  *
  * Of every address, but not global mappings.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iotinval_vma(u32 pscid)
 {
@@ -75,6 +77,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma);
  * rviommu_cmd_iotinval_vma_all() - forget all translations of the host
  *
  * Of all address spaces with a Bare second stage, global mappings included.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iotinval_vma_all(void)
 {
@@ -87,6 +91,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma_all);
  * @gscid: its soft-context ID
  *
  * Of every address and every level.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iotinval_gvma(u16 gscid)
 {
@@ -101,6 +107,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_gvma);
  * @gscid: its soft-context ID
  *
  * Of all its address spaces.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iotinval_vma_gscid(u16 gscid)
 {
@@ -112,6 +120,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iotinval_vma_gscid);
 
 /**
  * rviommu_cmd_iotinval_gvma_all() - forget second-stage translations of all guests
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iotinval_gvma_all(void)
 {
@@ -130,6 +140,8 @@ static struct rviommu_command cmd_set(struct rviommu_command cmd, u64 dword0, u6
  * rviommu_cmd_with_addr() - limit an IOTINVAL to the leaf at one address
  * @cmd: an IOTINVAL without address
  * @iova: any address in the leaf
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_with_addr(struct rviommu_command cmd, u64 iova)
 {
@@ -147,6 +159,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_addr);
  * Only with capabilities.S = 1 unless @size_lg2 is 12. Spec "Address Range
  * Invalidation Extension": the lowest 0 of ADDR, at position X, says 2^(X+1)
  * pages, so below it are X ones.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_with_range(struct rviommu_command cmd, u64 iova,
 					      unsigned int size_lg2)
@@ -169,6 +183,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_range);
  * @cmd: an IOTINVAL with address or range
  *
  * Only with capabilities.NL = 1 (spec "Non-leaf PTE Invalidation Extension").
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_with_nonleaf(struct rviommu_command cmd)
 {
@@ -181,6 +197,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_nonleaf);
  * @did: device_id, no wider than the directory
  *
  * The leaf entry, and all its process contexts.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_inval_ddt(u32 did)
 {
@@ -191,6 +209,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_ddt);
 
 /**
  * rviommu_cmd_inval_ddt_all() - forget everything of the directories
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_inval_ddt_all(void)
 {
@@ -204,6 +224,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_ddt_all);
  * @pid: process_id, no wider than capabilities say
  *
  * The leaf entry only.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid)
 {
@@ -220,6 +242,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_inval_pdt);
  *
  * Also orders the reads and writes of devices that the IOMMU has processed
  * (PR = PW = 1), so that memory can be reused after it.
+ *
+ * Return: the command.
  */
 struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data)
 {
@@ -583,7 +607,7 @@ static void cmdq_recover(struct rviommu_cmdq *cq)
 		cmdq_kill(cq, "registers read all ones, the device is gone");
 		return;
 	}
-	if (!(csr & (RVIOMMU_QCSR_ON | RVIOMMU_QCSR_BUSY))) {
+	if (!(csr & (RVIOMMU_QCSR_ON | RVIOMMU_QCSR_BUSY | RVIOMMU_CQCSR_ERRORS))) {
 		cmdq_kill(cq, "it was switched off behind the driver's back");
 		return;
 	}
@@ -772,6 +796,10 @@ int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cm
 	u32 completed;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_WAITERS);
+	/*
+	 * A full barrier: what the caller stored before, in page tables and
+	 * directories, is visible to whoever rings the doorbell for it.
+	 */
 	llist_add(&batch.node, &cq->incoming);
 
 	for (;;) {
@@ -809,7 +837,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_issue);
  * @cmds: commands, in order
  * @nr: how many; 0: wait for all earlier commands
  *
- * Context, return: see rviommu_cmdq_wait().
+ * Context: see rviommu_cmdq_wait().
+ * Return: 0 or -EIO, see rviommu_cmdq_wait().
  */
 int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		      unsigned int nr)

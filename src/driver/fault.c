@@ -108,6 +108,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_ttyp_name);
 /**
  * rviommu_fault_decode() - a fault record as the driver uses it
  * @rec: as it lies in the queue
+ *
+ * Return: the fault.
  */
 struct rviommu_fault rviommu_fault_decode(const struct rviommu_fault_record *rec)
 {

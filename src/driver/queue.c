@@ -26,6 +26,8 @@
  *
  * A function so that a test need not spend a second on each wait that is
  * meant to fail.
+ *
+ * Return: microseconds.
  */
 unsigned int rviommu_queue_timeout_us(void)
 {
