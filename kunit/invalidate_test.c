@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which commands an invalidation becomes, against the specification by hand, and
+ * the array of IOMMUs that they go to.
+ */
+#include <kunit/test.h>
+#include <linux/kthread.h>
+
+#include "testdev.h"
+
+static struct rviommu_domain *make_domain(struct testdev *td, bool second_stage)
+{
+	struct rviommu_domain *dom = rviommu_domain_create(&td->iommu, second_stage);
+
+	KUNIT_ASSERT_FALSE(td->test, IS_ERR(dom));
+	return dom;
+}
+
+static void free_domain(struct rviommu_domain *dom)
+{
+	dom->domain.ops->free(&dom->domain);
+}
+
+/* ----- Ranges ----- */
+
+/* What an IOMMU can do, and what is wrong with it */
+#define PLAIN	0
+#define S	BIT(0)	/* address ranges */
+#define NL	BIT(1)	/* non-leaf */
+#define SMALL	BIT(2)	/* quirk: an address means 4 KiB of the leaf */
+
+/* Kinds of answers */
+enum shape {
+	SPACE,		/* the whole address space, one command */
+	EACH,		/* one command for each stride of 2^lg2 bytes */
+	RANGE,		/* one command with S for 2^lg2 bytes */
+	RANGE_NL,	/* the same with NL */
+	ONE,		/* one command for one page, without S */
+	ONE_NL,
+};
+
+#define HIGH	0xffff800000000000ULL
+
+static const struct {
+	u64 iova, last;
+	u8 leaf_lg2;
+	bool nonleaf;
+	u8 can;
+	enum shape shape;
+	u64 first;
+	u8 lg2;
+	u8 nr;
+} ranges[] = {
+	/* One page */
+	{ 0x5000, 0x5fff, 12, false, PLAIN, EACH, 0x5000, 12, 1 },
+	{ 0x5000, 0x5fff, 12, false, NL, EACH, 0x5000, 12, 1 },
+	{ 0x5000, 0x5fff, 12, false, SMALL, EACH, 0x5000, 12, 1 },
+	{ 0x5000, 0x5fff, 12, false, S, ONE, 0x5000 },
+	{ 0x5000, 0x5fff, 12, false, S | NL, ONE, 0x5000 },
+	{ 0, 0xfff, 12, false, PLAIN, EACH, 0, 12, 1 },
+	/* No leaf at all is what a walk of empty tables gives. */
+	{ 0x5000, 0x5fff, 0, false, PLAIN, EACH, 0x5000, 12, 1 },
+	/* Strides of the smallest leaf, up to a bound */
+	{ 0x5000, 0x8fff, 12, false, PLAIN, EACH, 0x5000, 12, 4 },
+	{ 0x5000, 0x24fff, 12, false, PLAIN, EACH, 0x5000, 12, 32 },
+	{ 0x5000, 0x25fff, 12, false, PLAIN, SPACE },
+	{ 0x200000, 0x3fffff, 21, false, PLAIN, EACH, 0x200000, 21, 1 },
+	{ 0x200000, 0x3fffff, 21, false, SMALL, SPACE },
+	{ 0x200000, 0x3fffff, 12, false, SMALL, SPACE },
+	{ 0x10000, 0x3ffff, 16, false, PLAIN, EACH, 0x10000, 16, 3 },
+	{ 0x10000, 0x3ffff, 16, false, SMALL, SPACE },
+	{ 0x40000000, 0x7fffffffff, 30, false, PLAIN, SPACE },
+	{ 0x40000000, 0x7ffffffff, 30, false, PLAIN, EACH, 0x40000000, 30, 31 },
+	/* A range that begins inside a leaf: strides from the leaf's beginning */
+	{ 0x1ff000, 0x400fff, 21, false, PLAIN, EACH, 0, 21, 3 },
+	/* With ranges: the smallest aligned power of two around it */
+	{ 0x4000, 0x7fff, 12, false, S, RANGE, 0x4000, 14 },
+	{ 0x5000, 0x8fff, 12, false, S, RANGE, 0, 16 },
+	{ 0x5000, 0x25fff, 12, false, S, RANGE, 0, 18 },
+	{ 0x200000, 0x3fffff, 21, false, S, RANGE, 0x200000, 21 },
+	{ 0x200000, 0x3fffff, 21, false, S | SMALL, RANGE, 0x200000, 21 },
+	{ 0x40000000, 0x7ffffffff, 30, false, S, RANGE, 0, 35 },
+	{ 0, 0x7fffffffffff, 12, false, S, RANGE, 0, 47 },
+	/* Upper half of the address space */
+	{ HIGH, HIGH + 0xfff, 12, false, PLAIN, EACH, HIGH, 12, 1 },
+	{ ~0xfffULL, ~0ULL, 12, false, PLAIN, EACH, ~0xfffULL, 12, 1 },
+	{ ~0x1fffULL, ~0ULL, 12, false, PLAIN, EACH, ~0x1fffULL, 12, 2 },
+	{ HIGH, HIGH + 0x3fff, 12, false, S, RANGE, HIGH, 14 },
+	{ ~0x3fffULL, ~0ULL, 12, false, S, RANGE, ~0x3fffULL, 14 },
+	{ HIGH, ~0ULL, 12, false, S, RANGE, HIGH, 47 },
+	/* Both halves: no aligned range but everything */
+	{ 0x7ffffffff000, HIGH + 0xfff, 12, false, S, SPACE },
+	{ 0, ~0ULL, 12, false, S, SPACE },
+	{ 0, ~0ULL, 12, false, PLAIN, SPACE },
+	/* Tables were unlinked */
+	{ 0x200000, 0x3fffff, 12, true, PLAIN, SPACE },
+	{ 0x200000, 0x3fffff, 12, true, S, SPACE },
+	{ 0x200000, 0x3fffff, 12, true, NL, SPACE },
+	{ 0x200000, 0x3fffff, 12, true, S | NL, RANGE_NL, 0x200000, 21 },
+	{ 0x200000, 0x3fffff, 21, true, S | NL | SMALL, RANGE_NL, 0x200000, 21 },
+	{ 0, 0x3fffffff, 12, true, S | NL, RANGE_NL, 0, 30 },
+	{ 0x5000, 0x5fff, 12, true, S | NL, ONE_NL, 0x5000 },
+	{ 0, ~0ULL, 12, true, S | NL, SPACE },
+};
+
+/* Spec "Address Range Invalidation Extension": X ones below the lowest 0 of ADDR. */
+static u64 napot(u64 iova, unsigned int lg2)
+{
+	u64 ones = lg2 < 13 ? 0 : (1ULL << (lg2 - 13)) - 1;
+
+	return ((iova >> 12) | ones) << 10;
+}
+
+static void invalidate_ranges(struct kunit *test, bool second_stage)
+{
+	u64 (*want)[2] = kunit_kzalloc(test, sizeof(*want) * 40, GFP_KERNEL);
+	unsigned int i, k, nr;
+	struct testdev *td[4];
+	struct rviommu_domain *dom[4];
+	char where[80];
+
+	KUNIT_ASSERT_NOT_NULL(test, want);
+	for (i = 0; i < 4; i++) {
+		td[i] = testdev_up(test, TESTDEV_CAPS | (i & S ? TESTDEV_S : 0) |
+					 (i & NL ? TESTDEV_NL : 0));
+		dom[i] = make_domain(td[i], second_stage);
+		KUNIT_ASSERT_EQ(test, rviommu_target_add(dom[i], &td[i]->iommu), 0);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		const typeof(ranges[0]) *r = &ranges[i];
+		const unsigned int can = r->can & (S | NL);
+		const u64 space[2] = CMD_VMA(dom[can]->pscid);
+		const u64 gspace[2] = CMD_GVMA(dom[can]->gscid);
+		const u64 base = second_stage ? gspace[0] : space[0];
+
+		td[can]->iommu.quirks = r->can & SMALL ? BIT(RVIOMMU_QUIRK_SMALL_IOTINVAL) : 0;
+		nr = r->shape == EACH ? r->nr : 1;
+		for (k = 0; k < nr; k++) {
+			want[k][0] = base | (r->shape == SPACE ? 0 : 1ULL << 10);
+			want[k][1] = 0;
+		}
+		switch (r->shape) {
+		case SPACE:
+			break;
+		case EACH:
+			for (k = 0; k < nr; k++)
+				want[k][1] = (r->first + ((u64)k << r->lg2)) >> 12 << 10;
+			break;
+		case RANGE_NL:
+			want[0][0] |= 1ULL << 34;
+			fallthrough;
+		case RANGE:
+			want[0][1] = napot(r->first, r->lg2) | 1ULL << 9;
+			break;
+		case ONE_NL:
+			want[0][0] |= 1ULL << 34;
+			fallthrough;
+		case ONE:
+			want[0][1] = r->first >> 12 << 10;
+			break;
+		}
+		want[nr][0] = 0x3402;
+		snprintf(where, sizeof(where), "%u: %#llx to %#llx, leaf %u, can %#x", i, r->iova,
+			 r->last, r->leaf_lg2, r->can);
+		rviommu_invalidate_range(dom[can], r->iova, r->last, r->leaf_lg2, r->nonleaf);
+		testdev_expect(td[can], where, want, nr + 1);
+	}
+
+	for (i = 0; i < 4; i++) {
+		rviommu_target_remove(dom[i], &td[i]->iommu);
+		free_domain(dom[i]);
+	}
+}
+
+static void invalidate_first_stage(struct kunit *test)
+{
+	invalidate_ranges(test, false);
+}
+
+static void invalidate_second_stage(struct kunit *test)
+{
+	invalidate_ranges(test, true);
+}
+
+static void invalidate_everything(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
+	struct rviommu_domain *first = make_domain(td, false), *second = make_domain(td, true);
+	struct rviommu_domain_stats stats;
+
+	/* Nobody has cached anything yet. */
+	rviommu_invalidate_all(first);
+	rviommu_invalidate_range(first, 0, 0xfff, 12, false);
+	testdev_expect(td, "no target", NULL, 0);
+
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(first, &td->iommu), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(second, &td->iommu), 0);
+	rviommu_invalidate_all(first);
+	EXPECT_COMMANDS(td, "first stage", CMD_VMA(first->pscid), CMD_FENCE);
+	rviommu_invalidate_all(second);
+	EXPECT_COMMANDS(td, "second stage", CMD_GVMA(second->gscid), CMD_FENCE);
+
+	stats = rviommu_domain_stats(first);
+	KUNIT_EXPECT_EQ(test, stats.flushes, 2);
+	KUNIT_EXPECT_EQ(test, stats.syncs, 1);
+	rviommu_target_remove(first, &td->iommu);
+	rviommu_target_remove(second, &td->iommu);
+	rviommu_invalidate_all(first);
+	testdev_expect(td, "no target any more", NULL, 0);
+	free_domain(first);
+	free_domain(second);
+}
+
+/* What the mutation run leaves out, and nothing else. */
+static void invalidate_mutations(struct kunit *test)
+{
+	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
+	struct rviommu_ddt_update update = { .did = 5, .how = RVIOMMU_PUBLISH_PAGE };
+	struct rviommu_domain *dom;
+	struct testdev *td;
+	u32 pscid;
+
+	if (!IS_ENABLED(CONFIG_RVIOMMU_DEBUG))
+		kunit_skip(test, "only with CONFIG_RVIOMMU_DEBUG");
+
+	td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
+	dom = make_domain(td, false);
+	pscid = dom->pscid;
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td->iommu), 0);
+
+	td->iommu.mutate = BIT(RVIOMMU_MUTATE_IOTINVAL);
+	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	EXPECT_COMMANDS(td, "no IOTINVAL", CMD_FENCE);
+	rviommu_invalidate_all(dom);
+	EXPECT_COMMANDS(td, "but flush_iotlb_all", CMD_VMA(pscid), CMD_FENCE);
+
+	td->iommu.mutate = BIT(RVIOMMU_MUTATE_NONLEAF);
+	rviommu_invalidate_range(dom, 0x200000, 0x3fffff, 12, true);
+	EXPECT_COMMANDS(td, "no NL", { 0x401 | pscid << 12 | 1ULL << 32,
+				       napot(0x200000, 21) | 1ULL << 9 }, CMD_FENCE);
+
+	td->iommu.mutate = BIT(RVIOMMU_MUTATE_FLUSH_ALL);
+	rviommu_invalidate_all(dom);
+	EXPECT_COMMANDS(td, "no flush_iotlb_all", CMD_FENCE);
+	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	EXPECT_COMMANDS(td, "but IOTINVAL", CMD_VMA_AT(pscid, 0x5000), CMD_FENCE);
+
+	update.old.word[0] = 1;
+	update.old.word[2] = 0x77000;
+	update.old.word[3] = 9ULL << 60;
+	td->iommu.mutate = BIT(RVIOMMU_MUTATE_INVAL_DDT);
+	KUNIT_EXPECT_EQ(test, rviommu_context_commands(&td->iommu, &update, cmds), 1);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmds[0].dword[0]), 0x100077001);
+	td->iommu.mutate = BIT(RVIOMMU_MUTATE_ATTACH_IOTINVAL);
+	KUNIT_EXPECT_EQ(test, rviommu_context_commands(&td->iommu, &update, cmds), 1);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmds[0].dword[0]), 0x3);
+
+	td->iommu.mutate = 0;
+	rviommu_target_remove(dom, &td->iommu);
+	free_domain(dom);
+}
+
+/* ----- Contexts: spec "Changing device directory table entry" ----- */
+
+static const struct {
+	const char *name;
+	enum rviommu_publish how;
+	bool notify;
+	/* tc, iohgatp, ta, fsc as they were */
+	u64 old[4];
+	unsigned int nr;
+	u64 want[3][2];
+} contexts[] = {
+	{ "nothing changed", RVIOMMU_PUBLISH_NONE, true,
+	  { 1, 0, 0x5000, 9ULL << 60 | 0x123 }, 0 },
+	{ "became valid", RVIOMMU_PUBLISH_VALID, false, { 0 }, 0 },
+	{ "became valid, wants to be told", RVIOMMU_PUBLISH_VALID, true, { 0 },
+	  1, { CMD_DDT(0xabcdef) } },
+	{ "identity, in place", RVIOMMU_PUBLISH_WORD, false, { 1 }, 1, { CMD_DDT(0xabcdef) } },
+	{ "identity, by a page", RVIOMMU_PUBLISH_PAGE, false, { 1 }, 1, { CMD_DDT_ALL } },
+	{ "identity, one level", RVIOMMU_PUBLISH_BREAK, false, { 1 }, 1, { CMD_DDT(0xabcdef) } },
+	{ "first stage, in place", RVIOMMU_PUBLISH_WORD, false,
+	  { 1, 0, 0xfffff000, 8ULL << 60 | 0x123 }, 2, { CMD_DDT(0xabcdef), CMD_VMA(0xfffff) } },
+	{ "first stage, by a page", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1, 0, 0x1000, 10ULL << 60 | 0x123 }, 2, { CMD_DDT_ALL, CMD_VMA(1) } },
+	{ "first stage, one level", RVIOMMU_PUBLISH_BREAK, true,
+	  { 1, 0, 0x5000, 9ULL << 60 | 0x123 }, 2, { CMD_DDT(0xabcdef), CMD_VMA(5) } },
+	/* What other fields say does not count, nor do RCID and MCID beside PSCID. */
+	{ "RCID and MCID", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1, 0, 0xabcdef0000007000, 9ULL << 60 }, 2, { CMD_DDT_ALL, CMD_VMA(7) } },
+	{ "second stage", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1, 9ULL << 60 | 0xfedcULL << 44 | 0x123, 0, 0 }, 3,
+	  { CMD_DDT_ALL, CMD_VMA_GSCID(0xfedc), CMD_GVMA(0xfedc) } },
+	{ "second stage, in place", RVIOMMU_PUBLISH_WORD, false,
+	  { 1, 8ULL << 60 | 1ULL << 44 | 0x123, 0, 0 }, 3,
+	  { CMD_DDT(0xabcdef), CMD_VMA_GSCID(1), CMD_GVMA(1) } },
+	/* Both stages: the guest's number covers the first too. */
+	{ "both stages", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1, 9ULL << 60 | 2ULL << 44, 0x5000, 9ULL << 60 }, 3,
+	  { CMD_DDT_ALL, CMD_VMA_GSCID(2), CMD_GVMA(2) } },
+	{ "process directory", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1 | 1 << 5, 0, 0, 1ULL << 60 }, 2, { CMD_DDT_ALL, CMD_VMA_ALL } },
+	{ "process directory in a guest", RVIOMMU_PUBLISH_PAGE, false,
+	  { 1 | 1 << 5, 9ULL << 60 | 3ULL << 44, 0, 1ULL << 60 }, 3,
+	  { CMD_DDT_ALL, CMD_VMA_GSCID(3), CMD_GVMA(3) } },
+};
+
+static void invalidate_contexts(struct kunit *test)
+{
+	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS + 1];
+	struct rviommu *iommu = kunit_kzalloc(test, sizeof(*iommu), GFP_KERNEL);
+	unsigned int i, k;
+
+	KUNIT_ASSERT_NOT_NULL(test, iommu);
+	for (i = 0; i < ARRAY_SIZE(contexts); i++) {
+		const typeof(contexts[0]) *c = &contexts[i];
+		struct rviommu_ddt_update update = { .did = 0xabcdef, .how = c->how };
+
+		memcpy(update.old.word, c->old, sizeof(c->old));
+		/* The new ones do not count (same section: "the old values"). */
+		update.new.word[1] = 8ULL << 60 | 0x111ULL << 44;
+		update.new.word[2] = 0x99000;
+		update.new.word[3] = 8ULL << 60;
+		iommu->quirks = c->notify ? BIT(RVIOMMU_QUIRK_NOTIFY_VALID) : 0;
+		memset(cmds, 0xff, sizeof(cmds));
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_context_commands(iommu, &update, cmds), c->nr,
+				    "%s", c->name);
+		for (k = 0; k < c->nr; k++) {
+			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[0]), c->want[k][0],
+					    "%s, %u", c->name, k);
+			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[1]), c->want[k][1],
+					    "%s, %u", c->name, k);
+		}
+		/* Nothing beyond */
+		KUNIT_EXPECT_EQ_MSG(test, cmds[c->nr].dword[0], ~0ULL, "%s", c->name);
+	}
+}
+
+/* ----- Targets ----- */
+
+#define NR_IOMMUS	10
+
+static unsigned int nr_targets(struct rviommu_domain *dom)
+{
+	struct rviommu_targets *targets;
+	unsigned int nr;
+
+	rcu_read_lock();
+	targets = rcu_dereference(dom->targets);
+	nr = targets ? targets->nr : 0;
+	rcu_read_unlock();
+	return nr;
+}
+
+/* Each IOMMU in @set gets its command and its own fence, once; the others nothing. */
+static void expect_targets(struct kunit *test, struct testdev **td, struct rviommu_domain *dom,
+			   unsigned long set)
+{
+	unsigned int i;
+
+	rviommu_invalidate_all(dom);
+	for (i = 0; i < NR_IOMMUS; i++) {
+		if (set & BIT(i))
+			EXPECT_COMMANDS(td[i], "in the set", CMD_VMA(dom->pscid), CMD_FENCE);
+		else
+			testdev_expect(td[i], "not in the set", NULL, 0);
+	}
+}
+
+static void invalidate_targets(struct kunit *test)
+{
+	struct testdev *td[NR_IOMMUS];
+	struct rviommu_domain *dom;
+	unsigned long set = 0;
+	unsigned int i;
+	long live;
+
+	for (i = 0; i < NR_IOMMUS; i++)
+		td[i] = testdev_up(test, TESTDEV_CAPS);
+	dom = make_domain(td[0], false);
+	live = testdev_live();
+
+	/* More than one round of waiting: rviommu_inval_targets() takes 8 at a time. */
+	for (i = 0; i < NR_IOMMUS; i++) {
+		KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[i]->iommu), 0);
+		set |= BIT(i);
+		expect_targets(test, td, dom, set);
+		KUNIT_EXPECT_EQ(test, nr_targets(dom), i + 1);
+	}
+	/* Replaced arrays are gone: one is left. */
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + 1);
+
+	/* A second attachment there is counted, and allocates nothing. */
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
+	expect_targets(test, td, dom, set);
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
+	rviommu_target_remove(dom, &td[3]->iommu);
+	expect_targets(test, td, dom, set);
+
+	/* The first, the last, one in between */
+	rviommu_target_remove(dom, &td[0]->iommu);
+	rviommu_target_remove(dom, &td[3]->iommu);
+	rviommu_target_remove(dom, &td[NR_IOMMUS - 1]->iommu);
+	set &= ~(BIT(0) | BIT(3) | BIT(NR_IOMMUS - 1));
+	expect_targets(test, td, dom, set);
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
+
+	/* The next new array has no holes. */
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
+	set |= BIT(3);
+	expect_targets(test, td, dom, set);
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS - 2);
+
+	for (i = 0; i < NR_IOMMUS; i++)
+		if (set & BIT(i))
+			rviommu_target_remove(dom, &td[i]->iommu);
+	expect_targets(test, td, dom, 0);
+	free_domain(dom);
+}
+
+static void invalidate_targets_without_memory(struct kunit *test)
+{
+	struct testdev *td[NR_IOMMUS];
+	struct testdev_failures failures;
+	struct rviommu_domain *dom;
+	unsigned int i;
+	long live;
+
+	for (i = 0; i < NR_IOMMUS; i++)
+		td[i] = testdev_up(test, TESTDEV_CAPS);
+	dom = make_domain(td[0], false);
+
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), -ENOMEM);
+	expect_targets(test, td, dom, 0);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
+	live = testdev_live();
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[1]->iommu), -ENOMEM);
+	expect_targets(test, td, dom, BIT(0));
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+
+	/* Where the IOMMU is known already, no memory is needed; nor is it to remove. */
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
+	rviommu_target_remove(dom, &td[0]->iommu);
+	rviommu_target_remove(dom, &td[0]->iommu);
+	KUNIT_EXPECT_EQ(test, failures.seen, 0);
+	expect_targets(test, td, dom, 0);
+	free_domain(dom);
+}
+
+/* An IOMMU that died is passed over, and keeps nobody waiting. */
+static void invalidate_dead_target(struct kunit *test)
+{
+	struct testdev *a = testdev_up(test, TESTDEV_CAPS), *b = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_domain *dom = make_domain(a, false);
+
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &b->iommu), 0);
+	rviommu_cmdq_kill(&a->iommu.cmdq, "test");
+	KUNIT_EXPECT_EQ(test, testdev_mode(a), 0);
+	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	testdev_expect(a, "dead", NULL, 0);
+	EXPECT_COMMANDS(b, "alive", CMD_VMA_AT(dom->pscid, 0x5000), CMD_FENCE);
+	rviommu_target_remove(dom, &a->iommu);
+	rviommu_target_remove(dom, &b->iommu);
+	free_domain(dom);
+}
+
+/**
+ * struct stress - one thread changes the targets while others invalidate
+ * @dom: the domain
+ * @stop: end of it
+ */
+struct stress {
+	struct rviommu_domain *dom;
+	bool stop;
+};
+
+static int stress_invalidate(void *arg)
+{
+	struct stress *stress = arg;
+
+	while (!READ_ONCE(stress->stop)) {
+		rviommu_invalidate_range(stress->dom, 0x5000, 0x5fff, 12, false);
+		cond_resched();
+	}
+	return 0;
+}
+
+static void invalidate_targets_race(struct kunit *test)
+{
+	struct stress stress = {};
+	struct task_struct *thread[2];
+	struct testdev *td[3];
+	unsigned int i, k, nr;
+
+	for (i = 0; i < 3; i++)
+		td[i] = testdev_up(test, TESTDEV_CAPS);
+	stress.dom = make_domain(td[0], false);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(stress.dom, &td[0]->iommu), 0);
+	for (i = 0; i < 2; i++) {
+		thread[i] = kthread_run(stress_invalidate, &stress, "rviommu-kunit/%u", i);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(thread[i]));
+		if (!IS_ERR(thread[i]))
+			get_task_struct(thread[i]);
+	}
+	for (i = 0; i < 500; i++) {
+		KUNIT_EXPECT_EQ(test, rviommu_target_add(stress.dom, &td[1]->iommu), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_target_add(stress.dom, &td[2]->iommu), 0);
+		rviommu_target_remove(stress.dom, &td[1]->iommu);
+		rviommu_target_remove(stress.dom, &td[2]->iommu);
+		cond_resched();
+	}
+	WRITE_ONCE(stress.stop, true);
+	for (i = 0; i < 2; i++)
+		if (!IS_ERR(thread[i]))
+			kthread_stop_put(thread[i]);
+
+	/* Nothing but what was asked for went anywhere. */
+	for (i = 0; i < 3; i++) {
+		const u64 want[2] = CMD_VMA_AT(stress.dom->pscid, 0x5000);
+
+		fakebus_commands(td[i]->bus, &nr);
+		for (k = 0; k < nr; k++) {
+			u64 dword0 = fakebus_command(td[i]->bus, k, 0);
+
+			KUNIT_ASSERT_TRUE(test, dword0 == want[0] || (u32)dword0 == 0x3402);
+		}
+		if (!i)
+			KUNIT_EXPECT_GT(test, nr, 0);
+	}
+	rviommu_target_remove(stress.dom, &td[0]->iommu);
+	free_domain(stress.dom);
+}
+
+static struct kunit_case invalidate_cases[] = {
+	KUNIT_CASE(invalidate_first_stage),
+	KUNIT_CASE(invalidate_second_stage),
+	KUNIT_CASE(invalidate_everything),
+	KUNIT_CASE(invalidate_mutations),
+	KUNIT_CASE(invalidate_contexts),
+	KUNIT_CASE(invalidate_targets),
+	KUNIT_CASE(invalidate_targets_without_memory),
+	KUNIT_CASE(invalidate_dead_target),
+	KUNIT_CASE(invalidate_targets_race),
+	{}
+};
+
+static struct kunit_suite invalidate_suite = {
+	.name = "rviommu_invalidate",
+	.test_cases = invalidate_cases,
+};
+
+kunit_test_suite(invalidate_suite);
