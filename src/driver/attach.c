@@ -101,7 +101,7 @@ static void rviommu_let_go(struct rviommu_endpoint *ep)
 {
 	if (rviommu_domain_is_paging(ep->domain))
 		rviommu_target_remove(to_rviommu_domain(ep->domain), ep->iommu);
-	ep->domain = NULL;
+	WRITE_ONCE(ep->domain, NULL);
 }
 
 /*
@@ -120,7 +120,7 @@ static void rviommu_block(struct rviommu_endpoint *ep)
 		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
 	}
 	rviommu_let_go(ep);
-	ep->domain = &rviommu_blocking_domain;
+	WRITE_ONCE(ep->domain, &rviommu_blocking_domain);
 	mutex_unlock(&iommu->ddt.lock);
 }
 
@@ -131,11 +131,14 @@ static void rviommu_block(struct rviommu_endpoint *ep)
  *
  * The old domain stays in force until the new one is. May sleep.
  *
+ * On an IOMMU that is out of service everything is blocked, because ddtp is Off.
+ * There @ep lets go of its domain whatever comes next, and the way back to the
+ * core's own default domain is open: the core knows no error there, and frees the
+ * old domain in any case. Nobody else's domain is accepted any more.
+ *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
  * @new; -ENOMEM; -EIO if the IOMMU is out of service. On error the old attachment
- * is as it was, except with -EIO: ddtp is Off, nothing is translated, and the old
- * domain is let go, because the core frees it even if there is no way back to
- * another.
+ * is as it was, except with -EIO.
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
@@ -146,9 +149,13 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	unsigned int i;
 	int ret;
 
-	if (new == &rviommu_blocking_domain || rviommu_is_dead(iommu)) {
+	if (new == &rviommu_blocking_domain) {
 		rviommu_block(ep);
-		return new == &rviommu_blocking_domain ? 0 : -EIO;
+		return 0;
+	}
+	if (rviommu_is_dead(iommu)) {
+		rviommu_block(ep);
+		return new->type == IOMMU_DOMAIN_UNMANAGED ? -EIO : 0;
 	}
 	if (rviommu_domain_is_paging(new)) {
 		ret = rviommu_domain_compatible(to_rviommu_domain(new), iommu);
@@ -180,7 +187,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 			rviommu_target_remove(to_rviommu_domain(new), iommu);
 		goto unlock;
 	}
-	ep->domain = new;
+	WRITE_ONCE(ep->domain, new);
 	if (rviommu_domain_is_paging(old) && new != old)
 		rviommu_target_remove(to_rviommu_domain(old), iommu);
 unlock:

@@ -133,6 +133,8 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	iommu = rviommu_find(fwspec->iommu_fwnode);
 	if (!iommu)
 		return ERR_PTR(-ENODEV);
+	if (rviommu_is_dead(iommu))
+		return ERR_PTR(-EIO);
 
 	ep = rviommu_zalloc(struct_size(ep, ids, fwspec->num_ids), GFP_KERNEL);
 	if (!ep)
