@@ -1,0 +1,1429 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Domains, attach and the iommu_ops, through the IOMMU core: which contexts the
+ * hardware finds, which commands it gets, and that a failure changes nothing.
+ */
+#include <kunit/test.h>
+#include <linux/dma-mapping.h>
+#include <linux/io.h>
+#include <linux/kthread.h>
+#include <linux/sizes.h>
+
+#include "testdev.h"
+
+#define RW	(IOMMU_READ | IOMMU_WRITE)
+
+static struct iommu_domain *make_domain(struct kunit *test, struct device *dev)
+{
+	struct iommu_domain *domain = iommu_paging_domain_alloc(dev);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(domain));
+	return domain;
+}
+
+static struct rviommu_domain *dom_of(struct device *dev)
+{
+	return to_rviommu_domain(iommu_get_domain_for_dev(dev));
+}
+
+static u32 pscid_of(struct iommu_domain *domain)
+{
+	return to_rviommu_domain(domain)->pscid;
+}
+
+static void expect_context(struct testdev *td, u32 did, u64 tc, u64 iohgatp, u64 ta, u64 fsc)
+{
+	struct rviommu_dc dc = testdev_context(td, did);
+	const u64 want[8] = { tc, iohgatp, ta, fsc };
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		KUNIT_EXPECT_EQ_MSG(td->test, dc.word[i], want[i], "device %#x, word %u", did, i);
+}
+
+/* First stage, by hand: iosatp.MODE is 8 for Sv39, 9 for Sv48, 10 for Sv57. */
+static void expect_first_stage(struct testdev *td, u32 did, struct iommu_domain *domain,
+			       u64 mode)
+{
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+
+	KUNIT_EXPECT_NE(td->test, dom->pscid, 0);
+	expect_context(td, did, 1, 0, (u64)dom->pscid << 12,
+		       mode << 60 | virt_to_phys(dom->pt.root) >> 12);
+}
+
+static void expect_blocked(struct testdev *td, u32 did)
+{
+	expect_context(td, did, 0, 0, 0, 0);
+}
+
+/* Attachments of @domain to the IOMMU that are counted */
+static unsigned int users(struct iommu_domain *domain, struct testdev *td)
+{
+	struct rviommu_targets *targets;
+	unsigned int i, users = 0;
+
+	rcu_read_lock();
+	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
+	for (i = 0; targets && i < targets->nr; i++)
+		if (targets->t[i].iommu == &td->iommu)
+			users += targets->t[i].users;
+	rcu_read_unlock();
+	return users;
+}
+
+/* ----- Attach, replace, detach ----- */
+
+static void domain_default(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *a, *b;
+
+	a = testdev_add_one(td, 0x100);
+	KUNIT_ASSERT_NOT_NULL(test, iommu_get_domain_for_dev(a));
+	KUNIT_EXPECT_TRUE(test, iommu_get_domain_for_dev(a)->type & __IOMMU_DOMAIN_PAGING);
+	KUNIT_EXPECT_PTR_EQ(test, testdev_ep(a)->domain, iommu_get_domain_for_dev(a));
+	expect_first_stage(td, 0x100, iommu_get_domain_for_dev(a), 9);
+	KUNIT_EXPECT_EQ(test, users(iommu_get_domain_for_dev(a), td), 1);
+	/* Invalid entries are not cached: nothing is owed but the fence. */
+	EXPECT_COMMANDS(td, "first device", CMD_FENCE);
+
+	/*
+	 * In the same leaf page: words under an invalid tc are stored where hardware
+	 * may read, so walks are waited for before tc makes them count.
+	 */
+	b = testdev_add_one(td, 0x101);
+	expect_first_stage(td, 0x101, iommu_get_domain_for_dev(b), 9);
+	EXPECT_COMMANDS(td, "second device", CMD_DDT(0x101), CMD_FENCE, CMD_FENCE);
+	KUNIT_EXPECT_PTR_NE(test, iommu_get_domain_for_dev(a), iommu_get_domain_for_dev(b));
+	KUNIT_EXPECT_NE(test, dom_of(a)->pscid, dom_of(b)->pscid);
+	expect_blocked(td, 0x102);
+	expect_blocked(td, 0);
+}
+
+static void domain_notify_valid(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+
+	td->bus->quirks = BIT(RVIOMMU_QUIRK_NOTIFY_VALID);
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	fakebus_clear(td->bus);
+	testdev_add_one(td, 0x100);
+	EXPECT_COMMANDS(td, "told of the new context", CMD_DDT(0x100), CMD_FENCE);
+}
+
+static void domain_replace(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 0x12345);
+	struct iommu_domain *def = iommu_get_domain_for_dev(dev);
+	struct iommu_domain *a = make_domain(test, dev), *b = make_domain(test, dev);
+	struct rviommu_endpoint *ep = testdev_ep(dev);
+
+	fakebus_clear(td->bus);
+	/* ta and fsc change: a new leaf page, and everything of the old domain is forgotten. */
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	EXPECT_COMMANDS(td, "to a", CMD_DDT_ALL, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	expect_first_stage(td, 0x12345, a, 9);
+	KUNIT_EXPECT_EQ(test, users(a, td), 1);
+	KUNIT_EXPECT_EQ(test, users(def, td), 0);
+
+	/* The core does not let another in, and the driver hears nothing of it. */
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(b, dev), -EBUSY);
+	testdev_expect(td, "busy", NULL, 0);
+
+	/* The same once more: nothing to do. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	testdev_expect(td, "a again", NULL, 0);
+	KUNIT_EXPECT_EQ(test, users(a, td), 1);
+
+	/* What iommufd does: directly from one to the other */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, b), 0);
+	EXPECT_COMMANDS(td, "a to b", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	expect_first_stage(td, 0x12345, b, 9);
+	KUNIT_EXPECT_EQ(test, users(a, td), 0);
+	KUNIT_EXPECT_EQ(test, users(b, td), 1);
+
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_identity_domain), 0);
+	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_VMA(pscid_of(b)), CMD_FENCE);
+	expect_context(td, 0x12345, 1, 0, 0, 0);
+	KUNIT_EXPECT_EQ(test, users(b, td), 0);
+
+	/* Nothing is cached under identity. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	EXPECT_COMMANDS(td, "identity to a", CMD_DDT_ALL, CMD_FENCE);
+	expect_first_stage(td, 0x12345, a, 9);
+
+	/* One word says it all: in place. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	EXPECT_COMMANDS(td, "a to blocking", CMD_DDT(0x12345), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	expect_blocked(td, 0x12345);
+	KUNIT_EXPECT_EQ(test, users(a, td), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	testdev_expect(td, "blocking again", NULL, 0);
+
+	/* The words are still there: only tc changes. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	EXPECT_COMMANDS(td, "blocking to a", CMD_FENCE);
+	expect_first_stage(td, 0x12345, a, 9);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, b), 0);
+	EXPECT_COMMANDS(td, "blocking to b", CMD_DDT(0x12345), CMD_FENCE, CMD_FENCE);
+	expect_first_stage(td, 0x12345, b, 9);
+
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	fakebus_clear(td->bus);
+	iommu_detach_device(a, dev);
+	EXPECT_COMMANDS(td, "back", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	expect_first_stage(td, 0x12345, def, 9);
+	KUNIT_EXPECT_EQ(test, users(def, td), 1);
+	iommu_domain_free(a);
+	iommu_domain_free(b);
+}
+
+/* As VFIO does it: nothing is reachable until there is a domain. */
+static void domain_dma_owner(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 0x33);
+	struct iommu_domain *def = iommu_get_domain_for_dev(dev), *a = make_domain(test, dev);
+
+	fakebus_clear(td->bus);
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, td), 0);
+	EXPECT_COMMANDS(td, "claim", CMD_DDT(0x33), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	expect_blocked(td, 0x33);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	expect_first_stage(td, 0x33, a, 9);
+	fakebus_clear(td->bus);
+	iommu_detach_device(a, dev);
+	EXPECT_COMMANDS(td, "detach", CMD_DDT(0x33), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	expect_blocked(td, 0x33);
+	iommu_device_release_dma_owner(dev);
+	expect_first_stage(td, 0x33, def, 9);
+	iommu_domain_free(a);
+}
+
+/* A one-level directory: break before make, with its own grace periods. */
+static void domain_replace_one_level(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+	struct iommu_domain *def, *a;
+	struct device *dev;
+
+	td->fake->ddtp_modes = GENMASK(2, 0);
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	dev = testdev_add_one(td, 0x7f);
+	def = iommu_get_domain_for_dev(dev);
+	a = make_domain(test, dev);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	EXPECT_COMMANDS(td, "to a", CMD_DDT(0x7f), CMD_FENCE, CMD_DDT(0x7f), CMD_FENCE,
+			CMD_DDT(0x7f), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	expect_first_stage(td, 0x7f, a, 9);
+	iommu_detach_device(a, dev);
+	expect_first_stage(td, 0x7f, def, 9);
+	iommu_domain_free(a);
+}
+
+/* The format that the IOMMU has, in both formats of the context. */
+static void domain_formats(struct kunit *test)
+{
+	static const struct {
+		u64 caps;	/* bits 11:9 and 19:17 */
+		u64 mode, mode2;
+		u8 lg2, lg2_2;	/* width of the aperture */
+	} cases[] = {
+		{ 0x20200, 8, 8, 38, 41 },
+		{ 0x60600, 9, 9, 47, 50 },
+		{ 0xe0e00, 9, 9, 47, 50 },
+		{ 0x80800, 10, 10, 56, 59 },
+		{ 0x40200, 8, 9, 38, 50 },
+		/* No first stage: the second takes its place. */
+		{ 0x20000, 0, 8, 0, 41 },
+		{ 0x00400, 9, 0, 47, 0 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases) * 2; i++) {
+		const typeof(cases[0]) *c = &cases[i / 2];
+		struct testdev *td = testdev_up(test, (TESTDEV_CAPS & ~0xe0e00ULL) | c->caps |
+						(i % 2 ? TESTDEV_MSI : 0));
+		struct device *dev = testdev_add_one(td, 0x21);
+		struct iommu_domain *def = iommu_get_domain_for_dev(dev), *parent;
+		struct rviommu_domain *dom;
+
+		if (c->mode) {
+			expect_first_stage(td, 0x21, def, c->mode);
+			KUNIT_EXPECT_EQ(test, def->geometry.aperture_end, BIT_ULL(c->lg2) - 1);
+			KUNIT_EXPECT_TRUE(test, def->geometry.force_aperture);
+		}
+
+		parent = rviommu_alloc_nest_parent(dev);
+		if (!c->mode2) {
+			KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(parent), -EOPNOTSUPP);
+			testdev_remove(td);
+			continue;
+		}
+		KUNIT_ASSERT_FALSE(test, IS_ERR(parent));
+		dom = to_rviommu_domain(parent);
+		KUNIT_EXPECT_EQ(test, parent->geometry.aperture_end, BIT_ULL(c->lg2_2) - 1);
+		KUNIT_EXPECT_EQ(test, virt_to_phys(dom->pt.root) & (SZ_16K - 1), 0);
+		KUNIT_EXPECT_NE(test, dom->gscid, 0);
+		KUNIT_ASSERT_EQ(test, iommu_attach_device(parent, dev), 0);
+		expect_context(td, 0x21, 1, c->mode2 << 60 | (u64)dom->gscid << 44 |
+			       virt_to_phys(dom->pt.root) >> 12, 0, 0);
+		fakebus_clear(td->bus);
+		iommu_detach_device(parent, dev);
+		/* Back to another second stage, only one word differs. */
+		if (c->mode)
+			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
+					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+		else
+			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
+					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+		iommu_domain_free(parent);
+		testdev_remove(td);
+	}
+}
+
+static void domain_alloc_without_memory(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	const long live = testdev_live();
+	struct testdev_failures failures;
+	struct iommu_domain *domain;
+	unsigned int second;
+	int n;
+
+	for (second = 0; second < 2; second++) {
+		for (n = 0;; n++) {
+			testdev_fail(test, &failures, n);
+			domain = second ? rviommu_alloc_nest_parent(dev) :
+					  iommu_paging_domain_alloc(dev);
+			if (!IS_ERR(domain))
+				break;
+			KUNIT_EXPECT_EQ(test, PTR_ERR(domain), -ENOMEM);
+			KUNIT_EXPECT_EQ(test, testdev_live(), live);
+			KUNIT_ASSERT_LT(test, n, 20);
+		}
+		/* The domain, its counters, its root and that one's descriptor */
+		KUNIT_EXPECT_EQ(test, n, 4);
+		KUNIT_EXPECT_EQ(test, failures.seen, n);
+		iommu_domain_free(domain);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	testdev_fail(test, &failures, -1);
+}
+
+static void domain_alloc_flags(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	const long live = testdev_live();
+	struct iommu_domain *domain;
+	unsigned int bit;
+
+	for (bit = 0; bit < 32; bit++) {
+		if (BIT(bit) == IOMMU_HWPT_ALLOC_NEST_PARENT)
+			continue;
+		domain = rviommu_domain_alloc_paging_flags(dev, BIT(bit), NULL);
+		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(domain), -EOPNOTSUPP);
+	}
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* ----- Devices with several IDs, IDs with several devices ----- */
+
+static const u32 many_ids[] = { 0x10, 0x11, 0x1000, 0x123456 };
+
+static void domain_several_ids(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
+	struct iommu_domain *def, *a;
+	unsigned int i, k, nr, fences = 0;
+
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
+	def = iommu_get_domain_for_dev(dev);
+	a = make_domain(test, dev);
+	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
+		expect_first_stage(td, many_ids[i], def, 9);
+	expect_blocked(td, 0x12);
+	KUNIT_EXPECT_EQ(test, users(def, td), 1);
+
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
+		expect_first_stage(td, many_ids[i], a, 9);
+	/* However often each: those two, and one fence at the end. */
+	fakebus_commands(td->bus, &nr);
+	for (k = 0; k < nr; k++) {
+		const u64 vma[2] = CMD_VMA(pscid_of(def));
+		u64 dword0 = fakebus_command(td->bus, k, 0);
+
+		KUNIT_EXPECT_TRUE(test, dword0 == vma[0] || dword0 == 0x3 ||
+				  (u32)dword0 == 0x3402);
+		fences += (u32)dword0 == 0x3402;
+	}
+	KUNIT_EXPECT_EQ(test, fences, 1);
+	KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, nr - 1, 0), 0x3402);
+
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+	testdev_del(td, dev);
+	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
+		expect_blocked(td, many_ids[i]);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
+/* So many that their commands do not fit on the stack at once. */
+static void domain_very_many_ids(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct iommu_domain *a;
+	struct device *dev;
+	u32 ids[100];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = 0x80 * i + i % 3;
+	dev = testdev_add(td, ids, ARRAY_SIZE(ids));
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
+	a = make_domain(test, dev);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		expect_first_stage(td, ids[i], a, 9);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), &rviommu_blocking_domain), 0);
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		expect_blocked(td, ids[i]);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), a), 0);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_bad_ids(struct kunit *test)
+{
+	static const u32 twice[] = { 5, 5, 6, 5, 6 }, wide[] = { 5, 0x1000000 };
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	const long live = testdev_live();
+	struct device *dev;
+
+	dev = testdev_add(td, twice, ARRAY_SIZE(twice));
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
+	KUNIT_EXPECT_EQ(test, testdev_ep(dev)->nr_ids, 2);
+	expect_first_stage(td, 5, iommu_get_domain_for_dev(dev), 9);
+	expect_first_stage(td, 6, iommu_get_domain_for_dev(dev), 9);
+	testdev_del(td, dev);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+
+	/* One that is too wide: not at all, and nothing is left of the other. */
+	dev = testdev_add(td, wide, ARRAY_SIZE(wide));
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(dev));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+	KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));
+	expect_blocked(td, 5);
+	testdev_del(td, dev);
+
+	dev = testdev_add(td, wide, 0);
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(dev));
+	testdev_del(td, dev);
+	/* The directory keeps its tables, two of them for these IDs. */
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + 2);
+}
+
+static void domain_shared_id(struct kunit *test)
+{
+	static const u32 ids_a[] = { 7, 8 }, ids_b[] = { 7, 9 };
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *a = testdev_add(td, ids_a, 2), *b = testdev_add(td, ids_b, 2), *c;
+	struct iommu_domain *def, *domain;
+	struct iommu_group *group;
+	char name[48];
+
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(a));
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(b));
+	KUNIT_EXPECT_PTR_EQ(test, a->iommu_group, b->iommu_group);
+	c = testdev_add_one(td, 10);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, c->iommu_group);
+	def = iommu_get_domain_for_dev(a);
+	KUNIT_EXPECT_PTR_EQ(test, def, iommu_get_domain_for_dev(b));
+	KUNIT_EXPECT_EQ(test, users(def, td), 2);
+
+	group = iommu_group_get(a);
+	domain = make_domain(test, a);
+	KUNIT_EXPECT_EQ(test, iommu_attach_group(domain, group), 0);
+	expect_first_stage(td, 7, domain, 9);
+	expect_first_stage(td, 8, domain, 9);
+	expect_first_stage(td, 9, domain, 9);
+	KUNIT_EXPECT_EQ(test, users(domain, td), 2);
+	KUNIT_EXPECT_EQ(test, users(def, td), 0);
+	iommu_detach_group(domain, group);
+	iommu_domain_free(domain);
+	iommu_group_put(group);
+
+	rviommu_endpoint_name(&td->iommu, 7, name, sizeof(name));
+	KUNIT_EXPECT_STREQ(test, name, dev_name(a));
+	fakebus_clear(td->bus);
+	testdev_del(td, a);
+	/* What only it had is blocked and forgotten; the other one's goes on. */
+	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	expect_first_stage(td, 7, def, 9);
+	expect_blocked(td, 8);
+	expect_first_stage(td, 9, def, 9);
+	KUNIT_EXPECT_EQ(test, users(def, td), 1);
+	rviommu_endpoint_name(&td->iommu, 7, name, sizeof(name));
+	KUNIT_EXPECT_STREQ(test, name, dev_name(b));
+
+	testdev_del(td, b);
+	expect_blocked(td, 7);
+	expect_blocked(td, 9);
+	testdev_del(td, c);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
+static void domain_probe_without_memory(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct testdev_failures failures;
+	struct device *dev;
+	long live;
+	int n;
+
+	/* The directory keeps tables: let it have those that these IDs need. */
+	testdev_del(td, testdev_add(td, many_ids, ARRAY_SIZE(many_ids)));
+	live = testdev_live();
+	/*
+	 * The endpoint, its IDs, the default domain. That it cannot be attached for
+	 * want of memory is nothing the core expects, and worth a warning to it.
+	 */
+	for (n = 0; n < 1 + ARRAY_SIZE(many_ids) + 4; n++) {
+		testdev_fail(test, &failures, n);
+		dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
+		KUNIT_EXPECT_FALSE(test, device_iommu_mapped(dev));
+		testdev_del(td, dev);
+		KUNIT_EXPECT_EQ_MSG(test, testdev_live(), live, "allocation %d", n);
+		KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+		KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));
+	}
+	testdev_fail(test, &failures, -1);
+	dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
+	KUNIT_EXPECT_TRUE(test, device_iommu_mapped(dev));
+}
+
+/* ----- Replace, and the memory for it is not there ----- */
+
+static void domain_replace_without_memory(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
+	struct iommu_domain *def, *a;
+	struct testdev_failures failures;
+	unsigned int i;
+	int n, ret;
+	long live;
+
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
+	def = iommu_get_domain_for_dev(dev);
+	live = testdev_live();
+	for (n = 0;; n++) {
+		a = make_domain(test, dev);
+		fakebus_clear(td->bus);
+		testdev_fail(test, &failures, n);
+		ret = iommu_attach_device(a, dev);
+		testdev_fail(test, &failures, -1);
+		if (!ret)
+			break;
+		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+		testdev_expect(td, "nothing changed", NULL, 0);
+		for (i = 0; i < ARRAY_SIZE(many_ids); i++)
+			expect_first_stage(td, many_ids[i], def, 9);
+		KUNIT_EXPECT_PTR_EQ(test, testdev_ep(dev)->domain, def);
+		KUNIT_EXPECT_EQ(test, users(def, td), 1);
+		KUNIT_EXPECT_EQ(test, users(a, td), 0);
+		iommu_domain_free(a);
+		KUNIT_EXPECT_EQ_MSG(test, testdev_live(), live, "allocation %d", n);
+		KUNIT_ASSERT_LT(test, n, 40);
+	}
+	/* The updates, the target, three copies of two allocations each */
+	KUNIT_EXPECT_EQ(test, n, 8);
+
+	/* Blocking needs none, whatever there was. */
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(dev), &rviommu_blocking_domain), 0);
+	KUNIT_EXPECT_EQ(test, failures.seen, 0);
+	testdev_fail(test, &failures, -1);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(dev), a), 0);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* ----- One domain, several IOMMUs ----- */
+
+static void domain_two_iommus(struct kunit *test)
+{
+	struct testdev *td[2] = { testdev_up(test, TESTDEV_CAPS),
+				  testdev_up(test, TESTDEV_CAPS | TESTDEV_S) };
+	struct device *dev[2] = { testdev_add_one(td[0], 1), testdev_add_one(td[1], 2) };
+	struct iommu_domain *a = make_domain(test, dev[0]);
+	const u32 pscid = pscid_of(a);
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev[0]), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x4000, RW, GFP_KERNEL), 0);
+	fakebus_clear(td[0]->bus);
+	fakebus_clear(td[1]->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0x1000);
+	EXPECT_COMMANDS(td[0], "alone", CMD_VMA_AT(pscid, 0x5000), CMD_FENCE);
+	testdev_expect(td[1], "not attached", NULL, 0);
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev[1]), 0);
+	expect_first_stage(td[0], 1, a, 9);
+	expect_first_stage(td[1], 2, a, 9);
+	testdev_expect(td[0], "other one's attach", NULL, 0);
+	fakebus_clear(td[1]->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x6000, 0x2000), 0x2000);
+	EXPECT_COMMANDS(td[0], "pages", CMD_VMA_AT(pscid, 0x6000), CMD_VMA_AT(pscid, 0x7000),
+			CMD_FENCE);
+	EXPECT_COMMANDS(td[1], "range", { 0x401 | pscid << 12 | 1ULL << 32, 6 << 10 | 1 << 9 },
+			CMD_FENCE);
+
+	iommu_detach_device(a, dev[0]);
+	fakebus_clear(td[0]->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x8000, 0x1000), 0x1000);
+	testdev_expect(td[0], "detached", NULL, 0);
+	EXPECT_COMMANDS(td[1], "still attached", CMD_VMA_AT(pscid, 0x8000), CMD_FENCE);
+	iommu_detach_device(a, dev[1]);
+	iommu_domain_free(a);
+}
+
+/* Two devices of one IOMMU: one command, until the last one is gone. */
+static void domain_two_devices(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *x = testdev_add_one(td, 1), *y = testdev_add_one(td, 2);
+	struct iommu_domain *a = make_domain(test, x);
+	const u32 pscid = pscid_of(a);
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, x), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, y), 0);
+	KUNIT_EXPECT_EQ(test, users(a, td), 2);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x3000, RW, GFP_KERNEL), 0);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0x1000);
+	EXPECT_COMMANDS(td, "both", CMD_VMA_AT(pscid, 0x5000), CMD_FENCE);
+	iommu_detach_device(a, x);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x6000, 0x1000), 0x1000);
+	EXPECT_COMMANDS(td, "one", CMD_VMA_AT(pscid, 0x6000), CMD_FENCE);
+	iommu_detach_device(a, y);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x7000, 0x1000), 0x1000);
+	testdev_expect(td, "none", NULL, 0);
+	iommu_domain_free(a);
+}
+
+static void domain_incompatible(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		u64 clear, set;
+		unsigned long quirks;
+		int first, second;
+	} cases[] = {
+		{ "the same", 0, 0, 0, 0, 0 },
+		{ "more formats", 0, TESTDEV_S | TESTDEV_NL | TESTDEV_MSI, 0, 0, 0 },
+		{ "Sv39 only", 0xc00, 0, 0, -EINVAL, 0 },
+		{ "Sv39x4 only", 0xc0000, 0, 0, 0, -EINVAL },
+		{ "no Svpbmt", TESTDEV_PBMT, 0, 0, -EINVAL, -EINVAL },
+		{ "fewer addresses", 56ULL << 32, 40ULL << 32, 0, -EINVAL, -EINVAL },
+		{ "no Svnapot", 0, 0, BIT(RVIOMMU_QUIRK_NO_SVNAPOT), -EINVAL, -EINVAL },
+	};
+	const u64 caps = TESTDEV_CAPS | TESTDEV_PBMT;
+	struct testdev *td = testdev_up(test, caps);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *first = make_domain(test, dev);
+	struct iommu_domain *second = rviommu_alloc_nest_parent(dev);
+	unsigned int i;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(second));
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const typeof(cases[0]) *c = &cases[i];
+		struct testdev *other = testdev_create(test, (caps & ~c->clear) | c->set, 4);
+		struct iommu_domain *def, *domain;
+		struct device *odev;
+		unsigned int k;
+
+		other->bus->quirks = c->quirks;
+		KUNIT_ASSERT_EQ(test, testdev_probe(other), 0);
+		odev = testdev_add_one(other, 1);
+		def = iommu_get_domain_for_dev(odev);
+		for (k = 0; k < 2; k++) {
+			int want = k ? c->second : c->first;
+
+			domain = k ? second : first;
+			fakebus_clear(other->bus);
+			KUNIT_EXPECT_EQ_MSG(test, iommu_attach_device(domain, odev), want,
+					    "%s, stage %u", c->name, k + 1);
+			if (want) {
+				testdev_expect(other, c->name, NULL, 0);
+				KUNIT_EXPECT_PTR_EQ(test, testdev_ep(odev)->domain, def);
+				KUNIT_EXPECT_EQ(test, users(def, other), 1);
+			} else {
+				iommu_detach_device(domain, odev);
+			}
+			KUNIT_EXPECT_EQ(test, users(domain, other), 0);
+		}
+		testdev_remove(other);
+	}
+	iommu_domain_free(first);
+	iommu_domain_free(second);
+}
+
+/* ----- Map and unmap ----- */
+
+static void domain_map_unmap(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	const u32 pscid = pscid_of(a);
+	struct rviommu_domain_stats stats;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	fakebus_clear(td->bus);
+	/* Invalid entries are not cached. */
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x7f000000, 0x12340000, 0x10000, RW, GFP_KERNEL), 0);
+	testdev_expect(td, "map", NULL, 0);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x7f00abcd), 0x1234abcd);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x7f000000, 0x10000), 0x10000);
+	EXPECT_COMMANDS(td, "64 KiB are one leaf", CMD_VMA_AT(pscid, 0x7f000000), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x7f00abcd), 0);
+
+	/* Leaves of several sizes in one unmap: strides of the smallest. */
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x1f0000, 0xf0000, 0x10000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x200000, 0x40000000, 0x200000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x1f0000, 0x210000), 0x210000);
+	EXPECT_COMMANDS(td, "mixed", CMD_VMA(pscid), CMD_FENCE);
+
+	/* A table went with it: links are cached too. */
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x200000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x201000, 0x8000, 0x1ff000, RW, GFP_KERNEL), 0);
+	testdev_expect(td, "map again", NULL, 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x200000, 0x200000), 0x200000);
+	EXPECT_COMMANDS(td, "a table", CMD_VMA(pscid), CMD_FENCE);
+
+	stats = rviommu_domain_stats(to_rviommu_domain(a));
+	KUNIT_EXPECT_GE(test, stats.maps, 4);
+	KUNIT_EXPECT_GE(test, stats.unmaps, 3);
+	KUNIT_EXPECT_EQ(test, stats.syncs, 3);
+	KUNIT_EXPECT_EQ(test, stats.flushes, 0);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_map_second_stage(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = rviommu_alloc_nest_parent(dev);
+	u16 gscid;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
+	gscid = to_rviommu_domain(a)->gscid;
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x3ffffffff0000, 0x10000, 0x2000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x3ffffffff1234), 0x11234);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x3ffffffff0000, 0x2000), 0x2000);
+	EXPECT_COMMANDS(td, "second stage", CMD_GVMA_AT(gscid, 0x3ffffffff0000),
+			CMD_GVMA_AT(gscid, 0x3ffffffff1000), CMD_FENCE);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_bad_map(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		u64 iova, pa, size;
+		int prot, ret;
+	} cases[] = {
+		{ "misaligned iova", 0x10800, 0x2000, 0x1000, RW, -EINVAL },
+		{ "misaligned pa", 0x10000, 0x2800, 0x1000, RW, -EINVAL },
+		{ "misaligned size", 0x10000, 0x2000, 0x1800, RW, -EINVAL },
+		{ "size below a page", 0x10000, 0x2000, 0x800, RW, -EINVAL },
+		{ "no permission", 0x10000, 0x2000, 0x1000, 0, -EINVAL },
+		{ "only modifiers", 0x10000, 0x2000, 0x1000, IOMMU_CACHE, -EINVAL },
+		{ "taken", 0x5000, 0x2000, 0x1000, RW, -EADDRINUSE },
+		{ "taken, the same", 0x5000, 0x1000, 0x1000, RW, -EADDRINUSE },
+		{ "taken at its end", 0x3000, 0x20000, 0x3000, RW, -EADDRINUSE },
+		{ "taken by a large one", 0x410000, 0x20000, 0x1000, RW, -EADDRINUSE },
+		{ "taken by small ones", 0, 0x200000, 0x200000, RW, -EADDRINUSE },
+		{ "beyond the lower half", 0x800000000000, 0x2000, 0x1000, RW, -ERANGE },
+		{ "not sign-extended", 0xfffe800000000000, 0x2000, 0x1000, RW, -ERANGE },
+		{ "out of the lower half", 0x7ffffffff000, 0x2000, 0x2000, RW, -ERANGE },
+		{ "address too wide", 0x10000, 1ULL << 44, 0x1000, RW, -ERANGE },
+		{ "range too wide", 0x10000, (1ULL << 44) - 0x1000, 0x2000, RW, -ERANGE },
+	};
+	struct testdev *td = testdev_up(test, (TESTDEV_CAPS & ~(0x3fULL << 32)) | 44ULL << 32);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	unsigned int i;
+	u64 iova;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x400000, 0x200000, 0x200000, RW, GFP_KERNEL), 0);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const typeof(cases[0]) *c = &cases[i];
+
+		KUNIT_EXPECT_EQ_MSG(test, iommu_map(a, c->iova, c->pa, c->size, c->prot,
+						    GFP_KERNEL), c->ret, "%s", c->name);
+		/* What was there is there, and nothing else, of any of them. */
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x5000), 0x1000);
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x410000), 0x210000);
+		for (iova = 0; iova < 0x20000; iova += 0x1000)
+			KUNIT_EXPECT_EQ_MSG(test, iommu_iova_to_phys(a, iova),
+					    iova == 0x5000 ? 0x1000 : 0, "%s", c->name);
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x7ffffffff000), 0);
+	}
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_bad_unmap(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		u64 iova, size;
+	} cases[] = {
+		{ "nothing mapped", 0x10000, 0x1000 },
+		{ "much that is not mapped", 0x10000, 0x40000000 },
+		{ "misaligned iova", 0x5800, 0x1000 },
+		{ "misaligned size", 0x5000, 0x800 },
+		{ "no such address", 0x800000000000, 0x1000 },
+		{ "all there is not", 0xfffe800000000000, 0x1000 },
+		{ "a hole first", 0x4000, 0x2000 },
+	};
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	fakebus_clear(td->bus);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const typeof(cases[0]) *c = &cases[i];
+
+		KUNIT_EXPECT_EQ_MSG(test, iommu_unmap(a, c->iova, c->size), 0, "%s", c->name);
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x5000), 0x1000);
+		testdev_expect(td, c->name, NULL, 0);
+	}
+	/* Up to the first hole */
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x2000), 0x1000);
+	EXPECT_COMMANDS(td, "up to the hole", CMD_VMA_AT(pscid_of(a), 0x5000), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_map_without_memory(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	const long live = testdev_live();
+	struct testdev_failures failures;
+	struct iommu_domain *a;
+	u64 iova;
+	int n, ret;
+
+	for (n = 0;; n++) {
+		a = make_domain(test, dev);
+		testdev_fail(test, &failures, n);
+		/* Over the end of one table into the next */
+		ret = iommu_map(a, 0x3fff8000, 0x8000, 0x10000, RW, GFP_KERNEL);
+		testdev_fail(test, &failures, -1);
+		for (iova = 0x3fff0000; iova < 0x40010000; iova += 0x1000)
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, iova),
+					!ret && iova >= 0x3fff8000 && iova < 0x40008000 ?
+					iova - 0x3fff0000 : 0);
+		if (!ret)
+			break;
+		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
+		iommu_domain_free(a);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+		KUNIT_ASSERT_LT(test, n, 20);
+	}
+	/* Three levels, then two for the second gigabyte, two allocations each */
+	KUNIT_EXPECT_EQ(test, n, 10);
+	iommu_domain_free(a);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* ----- A leaf over a table that is empty ----- */
+
+/* The entry at @level (0 is the last) for @iova, by hand. */
+static u64 *entry_at(struct iommu_domain *domain, u64 iova, unsigned int level)
+{
+	u64 *table = to_rviommu_domain(domain)->pt.root, *e = NULL;
+	unsigned int l;
+
+	for (l = 3; l + 1 > level; l--) {
+		e = &table[iova >> (12 + 9 * l) & 0x1ff];
+		if (l > level)
+			table = phys_to_virt((*e >> 10 & GENMASK_ULL(43, 0)) << 12);
+	}
+	return e;
+}
+
+/**
+ * struct walk_watch - what is there whenever commands go out
+ * @e: the entry
+ * @doorbells: how often they did
+ * @linked: how often it was valid then
+ */
+struct walk_watch {
+	u64 *e;
+	unsigned int doorbells;
+	unsigned int linked;
+};
+
+static void watch_entry(struct testdev *td)
+{
+	struct walk_watch *watch = td->arg;
+
+	watch->doorbells++;
+	watch->linked += READ_ONCE(*watch->e) & 1;
+}
+
+static void map_over_empty(struct kunit *test, u64 caps, bool second_stage, u64 flags,
+			   u64 dword1)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS | caps);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = second_stage ? rviommu_alloc_nest_parent(dev) :
+						make_domain(test, dev);
+	struct rviommu_domain *dom = to_rviommu_domain(a);
+	const u64 vma[2] = CMD_VMA(dom->pscid), gvma[2] = CMD_GVMA(dom->gscid);
+	struct walk_watch watch = {};
+	unsigned int i;
+	long live;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	/* In pieces, so that the table stays when the last one goes. */
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x200000, 0x1000, 0x8000, RW, GFP_KERNEL), 0);
+	for (i = 0; i < 8; i++)
+		KUNIT_ASSERT_EQ(test, iommu_unmap(a, 0x200000 + 0x1000 * i, 0x1000), 0x1000);
+	fakebus_clear(td->bus);
+
+	watch.e = entry_at(a, 0x200000, 1);
+	KUNIT_ASSERT_EQ(test, *watch.e & 0xf, 1);
+	td->arg = &watch;
+	td->doorbell = watch_entry;
+	live = testdev_live();
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x200000, 0x40000000, 0x200000, RW, GFP_KERNEL), 0);
+	td->doorbell = NULL;
+
+	/* The walk is forgotten while the entry is invalid, and only then is there a leaf. */
+	EXPECT_COMMANDS(td, "walk", { (second_stage ? gvma : vma)[0] | flags, dword1 },
+			CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, watch.doorbells, 1);
+	KUNIT_EXPECT_EQ(test, watch.linked, 0);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x212345), 0x40012345);
+	/* The empty table is gone. */
+	KUNIT_EXPECT_EQ(test, testdev_live(), live - 1);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_map_over_empty_table(struct kunit *test)
+{
+	/* AV, NL; S with eight ones for 2 MiB */
+	const u64 flags = 1 << 10 | 1ULL << 34, range = (0x200 | 0xff) << 10 | 1 << 9;
+
+	map_over_empty(test, 0, false, 0, 0);
+	map_over_empty(test, TESTDEV_S, false, 0, 0);
+	map_over_empty(test, TESTDEV_S | TESTDEV_NL, false, flags, range);
+	map_over_empty(test, 0, true, 0, 0);
+	map_over_empty(test, TESTDEV_S | TESTDEV_NL, true, flags, range);
+}
+
+/* ----- Deferred flushing ----- */
+
+static void domain_deferred_flush(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	struct iommu_iotlb_gather gather;
+	long live, mapped;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x200000, RW, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x80000000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
+	fakebus_clear(td->bus);
+	mapped = testdev_live();
+
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x40000000, 0x200000, &gather), 0x200000);
+	iommu_iotlb_sync(a, &gather);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x40000000), 0);
+	/* Devices may still go through the table that was there. */
+	testdev_expect(td, "queued", NULL, 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), mapped);
+
+	/* An unmap that is not queued takes care of its own only. */
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x80000000, 0x2000), 0x2000);
+	EXPECT_COMMANDS(td, "not queued", CMD_VMA_AT(pscid_of(a), 0x80000000),
+			CMD_VMA_AT(pscid_of(a), 0x80001000), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, testdev_live(), mapped);
+
+	/* Readers in software: the flush does not wait for them, freeing does. */
+	rcu_read_lock();
+	iommu_flush_iotlb_all(a);
+	EXPECT_COMMANDS(td, "flush", CMD_VMA(pscid_of(a)), CMD_FENCE);
+	live = rviommu_mem_live();
+	rcu_read_unlock();
+	KUNIT_EXPECT_EQ(test, live, mapped);
+	KUNIT_EXPECT_EQ(test, testdev_live(), mapped - 1);
+
+	/* Nothing left for the next one. */
+	iommu_flush_iotlb_all(a);
+	KUNIT_EXPECT_EQ(test, testdev_live(), mapped - 1);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+/* Tables that no flush came for go with the domain. */
+static void domain_free_with_pending(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_iotlb_gather gather;
+	struct iommu_domain *a;
+	long live;
+
+	/* Its copy of the context's page replaces the old one: no difference. */
+	live = testdev_live();
+	a = make_domain(test, dev);
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x200000, RW, GFP_KERNEL), 0);
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x40000000, 0x200000, &gather), 0x200000);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* Several unmaps in one gather: one synchronisation, or two when they are far apart. */
+static void domain_gather(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	const u32 pscid = pscid_of(a);
+	struct iommu_iotlb_gather gather;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x4000, RW, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x600000, 0x200000, 0x200000, RW, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x800000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	fakebus_clear(td->bus);
+
+	iommu_iotlb_gather_init(&gather);
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x5000, 0x1000, &gather), 0x1000);
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x6000, 0x3000, &gather), 0x3000);
+	testdev_expect(td, "gathering", NULL, 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x40000000, 0x1000, &gather), 0x1000);
+	EXPECT_COMMANDS(td, "far away", CMD_VMA_AT(pscid, 0x5000), CMD_VMA_AT(pscid, 0x6000),
+			CMD_VMA_AT(pscid, 0x7000), CMD_VMA_AT(pscid, 0x8000), CMD_FENCE);
+	iommu_iotlb_sync(a, &gather);
+	EXPECT_COMMANDS(td, "the rest", CMD_VMA_AT(pscid, 0x40000000), CMD_FENCE);
+
+	/* A large leaf, then a small one next to it: the small one's stride. */
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x600000, 0x200000, &gather), 0x200000);
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x800000, 0x1000, &gather), 0x1000);
+	iommu_iotlb_sync(a, &gather);
+	EXPECT_COMMANDS(td, "large and small", CMD_VMA(pscid), CMD_FENCE);
+
+	/* Nothing gathered, nothing to do. */
+	iommu_iotlb_sync(a, &gather);
+	testdev_expect(td, "empty", NULL, 0);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+static void domain_dma_api(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *def = iommu_get_domain_for_dev(dev);
+	void *buf = kunit_kzalloc(test, SZ_16K, GFP_KERNEL);
+	struct rviommu_domain_stats before, after;
+	dma_addr_t dma, coherent;
+	void *cpu;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH));
+	dma = dma_map_single(dev, buf, SZ_16K, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, dma), 0);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, dma), virt_to_phys(buf));
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, dma + SZ_16K - 1),
+			virt_to_phys(buf) + SZ_16K - 1);
+	cpu = dma_alloc_coherent(dev, SZ_64K, &coherent, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, cpu);
+	KUNIT_EXPECT_NE(test, iommu_iova_to_phys(def, coherent + SZ_64K - 1), 0);
+
+	fakebus_clear(td->bus);
+	before = rviommu_domain_stats(to_rviommu_domain(def));
+	dma_unmap_single(dev, dma, SZ_16K, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, dma), 0);
+	after = rviommu_domain_stats(to_rviommu_domain(def));
+	/* Strict: forgotten on return. Deferred: some time later. */
+	if (def->type == IOMMU_DOMAIN_DMA) {
+		KUNIT_EXPECT_EQ(test, after.syncs, before.syncs + 1);
+		KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, 0, 0) & 0x7f, 1);
+	} else {
+		KUNIT_EXPECT_EQ(test, after.syncs, before.syncs);
+	}
+	dma_free_coherent(dev, SZ_64K, cpu, coherent);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, coherent), 0);
+}
+
+/* ----- What ends, and in which order ----- */
+
+static void domain_device_goes(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 0x42);
+	u32 pscid;
+	long live;
+
+	testdev_del(td, dev);
+	/* Tables of the directory stay, for the next device. */
+	live = testdev_live();
+	dev = testdev_add_one(td, 0x42);
+	pscid = dom_of(dev)->pscid;
+	fakebus_clear(td->bus);
+	testdev_del(td, dev);
+	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_VMA(pscid), CMD_FENCE);
+	expect_blocked(td, 0x42);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+	KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* All goes while devices are still there: the core takes them away first. */
+static void domain_iommu_goes(struct kunit *test)
+{
+	const long live = testdev_live();
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
+
+	KUNIT_EXPECT_TRUE(test, device_iommu_mapped(dev));
+	testdev_remove(td);
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(dev));
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+static void domain_outlives_device(struct kunit *test)
+{
+	const long live = testdev_live();
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
+	iommu_detach_device(a, dev);
+	testdev_del(td, dev);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0x1000);
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x200000, 0, 0x200000, RW, GFP_KERNEL), 0);
+	testdev_expect(td, "no device", NULL, 0);
+
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x6000), 0x2000);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x6000, 0x1000), 0x1000);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x200000, 0x200000), 0x200000);
+	iommu_flush_iotlb_all(a);
+	iommu_domain_free(a);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+static void domain_dead_queue(struct kunit *test)
+{
+	const long live = testdev_live();
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1), *other = testdev_add_one(td, 2);
+	struct iommu_domain *a = make_domain(test, dev), *b = make_domain(test, dev);
+	struct iommu_domain *def = iommu_get_domain_for_dev(other);
+	const u32 late_id = 3;
+	struct device *late;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), 4);
+
+	/* Nothing is executed any more; the unmap waits for so long and not longer. */
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 200;
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0x1000);
+	KUNIT_EXPECT_TRUE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), 0);
+
+	/* From now on nobody waits, and everything that frees works. */
+	td->nr_writes = 0;
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x6000, 0x1000), 0x1000);
+	iommu_flush_iotlb_all(a);
+	KUNIT_EXPECT_EQ(test, td->nr_writes, 0);
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(b, other), -EIO);
+	KUNIT_EXPECT_EQ(test, users(b, td), 0);
+
+	KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(other), def);
+
+	/* The core lets go of the domain, and frees it: nobody may know it then. */
+	iommu_detach_device(a, dev);
+	KUNIT_EXPECT_EQ(test, users(a, td), 0);
+	KUNIT_EXPECT_PTR_NE(test, testdev_ep(dev)->domain, a);
+	iommu_domain_free(a);
+	iommu_domain_free(b);
+
+	/* A device that comes now is not taken. */
+	late = testdev_add(td, &late_id, 1);
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(late));
+
+	/* Blocking is what it does best. */
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(other, td), 0);
+	iommu_device_release_dma_owner(other);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* It dies in the middle of a replace: the replace is complete, blocked. */
+static void domain_dies_in_attach(struct kunit *test)
+{
+	const long live = testdev_live();
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 200;
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
+	KUNIT_EXPECT_TRUE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), 0);
+	KUNIT_EXPECT_PTR_EQ(test, testdev_ep(dev)->domain, a);
+	KUNIT_EXPECT_EQ(test, users(a, td), 1);
+	iommu_detach_device(a, dev);
+	KUNIT_EXPECT_EQ(test, users(a, td), 0);
+	iommu_domain_free(a);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* ----- Attach against unmap ----- */
+
+#define RACE_IOVA	0x5000
+
+/**
+ * struct race - a cache that keeps what it has until it is told to forget
+ * @td: its IOMMU
+ * @domain: what is attached and detached there, and mapped and unmapped
+ * @ep: the device
+ * @pscid: of @domain
+ * @cached: a translation of the page is cached
+ * @pos: commands that were looked at
+ * @hits: how often the cache was filled
+ * @stop: end of it
+ *
+ * @cached and @pos under the fake bus's lock, under which commands execute, too:
+ * a walk and what it caches are one step, as hardware must make it look, because a
+ * fence waits for walks that have begun.
+ */
+struct race {
+	struct testdev *td;
+	struct iommu_domain *domain;
+	struct rviommu_endpoint *ep;
+	u32 pscid;
+	bool cached;
+	unsigned int pos;
+	unsigned int hits;
+	bool stop;
+};
+
+/* Take note of the invalidations since the last time. */
+static void race_forget(struct race *race)
+{
+	struct fakebus *fake = race->td->fake;
+
+	for (; race->pos < min(fake->nr_log, FAKEBUS_LOG); race->pos++) {
+		u64 dword0 = le64_to_cpu(fake->log[race->pos].dword[0]);
+
+		if ((dword0 & 0x3ff) == 1 && (dword0 >> 12 & 0xfffff) == race->pscid)
+			race->cached = false;
+	}
+	/* The log is long enough for what happens between two looks. */
+	if (fake->nr_log > FAKEBUS_LOG / 2) {
+		fake->nr_log = 0;
+		race->pos = 0;
+	}
+}
+
+static bool race_cached(struct race *race)
+{
+	unsigned long flags;
+	bool cached;
+
+	spin_lock_irqsave(&race->td->fake->lock, flags);
+	race_forget(race);
+	cached = race->cached;
+	spin_unlock_irqrestore(&race->td->fake->lock, flags);
+	return cached;
+}
+
+/* The hardware: translates the page whenever it can, from the context down. */
+static int race_hardware(void *arg)
+{
+	struct race *race = arg;
+	struct fakebus *fake = race->td->fake;
+	u64 *pte = entry_at(race->domain, RACE_IOVA, 0);
+	unsigned long flags;
+
+	while (!READ_ONCE(race->stop)) {
+		struct rviommu_dc dc;
+
+		spin_lock_irqsave(&fake->lock, flags);
+		race_forget(race);
+		dc = testdev_context(race->td, race->ep->ids[0]);
+		if (dc.word[0] & 1 && dc.word[2] >> 12 == race->pscid &&
+		    READ_ONCE(*pte) & 1 && !race->cached) {
+			race->cached = true;
+			race->hits++;
+		}
+		spin_unlock_irqrestore(&fake->lock, flags);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int race_attach(void *arg)
+{
+	struct race *race = arg;
+
+	while (!READ_ONCE(race->stop)) {
+		rviommu_attach(race->ep, race->domain);
+		cond_resched();
+		rviommu_attach(race->ep, &rviommu_blocking_domain);
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * However attach and unmap meet: when the unmap is over, no translation of the page
+ * is cached anywhere, and none comes back. Either the unmap saw the new target, or
+ * the hardware's first walk the cleared entry.
+ */
+static void domain_attach_races_unmap(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct race race = { .td = td, .ep = testdev_ep(dev) };
+	static int (* const fns[])(void *) = { race_hardware, race_attach };
+	struct task_struct *threads[ARRAY_SIZE(fns)] = {};
+	unsigned int i, k, stale = 0;
+	struct iommu_domain *def = iommu_get_domain_for_dev(dev);
+
+	race.domain = make_domain(test, dev);
+	race.pscid = pscid_of(race.domain);
+	/* The tables stay; only the last entry comes and goes. */
+	KUNIT_ASSERT_EQ(test, iommu_map(race.domain, RACE_IOVA, 0x1000, 0x1000, RW, GFP_KERNEL),
+			0);
+	KUNIT_ASSERT_EQ(test, iommu_unmap(race.domain, RACE_IOVA, 0x1000), 0x1000);
+
+	for (i = 0; i < ARRAY_SIZE(fns); i++) {
+		threads[i] = kthread_run(fns[i], &race, "rviommu-kunit/%u", i);
+		KUNIT_EXPECT_FALSE(test, IS_ERR(threads[i]));
+		if (!IS_ERR(threads[i]))
+			get_task_struct(threads[i]);
+	}
+	for (i = 0; i < 100000 && (i < 3000 || READ_ONCE(race.hits) < 300) && !stale; i++) {
+		if (iommu_map(race.domain, RACE_IOVA, 0x1000, 0x1000, RW, GFP_KERNEL))
+			break;
+		for (k = 0; k < i % 50; k++)
+			cpu_relax();
+		cond_resched();
+		if (iommu_unmap(race.domain, RACE_IOVA, 0x1000) != 0x1000)
+			break;
+		stale += race_cached(&race);
+		cond_resched();
+		stale += race_cached(&race);
+	}
+	WRITE_ONCE(race.stop, true);
+	for (k = 0; k < ARRAY_SIZE(fns); k++)
+		if (!IS_ERR(threads[k]))
+			kthread_stop_put(threads[k]);
+
+	KUNIT_EXPECT_EQ_MSG(test, stale, 0, "in round %u", i);
+	KUNIT_EXPECT_GE(test, i, 3000);
+	/* It was a race: the page was cached, and not in every round. */
+	kunit_info(test, "%u rounds, cached in %u of them\n", i, race.hits);
+	KUNIT_EXPECT_GT(test, race.hits, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(race.ep, def), 0);
+	iommu_domain_free(race.domain);
+}
+
+static struct kunit_case domain_cases[] = {
+	KUNIT_CASE(domain_default),
+	KUNIT_CASE(domain_notify_valid),
+	KUNIT_CASE(domain_replace),
+	KUNIT_CASE(domain_dma_owner),
+	KUNIT_CASE(domain_replace_one_level),
+	KUNIT_CASE(domain_formats),
+	KUNIT_CASE(domain_alloc_without_memory),
+	KUNIT_CASE(domain_alloc_flags),
+	KUNIT_CASE(domain_several_ids),
+	KUNIT_CASE(domain_very_many_ids),
+	KUNIT_CASE(domain_bad_ids),
+	KUNIT_CASE(domain_shared_id),
+	KUNIT_CASE(domain_probe_without_memory),
+	KUNIT_CASE(domain_replace_without_memory),
+	KUNIT_CASE(domain_two_iommus),
+	KUNIT_CASE(domain_two_devices),
+	KUNIT_CASE(domain_incompatible),
+	KUNIT_CASE(domain_map_unmap),
+	KUNIT_CASE(domain_map_second_stage),
+	KUNIT_CASE(domain_bad_map),
+	KUNIT_CASE(domain_bad_unmap),
+	KUNIT_CASE(domain_map_without_memory),
+	KUNIT_CASE(domain_map_over_empty_table),
+	KUNIT_CASE(domain_deferred_flush),
+	KUNIT_CASE(domain_free_with_pending),
+	KUNIT_CASE(domain_gather),
+	KUNIT_CASE(domain_dma_api),
+	KUNIT_CASE(domain_device_goes),
+	KUNIT_CASE(domain_iommu_goes),
+	KUNIT_CASE(domain_outlives_device),
+	KUNIT_CASE(domain_dead_queue),
+	KUNIT_CASE(domain_dies_in_attach),
+	KUNIT_CASE(domain_attach_races_unmap),
+	{}
+};
+
+static struct kunit_suite domain_suite = {
+	.name = "rviommu_domain",
+	.test_cases = domain_cases,
+};
+
+kunit_test_suite(domain_suite);
