@@ -501,7 +501,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	mutex_unlock(&rviommu_list_lock);
 	rviommu_debugfs_add(iommu);
 
-	ret = iommu_device_sysfs_add(&iommu->core, NULL, NULL, "%s", bus->name);
+	ret = iommu_device_sysfs_add(&iommu->core, dev, NULL, "%s", bus->name);
 	if (ret) {
 		dev_err_probe(dev, ret, "cannot be added to sysfs\n");
 		goto err_list;

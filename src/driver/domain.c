@@ -166,6 +166,7 @@ static void rviommu_domain_free(struct iommu_domain *domain)
 
 	mutex_lock(&rviommu_domains_lock);
 	list_del(&dom->node);
+	rviommu_debugfs_retire_domain(dom);
 	mutex_unlock(&rviommu_domains_lock);
 
 	/* No hardware reaches them: every detach forgot the whole domain. */
@@ -343,6 +344,7 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	dom = rviommu_domain_create(ep->iommu, second_stage);
 	return IS_ERR(dom) ? ERR_CAST(dom) : &dom->domain;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_alloc_paging_flags);
 
 /**
  * rviommu_domain_ids_destroy() - free the allocators of tags, at module exit

@@ -71,6 +71,8 @@ static int rviommu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	if (!pci->bus.name)
 		return -ENOMEM;
 	pci->bus.quirks = id->driver_data;
+	if (!pci->bus.fwnode)
+		dev_warn(dev, "no device tree describes it, so no device will be behind it (the RIMT table of ACPI is not offered to modules)\n");
 
 	pci_set_master(pdev);
 	ret = rviommu_pci_irqs(pdev, &pci->bus);

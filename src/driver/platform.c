@@ -27,6 +27,25 @@ struct rviommu_platform {
 	struct msi_msg msg[RVIOMMU_NR_CAUSES];
 };
 
+static int rviommu_platform_wires(struct platform_device *pdev, struct rviommu_bus *bus)
+{
+	int i, irq, nr = platform_irq_count(pdev);
+
+	if (nr < 0)
+		return nr;
+	nr = min(nr, RVIOMMU_NR_CAUSES);
+	for (i = 0; i < nr; i++) {
+		irq = platform_get_irq(pdev, i);
+		if (irq < 0)
+			return irq;
+		bus->irqs[i] = irq;
+	}
+	bus->nr_irqs = nr;
+	bus->wired = true;
+	return nr ? 0 : -ENXIO;
+}
+
+#ifdef CONFIG_GENERIC_MSI_IRQ
 static void rviommu_platform_write_vector(struct rviommu_platform *plat, unsigned int vector)
 {
 	const struct msi_msg *msg = &plat->msg[vector];
@@ -57,24 +76,6 @@ static void rviommu_platform_prepare_msi(struct rviommu_bus *bus)
 		rviommu_platform_write_vector(plat, i);
 }
 
-static int rviommu_platform_wires(struct platform_device *pdev, struct rviommu_bus *bus)
-{
-	int i, irq, nr = platform_irq_count(pdev);
-
-	if (nr < 0)
-		return nr;
-	nr = min(nr, RVIOMMU_NR_CAUSES);
-	for (i = 0; i < nr; i++) {
-		irq = platform_get_irq(pdev, i);
-		if (irq < 0)
-			return irq;
-		bus->irqs[i] = irq;
-	}
-	bus->nr_irqs = nr;
-	bus->wired = true;
-	return nr ? 0 : -ENXIO;
-}
-
 /* The MSI parent may probe later than the IOMMU: then so does the IOMMU. */
 static int rviommu_platform_msis(struct platform_device *pdev, struct rviommu_bus *bus)
 {
@@ -96,6 +97,21 @@ static int rviommu_platform_msis(struct platform_device *pdev, struct rviommu_bu
 	return 0;
 }
 
+static void rviommu_platform_free_msis(struct device *dev)
+{
+	platform_device_msi_free_irqs_all(dev);
+}
+#else
+static int rviommu_platform_msis(struct platform_device *pdev, struct rviommu_bus *bus)
+{
+	return -ENXIO;
+}
+
+static void rviommu_platform_free_msis(struct device *dev)
+{
+}
+#endif
+
 /* Messages where the IOMMU has them and there is somebody to take them, else wires. */
 static int rviommu_platform_irqs(struct platform_device *pdev, struct rviommu_bus *bus)
 {
@@ -113,7 +129,7 @@ static int rviommu_platform_irqs(struct platform_device *pdev, struct rviommu_bu
 static void rviommu_platform_free_irqs(struct platform_device *pdev, const struct rviommu_bus *bus)
 {
 	if (!bus->wired)
-		platform_device_msi_free_irqs_all(&pdev->dev);
+		rviommu_platform_free_msis(&pdev->dev);
 }
 
 static int rviommu_platform_probe(struct platform_device *pdev)
