@@ -104,6 +104,9 @@ struct dir_world {
 	struct rviommu_dc torn_example;
 	unsigned int bypassed;		/* changes that no store announced */
 
+	struct rviommu_ddt_update updates[8];	/* too large for a stack */
+	unsigned int planned;
+
 	int fail_nth;			/* allocations to let succeed; -1: all */
 };
 
@@ -779,12 +782,12 @@ static void directory_table(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
 	bool one = w->ddt.levels == 1;
-	const struct rviommu_dc blocking = {};
-	const struct rviommu_dc identity = { .word = { 1 } };
-	const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc other_root = { .word = { 1, 0, 5 << 12, 9ULL << 60 | 0x81 } };
-	const struct rviommu_dc other_tag = { .word = { 1, 0, 6 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc second = { .word = { 1, 8ULL << 60 | 1ULL << 44 | 0x40, 0, 0 } };
+	static const struct rviommu_dc blocking = {};
+	static const struct rviommu_dc identity = { .word = { 1 } };
+	static const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc other_root = { .word = { 1, 0, 5 << 12, 9ULL << 60 | 0x81 } };
+	static const struct rviommu_dc other_tag = { .word = { 1, 0, 6 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc second = { .word = { 1, 8ULL << 60 | 1ULL << 44 | 0x40, 0, 0 } };
 	const struct {
 		const struct rviommu_dc *to;
 		enum rviommu_publish how;
@@ -903,8 +906,8 @@ static void directory_init_levels(struct kunit *test)
 static void directory_growth(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc blocking = {};
-	const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc blocking = {};
+	static const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	u32 max = (1U << w->did_lg2) - 1;
 	struct rviommu_ddt_update update = {};
 	long live = rviommu_mem_live();
@@ -948,23 +951,22 @@ static void directory_growth(struct kunit *test)
 	expect_intact(test, w, "growth");
 }
 
+/* One more of the updates that the next call of world_change() is given */
+static void plan(struct dir_world *w, u32 did, const struct rviommu_dc *new)
+{
+	w->updates[w->planned++] = (struct rviommu_ddt_update) { .did = did, .new = *new };
+}
+
 /* All kinds of update of one leaf page in one call */
 static void directory_several_in_one_page(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
 	bool one = w->ddt.levels == 1;
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
-	const struct rviommu_dc blocking = {};
-	struct rviommu_ddt_update u[] = {
-		{ .did = 10, .new = a_root },	/* one word */
-		{ .did = 11, .new = a },	/* becomes valid */
-		{ .did = 12, .new = b },	/* several words */
-		{ .did = 13, .new = a },	/* nothing */
-		{ .did = 14, .new = b },	/* several words */
-		{ .did = 15, .new = blocking },	/* becomes invalid */
-	};
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
+	static const struct rviommu_dc blocking = {};
+	struct rviommu_ddt_update *u = w->updates;
 	static const enum rviommu_publish how_one[] = {
 		RVIOMMU_PUBLISH_WORD, RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_BREAK,
 		RVIOMMU_PUBLISH_NONE, RVIOMMU_PUBLISH_BREAK, RVIOMMU_PUBLISH_WORD,
@@ -984,9 +986,15 @@ static void directory_several_in_one_page(struct kunit *test)
 	rcu_barrier();
 	live = rviommu_mem_live();
 
-	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, ARRAY_SIZE(u)));
+	plan(w, 10, &a_root);	/* one word */
+	plan(w, 11, &a);	/* becomes valid */
+	plan(w, 12, &b);	/* several words */
+	plan(w, 13, &a);	/* nothing */
+	plan(w, 14, &b);	/* several words */
+	plan(w, 15, &blocking);	/* becomes invalid */
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, w->planned));
 
-	for (i = 0; i < ARRAY_SIZE(u); i++) {
+	for (i = 0; i < w->planned; i++) {
 		struct rviommu_dc dc;
 
 		KUNIT_EXPECT_EQ_MSG(test, u[i].how, one ? how_one[i] : i == 3 ?
@@ -1016,18 +1024,10 @@ static void directory_several_pages(struct kunit *test)
 	struct dir_world *w = world_make(test);
 	unsigned int leaf = w->words == 8 ? 6 : 7;
 	u32 max = (1U << w->did_lg2) - 1;
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	const struct rviommu_dc blocking = {};
-	struct rviommu_ddt_update u[] = {
-		{ .did = 3, .new = b },
-		{ .did = max, .new = a },
-		{ .did = max - 1, .new = b },
-		{ .did = max - (1U << leaf), .new = b },
-		{ .did = max - 2, .new = blocking },
-		{ .did = max - (1U << leaf) - 1, .new = a },
-		{ .did = 1U << leaf, .new = b },
-	};
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc blocking = {};
+	struct rviommu_ddt_update *u = w->updates;
 	unsigned int i;
 	long live;
 
@@ -1036,12 +1036,19 @@ static void directory_several_pages(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1U << leaf, &a, NULL));
-	for (i = 0; i < ARRAY_SIZE(u); i++)
+	plan(w, 3, &b);
+	plan(w, max, &a);
+	plan(w, max - 1, &b);
+	plan(w, max - (1U << leaf), &b);
+	plan(w, max - 2, &blocking);
+	plan(w, max - (1U << leaf) - 1, &a);
+	plan(w, 1U << leaf, &b);
+	for (i = 0; i < w->planned; i++)
 		watch(w, u[i].did);
 	world_settle(w);
 	live = rviommu_mem_live();
 
-	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, ARRAY_SIZE(u)));
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, w->planned));
 
 	KUNIT_EXPECT_EQ(test, u[0].how, RVIOMMU_PUBLISH_PAGE);
 	KUNIT_EXPECT_EQ(test, u[1].how, RVIOMMU_PUBLISH_VALID);
@@ -1050,7 +1057,7 @@ static void directory_several_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, u[4].how, RVIOMMU_PUBLISH_NONE);
 	KUNIT_EXPECT_EQ(test, u[5].how, RVIOMMU_PUBLISH_VALID);
 	KUNIT_EXPECT_EQ(test, u[6].how, RVIOMMU_PUBLISH_PAGE);
-	for (i = 0; i < ARRAY_SIZE(u); i++) {
+	for (i = 0; i < w->planned; i++) {
 		struct rviommu_dc dc;
 
 		KUNIT_EXPECT_EQ(test, i != 4, rviommu_ddt_read(&w->ddt, u[i].did, &dc));
@@ -1067,16 +1074,15 @@ static void directory_several_pages(struct kunit *test)
 static void directory_refused(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	struct rviommu_ddt_update u[] = {
-		{ .did = 4, .new = a },
-		{ .did = 5, .new = a },
-		{ .did = 4, .new = a },
-	};
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	struct rviommu_ddt_update *u = w->updates;
 	long live = rviommu_mem_live();
 
 	watch(w, 4);
 	watch(w, 5);
+	plan(w, 4, &a);
+	plan(w, 5, &a);
+	plan(w, 4, &a);
 	KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
 	u[2].did = 1U << w->did_lg2;
 	KUNIT_EXPECT_EQ(test, -ERANGE, world_change(w, u, 3));
@@ -1089,53 +1095,46 @@ static void directory_refused(struct kunit *test)
 	expect_intact(test, w, "refused");
 }
 
-/* Contexts that make every kind of update possible; returns their number */
-static unsigned int mixed_updates(struct kunit *test, struct dir_world *w,
-				  struct rviommu_ddt_update *u)
+/* Plan every kind of update, and make them possible. */
+static void plan_mixed(struct kunit *test, struct dir_world *w)
 {
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
+	static const struct rviommu_dc blocking = {};
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
 	u32 max = (1U << w->did_lg2) - 1;
 	u32 other_page = w->ddt.levels > 1 ? 0x80 : 0x30;
+	unsigned int i;
 	u32 did;
 
 	for (did = 20; did < 23; did++)
 		KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, other_page, &a, NULL));
 
-	u[0] = (struct rviommu_ddt_update) { .did = max, .new = a };
-	u[1] = (struct rviommu_ddt_update) { .did = 20, .new = a_root };
-	u[2] = (struct rviommu_ddt_update) { .did = 21, .new = b };
-	u[3] = (struct rviommu_ddt_update) { .did = 23, .new = b };
-	u[4] = (struct rviommu_ddt_update) { .did = max - 64, .new = b };
-	u[5] = (struct rviommu_ddt_update) { .did = other_page, .new = b };
-	u[6] = (struct rviommu_ddt_update) { .did = 22 };
-	if (w->did_lg2 == 6)
-		u[4].did = max - 5;
-
-	watch(w, max);
-	watch(w, 20);
-	watch(w, 21);
-	watch(w, 22);
-	watch(w, 23);
-	watch(w, u[4].did);
-	watch(w, other_page);
+	plan(w, max, &a);
+	plan(w, 20, &a_root);
+	plan(w, 21, &b);
+	plan(w, 23, &b);
+	plan(w, w->did_lg2 == 6 ? max - 5 : max - 64, &b);
+	plan(w, other_page, &b);
+	plan(w, 22, &blocking);
+	for (i = 0; i < w->planned; i++)
+		watch(w, w->updates[i].did);
 	world_settle(w);
-	return 7;
 }
 
 /* Abort after prepare of the first n updates, for every n: as if nothing had been */
 static void directory_abort(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	struct rviommu_ddt_update u[7];
-	unsigned int nr = mixed_updates(test, w, u), i;
+	struct rviommu_ddt_update *u = w->updates;
+	unsigned int i;
 	long live;
 
+	plan_mixed(test, w);
 	rcu_barrier();
 	live = rviommu_mem_live();
-	for (i = 0; i <= nr; i++) {
+	for (i = 0; i <= w->planned; i++) {
 		int rc;
 
 		mutex_lock(&w->ddt.lock);
@@ -1152,7 +1151,7 @@ static void directory_abort(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->syncs, 0);
 	expect_intact(test, w, "abort");
 	/* and it still works */
-	KUNIT_EXPECT_EQ(test, 0, world_change(w, u, nr));
+	KUNIT_EXPECT_EQ(test, 0, world_change(w, u, w->planned));
 	expect_intact(test, w, "after abort");
 }
 
@@ -1172,19 +1171,19 @@ static bool fail_nth(void)
 static void directory_no_memory(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	struct rviommu_ddt_update u[7];
-	unsigned int nr = mixed_updates(test, w, u), n;
 	struct rviommu_ddt ddt;
 	int rc = -ENOMEM;
+	unsigned int n;
 	long live;
 
+	plan_mixed(test, w);
 	rcu_barrier();
 	live = rviommu_mem_live();
 	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
 	for (n = 0; rc; n++) {
 		KUNIT_ASSERT_LT(test, n, 32);
 		w->fail_nth = n;
-		rc = world_change(w, u, nr);
+		rc = world_change(w, w->updates, w->planned);
 		w->fail_nth = -1;
 		if (!rc)
 			break;
@@ -1215,9 +1214,9 @@ static void directory_no_memory(struct kunit *test)
 static void directory_sync_fails(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	const struct rviommu_dc blocking = {};
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc blocking = {};
 	struct rviommu_ddt_update update = {};
 	struct rviommu_dc dc;
 
@@ -1243,8 +1242,8 @@ static void directory_sync_fails(struct kunit *test)
 static void directory_retire(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	struct rviommu_ddt_update update = { .did = 7, .new = b };
 	long live, held = 0, retired = 0;
 	bool same = false;
@@ -1296,18 +1295,16 @@ static void directory_random(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(dids); i++)
 		watch(w, dids[i]);
 	for (i = 0; i < 600; i++) {
-		struct rviommu_ddt_update u[4];
-		unsigned int n = 0;
-
+		w->planned = 0;
 		for (j = 0; j < ARRAY_SIZE(dids); j++) {
 			random = random * 1664525 + 1013904223;
 			if (random >> 30)
 				continue;
 			random = random * 1664525 + 1013904223;
 			last[j] = list[random >> 29 < 2 ? 0 : (random >> 8) % nr].dc;
-			u[n++] = (struct rviommu_ddt_update) { .did = dids[j], .new = last[j] };
+			plan(w, dids[j], &last[j]);
 		}
-		KUNIT_ASSERT_EQ(test, 0, world_change(w, u, n));
+		KUNIT_ASSERT_EQ(test, 0, world_change(w, w->updates, w->planned));
 		for (j = 0; j < ARRAY_SIZE(dids); j++) {
 			struct rviommu_dc dc;
 
@@ -1327,8 +1324,8 @@ static void directory_random(struct kunit *test)
 static void directory_torn_rewrite(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	unsigned int i;
 	u64 *words;
 
@@ -1349,7 +1346,7 @@ static void directory_torn_rewrite(struct kunit *test)
 static void directory_torn_no_grace(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
@@ -1370,8 +1367,8 @@ static void directory_torn_no_grace(struct kunit *test)
 static void directory_torn_one_fence(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
@@ -1394,7 +1391,7 @@ static void directory_torn_one_fence(struct kunit *test)
 static void directory_torn_neighbour(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
@@ -1421,8 +1418,8 @@ static void directory_torn_neighbour(struct kunit *test)
 static void directory_torn_late_edit(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	u64 *old, *copy, *words;
 
 	if (w->ddt.levels == 1)
@@ -1449,8 +1446,8 @@ static void directory_torn_late_edit(struct kunit *test)
 static void directory_torn_no_fence(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
+	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
+	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	struct rviommu_ddt_update update = { .did = 2, .new = b };
 	int rc;
 
