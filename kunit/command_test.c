@@ -737,7 +737,10 @@ static void command_impossible_fence(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, sync_marks(t, n, 5), 0);
 		t->fake->lie = lies[i];
 		fakebus_trap(t->bus, FAKEBUS_LIE, OP_MASK, OP_FENCE, 0, 1);
+		fakebus_clear(t->bus);
 		KUNIT_EXPECT_EQ_MSG(test, sync_marks(t, 0, 3), -EIO, "%#x", lies[i]);
+		/* seen at the first look, not after the time for a fence */
+		KUNIT_EXPECT_LE(test, t->fake->reads[CQCSR / 4], 5);
 		expect_dead(t);
 	}
 }
