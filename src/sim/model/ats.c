@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PCIe ATS besides translation: Invalidation Requests and their completions
+ * ("IOMMU PCIe ATS commands"), page requests ("PCIe ATS Page Request handling").
+ */
+#include "internal.h"
+
+#define PR_READ		BIT_ULL(0)
+#define PR_WRITE	BIT_ULL(1)
+#define PR_LAST		BIT_ULL(2)
+#define PR_GROUP	GENMASK_ULL(11, 3)
+#define PRGR_GROUP	GENMASK_ULL(40, 32)
+#define PRGR_CODE	GENMASK_ULL(47, 44)
+
+static void address(struct rviommu_model_ats_msg *msg, u64 dword0, u64 dword1)
+{
+	msg->device_id = FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0);
+	if (dword0 & RVIOMMU_CMD_ATS_DSV)
+		msg->device_id |= FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0) << 16;
+	msg->pv = dword0 & RVIOMMU_CMD_ATS_PV;
+	if (msg->pv)
+		msg->process_id = FIELD_GET(RVIOMMU_CMD_ATS_PID, dword0);
+	msg->payload = dword1;
+}
+
+/* Return: false if there is no tag for it now, or nowhere to put it */
+bool rviommu_m_ats_inval(struct rviommu_model *m, u64 dword0, u64 dword1)
+{
+	struct rviommu_model_ats_msg *msg;
+	unsigned int i;
+
+	for (i = 0; i < NR_ITAGS && m->itag[i].busy; i++)
+		;
+	if (i == NR_ITAGS || rviommu_m_outbox_full(m))
+		return false;
+	msg = rviommu_m_outbox_add(m);
+	msg->code = RVIOMMU_MODEL_ATS_INVAL;
+	msg->itag = i;
+	address(msg, dword0, dword1);
+	m->itag[i] = (struct rviommu_m_itag) {
+		.busy = true,
+		.device_id = msg->device_id,
+		.deadline = m->now + m->config.ats_timeout,
+	};
+	return true;
+}
+
+bool rviommu_m_ats_prgr(struct rviommu_model *m, u64 dword0, u64 dword1)
+{
+	struct rviommu_model_ats_msg *msg;
+
+	if (rviommu_m_outbox_full(m))
+		return false;
+	msg = rviommu_m_outbox_add(m);
+	msg->code = RVIOMMU_MODEL_ATS_PRGR;
+	address(msg, dword0, dword1);
+	return true;
+}
+
+bool rviommu_m_ats_waiting(const struct rviommu_model *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_ITAGS; i++) {
+		if (m->itag[i].busy)
+			return true;
+	}
+	return false;
+}
+
+/* Time has passed: late completions come in, others never will. */
+void rviommu_m_ats_time(struct rviommu_model *m)
+{
+	struct rviommu_m_itag *tag;
+	unsigned int i;
+
+	for (i = 0; i < NR_ITAGS; i++) {
+		tag = &m->itag[i];
+		if (!tag->busy)
+			continue;
+		if (tag->late && tag->arrival <= m->now) {
+			tag->busy = false;
+		} else if (tag->deadline <= m->now) {
+			tag->busy = false;
+			m->ats_timed_out = true;
+		}
+	}
+}
+
+void rviommu_m_ats_reset(struct rviommu_model *m)
+{
+	memset(m->itag, 0, sizeof(m->itag));
+}
+
+/*
+ * EN_ATS is not asked for here, although "Translation control" lists these
+ * messages under it: the guideline for disabling ATS has software clear EN_ATS
+ * first and send Invalidation Requests after that.
+ */
+void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
+				    unsigned int count)
+{
+	struct rviommu_m_itag *tag;
+	unsigned int i;
+	bool late;
+
+	rviommu_m_enter(m);
+	if (rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LOST))
+		goto out;
+	late = rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LATE);
+	for (i = 0; i < NR_ITAGS; i++) {
+		tag = &m->itag[i];
+		if (!(itag_vector >> i & 1) || !tag->busy || tag->late ||
+		    tag->device_id != device_id)
+			continue;
+		if (++tag->seen < count)
+			continue;
+		tag->busy = late;
+		tag->late = late;
+		tag->arrival = tag->deadline - 1;
+	}
+	rviommu_m_kick(m);
+out:
+	rviommu_m_leave(m);
+}
+
+/* What stands between a page request and the queue, 0 if nothing does. */
+static u16 request_cause(struct rviommu_m_xlate *x, u8 *code)
+{
+	u16 cause;
+
+	*code = RVIOMMU_MODEL_PRGR_FAILURE;
+	switch (FIELD_GET(RVIOMMU_DDTP_MODE, x->m->ddtp_active)) {
+	case RVIOMMU_DDTP_MODE_OFF:
+		return CAUSE_ALL_DISALLOWED;
+	case RVIOMMU_DDTP_MODE_BARE:
+		*code = RVIOMMU_MODEL_PRGR_INVALID;
+		return CAUSE_DISALLOWED;
+	}
+	cause = rviommu_m_check_width(x->m, x->req->device_id);
+	if (cause) {
+		*code = RVIOMMU_MODEL_PRGR_INVALID;
+		return cause;
+	}
+	cause = rviommu_m_get_dc(x, x->req->device_id);
+	if (cause)
+		return cause;
+	if (~x->dc[RVIOMMU_DC_TC] & (RVIOMMU_DC_TC_EN_ATS | RVIOMMU_DC_TC_EN_PRI)) {
+		*code = RVIOMMU_MODEL_PRGR_INVALID;
+		return CAUSE_DISALLOWED;
+	}
+	return 0;
+}
+
+static void report_message(struct rviommu_m_xlate *x, u16 cause)
+{
+	struct rviommu_m_fault f = {
+		.cause = cause,
+		.ttyp = TTYP_MESSAGE,
+		.pv = x->pv,
+		.pid = x->pid,
+		.priv = x->priv,
+		.did = x->req->device_id,
+		.iotval = MESSAGE_PAGE_REQUEST,
+	};
+
+	/* Of the causes here, DTF silences this one. */
+	if (cause == CAUSE_DISALLOWED && x->dc_found &&
+	    x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF)
+		return;
+	rviommu_m_fault(x->m, &f);
+}
+
+int rviommu_model_page_request(struct rviommu_model *m,
+			       const struct rviommu_model_page_request *pr,
+			       struct rviommu_model_ats_msg *answer)
+{
+	struct rviommu_model_request req = {
+		.device_id = pr->device_id,
+		.process_id = pr->process_id,
+		.pv = pr->pv,
+		.priv = pr->priv,
+	};
+	struct rviommu_m_xlate x;
+	bool queued = false, prpr;
+	u16 cause;
+	u8 code;
+
+	rviommu_m_enter(m);
+	do {
+		rviommu_m_xlate_init(&x, m, &req);
+		cause = request_cause(&x, &code);
+	} while (m->generation != x.generation);
+	if (cause)
+		report_message(&x, cause);
+	else
+		queued = rviommu_m_pq_store(m, pr, &code);
+	prpr = x.dc_found && x.dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PRPR;
+	rviommu_m_leave(m);
+
+	if (queued)
+		return RVIOMMU_MODEL_PR_QUEUED;
+	/* Not the last of a group, or a Stop Marker: nobody waits. */
+	if (!(pr->payload & PR_LAST) || !(pr->payload & (PR_READ | PR_WRITE)))
+		return RVIOMMU_MODEL_PR_DISCARDED;
+	memset(answer, 0, sizeof(*answer));
+	answer->code = RVIOMMU_MODEL_ATS_PRGR;
+	answer->device_id = pr->device_id;
+	answer->pv = pr->pv && (prpr || code == RVIOMMU_MODEL_PRGR_FAILURE);
+	answer->process_id = answer->pv ? pr->process_id : 0;
+	answer->payload = FIELD_PREP(PRGR_GROUP, FIELD_GET(PR_GROUP, pr->payload)) |
+			  FIELD_PREP(PRGR_CODE, code);
+	return RVIOMMU_MODEL_PR_ANSWERED;
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Building, resetting and driving one model.
+ */
+#include "internal.h"
+
+#define CAP_RESERVED	(GENMASK_ULL(63, 44) | BIT_ULL(20) | GENMASK_ULL(13, 12))
+#define FCTL_FIELDS	(RVIOMMU_FCTL_BE | RVIOMMU_FCTL_WSI | RVIOMMU_FCTL_GXL)
+#define CAP_VERSION_1_0	0x10
+
+bool rviommu_m_switch(const struct rviommu_model *m, u32 which)
+{
+	return m->switches & which;
+}
+
+/* splitmix64 */
+u64 rviommu_m_random(struct rviommu_model *m)
+{
+	u64 z = m->random += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return z ^ z >> 31;
+}
+
+bool rviommu_m_injected(struct rviommu_model *m, enum rviommu_model_injection what)
+{
+	if (likely(!m->inject[what]))
+		return false;
+	m->inject[what]--;
+	return true;
+}
+
+void rviommu_m_unspecified(struct rviommu_model *m, const char *what)
+{
+	m->stats.unspecified++;
+	if (m->ops->unspecified)
+		m->ops->unspecified(m->ctx, what);
+}
+
+/*
+ * The lock is not held meanwhile, so no pointer into the caches survives
+ * this, and invalidations may happen.
+ */
+void rviommu_m_other_work(struct rviommu_model *m)
+{
+	if (!m->ops->other_work)
+		return;
+	rviommu_shim_unlock(&m->lock);
+	m->ops->other_work(m->ctx);
+	rviommu_shim_lock(&m->lock);
+}
+
+void rviommu_m_enter(struct rviommu_model *m)
+{
+	rviommu_shim_lock(&m->lock);
+}
+
+static bool deliver_msi(struct rviommu_model *m)
+{
+	struct rviommu_m_fault f = { .cause = CAUSE_MSI_WRITE, .ttyp = TTYP_NONE };
+	unsigned int vector;
+	u32 data;
+	int ret;
+
+	for (vector = 0; vector < NR_VECTORS && !m->msi_out[vector]; vector++)
+		;
+	if (vector == NR_VECTORS)
+		return false;
+	m->msi_out[vector]--;
+	f.iotval = m->msi[vector].addr;
+	data = m->msi[vector].data;
+	if (m->fctl & RVIOMMU_FCTL_BE)
+		data = swab32(data);
+	if (f.iotval >> FIELD_GET(RVIOMMU_CAP_PAS, m->cap)) {
+		ret = RVIOMMU_MODEL_MEM_FAULT;
+	} else {
+		rviommu_shim_unlock(&m->lock);
+		ret = m->ops->msi(m->ctx, f.iotval, data);
+		rviommu_shim_lock(&m->lock);
+	}
+	if (ret)
+		rviommu_m_fault(m, &f);
+	return true;
+}
+
+static bool deliver_message(struct rviommu_model *m)
+{
+	struct rviommu_model_ats_msg msg;
+
+	if (m->outbox_head == m->outbox_tail)
+		return false;
+	msg = m->outbox[m->outbox_head++ % OUTBOX_SIZE];
+	rviommu_shim_unlock(&m->lock);
+	m->ops->ats(m->ctx, &msg);
+	rviommu_shim_lock(&m->lock);
+	return true;
+}
+
+static bool deliver_wires(struct rviommu_model *m)
+{
+	u16 now = rviommu_m_wires(m), changed = now ^ m->wires;
+	unsigned int vector;
+
+	if (!changed)
+		return false;
+	m->wires = now;
+	rviommu_shim_unlock(&m->lock);
+	for (vector = 0; vector < NR_VECTORS; vector++) {
+		if (changed >> vector & 1)
+			m->ops->wire(m->ctx, vector, now >> vector & 1);
+	}
+	rviommu_shim_lock(&m->lock);
+	return true;
+}
+
+/*
+ * Release the lock. Only one caller at a time delivers; a callback that
+ * comes back here leaves its own deliveries to the one below it on the stack,
+ * another thread to the one at work.
+ */
+void rviommu_m_leave(struct rviommu_model *m)
+{
+	if (!m->delivering) {
+		m->delivering = true;
+		for (;;) {
+			while (deliver_msi(m) || deliver_message(m) || deliver_wires(m))
+				;
+			/* Commands may have waited for room for their messages. */
+			rviommu_m_kick(m);
+			if (m->outbox_head == m->outbox_tail && rviommu_m_wires(m) == m->wires)
+				break;
+		}
+		m->delivering = false;
+	}
+	rviommu_shim_unlock(&m->lock);
+}
+
+void rviommu_model_config_fit(struct rviommu_model_config *config)
+{
+	u64 cap = config->capabilities;
+
+	config->fctl_reset = 0;
+	config->fctl_writable = 0;
+	if (cap & RVIOMMU_CAP_END)
+		config->fctl_writable |= RVIOMMU_FCTL_BE;
+	if (cap & (RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV32X4))
+		config->fctl_writable |= RVIOMMU_FCTL_GXL;
+	switch (FIELD_GET(RVIOMMU_CAP_IGS, cap)) {
+	case RVIOMMU_IGS_WSI:
+		config->fctl_reset |= RVIOMMU_FCTL_WSI;
+		break;
+	case RVIOMMU_IGS_BOTH:
+		config->fctl_writable |= RVIOMMU_FCTL_WSI;
+		break;
+	}
+}
+
+void rviommu_model_config_init(struct rviommu_model_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->capabilities = CAP_VERSION_1_0 |
+		RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57 |
+		RVIOMMU_CAP_SVRSW60T59B | RVIOMMU_CAP_SVPBMT |
+		RVIOMMU_CAP_SV32X4 | RVIOMMU_CAP_SV39X4 | RVIOMMU_CAP_SV48X4 | RVIOMMU_CAP_SV57X4 |
+		RVIOMMU_CAP_AMO_MRIF | RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF |
+		RVIOMMU_CAP_AMO_HWAD | RVIOMMU_CAP_ATS | RVIOMMU_CAP_T2GPA | RVIOMMU_CAP_END |
+		FIELD_PREP(RVIOMMU_CAP_IGS, RVIOMMU_IGS_BOTH) | RVIOMMU_CAP_HPM | RVIOMMU_CAP_DBG |
+		FIELD_PREP(RVIOMMU_CAP_PAS, 56) |
+		RVIOMMU_CAP_PD8 | RVIOMMU_CAP_PD17 | RVIOMMU_CAP_PD20 |
+		RVIOMMU_CAP_QOSID | RVIOMMU_CAP_NL | RVIOMMU_CAP_S;
+	rviommu_model_config_fit(config);
+	config->ddtp_modes = BIT(RVIOMMU_DDTP_MODE_1LVL) | BIT(RVIOMMU_DDTP_MODE_2LVL) |
+			     BIT(RVIOMMU_DDTP_MODE_3LVL);
+	config->ddtp_reset = RVIOMMU_DDTP_MODE_OFF;
+	config->cq_max_lg2 = 16;
+	config->fq_max_lg2 = 16;
+	config->pq_max_lg2 = 16;
+	config->vectors = NR_VECTORS;
+	config->hpm_counters = NR_COUNTERS;
+	config->hpm_bits = 64;
+	config->rcid_bits = 12;
+	config->mcid_bits = 12;
+	config->mrif_be = true;
+	/* PCIe: one minute, and half as much again */
+	config->ats_timeout = 90ULL * 1000 * 1000 * 1000;
+}
+
+static const char *check_capabilities(u64 cap)
+{
+	unsigned int pas = FIELD_GET(RVIOMMU_CAP_PAS, cap);
+
+	if (FIELD_GET(RVIOMMU_CAP_VERSION, cap) != CAP_VERSION_1_0)
+		return "capabilities.version must be 1.0";
+	if (cap & CAP_RESERVED)
+		return "a reserved or custom bit of capabilities is set";
+	if (cap & RVIOMMU_CAP_SV48 && !(cap & RVIOMMU_CAP_SV39))
+		return "Sv48 requires Sv39";
+	if (cap & RVIOMMU_CAP_SV57 && !(cap & RVIOMMU_CAP_SV48))
+		return "Sv57 requires Sv48";
+	if (FIELD_GET(RVIOMMU_CAP_IGS, cap) > RVIOMMU_IGS_BOTH)
+		return "capabilities.IGS is a reserved encoding";
+	if (pas < 32 || pas > 56)
+		return "PAS must be from 32 to 56 bits";
+	if (cap & RVIOMMU_CAP_MSI_MRIF && !(cap & RVIOMMU_CAP_MSI_FLAT))
+		return "MSI_MRIF requires MSI_FLAT: the base format has no MSI page table";
+	if (cap & RVIOMMU_CAP_AMO_MRIF && !(cap & RVIOMMU_CAP_MSI_MRIF))
+		return "AMO_MRIF requires MSI_MRIF";
+	if (cap & RVIOMMU_CAP_T2GPA && !(cap & RVIOMMU_CAP_ATS))
+		return "T2GPA requires ATS";
+	return NULL;
+}
+
+static const char *check_fctl(const struct rviommu_model_config *config)
+{
+	u64 cap = config->capabilities;
+	u32 reset = config->fctl_reset, writable = config->fctl_writable;
+	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS, cap);
+	bool both = igs == RVIOMMU_IGS_BOTH;
+
+	if ((reset | writable) & ~FCTL_FIELDS)
+		return "fctl has no such field";
+	if (!!(writable & RVIOMMU_FCTL_BE) != !!(cap & RVIOMMU_CAP_END))
+		return "fctl.BE must be writable if, and only if, END is set";
+	if (!!(writable & RVIOMMU_FCTL_WSI) != both)
+		return "fctl.WSI must be writable if, and only if, IGS is BOTH";
+	if (igs == RVIOMMU_IGS_WSI && !(reset & RVIOMMU_FCTL_WSI))
+		return "fctl.WSI must be 1: IGS has only wired interrupts";
+	if (igs == RVIOMMU_IGS_MSI && reset & RVIOMMU_FCTL_WSI)
+		return "fctl.WSI must be 0: IGS has only messages";
+	if ((reset | writable) & RVIOMMU_FCTL_GXL &&
+	    !(cap & (RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV32X4)))
+		return "fctl.GXL needs Sv32 or Sv32x4";
+	return NULL;
+}
+
+static bool queue_size_ok(u8 max_lg2)
+{
+	return max_lg2 >= 1 && max_lg2 <= 32;
+}
+
+const char *rviommu_model_config_check(const struct rviommu_model_config *config)
+{
+	const char *reason = check_capabilities(config->capabilities);
+
+	if (!reason)
+		reason = check_fctl(config);
+	if (reason)
+		return reason;
+	if (!config->ddtp_modes || config->ddtp_modes & ~GENMASK(RVIOMMU_DDTP_MODE_3LVL,
+								 RVIOMMU_DDTP_MODE_1LVL))
+		return "ddtp_modes must name at least one of 1LVL, 2LVL and 3LVL, and nothing else";
+	if (config->ddtp_reset > RVIOMMU_DDTP_MODE_BARE)
+		return "ddtp must be Off or Bare after a reset";
+	if (!queue_size_ok(config->cq_max_lg2) || !queue_size_ok(config->fq_max_lg2) ||
+	    !queue_size_ok(config->pq_max_lg2))
+		return "a queue has from 2 to 2^32 entries";
+	if (!config->vectors || config->vectors > NR_VECTORS ||
+	    config->vectors & (config->vectors - 1))
+		return "vectors must be 1, 2, 4, 8 or 16";
+	if (config->capabilities & RVIOMMU_CAP_HPM &&
+	    (!config->hpm_counters || config->hpm_counters > NR_COUNTERS ||
+	     config->hpm_bits < 32 || config->hpm_bits > 64))
+		return "HPM has from 1 to 31 event counters of 32 to 64 bits";
+	if (config->rcid_bits > 12 || config->mcid_bits > 12)
+		return "RCID and MCID have at most 12 bits";
+	if (!config->ats_timeout)
+		return "ats_timeout must not be 0";
+	if (config->switches & ~RVIOMMU_MODEL_SWITCHES)
+		return "no such switch";
+	return NULL;
+}
+
+struct rviommu_model *rviommu_model_create(const struct rviommu_model_config *config,
+					   const struct rviommu_model_ops *ops, void *ctx)
+{
+	struct rviommu_model *m;
+
+	if (rviommu_model_config_check(config))
+		return NULL;
+	m = rviommu_shim_alloc(sizeof(*m));
+	if (!m)
+		return NULL;
+	rviommu_shim_lock_init(&m->lock);
+	m->config = *config;
+	m->ops = ops;
+	m->ctx = ctx;
+	m->cap = config->capabilities;
+	m->switches = config->switches;
+	m->random = config->seed;
+	m->cache.limit = config->cache_limit;
+	if (!(m->cap & RVIOMMU_CAP_HPM)) {
+		m->config.hpm_counters = 1;
+		m->config.hpm_bits = 64;
+	}
+	rviommu_m_regs_reset(m);
+	return m;
+}
+
+void rviommu_model_destroy(struct rviommu_model *m)
+{
+	if (!m)
+		return;
+	rviommu_m_cache_free(m);
+	rviommu_shim_free(m);
+}
+
+/* What devices still hold is theirs to release. */
+void rviommu_model_reset(struct rviommu_model *m)
+{
+	rviommu_m_enter(m);
+	rviommu_m_cache_clear(m);
+	rviommu_m_commands_reset(m);
+	rviommu_m_ats_reset(m);
+	m->outbox_head = m->outbox_tail;
+	memset(m->msi_out, 0, sizeof(m->msi_out));
+	memset(m->inject, 0, sizeof(m->inject));
+	rviommu_m_regs_reset(m);
+	rviommu_m_leave(m);
+}
+
+void rviommu_model_set_switches(struct rviommu_model *m, u32 switches)
+{
+	rviommu_m_enter(m);
+	m->switches = switches & RVIOMMU_MODEL_SWITCHES;
+	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
+		rviommu_m_settle(m);
+	rviommu_m_kick(m);
+	rviommu_m_leave(m);
+}
+
+void rviommu_model_advance(struct rviommu_model *m, u64 ns)
+{
+	rviommu_m_enter(m);
+	m->now += ns;
+	rviommu_m_count_cycles(m, ns);
+	rviommu_m_ats_time(m);
+	rviommu_m_kick(m);
+	rviommu_m_leave(m);
+}
+
+void rviommu_model_inject(struct rviommu_model *m, enum rviommu_model_injection what,
+			  unsigned int times)
+{
+	rviommu_m_enter(m);
+	if ((unsigned int)what < RVIOMMU_MODEL_NR_INJECTIONS)
+		m->inject[what] = times;
+	rviommu_m_leave(m);
+}
+
+void rviommu_model_get_stats(struct rviommu_model *m, struct rviommu_model_stats *stats)
+{
+	rviommu_m_enter(m);
+	*stats = m->stats;
+	stats->evictions = m->cache.evictions;
+	rviommu_m_leave(m);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All that the model takes from where it runs: kernel or user space. No other
+ * file of the model includes anything from outside the project.
+ */
+#ifndef RVIOMMU_MODEL_SHIM_H
+#define RVIOMMU_MODEL_SHIM_H
+
+#ifdef __KERNEL__
+
+#include <linux/array_size.h>
+#include <linux/bitfield.h>
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <linux/swab.h>
+#include <linux/types.h>
+
+/**
+ * struct rviommu_shim_lock - what serialises the callers of one model
+ * @lock: held with interrupts off
+ * @flags: interrupt state of the holder; belongs to it
+ */
+struct rviommu_shim_lock {
+	spinlock_t lock;	/* all of the model */
+	unsigned long flags;
+};
+
+static inline void rviommu_shim_lock_init(struct rviommu_shim_lock *l)
+{
+	spin_lock_init(&l->lock);
+}
+
+static inline void rviommu_shim_lock(struct rviommu_shim_lock *l)
+	__acquires(&l->lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&l->lock, flags);
+	l->flags = flags;
+}
+
+static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
+	__releases(&l->lock)
+{
+	unsigned long flags = l->flags;
+
+	spin_unlock_irqrestore(&l->lock, flags);
+}
+
+/* Zeroed memory; may sleep. */
+static inline void *rviommu_shim_alloc(size_t size)
+{
+	return kvzalloc(size, GFP_KERNEL);
+}
+
+/* Zeroed memory; does not sleep, so more likely to fail. */
+static inline void *rviommu_shim_alloc_atomic(size_t size)
+{
+	return kzalloc(size, GFP_ATOMIC | __GFP_NOWARN);
+}
+
+static inline void rviommu_shim_free(const void *memory)
+{
+	kvfree(memory);
+}
+
+#else /* !__KERNEL__ */
+
+#include <linux/bits.h>
+#include <linux/types.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define FIELD_GET(mask, value)	(((value) & (mask)) >> __builtin_ctzll(mask))
+#define FIELD_PREP(mask, value)	(((u64)(value) << __builtin_ctzll(mask)) & (mask))
+#define likely(x)		__builtin_expect(!!(x), 1)
+#define unlikely(x)		__builtin_expect(!!(x), 0)
+#define min(a, b)							\
+	({ __auto_type _a = (a); __auto_type _b = (b); _a < _b ? _a : _b; })
+
+static inline u32 swab32(u32 value)
+{
+	return __builtin_bswap32(value);
+}
+
+static inline u64 swab64(u64 value)
+{
+	return __builtin_bswap64(value);
+}
+
+/* One thread at a time: nothing to lock. */
+struct rviommu_shim_lock {
+	bool held;
+};
+
+static inline void rviommu_shim_lock_init(struct rviommu_shim_lock *l)
+{
+	l->held = false;
+}
+
+static inline void rviommu_shim_lock(struct rviommu_shim_lock *l)
+{
+	/* A callback that must not call the model did. */
+	if (l->held)
+		abort();
+	l->held = true;
+}
+
+static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
+{
+	l->held = false;
+}
+
+static inline void *rviommu_shim_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+static inline void *rviommu_shim_alloc_atomic(size_t size)
+{
+	return calloc(1, size);
+}
+
+static inline void rviommu_shim_free(void *memory)
+{
+	free(memory);
+}
+
+#endif /* __KERNEL__ */
+
+#endif /* RVIOMMU_MODEL_SHIM_H */

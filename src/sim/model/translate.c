@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * "Process to translate an IOVA", and what becomes of its outcome: a response
+ * to the device, a fault record, or for ATS translation requests one of the
+ * responses of "PCIe ATS translation request handling".
+ */
+#include "internal.h"
+
+/*
+ * How often one request may start again because invalidations keep crossing
+ * it, before it ends with "Internal data path error".
+ */
+#define MAX_RETRIES	1000
+
+#define ALL_PERMS	(RVIOMMU_MODEL_R | RVIOMMU_MODEL_W | RVIOMMU_MODEL_X)
+
+void rviommu_m_xlate_init(struct rviommu_m_xlate *x, struct rviommu_model *m,
+			  const struct rviommu_model_request *req)
+{
+	memset(x, 0, sizeof(*x));
+	x->m = m;
+	x->req = req;
+	x->generation = m->generation;
+	x->ats = req->kind == RVIOMMU_MODEL_ATS_REQUEST;
+	x->pv = req->pv;
+	x->pid = req->process_id;
+	/* Without a process ID the privilege mode is User, "Placement and data flow". */
+	x->priv = req->pv && req->priv;
+	x->need = RVIOMMU_MODEL_R;
+	if (req->exec)
+		x->need = RVIOMMU_MODEL_X;
+	else if (req->write)
+		x->need = RVIOMMU_MODEL_W;
+}
+
+/* Step 7: is this kind of transaction allowed by the device context? */
+static bool allowed(const struct rviommu_m_xlate *x)
+{
+	u64 tc = x->dc[RVIOMMU_DC_TC], fsc = x->dc[RVIOMMU_DC_FSC];
+
+	if (x->req->kind > RVIOMMU_MODEL_ATS_REQUEST)
+		return false;
+	if (x->req->kind != RVIOMMU_MODEL_UNTRANSLATED && !(tc & RVIOMMU_DC_TC_EN_ATS))
+		return false;
+	if (!x->pv)
+		return true;
+	if (!(tc & RVIOMMU_DC_TC_PDTV))
+		return false;
+	return !FIELD_GET(RVIOMMU_FSC_MODE, fsc) || !(x->pid >> rviommu_m_pdt_bits(fsc));
+}
+
+/* Steps 9 to 16: find the first stage. */
+static u16 select_first_stage(struct rviommu_m_xlate *x)
+{
+	u64 tc = x->dc[RVIOMMU_DC_TC], fsc = x->dc[RVIOMMU_DC_FSC];
+	u32 did = x->req->device_id;
+	u64 pc[RVIOMMU_PC_WORDS];
+	u16 cause;
+
+	if (x->req->kind == RVIOMMU_MODEL_TRANSLATED)
+		return 0;	/* a GPA, under T2GPA */
+	if (!(tc & RVIOMMU_DC_TC_PDTV)) {
+		x->owner.kind = RVIOMMU_MODEL_DC;
+		x->owner.device_id = did;
+		x->owner.index = did;
+		rviommu_m_set_first_stage(x, fsc, FIELD_GET(RVIOMMU_DC_TA_PSCID,
+							    x->dc[RVIOMMU_DC_TA]));
+		return 0;
+	}
+	if (!x->pv) {
+		if (!(tc & RVIOMMU_DC_TC_DPE))
+			return 0;
+		x->pid = 0;
+	}
+	if (!FIELD_GET(RVIOMMU_FSC_MODE, fsc))
+		return 0;
+
+	cause = rviommu_m_get_pc(x, pc);
+	if (cause)
+		return cause;
+	if (x->priv && !(pc[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_ENS))
+		return CAUSE_DISALLOWED;
+	x->sum = pc[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_SUM;
+	x->owner.kind = RVIOMMU_MODEL_PC;
+	x->owner.device_id = did;
+	x->owner.index = x->pid;
+	rviommu_m_set_first_stage(x, pc[RVIOMMU_PC_FSC],
+				  FIELD_GET(RVIOMMU_DC_TA_PSCID, pc[RVIOMMU_PC_TA]));
+	return 0;
+}
+
+/* Steps 17 to 19 */
+static u16 two_stages(struct rviommu_m_xlate *x)
+{
+	struct rviommu_m_mapping first, second, *result = &x->result;
+	u16 cause;
+
+	cause = rviommu_m_first_stage(x, x->req->iova, &first);
+	if (cause)
+		return cause;
+	if (rviommu_m_is_msi(x, first.pa, RVIOMMU_PAGE_LG2))
+		cause = rviommu_m_msi(x, first.pa, &second);
+	else
+		cause = rviommu_m_second_stage(x, first.pa, first.perms, &second);
+	if (cause)
+		return cause;
+
+	result->pa = second.pa;
+	result->size_lg2 = min(first.size_lg2, second.size_lg2);
+	if (result->size_lg2 == 64)
+		result->size_lg2 = BARE_SIZE_LG2;
+	/* No interrupt file may hide in the range that the answer speaks for. */
+	while (!x->msi && result->size_lg2 > RVIOMMU_PAGE_LG2 &&
+	       rviommu_m_is_msi(x, first.pa, result->size_lg2))
+		result->size_lg2--;
+	result->perms = first.perms & second.perms;
+	/* The first stage's memory type overrides the second's (Svpbmt). */
+	result->pbmt = first.pbmt ? first.pbmt : second.pbmt;
+	result->global = first.global && x->req->pv && !x->msi;
+	if (x->mrif)
+		return 0;
+	/* Not an address this IOMMU can put on the bus */
+	if (result->pa >> FIELD_GET(RVIOMMU_CAP_PAS, x->m->cap))
+		return rviommu_m_access_cause(x);
+	if (x->ats && x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA)
+		result->pa = first.pa;
+	return 0;
+}
+
+static void pass_through(struct rviommu_m_xlate *x)
+{
+	x->result.pa = x->req->iova;
+	x->result.size_lg2 = BARE_SIZE_LG2;
+	x->result.perms = ALL_PERMS;
+}
+
+/* Return: 0, or the cause of the fault */
+u16 rviommu_m_translate(struct rviommu_m_xlate *x)
+{
+	const struct rviommu_model_request *req = x->req;
+	struct rviommu_model *m = x->m;
+	u16 cause;
+
+	switch (FIELD_GET(RVIOMMU_DDTP_MODE, m->ddtp_active)) {
+	case RVIOMMU_DDTP_MODE_OFF:
+		return CAUSE_ALL_DISALLOWED;
+	case RVIOMMU_DDTP_MODE_BARE:
+		if (req->kind != RVIOMMU_MODEL_UNTRANSLATED)
+			return CAUSE_DISALLOWED;
+		pass_through(x);
+		return 0;
+	}
+
+	cause = rviommu_m_check_width(m, req->device_id);
+	if (!cause)
+		cause = rviommu_m_get_dc(x, req->device_id);
+	if (cause)
+		return cause;
+	if (!allowed(x))
+		return CAUSE_DISALLOWED;
+	if (req->kind == RVIOMMU_MODEL_TRANSLATED &&
+	    !(x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA)) {
+		pass_through(x);
+		return 0;
+	}
+	rviommu_m_set_second_stage(x);
+	cause = select_first_stage(x);
+	if (cause)
+		return cause;
+	return two_stages(x);
+}
+
+/* "Fault record CAUSE field encodings": what is reported in spite of DTF */
+static bool reported_always(u16 cause)
+{
+	switch (cause) {
+	case CAUSE_ALL_DISALLOWED:
+	case CAUSE_DDT_ACCESS:
+	case CAUSE_DDT_INVALID:
+	case CAUSE_DDT_MISCONFIGURED:
+	case CAUSE_DDT_CORRUPT:
+	case CAUSE_INTERNAL:
+	case CAUSE_MSI_WRITE:
+		return true;
+	}
+	return false;
+}
+
+/* Put a fault of this translation into the fault queue. */
+void rviommu_m_report(struct rviommu_m_xlate *x, u16 cause)
+{
+	const struct rviommu_model_request *req = x->req;
+	struct rviommu_m_fault f = {
+		.cause = cause,
+		.pv = req->pv,
+		.pid = req->pv ? req->process_id : 0,
+		.priv = x->priv,
+		.did = req->device_id,
+		.iotval = req->iova,
+		.iotval2 = x->iotval2,
+	};
+
+	if (x->dc_found && x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF && !reported_always(cause))
+		return;
+	if (x->ats) {
+		f.ttyp = TTYP_ATS;
+	} else {
+		f.ttyp = req->exec ? TTYP_EXEC : req->write ? TTYP_WRITE : TTYP_READ;
+		if (req->kind == RVIOMMU_MODEL_TRANSLATED)
+			f.ttyp += TTYP_TRANSLATED;
+	}
+	rviommu_m_fault(x->m, &f);
+}
+
+/* "PCIe ATS translation request handling": the response that a cause calls for */
+static u8 ats_status(u16 cause)
+{
+	switch (cause) {
+	case 0:
+	case CAUSE_INSTR_PAGE:
+	case CAUSE_READ_PAGE:
+	case CAUSE_WRITE_PAGE:
+	case CAUSE_INSTR_GUEST:
+	case CAUSE_READ_GUEST:
+	case CAUSE_WRITE_GUEST:
+	case CAUSE_PDT_INVALID:
+	case CAUSE_MSI_PTE_INVALID:
+		return RVIOMMU_MODEL_OK;
+	case CAUSE_ALL_DISALLOWED:
+	case CAUSE_DDT_ACCESS:
+	case CAUSE_DDT_INVALID:
+	case CAUSE_DDT_MISCONFIGURED:
+	case CAUSE_DISALLOWED:
+		return RVIOMMU_MODEL_UR;
+	}
+	/* And data corruption, "Reliability, Availability, and Serviceability". */
+	return RVIOMMU_MODEL_CA;
+}
+
+static void answer_ats(struct rviommu_m_xlate *x, struct rviommu_model_response *rsp)
+{
+	rsp->priv = x->priv;
+	if (rsp->cause)
+		return;
+	if (!x->req->exec || !(rsp->perms & RVIOMMU_MODEL_R))
+		rsp->perms &= ~RVIOMMU_MODEL_X;
+	rsp->global = x->result.global;
+	rsp->untranslated_only = x->mrif;
+	if (x->req->cxl)
+		rsp->cxl_io = x->msi || x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA ||
+			      x->result.pbmt;
+}
+
+/* Count an access whose bytes still have to move. */
+static u8 hold(struct rviommu_model *m, const struct rviommu_model_request *req)
+{
+	u8 cookie = 0;
+
+	/* Two bits each: 1 = held, 2 = in which epoch */
+	if (!req->write || req->amo) {
+		m->held[0][m->epoch[0]]++;
+		cookie |= 1 | m->epoch[0] << 1;
+	}
+	if (req->write) {
+		m->held[1][m->epoch[1]]++;
+		cookie |= (1 | m->epoch[1] << 1) << 2;
+	}
+	return cookie;
+}
+
+void rviommu_model_release(struct rviommu_model *m, u8 held)
+{
+	unsigned int i;
+
+	rviommu_m_enter(m);
+	for (i = 0; i < 2; i++, held >>= 2) {
+		if (held & 1 && m->held[i][held >> 1 & 1])
+			m->held[i][held >> 1 & 1]--;
+	}
+	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC)) {
+		rviommu_m_settle(m);
+		rviommu_m_kick(m);
+	}
+	rviommu_m_leave(m);
+}
+
+static void answer(struct rviommu_m_xlate *x, struct rviommu_model_response *rsp)
+{
+	const struct rviommu_model_request *req = x->req;
+	u64 left;
+
+	rsp->status = RVIOMMU_MODEL_ABORT;
+	if (x->ats)
+		rsp->status = ats_status(rsp->cause);
+	else if (!rsp->cause)
+		rsp->status = RVIOMMU_MODEL_OK;
+	if (rsp->status != RVIOMMU_MODEL_OK)
+		rviommu_m_report(x, rsp->cause);
+	rsp->iotval2 = x->iotval2;
+
+	if (!rsp->cause) {
+		rsp->spa = x->result.pa;
+		rsp->perms = x->result.perms;
+		rsp->size_lg2 = x->result.size_lg2;
+		rsp->pbmt = x->result.pbmt;
+		rsp->mrif = x->mrif;
+		rsp->mrif_addr = x->mrif_addr;
+		rsp->notice_addr = x->notice_addr;
+		rsp->notice_data = x->notice_data;
+		left = (1ULL << rsp->size_lg2) - (req->iova & ((1ULL << rsp->size_lg2) - 1));
+		rsp->length = min(left, req->length);
+		if (x->dc_found) {
+			rsp->rcid = FIELD_GET(RVIOMMU_DC_TA_RCID, x->dc[RVIOMMU_DC_TA]);
+			rsp->mcid = FIELD_GET(RVIOMMU_DC_TA_MCID, x->dc[RVIOMMU_DC_TA]);
+		} else {
+			rsp->rcid = x->m->qosid & 0xfff;
+			rsp->mcid = x->m->qosid >> 16 & 0xfff;
+		}
+		if (req->hold && !x->ats && !x->mrif)
+			rsp->held = hold(x->m, req);
+	}
+	if (x->ats)
+		answer_ats(x, rsp);
+}
+
+/*
+ * An invalidation promises that what was read before it is not used after it:
+ * a translation that it crosses starts again.
+ */
+u16 rviommu_m_translate_stable(struct rviommu_m_xlate *x)
+{
+	struct rviommu_model *m = x->m;
+	unsigned int tries;
+	u16 cause;
+
+	for (tries = 0; tries < MAX_RETRIES; tries++) {
+		cause = rviommu_m_translate(x);
+		if (likely(m->generation == x->generation))
+			return cause;
+		m->stats.retries++;
+		rviommu_m_xlate_init(x, m, x->req);
+	}
+	return CAUSE_INTERNAL;
+}
+
+int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_request *req,
+			    struct rviommu_model_response *rsp)
+{
+	struct rviommu_m_xlate x;
+
+	memset(rsp, 0, sizeof(*rsp));
+	rviommu_m_enter(m);
+	rviommu_m_xlate_init(&x, m, req);
+	m->stats.requests++;
+	if (req->kind <= RVIOMMU_MODEL_ATS_REQUEST)
+		rviommu_m_count(&x, EVENT_UNTRANSLATED + req->kind);
+	rsp->cause = rviommu_m_translate_stable(&x);
+	answer(&x, rsp);
+	if (unlikely(rviommu_m_switch(m, RVIOMMU_MODEL_PREFETCH)))
+		rviommu_m_prefetch(&x);
+	rviommu_m_leave(m);
+	return rsp->status;
+}
+
+/*
+ * Read what is near the thing just used, as an IOMMU may at any time. What is
+ * valid gets cached; nothing else comes of it.
+ */
+void rviommu_m_prefetch(struct rviommu_m_xlate *x)
+{
+	struct rviommu_m_mapping map, second;
+	u64 pc[RVIOMMU_PC_WORDS];
+	struct rviommu_model_request req = *x->req;
+	struct rviommu_m_xlate y = *x;
+	u64 random = rviommu_m_random(x->m);
+
+	if (!x->dc_found)
+		return;
+	y.req = &req;
+	y.speculative = true;
+	if (x->s1.mode || x->s2.mode) {
+		req.iova ^= (1 + (random & 15)) << (random & 16 ? 21 : 12);
+		if (!rviommu_m_first_stage(&y, req.iova, &map))
+			rviommu_m_second_stage(&y, map.pa, map.perms, &second);
+	}
+	if (x->s1.mode && x->owner.kind == RVIOMMU_MODEL_PC) {
+		y.pid ^= 1 + (random >> 5 & 3);
+		rviommu_m_get_pc(&y, pc);
+	}
+	req.device_id ^= 1 + (random >> 7 & 7);
+	if (!rviommu_m_check_width(x->m, req.device_id))
+		rviommu_m_get_dc(&y, req.device_id);
+}
