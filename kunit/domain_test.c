@@ -598,6 +598,44 @@ static void domain_two_iommus(struct kunit *test)
 	iommu_domain_free(a);
 }
 
+/*
+ * The IOMMU executes a command only now and then. Whoever returns has seen the end of
+ * what he asked for, on all IOMMUs.
+ */
+static void domain_waits(struct kunit *test)
+{
+	struct testdev *td[2] = { testdev_up(test, TESTDEV_CAPS), testdev_up(test, TESTDEV_CAPS) };
+	struct device *dev[2] = { testdev_add_one(td[0], 1), testdev_add_one(td[1], 2) };
+	struct iommu_domain *a = make_domain(test, dev[0]);
+	const u32 pscid = pscid_of(a);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		const u32 def = dom_of(dev[i])->pscid;
+
+		fakebus_clear(td[i]->bus);
+		td[i]->fake->rate = 1;
+		KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev[i]), 0);
+		EXPECT_COMMANDS(td[i], "attach", CMD_DDT_ALL, CMD_VMA(def), CMD_FENCE);
+	}
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x2000), 0x2000);
+	for (i = 0; i < 2; i++)
+		EXPECT_COMMANDS(td[i], "unmap", CMD_VMA_AT(pscid, 0x5000),
+				CMD_VMA_AT(pscid, 0x6000), CMD_FENCE);
+	iommu_flush_iotlb_all(a);
+	for (i = 0; i < 2; i++)
+		EXPECT_COMMANDS(td[i], "flush", CMD_VMA(pscid), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, iommu_map(a, 0, 0x40000000, 0x200000, RW, GFP_KERNEL), 0);
+	for (i = 0; i < 2; i++)
+		EXPECT_COMMANDS(td[i], "walk", CMD_VMA(pscid), CMD_FENCE);
+	for (i = 0; i < 2; i++) {
+		iommu_detach_device(a, dev[i]);
+		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_VMA(pscid), CMD_FENCE);
+	}
+	iommu_domain_free(a);
+}
+
 /* Two devices of one IOMMU: one command, until the last one is gone. */
 static void domain_two_devices(struct kunit *test)
 {
@@ -1400,6 +1438,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_probe_without_memory),
 	KUNIT_CASE(domain_replace_without_memory),
 	KUNIT_CASE(domain_two_iommus),
+	KUNIT_CASE(domain_waits),
 	KUNIT_CASE(domain_two_devices),
 	KUNIT_CASE(domain_incompatible),
 	KUNIT_CASE(domain_map_unmap),
