@@ -198,13 +198,13 @@ void rviommu_m_cache_recheck(struct rviommu_model *m)
 }
 
 /**
- * struct range - the addresses a command names
+ * struct cache_range - the addresses a command names
  * @all: it names none: every entry, leaf or not
  * @nonleaf: those on the way to the leaves, too
  * @first: first address
  * @last: last address
  */
-struct range {
+struct cache_range {
 	bool all;
 	bool nonleaf;
 	u64 first;
@@ -215,10 +215,10 @@ struct range {
  * ADDR, S and NL of an IOTINVAL: "Address Range Invalidation Extension",
  * "Non-leaf PTE Invalidation Extension".
  */
-static struct range decode_range(struct rviommu_model *m, u64 dword0, u64 dword1)
+static struct cache_range decode_range(struct rviommu_model *m, u64 dword0, u64 dword1)
 {
 	u64 addr = FIELD_GET(RVIOMMU_CMD_IOTINVAL_ADDR, dword1) << RVIOMMU_PAGE_LG2;
-	struct range range = {
+	struct cache_range range = {
 		.all = !(dword0 & RVIOMMU_CMD_IOTINVAL_AV),
 		.nonleaf = dword0 & RVIOMMU_CMD_IOTINVAL_NL,
 		.first = addr,
@@ -242,7 +242,7 @@ static struct range decode_range(struct rviommu_model *m, u64 dword0, u64 dword1
 	return range;
 }
 
-static bool in_range(const struct rviommu_m_entry *e, const struct range *range)
+static bool in_cache_range(const struct rviommu_m_entry *e, const struct cache_range *range)
 {
 	unsigned int shift = e->key.shift;
 	u64 first = e->key.index << shift;
@@ -279,7 +279,7 @@ static bool in_scope(const struct rviommu_m_entry *e, const struct scope *scope)
 }
 
 static void drop(struct rviommu_model *m, unsigned int kind, const struct scope *scope,
-		 const struct range *range)
+		 const struct cache_range *range)
 {
 	struct rviommu_m_cache *c = &m->cache;
 	struct rviommu_m_entry *e, *next;
@@ -289,7 +289,7 @@ static void drop(struct rviommu_model *m, unsigned int kind, const struct scope 
 	if (range->all || range->last - range->first > 0xfff) {
 		for (e = c->used[kind]; e; e = next) {
 			next = e->list_next;
-			if (in_scope(e, scope) && (range->all || in_range(e, range)))
+			if (in_scope(e, scope) && (range->all || in_cache_range(e, range)))
 				unlink_entry(c, e);
 		}
 		return;
@@ -302,7 +302,7 @@ static void drop(struct rviommu_model *m, unsigned int kind, const struct scope 
 		key.index = range->first >> shift;
 		for (e = c->bucket[hash(&key)]; e; e = next) {
 			next = e->next;
-			if (e->key.kind == kind && in_range(e, range) && in_scope(e, scope))
+			if (e->key.kind == kind && in_cache_range(e, range) && in_scope(e, scope))
 				unlink_entry(c, e);
 		}
 	}
@@ -311,7 +311,7 @@ static void drop(struct rviommu_model *m, unsigned int kind, const struct scope 
 /* IOTINVAL.VMA: "IOMMU Page-Table cache invalidation commands", first table */
 void rviommu_m_inval_vma(struct rviommu_model *m, u64 dword0, u64 dword1)
 {
-	struct range range = decode_range(m, dword0, dword1);
+	struct cache_range range = decode_range(m, dword0, dword1);
 	struct scope scope = {
 		.gv = dword0 & RVIOMMU_CMD_IOTINVAL_GV,
 		.gscv = dword0 & RVIOMMU_CMD_IOTINVAL_GV,
@@ -336,7 +336,7 @@ void rviommu_m_inval_gvma(struct rviommu_model *m, u64 dword0, u64 dword1)
 		.gscv = dword0 & RVIOMMU_CMD_IOTINVAL_GV,
 		.gscid = FIELD_GET(RVIOMMU_CMD_IOTINVAL_GSCID, dword0),
 	};
-	struct range range = { .all = true };
+	struct cache_range range = { .all = true };
 
 	if (scope.gscv)
 		range = decode_range(m, dword0, dword1);
