@@ -785,9 +785,13 @@ static void directory_table(struct kunit *test)
 	static const struct rviommu_dc blocking = {};
 	static const struct rviommu_dc identity = { .word = { 1 } };
 	static const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	static const struct rviommu_dc other_root = { .word = { 1, 0, 5 << 12, 9ULL << 60 | 0x81 } };
+	static const struct rviommu_dc other_root = {
+		.word = { 1, 0, 5 << 12, 9ULL << 60 | 0x81 },
+	};
 	static const struct rviommu_dc other_tag = { .word = { 1, 0, 6 << 12, 8ULL << 60 | 0x80 } };
-	static const struct rviommu_dc second = { .word = { 1, 8ULL << 60 | 1ULL << 44 | 0x40, 0, 0 } };
+	static const struct rviommu_dc second = {
+		.word = { 1, 8ULL << 60 | 1ULL << 44 | 0x40, 0, 0 },
+	};
 	const struct {
 		const struct rviommu_dc *to;
 		enum rviommu_publish how;
