@@ -92,7 +92,11 @@ kernel_config() {
 		# Options that kunit.py adds for this architecture.
 		set -- "$ktree/tools/testing/kunit/configs/arch_uml.config" "$@"
 	fi
-	grep -hE '^CONFIG_' "$@" >"$build/fragment.new"
+	{
+		grep -hE '^CONFIG_' "$@"
+		# Options that come or go need another look, too.
+		echo "# Kconfig $(hash_of "$tree/Kconfig")"
+	} >"$build/fragment.new"
 	if cmp -s "$build/fragment.new" "$build/fragment" && [ -e "$build/.config" ]; then
 		rm "$build/fragment.new"
 		return
@@ -105,6 +109,7 @@ kernel_config() {
 	}
 	while read -r line; do
 		case $line in
+		'#'*)	;;
 		*=n)	! grep -q "^${line%=n}=" "$build/.config" || missing+=("$line") ;;
 		*)	grep -qxF "$line" "$build/.config" || missing+=("$line") ;;
 		esac
