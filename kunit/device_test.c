@@ -960,7 +960,7 @@ static u64 walk(struct testdev *td, u32 did, u64 iova)
 	return pte & 1 ? pte : 0;
 }
 
-#define PTE_N	(1ULL << 63)
+#define PTE_N	BIT_ULL(63)
 #define PTE_PPN	GENMASK_ULL(53, 10)
 
 static u64 answer_good(struct testdev *td, u32 did, u64 iova)

@@ -360,10 +360,10 @@ static void domain_several_ids(struct kunit *test)
 	/* However often each: those two, and one fence at the end. */
 	fakebus_commands(td->bus, &nr);
 	for (k = 0; k < nr; k++) {
-		const u64 vma[2] = CMD_VMA(pscid_of(def));
+		const struct testdev_command vma = CMD_VMA(pscid_of(def));
 		u64 dword0 = fakebus_command(td->bus, k, 0);
 
-		KUNIT_EXPECT_TRUE(test, dword0 == vma[0] || dword0 == 0x3 ||
+		KUNIT_EXPECT_TRUE(test, dword0 == vma.dword0 || dword0 == 0x3 ||
 				  (u32)dword0 == 0x3402);
 		fences += (u32)dword0 == 0x3402;
 	}
@@ -945,7 +945,7 @@ static void map_over_empty(struct kunit *test, u64 caps, bool second_stage, u64 
 	struct iommu_domain *a = second_stage ? rviommu_alloc_nest_parent(dev) :
 						make_domain(test, dev);
 	struct rviommu_domain *dom = to_rviommu_domain(a);
-	const u64 vma[2] = CMD_VMA(dom->pscid), gvma[2] = CMD_GVMA(dom->gscid);
+	const struct testdev_command vma = CMD_VMA(dom->pscid), gvma = CMD_GVMA(dom->gscid);
 	struct walk_watch watch = {};
 	unsigned int i;
 	long live;
@@ -967,7 +967,7 @@ static void map_over_empty(struct kunit *test, u64 caps, bool second_stage, u64 
 	td->doorbell = NULL;
 
 	/* The walk is forgotten while the entry is invalid, and only then is there a leaf. */
-	EXPECT_COMMANDS(td, "walk", { (second_stage ? gvma : vma)[0] | flags, dword1 },
+	EXPECT_COMMANDS(td, "walk", { (second_stage ? gvma : vma).dword0 | flags, dword1 },
 			CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, watch.doorbells, 1);
 	KUNIT_EXPECT_EQ(test, watch.linked, 0);

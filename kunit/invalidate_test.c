@@ -113,7 +113,7 @@ static u64 napot(u64 iova, unsigned int lg2)
 
 static void invalidate_ranges(struct kunit *test, bool second_stage)
 {
-	u64 (*want)[2] = kunit_kzalloc(test, sizeof(*want) * 40, GFP_KERNEL);
+	struct testdev_command *want = kunit_kcalloc(test, 40, sizeof(*want), GFP_KERNEL);
 	unsigned int i, k, nr;
 	struct testdev *td[4];
 	struct rviommu_domain *dom[4];
@@ -130,37 +130,37 @@ static void invalidate_ranges(struct kunit *test, bool second_stage)
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		const typeof(ranges[0]) *r = &ranges[i];
 		const unsigned int can = r->can & (S | NL);
-		const u64 space[2] = CMD_VMA(dom[can]->pscid);
-		const u64 gspace[2] = CMD_GVMA(dom[can]->gscid);
-		const u64 base = second_stage ? gspace[0] : space[0];
+		const struct testdev_command space = CMD_VMA(dom[can]->pscid);
+		const struct testdev_command gspace = CMD_GVMA(dom[can]->gscid);
+		const u64 base = second_stage ? gspace.dword0 : space.dword0;
 
 		td[can]->iommu.quirks = r->can & SMALL ? BIT(RVIOMMU_QUIRK_SMALL_IOTINVAL) : 0;
 		nr = r->shape == EACH ? r->nr : 1;
 		for (k = 0; k < nr; k++) {
-			want[k][0] = base | (r->shape == SPACE ? 0 : 1ULL << 10);
-			want[k][1] = 0;
+			want[k].dword0 = base | (r->shape == SPACE ? 0 : 1ULL << 10);
+			want[k].dword1 = 0;
 		}
 		switch (r->shape) {
 		case SPACE:
 			break;
 		case EACH:
 			for (k = 0; k < nr; k++)
-				want[k][1] = (r->first + ((u64)k << r->lg2)) >> 12 << 10;
+				want[k].dword1 = (r->first + ((u64)k << r->lg2)) >> 12 << 10;
 			break;
 		case RANGE_NL:
-			want[0][0] |= 1ULL << 34;
+			want[0].dword0 |= 1ULL << 34;
 			fallthrough;
 		case RANGE:
-			want[0][1] = napot(r->first, r->lg2) | 1ULL << 9;
+			want[0].dword1 = napot(r->first, r->lg2) | 1ULL << 9;
 			break;
 		case ONE_NL:
-			want[0][0] |= 1ULL << 34;
+			want[0].dword0 |= 1ULL << 34;
 			fallthrough;
 		case ONE:
-			want[0][1] = r->first >> 12 << 10;
+			want[0].dword1 = r->first >> 12 << 10;
 			break;
 		}
-		want[nr][0] = 0x3402;
+		want[nr].dword0 = 0x3402;
 		snprintf(where, sizeof(where), "%u: %#llx to %#llx, leaf %u, can %#x", i, r->iova,
 			 r->last, r->leaf_lg2, r->can);
 		rviommu_invalidate_range(dom[can], r->iova, r->last, r->leaf_lg2, r->nonleaf);
@@ -237,8 +237,9 @@ static void invalidate_mutations(struct kunit *test)
 
 	td->iommu.mutate = BIT(RVIOMMU_MUTATE_NONLEAF);
 	rviommu_invalidate_range(dom, 0x200000, 0x3fffff, 12, true);
-	EXPECT_COMMANDS(td, "no NL", { 0x401 | pscid << 12 | 1ULL << 32,
-				       napot(0x200000, 21) | 1ULL << 9 }, CMD_FENCE);
+	EXPECT_COMMANDS(td, "no NL",
+			{ 0x401 | pscid << 12 | 1ULL << 32, napot(0x200000, 21) | 1ULL << 9 },
+			CMD_FENCE);
 
 	td->iommu.mutate = BIT(RVIOMMU_MUTATE_FLUSH_ALL);
 	rviommu_invalidate_all(dom);
@@ -270,7 +271,7 @@ static const struct {
 	/* tc, iohgatp, ta, fsc as they were */
 	u64 old[4];
 	unsigned int nr;
-	u64 want[3][2];
+	struct testdev_command want[3];
 } contexts[] = {
 	{ "nothing changed", RVIOMMU_PUBLISH_NONE, true,
 	  { 1, 0, 0x5000, 9ULL << 60 | 0x123 }, 0 },
@@ -327,9 +328,9 @@ static void invalidate_contexts(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_context_commands(iommu, &update, cmds), c->nr,
 				    "%s", c->name);
 		for (k = 0; k < c->nr; k++) {
-			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[0]), c->want[k][0],
+			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[0]), c->want[k].dword0,
 					    "%s, %u", c->name, k);
-			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[1]), c->want[k][1],
+			KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[k].dword[1]), c->want[k].dword1,
 					    "%s, %u", c->name, k);
 		}
 		/* Nothing beyond */
@@ -521,13 +522,13 @@ static void invalidate_targets_race(struct kunit *test)
 
 	/* Nothing but what was asked for went anywhere. */
 	for (i = 0; i < 3; i++) {
-		const u64 want[2] = CMD_VMA_AT(stress.dom->pscid, 0x5000);
+		const struct testdev_command want = CMD_VMA_AT(stress.dom->pscid, 0x5000);
 
 		fakebus_commands(td[i]->bus, &nr);
 		for (k = 0; k < nr; k++) {
 			u64 dword0 = fakebus_command(td[i]->bus, k, 0);
 
-			KUNIT_ASSERT_TRUE(test, dword0 == want[0] || (u32)dword0 == 0x3402);
+			KUNIT_ASSERT_TRUE(test, dword0 == want.dword0 || (u32)dword0 == 0x3402);
 		}
 		if (!i)
 			KUNIT_EXPECT_GT(test, nr, 0);

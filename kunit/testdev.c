@@ -371,10 +371,10 @@ long testdev_live(void)
 	return rviommu_mem_live();
 }
 
-void testdev_expect(struct testdev *td, const char *where, const u64 (*want)[2],
+void testdev_expect(struct testdev *td, const char *where, const struct testdev_command *want,
 		    unsigned int nr)
 {
-	static const u64 fence[2] = CMD_FENCE;
+	static const struct testdev_command fence = CMD_FENCE;
 	struct kunit *test = td->test;
 	unsigned int i, got;
 	bool same = true;
@@ -382,18 +382,18 @@ void testdev_expect(struct testdev *td, const char *where, const u64 (*want)[2],
 	fakebus_commands(td->bus, &got);
 	for (i = 0; i < got && i < nr; i++) {
 		u64 dword0 = fakebus_command(td->bus, i, 0);
-		bool is_fence = want[i][0] == fence[0];
+		bool is_fence = want[i].dword0 == fence.dword0;
 
 		if (is_fence)
 			dword0 &= U32_MAX;
-		same &= dword0 == want[i][0] &&
-			(is_fence || fakebus_command(td->bus, i, 1) == want[i][1]);
+		same &= dword0 == want[i].dword0 &&
+			(is_fence || fakebus_command(td->bus, i, 1) == want[i].dword1);
 	}
 	KUNIT_EXPECT_TRUE_MSG(test, same && got == nr, "%s: other commands than expected", where);
 	for (i = 0; (!same || got != nr) && i < max(got, nr) && i < 40; i++) {
 		if (i < nr)
-			kunit_err(test, "%2u: %016llx %016llx expected\n", i, want[i][0],
-				  want[i][1]);
+			kunit_err(test, "%2u: %016llx %016llx expected\n", i, want[i].dword0,
+				  want[i].dword1);
 		if (i < got)
 			kunit_err(test, "%2u: %016llx %016llx\n", i,
 				  fakebus_command(td->bus, i, 0), fakebus_command(td->bus, i, 1));

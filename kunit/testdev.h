@@ -20,11 +20,11 @@
  */
 #define TESTDEV_CAPS	(0x10ULL | 0xeULL << 8 | 0xeULL << 16 | 1ULL << 25 | 2ULL << 28 | \
 			 56ULL << 32)
-#define TESTDEV_PBMT	(1ULL << 15)
-#define TESTDEV_MSI	(1ULL << 22)
-#define TESTDEV_DBG	(1ULL << 31)
-#define TESTDEV_NL	(1ULL << 42)
-#define TESTDEV_S	(1ULL << 43)
+#define TESTDEV_PBMT	BIT_ULL(15)
+#define TESTDEV_MSI	BIT_ULL(22)
+#define TESTDEV_DBG	BIT_ULL(31)
+#define TESTDEV_NL	BIT_ULL(42)
+#define TESTDEV_S	BIT_ULL(43)
 
 /* Register writes that are recorded at most. */
 #define TESTDEV_WRITES	512U
@@ -151,10 +151,18 @@ void testdev_short_waits(struct kunit *test);
 /* What is allocated, once nothing waits for a grace period. */
 long testdev_live(void);
 
-/*
- * A list of commands by hand: { doubleword 0, doubleword 1 }, spec "Command-Queue
- * (CQ)". A fence has AV, PR and PW; where and what it writes is not compared.
+/**
+ * struct testdev_command - a command by hand, spec "Command-Queue (CQ)"
+ * @dword0: doubleword 0
+ * @dword1: doubleword 1
+ *
+ * In %CMD_FENCE (AV, PR and PW) where and what it writes is not compared.
  */
+struct testdev_command {
+	u64 dword0;
+	u64 dword1;
+};
+
 #define CMD_FENCE		{ 0x3402, 0 }
 #define CMD_DDT_ALL		{ 0x003, 0 }
 #define CMD_DDT(did)		{ 0x003 | 1ULL << 33 | (u64)(did) << 40, 0 }
@@ -167,11 +175,11 @@ long testdev_live(void);
 #define CMD_GVMA_AT(gscid, gpa)	{ 0x481 | 1ULL << 33 | (u64)(gscid) << 44, (gpa) >> 12 << 10 }
 
 /* What was executed since the last fakebus_clear() must be this. Forgets it. */
-void testdev_expect(struct testdev *td, const char *where, const u64 (*want)[2],
+void testdev_expect(struct testdev *td, const char *where, const struct testdev_command *want,
 		    unsigned int nr);
 #define EXPECT_COMMANDS(td, where, ...)						\
 do {										\
-	const u64 want_[][2] = { __VA_ARGS__ };					\
+	const struct testdev_command want_[] = { __VA_ARGS__ };			\
 										\
 	testdev_expect(td, where, want_, ARRAY_SIZE(want_));			\
 } while (0)
