@@ -128,6 +128,11 @@ kernel_fresh() {
 	echo "$tree" >"$1/.rviommu-tree"
 }
 
+# kernel_selects: a key for what our Kconfig changes in a kernel without us.
+kernel_selects() {
+	hash_of <(sed -n '/^config RVIOMMU_TEST_KERNEL/,/^$/p' "$tree/Kconfig")
+}
+
 # kernel_build NAME: prints the up-to-date build directory of a test kernel.
 # RVIOMMU_BUILD names another directory than the cache's.
 kernel_build() {
@@ -145,8 +150,8 @@ kernel_build() {
 	mkdir -p "$build"
 	(
 		lock "build-$name-$(hash_of <(echo "$build"))"
-		# A kernel without our code built in changes with Kconfig only.
-		if [ "$(cat "$build/.built" 2>/dev/null)" = "$(hash_of "$tree/Kconfig")" ] &&
+		# A kernel without our code built in changes with what is selected.
+		if [ "$(cat "$build/.built" 2>/dev/null)" = "$(kernel_selects)" ] &&
 		   ! grep -q '^CONFIG_RVIOMMU=' "$build/fragment"; then
 			exit 0
 		fi
@@ -156,7 +161,7 @@ kernel_build() {
 		rm -f "$build/.built"
 		kernel_make "$ktree" "$build"
 		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target" || exit 1
-		hash_of "$tree/Kconfig" >"$build/.built"
+		kernel_selects >"$build/.built"
 		# Kernels that newer ones have replaced.
 		find "$cache/build" -mindepth 1 -maxdepth 1 -name "$name-linux-*" \
 			! -path "$build" -mtime +14 -exec rm -rf {} +
