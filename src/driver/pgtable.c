@@ -20,9 +20,9 @@
 #include "pgtable.h"
 
 #define INDEX_LG2	9
-#define ENTRIES		(1U << INDEX_LG2)	/* of every table but an x4 root */
+#define ENTRIES		BIT(INDEX_LG2)	/* of every table but an x4 root */
 #define NAPOT_LG2	16
-#define NAPOT_ENTRIES	(1U << (NAPOT_LG2 - RVIOMMU_PAGE_LG2))
+#define NAPOT_ENTRIES	BIT(NAPOT_LG2 - RVIOMMU_PAGE_LG2)
 #define PA_LG2_MAX	56
 /* Visits between two RCU sections of rviommu_pgtable_for_each() */
 #define VISIT_BATCH	16
@@ -265,6 +265,25 @@ static noinline int replace_table(struct rviommu_pgtable *pt, u64 *e, u64 iova,
 	return 0;
 }
 
+/* What any of four entries has, and what all of them have. */
+static __always_inline u64 any4(const u64 *e)
+{
+	return READ_ONCE(e[0]) | READ_ONCE(e[1]) | READ_ONCE(e[2]) | READ_ONCE(e[3]);
+}
+
+static __always_inline u64 all4(const u64 *e)
+{
+	return READ_ONCE(e[0]) & READ_ONCE(e[1]) & READ_ONCE(e[2]) & READ_ONCE(e[3]);
+}
+
+static __always_inline void set4(u64 *e, u64 pte, u64 step)
+{
+	WRITE_ONCE(e[0], pte);
+	WRITE_ONCE(e[1], pte + step);
+	WRITE_ONCE(e[2], pte + 2 * step);
+	WRITE_ONCE(e[3], pte + 3 * step);
+}
+
 /*
  * Fill @n entries from @e with leaves, the first of which is @pte and each next
  * one @step higher. Returns how many it filled: it stops at one in use. The
@@ -275,15 +294,8 @@ static __always_inline size_t fill_leaves(u64 *e, size_t n, u64 pte, u64 step)
 	u64 *const start = e;
 	u64 *const end = e + n;
 
-	for (; end - e >= 4; e += 4, pte += 4 * step) {
-		if (unlikely(READ_ONCE(e[0]) | READ_ONCE(e[1]) |
-			     READ_ONCE(e[2]) | READ_ONCE(e[3])))
-			break;
-		WRITE_ONCE(e[0], pte);
-		WRITE_ONCE(e[1], pte + step);
-		WRITE_ONCE(e[2], pte + 2 * step);
-		WRITE_ONCE(e[3], pte + 3 * step);
-	}
+	for (; end - e >= 4 && likely(!any4(e)); e += 4, pte += 4 * step)
+		set4(e, pte, step);
 	for (; e < end && !READ_ONCE(*e); e++, pte += step)
 		WRITE_ONCE(*e, pte);
 	return e - start;
@@ -293,17 +305,14 @@ static __always_inline size_t fill_leaves(u64 *e, size_t n, u64 pte, u64 step)
 static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
 {
 	size_t done;
-	unsigned int i;
 
 	for (done = 0; done < n; done++, e += NAPOT_ENTRIES, pte += step) {
-		u64 used = 0;
-
-		for (i = 0; i < NAPOT_ENTRIES; i++)
-			used |= READ_ONCE(e[i]);
-		if (unlikely(used))
+		if (unlikely(any4(e) | any4(e + 4) | any4(e + 8) | any4(e + 12)))
 			break;
-		for (i = 0; i < NAPOT_ENTRIES; i++)
-			WRITE_ONCE(e[i], pte);
+		set4(e, pte, 0);
+		set4(e + 4, pte, 0);
+		set4(e + 8, pte, 0);
+		set4(e + 12, pte, 0);
 	}
 	return done;
 }
@@ -494,8 +503,8 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 				split_napot(e);
 				continue;
 			}
-			for (i = 0; i < NAPOT_ENTRIES; i++)
-				WRITE_ONCE(e[i], 0);
+			for (i = 0; i < NAPOT_ENTRIES; i += 4)
+				set4(e + i, 0, 0);
 			e += NAPOT_ENTRIES;
 			took_leaf(unmapped, NAPOT_LG2);
 			continue;
@@ -530,10 +539,7 @@ static u64 common_bits(const u64 *table)
 	unsigned int i;
 
 	for (i = 0; i < ENTRIES && is_valid(all); i += 8)
-		all &= READ_ONCE(table[i]) & READ_ONCE(table[i + 1]) &
-		       READ_ONCE(table[i + 2]) & READ_ONCE(table[i + 3]) &
-		       READ_ONCE(table[i + 4]) & READ_ONCE(table[i + 5]) &
-		       READ_ONCE(table[i + 6]) & READ_ONCE(table[i + 7]);
+		all &= all4(table + i) & all4(table + i + 4);
 	return all;
 }
 

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How long the IOMMU core's map, unmap and iova_to_phys take on a domain of this
+ * driver; on its page table with nothing around it, and on the kernel's own
+ * RISC-V page table (where the kernel has it) with as little; and how long a
+ * plain loop takes over as many entries in memory.
+ *
+ * No hardware is attached to any of them: no invalidation is waited for. The
+ * clock may tick every 256 ns only, so a sample is a batch of operations; what is
+ * printed is the median of many samples. Nothing here passes or fails.
+ */
+#include <kunit/test.h>
+#include <linux/iommu.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/prandom.h>
+#include <linux/sizes.h>
+#include <linux/sort.h>
+#include <linux/vmalloc.h>
+
+#include <rviommu/regs.h>
+
+#include "../src/driver/mem.h"
+#include "../src/driver/rviommu.h"
+
+#define SAMPLES		31
+#define RW		(IOMMU_READ | IOMMU_WRITE)
+
+/* Of all that is measured, in picoseconds per operation. */
+struct timing {
+	u64 map, unmap;
+};
+
+/**
+ * struct load - what is mapped and unmapped in one sample
+ * @name: for the table
+ * @unit: what the times are for one of
+ * @size: bytes of each call
+ * @calls: calls, to adjacent addresses
+ * @pa: where they map to. Its alignment keeps the core from larger leaves.
+ * @leaf: bytes of the leaves
+ */
+struct load {
+	const char *name;
+	const char *unit;
+	u64 size;
+	unsigned int calls;
+	u64 pa;
+	u64 leaf;
+};
+
+static const struct load loads[] = {
+	{ "4K page", "call", SZ_4K, 2048, SZ_4K, SZ_4K },
+	{ "64K page", "call", SZ_64K, 512, SZ_64K, SZ_64K },
+	{ "2M page", "call", SZ_2M, 512, SZ_2M, SZ_2M },
+	{ "1G page", "call", SZ_1G, 256, SZ_1G, SZ_1G },
+	{ "2M of 4K", "entry", SZ_2M, 32, SZ_4K, SZ_4K },
+	{ "64M of 4K", "entry", SZ_64M, 2, SZ_4K, SZ_4K },
+	{ "1G of 4K", "entry", SZ_1G, 1, SZ_4K, SZ_4K },
+	{ "1G of 64K", "64K", SZ_1G, 1, SZ_64K, SZ_64K },
+	{ "1G of 2M", "entry", SZ_1G, 1, SZ_2M, SZ_2M },
+};
+
+#define BASE		((u64)SZ_1G * 256)
+
+static int compare_u64(const void *a, const void *b)
+{
+	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static u64 median(u64 *samples)
+{
+	sort(samples, SAMPLES, sizeof(*samples), compare_u64, NULL);
+	return samples[SAMPLES / 2];
+}
+
+static u64 units(const struct load *l)
+{
+	return l->calls * (l->size / l->leaf);
+}
+
+static struct timing time_domain(struct kunit *test, struct iommu_domain *domain,
+				 const struct load *l)
+{
+	u64 *map = kunit_kcalloc(test, 2 * SAMPLES, sizeof(*map), GFP_KERNEL);
+	u64 *unmap = map + SAMPLES;
+	unsigned int errors = 0, n, i;
+
+	KUNIT_ASSERT_NOT_NULL(test, map);
+	/* The first round only makes tables and warms the caches. */
+	for (n = 0; n <= SAMPLES; n++) {
+		u64 t[3], iova;
+
+		t[0] = ktime_get_ns();
+		for (i = 0, iova = BASE; i < l->calls; i++, iova += l->size)
+			errors += !!iommu_map(domain, iova, l->pa + (iova - BASE), l->size, RW,
+					      GFP_KERNEL);
+		t[1] = ktime_get_ns();
+		for (i = 0, iova = BASE; i < l->calls; i++, iova += l->size)
+			errors += iommu_unmap(domain, iova, l->size) != l->size;
+		t[2] = ktime_get_ns();
+		if (n) {
+			map[n - 1] = t[1] - t[0];
+			unmap[n - 1] = t[2] - t[1];
+		}
+		/* Freed tables come back before the next round. */
+		rcu_barrier();
+	}
+	KUNIT_EXPECT_EQ(test, errors, 0);
+	return (struct timing) {
+		div64_u64(median(map) * 1000, units(l)), div64_u64(median(unmap) * 1000, units(l))
+	};
+}
+
+#define LOOKUPS		4096
+/* Translations of random addresses in 64 MiB of 4 KiB pages. */
+static u64 time_lookup(struct kunit *test, struct iommu_domain *domain)
+{
+	u64 *samples = kunit_kcalloc(test, SAMPLES, sizeof(*samples), GFP_KERNEL);
+	u32 *at = kunit_kcalloc(test, LOOKUPS, sizeof(*at), GFP_KERNEL);
+	unsigned int errors = 0, n, i;
+	struct rnd_state rnd;
+
+	KUNIT_ASSERT_NOT_NULL(test, samples);
+	KUNIT_ASSERT_NOT_NULL(test, at);
+	prandom_seed_state(&rnd, 1);
+	for (i = 0; i < LOOKUPS; i++)
+		at[i] = prandom_u32_state(&rnd) % SZ_64M;
+	KUNIT_ASSERT_EQ(test, iommu_map(domain, BASE, SZ_4K, SZ_64M, RW, GFP_KERNEL), 0);
+	for (n = 0; n < SAMPLES; n++) {
+		u64 t = ktime_get_ns();
+
+		for (i = 0; i < LOOKUPS; i++)
+			errors += iommu_iova_to_phys(domain, BASE + at[i]) != SZ_4K + at[i];
+		samples[n] = ktime_get_ns() - t;
+	}
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, BASE, SZ_64M), SZ_64M);
+	KUNIT_EXPECT_EQ(test, errors, 0);
+	return div64_u64(median(samples) * 1000, LOOKUPS);
+}
+
+/* A loop that stores as many entries, and one that reads and clears them. */
+static struct timing time_memory(struct kunit *test, const struct load *l)
+{
+	u64 *map = kunit_kcalloc(test, 2 * SAMPLES, sizeof(*map), GFP_KERNEL);
+	const u64 count = l->calls * (l->size / l->leaf) * (l->leaf == SZ_64K ? 16 : 1);
+	u64 *pte = vzalloc(count * sizeof(*pte));
+	u64 *unmap = map + SAMPLES;
+	unsigned int n;
+	u64 i, seen = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, map);
+	KUNIT_ASSERT_NOT_NULL(test, pte);
+	for (n = 0; n <= SAMPLES; n++) {
+		u64 t[3];
+
+		t[0] = ktime_get_ns();
+		for (i = 0; i < count; i++)
+			WRITE_ONCE(pte[i], i << 10 | 1);
+		t[1] = ktime_get_ns();
+		for (i = 0; i < count; i++) {
+			seen += READ_ONCE(pte[i]) & 1;
+			WRITE_ONCE(pte[i], 0);
+		}
+		t[2] = ktime_get_ns();
+		if (n) {
+			map[n - 1] = t[1] - t[0];
+			unmap[n - 1] = t[2] - t[1];
+		}
+	}
+	KUNIT_EXPECT_EQ(test, seen, count * (SAMPLES + 1));
+	vfree(pte);
+	return (struct timing) {
+		div64_u64(median(map) * 1000, units(l)), div64_u64(median(unmap) * 1000, units(l))
+	};
+}
+
+/* What the grace period puts off: freeing one table. */
+static u64 time_free(struct kunit *test)
+{
+	u64 *samples = kunit_kcalloc(test, SAMPLES, sizeof(*samples), GFP_KERNEL);
+	void **pages = kunit_kcalloc(test, 512, sizeof(*pages), GFP_KERNEL);
+	unsigned int n, i;
+
+	KUNIT_ASSERT_NOT_NULL(test, samples);
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	for (n = 0; n < SAMPLES; n++) {
+		u64 t;
+
+		for (i = 0; i < 512; i++)
+			pages[i] = rviommu_page_alloc(NUMA_NO_NODE, GFP_KERNEL_ACCOUNT, 0, 64);
+		t = ktime_get_ns();
+		for (i = 0; i < 512; i++)
+			rviommu_page_free(pages[i]);
+		samples[n] = ktime_get_ns() - t;
+	}
+	return div64_u64(median(samples) * 1000, 512);
+}
+
+/* --- the domains ------------------------------------------------------ */
+
+static struct iommu_domain *ours(struct kunit *test)
+{
+	struct rviommu *iommu = kunit_kzalloc(test, sizeof(*iommu), GFP_KERNEL);
+	struct rviommu_domain *dom;
+
+	KUNIT_ASSERT_NOT_NULL(test, iommu);
+	/* As much of an IOMMU as a domain looks at before it is attached. */
+	iommu->caps = RVIOMMU_CAP_SV48;
+	iommu->pas_lg2 = 56;
+	iommu->nid = NUMA_NO_NODE;
+	dom = rviommu_domain_create(iommu, false);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
+	return &dom->domain;
+}
+
+static void ours_free(struct iommu_domain *domain)
+{
+	domain->ops->free(domain);
+}
+
+/* Our page table with as little around it as the kernel's has below. */
+struct bare_domain {
+	struct iommu_domain domain;
+	struct rviommu_pgtable pt;
+};
+
+static struct rviommu_pgtable *bare_pt(struct iommu_domain *domain)
+{
+	return &container_of(domain, struct bare_domain, domain)->pt;
+}
+
+static int bare_map(struct iommu_domain *domain, unsigned long iova, phys_addr_t pa, size_t pgsize,
+		    size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
+{
+	return rviommu_pgtable_map(bare_pt(domain), iova, pa, pgsize, pgcount, prot, gfp, mapped);
+}
+
+static size_t bare_unmap(struct iommu_domain *domain, unsigned long iova, size_t pgsize,
+			 size_t pgcount, struct iommu_iotlb_gather *gather)
+{
+	struct rviommu_unmapped unmapped = { .tables = LIST_HEAD_INIT(unmapped.tables) };
+	size_t done = rviommu_pgtable_unmap(bare_pt(domain), iova, pgsize, pgcount, &unmapped);
+
+	if (done)
+		iommu_iotlb_gather_add_range(gather, iova, done);
+	list_splice(&unmapped.tables, rviommu_gather_pages(gather));
+	return done;
+}
+
+static void bare_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
+{
+	rviommu_page_retire(rviommu_gather_pages(gather));
+}
+
+static phys_addr_t bare_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
+{
+	return rviommu_pgtable_iova_to_phys(bare_pt(domain), iova);
+}
+
+static const struct iommu_domain_ops bare_ops = {
+	.map_pages = bare_map,
+	.unmap_pages = bare_unmap,
+	.iotlb_sync = bare_sync,
+	.iova_to_phys = bare_iova_to_phys,
+};
+
+static void bare_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int size_lg2)
+{
+}
+
+static struct iommu_domain *bare(struct kunit *test)
+{
+	static const struct rviommu_pgtable_ops pt_ops = { .sync_walk = bare_sync_walk };
+	const struct rviommu_pgtable_cfg cfg = {
+		.levels = 4, .svnapot = true, .pas_lg2 = 56, .nid = NUMA_NO_NODE,
+	};
+	struct bare_domain *dom = kunit_kzalloc(test, sizeof(*dom), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, dom);
+	KUNIT_ASSERT_EQ(test, rviommu_pgtable_init(&dom->pt, &cfg, &pt_ops), 0);
+	dom->domain.type = __IOMMU_DOMAIN_PAGING;
+	dom->domain.ops = &bare_ops;
+	dom->domain.pgsize_bitmap = dom->pt.pgsizes;
+	return &dom->domain;
+}
+
+static void bare_free(struct iommu_domain *domain)
+{
+	rviommu_pgtable_destroy(bare_pt(domain));
+}
+
+#if IS_ENABLED(CONFIG_IOMMU_PT_RISCV64)
+#include <linux/generic_pt/iommu.h>
+
+/* Of the kernel's drivers/iommu/iommu-pages.h, which modules cannot include. */
+void iommu_put_pages_list(struct iommu_pages_list *list);
+
+struct kernels_domain {
+	union {
+		struct iommu_domain domain;
+		struct pt_iommu_riscv_64 pt;
+	};
+};
+
+PT_IOMMU_CHECK_DOMAIN(struct kernels_domain, pt.iommu, domain);
+
+static void kernels_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
+{
+	iommu_put_pages_list(&gather->freelist);
+}
+
+static const struct iommu_domain_ops kernels_ops = {
+	IOMMU_PT_DOMAIN_OPS(riscv_64),
+	.iotlb_sync = kernels_sync,
+};
+
+static struct iommu_domain *kernels(struct kunit *test)
+{
+	/* As the kernel's own driver configures it for an IOMMU without Svpbmt. */
+	const struct pt_iommu_riscv_64_cfg cfg = {
+		.common.features = BIT(PT_FEAT_SIGN_EXTEND) | BIT(PT_FEAT_FLUSH_RANGE) |
+				   BIT(PT_FEAT_RISCV_SVNAPOT_64K) |
+				   BIT(PT_FEAT_DETAILED_GATHER),
+		.common.hw_max_vasz_lg2 = 48,
+		.common.hw_max_oasz_lg2 = 56,
+	};
+	struct kernels_domain *dom = kunit_kzalloc(test, sizeof(*dom), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, dom);
+	dom->domain.ops = &kernels_ops;
+	dom->pt.iommu.nid = NUMA_NO_NODE;
+	KUNIT_ASSERT_EQ(test, pt_iommu_riscv_64_init(&dom->pt, &cfg, GFP_KERNEL), 0);
+	return &dom->domain;
+}
+
+static void kernels_free(struct iommu_domain *domain)
+{
+	pt_iommu_deinit(iommupt_from_domain(domain));
+}
+
+RVIOMMU_IMPORT_NS(GENERIC_PT_IOMMU);
+#else
+static struct iommu_domain *kernels(struct kunit *test)
+{
+	return NULL;
+}
+
+static void kernels_free(struct iommu_domain *domain)
+{
+}
+#endif
+
+/* --- the table -------------------------------------------------------- */
+
+#define LINE	120
+
+/* Append nanoseconds with one decimal. */
+static size_t put(char *line, size_t at, u64 ps)
+{
+	return at + scnprintf(line + at, LINE - at, "%6llu.%llu", ps / 1000, ps % 1000 / 100);
+}
+
+static void bench_table(struct kunit *test)
+{
+	struct iommu_domain *domains[] = { ours(test), bare(test), kernels(test) };
+	struct timing t[ARRAY_SIZE(domains) + 1] = {};
+	unsigned int i, d;
+	char line[LINE];
+	size_t at;
+
+	kunit_info(test, "nanoseconds, median of %u samples, Sv48, no hardware\n", SAMPLES);
+	kunit_info(test, "%-12s %-6s%16s%16s%16s%16s\n", "", "per", "rviommu domain",
+		   "its page table", domains[2] ? "generic_pt" : "(no generic_pt)", "plain memory");
+	kunit_info(test, "%-12s %-6s%8s%8s%8s%8s%8s%8s%8s%8s\n", "", "", "map", "unmap", "map",
+		   "unmap", "map", "unmap", "store", "clear");
+	for (i = 0; i < ARRAY_SIZE(loads); i++) {
+		const struct load *l = &loads[i];
+
+		for (d = 0; d < ARRAY_SIZE(domains); d++)
+			if (domains[d])
+				t[d] = time_domain(test, domains[d], l);
+		t[d] = time_memory(test, l);
+		at = scnprintf(line, LINE, "%-12s %-6s", l->name, l->unit);
+		for (d = 0; d < ARRAY_SIZE(t); d++) {
+			at = put(line, at, t[d].map);
+			at = put(line, at, t[d].unmap);
+		}
+		kunit_info(test, "%s\n", line);
+	}
+	at = scnprintf(line, LINE, "%-12s %-6s", "iova_to_phys", "call");
+	for (d = 0; d < ARRAY_SIZE(domains); d++) {
+		at = put(line, at, domains[d] ? time_lookup(test, domains[d]) : 0);
+		at += scnprintf(line + at, LINE - at, "%8s", "");
+	}
+	kunit_info(test, "%s\n", line);
+	put(line, 0, time_free(test));
+	kunit_info(test, "rviommu frees unmapped tables after an RCU grace period, each in%s\n",
+		   line);
+	ours_free(domains[0]);
+	bare_free(domains[1]);
+	if (domains[2])
+		kernels_free(domains[2]);
+}
+
+static struct kunit_case bench_cases[] = {
+	KUNIT_CASE_SLOW(bench_table),
+	{}
+};
+
+static struct kunit_suite bench_suite = {
+	.name = "rviommu_bench",
+	.test_cases = bench_cases,
+};
+
+kunit_test_suite(bench_suite);
