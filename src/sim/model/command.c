@@ -266,7 +266,7 @@ unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n)
 
 	/* Some commands linger; others, by chance, do not. */
 	while (m->nr_delayed && (!rviommu_m_switch(m, RVIOMMU_MODEL_DELAY_COMMANDS) ||
-				 !(rviommu_m_random(m) & 3))) {
+				 !(rviommu_m_random(m) & 15))) {
 		if (execute_delayed(m) != DONE)
 			return 0;
 	}

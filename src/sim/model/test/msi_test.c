@@ -6,8 +6,8 @@
 #define FILE	0x28005000ULL	/* a virtual interrupt file: number 2 of mask 5 */
 #define TABLE	0x50000ULL
 #define MRIF	0x60200ULL
-#define M_BASIC	(3 << 1)
-#define M_MRIF	(1 << 1)
+#define M_BASIC	6
+#define M_MRIF	2
 
 static u64 root2;
 

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The worst-case switches: legal, repeatable, and as bad as they say. */
+#include "test/bench.h"
+
+#define SV39	RVIOMMU_ATP_MODE_SV39
+#define VA	0x40000000ULL
+
+static u64 root1, root2, seed;
+
+static void with_switches(u32 switches)
+{
+	bench_config();
+	bench.config.switches = switches;
+	bench.config.seed = seed++;
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(4);
+	root1 = new_page();
+	dc_write(DID, &(struct rviommu_dc) { .word = {
+		 RVIOMMU_DC_TC_V, 0, PSCID << 12, fsc(SV39, root1) } });
+	map(root1, SV39, VA, DATA, PTE_RWX);
+}
+
+/* ASYNC: nothing happens before run, and then as many commands as allowed. */
+static void asynchronous_commands(void)
+{
+	struct rviommu_model_request req = request(VA);
+	unsigned int i;
+
+	with_switches(RVIOMMU_MODEL_ASYNC);
+	expect_pa(&req, DATA);
+	for (i = 0; i < 5; i++)
+		inval_vma(0, 0, 0, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 0);
+	CHECK_EQ(cached(RVIOMMU_MODEL_S1), 1);
+	CHECK_EQ(rviommu_model_run(bench.m, 2), 2);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
+	CHECK_EQ(cached(RVIOMMU_MODEL_S1), 0);
+	CHECK_EQ(rviommu_model_run(bench.m, 10), 3);
+	CHECK_EQ(rviommu_model_run(bench.m, 10), 0);
+	/* switched off, everything is caught up with */
+	inval_vma(0, 0, 0, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 5);
+	rviommu_model_set_switches(bench.m, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+}
+
+/* DELAY_COMMANDS: cqh says nothing; only the fence does. */
+static void delayed_commands(void)
+{
+	struct rviommu_model_request req = request(VA);
+	unsigned int round, lingered = 0;
+
+	for (round = 0; round < 20; round++) {
+		with_switches(RVIOMMU_MODEL_DELAY_COMMANDS);
+		expect_pa(&req, DATA);
+		map(root1, SV39, VA, DATA + 0x1000, PTE_RWX);
+		inval_vma(0, 0, 0, 0);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), 1);
+		lingered += cached(RVIOMMU_MODEL_S1);
+		fence();
+		expect_pa(&req, DATA + 0x1000);
+	}
+	CHECK(lingered);
+}
+
+/* ... and they are executed out of order. */
+static void commands_out_of_order(void)
+{
+	unsigned int round, swapped = 0;
+
+	bench_config();
+	bench.config.switches = RVIOMMU_MODEL_DELAY_COMMANDS;
+	bench_start();
+	bench_queues_on();
+	bench.complete = true;
+	for (round = 0; round < 20; round++) {
+		unsigned int n = bench.nr_ats;
+
+		command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 1), 0);
+		command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 2), 0);
+		fence();
+		CHECK_EQ(bench.nr_ats, n + 2);
+		swapped += bench.ats[n % LOG_SIZE].device_id == 2;
+	}
+	CHECK(swapped > 0 && swapped < 20);
+}
+
+static struct rviommu_dc old_dc, new_dc;
+static unsigned int countdown;
+
+static void rewrite_dc(void)
+{
+	if (countdown && !--countdown)
+		dc_write(DID, &new_dc);
+}
+
+/*
+ * WORD_BY_WORD: a context rewritten in place while it is read gives a mixture,
+ * which then stays cached; with another time or order, one or the other.
+ */
+static void torn_context(void)
+{
+	struct rviommu_model_request req = request(VA);
+	unsigned int i, mixed = 0, olds = 0, news = 0;
+	u64 other;
+
+	for (i = 0; i < 40; i++) {
+		bench_config();
+		bench.config.switches = RVIOMMU_MODEL_WORD_BY_WORD;
+		bench.config.seed = i;
+		bench_start();
+		bench_queues_on();
+		bench_ddtp(4);
+		root1 = new_page();
+		other = new_page();
+		map(root1, SV39, VA, DATA, PTE_RWX);
+		map(other, SV39, VA, DATA + 0x1000, PTE_RWX);
+		old_dc = (struct rviommu_dc) { .word = { 1, 0, 1 << 12, fsc(SV39, root1) } };
+		new_dc = (struct rviommu_dc) { .word = { 1, 0, 2 << 12, fsc(SV39, other) } };
+		dc_write(DID, &old_dc);
+		countdown = 2 + i % 10;
+		bench.other_work = rewrite_dc;
+		CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+		olds += rsp.spa == DATA;
+		news += rsp.spa == DATA + 0x1000;
+		/* under which PSCID was it cached? */
+		inval_vma(RVIOMMU_CMD_IOTINVAL_PSCV, rsp.spa == DATA ? 1 : 2, 0, 0);
+		mixed += cached(RVIOMMU_MODEL_S1);
+	}
+	CHECK_EQ(olds + news, 40);
+	CHECK(olds && news && mixed);
+}
+
+static void invalidate_and_fence(void)
+{
+	if (!countdown || --countdown)
+		return;
+	map(root1, SV39, VA, DATA + 0x1000, PTE_RWX);
+	dc_write(DID, &new_dc);
+	inval_ddt(true, DID);
+	inval_vma(0, 0, 0, 0);
+	fence();
+}
+
+/* What was read before an invalidation is neither used nor cached after it. */
+static void invalidation_crosses_a_walk(void)
+{
+	struct rviommu_model_request req = request(VA);
+	struct rviommu_model_stats stats;
+	unsigned int i, retried = 0;
+	u64 other;
+
+	for (i = 1; i < 12; i++) {
+		with_switches(RVIOMMU_MODEL_WORD_BY_WORD);
+		other = new_page();
+		map(other, SV39, VA, DATA + 0x2000, PTE_RWX);
+		new_dc = (struct rviommu_dc) { .word = { 1, 0, 2 << 12, fsc(SV39, other) } };
+		countdown = i;
+		bench.other_work = invalidate_and_fence;
+		CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+		if (countdown)
+			break;
+		CHECK_EQ(rsp.spa, DATA + 0x2000);
+		rviommu_model_get_stats(bench.m, &stats);
+		retried += !!stats.retries;
+		expect_pa(&req, DATA + 0x2000);
+	}
+	CHECK(retried >= 8);
+}
+
+/* PREFETCH: neighbours get cached; never what is invalid, never A or D. */
+static void prefetch(void)
+{
+	struct rviommu_model_request req = request(VA);
+	u64 old = PTE_RWX & ~(RVIOMMU_PTE_A | RVIOMMU_PTE_D);
+	unsigned int i;
+
+	with_switches(RVIOMMU_MODEL_PREFETCH);
+	dc_write(DID, &(struct rviommu_dc) { .word = {
+		 RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_SADE, 0, PSCID << 12, fsc(SV39, root1) } });
+	for (i = 1; i <= 16; i += 2)
+		map(root1, SV39, VA + 0x1000 * i, DATA + 0x1000 * i, old);
+	dc_write(DID ^ 1, &(struct rviommu_dc) { .word = { 1 } });
+	for (i = 0; i < 300; i++)
+		expect_pa(&req, DATA);
+	CHECK(cached(RVIOMMU_MODEL_S1) > 4);
+	CHECK_EQ(cached(RVIOMMU_MODEL_DC), 2);
+	CHECK_EQ(faults(), 0);
+	for (i = 1; i <= 16; i += 2)
+		CHECK_EQ(mem_read(pte_addr(root1, SV39, VA + 0x1000 * i, 0)),
+			 pte(DATA + 0x1000 * i, old));
+	/* pages that are mapped later need no invalidation */
+	for (i = 2; i <= 16; i += 2) {
+		map(root1, SV39, VA + 0x1000 * i, DATA + 0x1000 * i, PTE_RWX);
+		req.iova = VA + 0x1000 * i;
+		expect_pa(&req, DATA + 0x1000 * i);
+	}
+}
+
+/* CONTEXT_SPA: the root's translation stays with the context, GVMA or not. */
+static void context_spa(void)
+{
+	struct rviommu_model_request req = request(VA);
+	struct rviommu_dc dc;
+	u64 page, copy;
+	unsigned int on;
+
+	for (on = 0; on < 2; on++) {
+		bench_config();
+		bench.config.switches = on ? RVIOMMU_MODEL_CONTEXT_SPA : 0;
+		bench_start();
+		bench_queues_on();
+		bench_ddtp(4);
+		root2 = new_root();
+		root1 = new_page();
+		copy = new_page();
+		dc = dc_first(fsc(SV39, root1));
+		dc.word[1] = iohgatp(SV39, root2);
+		dc_write(DID, &dc);
+		map(root1, SV39, VA, DATA, PTE_RWX);
+		map(copy, SV39, VA, DATA + 0x1000, PTE_RWX);
+		for (page = POOL; page < POOL + 0x40000; page += 0x1000)
+			map(root2, SV39, page, page, PTE_RWX);
+		map(root2, SV39, DATA, DATA, PTE_RWX);
+		map(root2, SV39, DATA + 0x1000, DATA + 0x1000, PTE_RWX);
+		expect_pa(&req, DATA);
+		/* the root moves in guest-physical memory */
+		map(root2, SV39, root1, copy, PTE_RWX);
+		inval_gvma(0, 0, 0);
+		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
+		expect_pa(&req, on ? DATA : DATA + 0x1000);
+		inval_ddt(true, DID);
+		inval_gvma(0, 0, 0);
+		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
+		expect_pa(&req, DATA + 0x1000);
+	}
+}
+
+/* A seed makes a run repeatable. */
+static void seeds(void)
+{
+	u64 first[3];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		bench_config();
+		bench.config.switches = RVIOMMU_MODEL_RANDOM_RESET;
+		bench.config.seed = i == 2 ? 8 : 7;
+		bench_start();
+		first[i] = rd64(RVIOMMU_REG_CQB);
+	}
+	CHECK_EQ(first[0], first[1]);
+	CHECK(first[0] != first[2]);
+}
+
+static const struct bench_test tests[] = {
+	TEST(asynchronous_commands),
+	TEST(delayed_commands),
+	TEST(commands_out_of_order),
+	TEST(torn_context),
+	TEST(invalidation_crosses_a_walk),
+	TEST(prefetch),
+	TEST(context_spa),
+	TEST(seeds),
+};
+
+int main(void)
+{
+	return bench_main("worst", tests, ARRAY_SIZE(tests));
+}
