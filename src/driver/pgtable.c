@@ -5,6 +5,7 @@
  * Inside this file a *va* is an IOVA without its sign: the bits that select
  * entries and bytes. *lg2* next to an entry is lg2 of the bytes it covers.
  */
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
 #include <linux/compiler.h>
@@ -452,6 +453,22 @@ static noinline bool split_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, uns
 	return true;
 }
 
+/**
+ * rviommu_napot_piece() - what one entry of a NAPOT group becomes on its own
+ * @pte: the entry, as all of its group are but for A and D
+ * @i: its place in the group
+ *
+ * A function so that a test can let hardware act between the reading of an entry
+ * and its replacement.
+ */
+VISIBLE_IF_KUNIT u64 rviommu_napot_piece(u64 pte, unsigned int i)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_napot_piece, pte, i);
+	pte &= ~(RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K);
+	return pte + i * pa_pte(RVIOMMU_PAGE_SIZE);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_napot_piece);
+
 /*
  * Turn the 16 entries of the NAPOT group that @e is in into 4 KiB leaves that
  * translate the same. In between some say one thing and some the other, which
@@ -466,12 +483,9 @@ static noinline void split_napot(u64 *e)
 
 	for (i = 0; i < NAPOT_ENTRIES; i++) {
 		u64 old = READ_ONCE(group[i]);
-		u64 pte;
 
-		do {
-			pte = old & ~(RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K);
-			pte += i * pa_pte(RVIOMMU_PAGE_SIZE);
-		} while (!try_cmpxchg(&group[i], &old, pte));
+		while (!try_cmpxchg(&group[i], &old, rviommu_napot_piece(old, i)))
+			;
 		ad |= old & (RVIOMMU_PTE_A | RVIOMMU_PTE_D);
 	}
 	for (i = 0; i < NAPOT_ENTRIES; i++) {

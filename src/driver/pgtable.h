@@ -9,6 +9,7 @@
 #ifndef RVIOMMU_PGTABLE_H
 #define RVIOMMU_PGTABLE_H
 
+#include <linux/kconfig.h>
 #include <linux/list.h>
 #include <linux/types.h>
 
@@ -125,6 +126,10 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova);
 int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 			     rviommu_pgtable_visit_t visit, void *arg);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+u64 rviommu_napot_piece(u64 pte, unsigned int i);
+#endif
 
 /* Width of an IOVA in bits, sign bit included in the first stage. */
 static inline unsigned int rviommu_pgtable_va_lg2(const struct rviommu_pgtable_cfg *cfg)
