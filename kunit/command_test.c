@@ -761,6 +761,7 @@ static void command_fence_skipped(struct kunit *test)
 static void command_fence_never(struct kunit *test)
 {
 	struct command_test *t = start(test, 3);
+	unsigned int i;
 	u32 fence;
 
 	t->cq.timeout_us = 2000;
@@ -775,6 +776,32 @@ static void command_fence_never(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, issue_marks(t, 0, 6, &fence), 0);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 3), -EIO);
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	expect_dead(t);
+
+	/* and when others completed while it was waited for */
+	t = start(test, 5);
+	t->cq.timeout_us = 2000;
+	t->fake->rate = 0;
+	for (i = 0; i < 10; i++)
+		KUNIT_ASSERT_EQ(test, issue_marks(t, i, 1, &fence), 0);
+	fakebus_trap(t->bus, FAKEBUS_SWALLOW, OP_MASK, OP_FENCE, 5, 1000);
+	t->fake->rate = 1;
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	KUNIT_EXPECT_EQ(test, executed_fences(t), 10);
+	expect_dead(t);
+}
+
+/* Found dead halfway: also who had been served by then is told. */
+static void command_dies_while_queueing(struct kunit *test)
+{
+	struct command_test *t = start(test, 3);
+	struct rviommu_cmdq_batch first = {};
+
+	llist_add(&first.node, &t->cq.incoming);
+	*t->cq.done = cpu_to_le32(77);
+	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 8), -EIO);
+	KUNIT_EXPECT_EQ(test, first.state, RVIOMMU_CMDQ_FAILED);
+	KUNIT_EXPECT_EQ(test, t->fake->nr_log, 0);
 	expect_dead(t);
 }
 
@@ -1185,6 +1212,7 @@ static struct kunit_case command_cases[] = {
 	KUNIT_CASE(command_impossible_fence),
 	KUNIT_CASE(command_fence_skipped),
 	KUNIT_CASE(command_fence_never),
+	KUNIT_CASE(command_dies_while_queueing),
 	KUNIT_CASE(command_slow),
 	KUNIT_CASE(command_late_write),
 	KUNIT_CASE(command_restart_fails),
