@@ -371,7 +371,7 @@ static void expect_targets(struct kunit *test, struct testdev **td, struct rviom
 
 static void invalidate_targets(struct kunit *test)
 {
-	struct testdev *td[NR_IOMMUS];
+	struct testdev *td[NR_IOMMUS], *last = testdev_up(test, TESTDEV_CAPS);
 	struct rviommu_domain *dom;
 	unsigned long set = 0;
 	unsigned int i;
@@ -389,8 +389,8 @@ static void invalidate_targets(struct kunit *test)
 		expect_targets(test, td, dom, set);
 		KUNIT_EXPECT_EQ(test, nr_targets(dom), i + 1);
 	}
-	/* Replaced arrays are gone: one is left. */
-	KUNIT_EXPECT_EQ(test, testdev_live(), live + 1);
+	/* Replaced arrays are gone: one is left, as before. */
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 
 	/* A second attachment there is counted, and allocates nothing. */
 	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
@@ -407,11 +407,16 @@ static void invalidate_targets(struct kunit *test)
 	expect_targets(test, td, dom, set);
 	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
 
-	/* The next new array has no holes. */
+	/* An entry that is not used comes back; the next new array has no holes. */
 	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
 	set |= BIT(3);
 	expect_targets(test, td, dom, set);
-	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS - 2);
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &last->iommu), 0);
+	expect_targets(test, td, dom, set);
+	EXPECT_COMMANDS(last, "the last one", CMD_VMA(dom->pscid), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS - 1);
+	rviommu_target_remove(dom, &last->iommu);
 
 	for (i = 0; i < NR_IOMMUS; i++)
 		if (set & BIT(i))
@@ -432,10 +437,10 @@ static void invalidate_targets_without_memory(struct kunit *test)
 		td[i] = testdev_up(test, TESTDEV_CAPS);
 	dom = make_domain(td[0], false);
 
+	/* The domain was made for this one: there is an entry already. */
 	testdev_fail(test, &failures, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), -ENOMEM);
-	expect_targets(test, td, dom, 0);
 	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
+	KUNIT_EXPECT_EQ(test, failures.seen, 0);
 	live = testdev_live();
 	testdev_fail(test, &failures, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[1]->iommu), -ENOMEM);
@@ -449,6 +454,10 @@ static void invalidate_targets_without_memory(struct kunit *test)
 	rviommu_target_remove(dom, &td[0]->iommu);
 	KUNIT_EXPECT_EQ(test, failures.seen, 0);
 	expect_targets(test, td, dom, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
+	KUNIT_EXPECT_EQ(test, failures.seen, 0);
+	expect_targets(test, td, dom, BIT(0));
+	rviommu_target_remove(dom, &td[0]->iommu);
 	free_domain(dom);
 }
 

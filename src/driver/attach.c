@@ -96,6 +96,38 @@ static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_up
 	return 0;
 }
 
+/**
+ * rviommu_attach_reserve() - have all memory that the first attach needs
+ * @ep: the device, nothing is attached yet
+ *
+ * The core does not accept that the first attach of a device fails, even for want
+ * of memory. Called with ddt.lock held.
+ *
+ * Return: 0, or an error of rviommu_ddt_prepare().
+ */
+int rviommu_attach_reserve(struct rviommu_endpoint *ep)
+{
+	struct rviommu *iommu = ep->iommu;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_ddt_update update = { .did = ep->ids[i], .reserve = true };
+		struct rviommu_dc dc;
+
+		/* Another device may be using a shared ID already. */
+		if (rviommu_ddt_read(&iommu->ddt, ep->ids[i], &dc))
+			continue;
+		ret = rviommu_ddt_prepare(&iommu->ddt, &update, 1);
+		if (ret)
+			return ret;
+		/* Empty tables: entries that become valid owe no invalidation. */
+		rviommu_ddt_publish(&iommu->ddt, &update, 1);
+		rviommu_ddt_retire(&iommu->ddt, &update, 1);
+	}
+	return 0;
+}
+
 /* No translation points to the domain any more; ddt.lock is held. */
 static void rviommu_let_go(struct rviommu_endpoint *ep)
 {
@@ -142,7 +174,7 @@ static void rviommu_block(struct rviommu_endpoint *ep)
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
-	struct rviommu_ddt_update one = {}, *updates = &one;
+	struct rviommu_ddt_update *updates = ep->updates;
 	struct rviommu *iommu = ep->iommu;
 	struct iommu_domain *old;
 	struct rviommu_dc dc;
@@ -162,19 +194,11 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		if (ret)
 			return ret;
 	}
-	if (ep->nr_ids > 1) {
-		updates = rviommu_zalloc(array_size(ep->nr_ids, sizeof(*updates)), GFP_KERNEL);
-		if (!updates)
-			return -ENOMEM;
-	}
 
 	dc = rviommu_make_dc(iommu, new);
-	for (i = 0; i < ep->nr_ids; i++) {
-		updates[i].did = ep->ids[i];
-		updates[i].new = dc;
-	}
-
 	mutex_lock(&iommu->ddt.lock);
+	for (i = 0; i < ep->nr_ids; i++)
+		updates[i] = (struct rviommu_ddt_update){ .did = ep->ids[i], .new = dc };
 	old = ep->domain;
 	if (rviommu_domain_is_paging(new) && new != old) {
 		ret = rviommu_target_add(to_rviommu_domain(new), iommu);
@@ -192,8 +216,6 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		rviommu_target_remove(to_rviommu_domain(old), iommu);
 unlock:
 	mutex_unlock(&iommu->ddt.lock);
-	if (updates != &one)
-		rviommu_free(updates);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);

@@ -253,7 +253,7 @@ static int ddt_find(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
 		}
 		next = ddt_pending(updates, index, slot);
 		if (!next) {
-			if (!dc_valid(&u->new))
+			if (!dc_valid(&u->new) && !u->reserve)
 				return 0;
 			next = ddt_alloc(ddt);
 			if (!next)
@@ -338,7 +338,7 @@ static int ddt_copy_page(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
  * rviommu_ddt_prepare() - everything of a change that can fail
  * @ddt: directory; the caller holds its lock, and goes on holding it until
  *       rviommu_ddt_retire() or rviommu_ddt_abort()
- * @updates: contexts to change, @did and @new filled in
+ * @updates: contexts to change; @did, @new and @reserve filled in
  * @nr: number of @updates
  *
  * Nothing is visible yet, neither to hardware nor to readers in software: new
@@ -364,6 +364,7 @@ int rviommu_ddt_prepare(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upda
 	for (i = 0; i < nr; i++) {
 		updates[i] = (struct rviommu_ddt_update) {
 			.did = updates[i].did,
+			.reserve = updates[i].reserve,
 			.new = updates[i].new,
 		};
 	}

@@ -95,6 +95,8 @@ enum rviommu_publish {
  * struct rviommu_ddt_update - one context on its way into the directory
  * @did: device_id
  * @new: the complete target value
+ * @reserve: link the tables that the context needs although @new is invalid, so
+ *           that making it valid later needs no memory
  * @old: what was in force at prepare; all zero when that was invalid
  * @how: chosen by prepare
  * @dc: words of the context: in the live leaf page, in its copy, or in a leaf
@@ -108,7 +110,7 @@ enum rviommu_publish {
  * @subtree: new tables that nobody can reach before publish
  * @subtree_level: 0 when @subtree is a leaf page
  *
- * The caller fills in @did and @new and leaves the rest to prepare. On the stack
+ * The caller fills in @did, @new and @reserve and leaves the rest to prepare. On the stack
  * of one writer, under rviommu_ddt.lock.
  *
  * Several updates may be prepared under one hold of the lock (a device with
@@ -118,6 +120,7 @@ enum rviommu_publish {
  */
 struct rviommu_ddt_update {
 	u32 did;
+	bool reserve;
 	struct rviommu_dc new;
 	struct rviommu_dc old;
 	enum rviommu_publish how;

@@ -264,6 +264,7 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 		.pas_lg2 = iommu->pas_lg2,
 		.nid = iommu->nid,
 	};
+	struct rviommu_targets *targets;
 	struct rviommu_domain *dom;
 	int ret, va_lg2;
 
@@ -281,6 +282,13 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	dom->pt_mode = RVIOMMU_ATP_MODE_SV39 + cfg.levels - 3;
 
 	ret = -ENOMEM;
+	/* Unused until an attach, which then needs no memory: the first must not fail. */
+	targets = rviommu_zalloc(struct_size(targets, t, 1), GFP_KERNEL_ACCOUNT);
+	if (!targets)
+		goto err;
+	targets->nr = 1;
+	targets->t[0].iommu = iommu;
+	RCU_INIT_POINTER(dom->targets, targets);
 	dom->stats = rviommu_alloc_fails() ? NULL : alloc_percpu_gfp(struct rviommu_domain_stats,
 								     GFP_KERNEL_ACCOUNT);
 	if (!dom->stats)

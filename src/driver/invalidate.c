@@ -185,13 +185,17 @@ static void rviommu_targets_free(struct rcu_head *rcu)
 	rviommu_free(container_of(rcu, struct rviommu_targets, rcu));
 }
 
+/*
+ * The entry of an IOMMU, in use or not. Of one that is not, @iommu is a number: the
+ * IOMMU may be gone, and the one that is compared may be another at its address.
+ */
 static struct rviommu_target *rviommu_target_find(struct rviommu_targets *targets,
 						  const struct rviommu *iommu)
 {
 	unsigned int i;
 
 	for (i = 0; targets && i < targets->nr; i++)
-		if (targets->t[i].users && targets->t[i].iommu == iommu)
+		if (targets->t[i].iommu == iommu)
 			return &targets->t[i];
 	return NULL;
 }
@@ -201,7 +205,8 @@ static struct rviommu_target *rviommu_target_find(struct rviommu_targets *target
  * @dom: the domain
  * @iommu: where it is about to be attached
  *
- * Counts: each add wants its rviommu_target_remove(). May sleep.
+ * Counts: each add wants its rviommu_target_remove(). May sleep. Needs no memory where
+ * the array has an entry of @iommu, in use or not.
  *
  * Return: 0 or -ENOMEM, with nothing changed.
  */
@@ -259,7 +264,7 @@ void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu)
 	target = rviommu_target_find(rcu_dereference_protected(dom->targets,
 							       lockdep_is_held(&dom->targets_lock)),
 				     iommu);
-	if (!WARN_ON(!target))
+	if (!WARN_ON(!target || !target->users))
 		WRITE_ONCE(target->users, target->users - 1);
 	mutex_unlock(&dom->targets_lock);
 }

@@ -31,7 +31,10 @@ static void rviommu_did_free(struct rcu_head *rcu)
 
 static void rviommu_endpoint_free(struct rcu_head *rcu)
 {
-	rviommu_free(container_of(rcu, struct rviommu_endpoint, rcu));
+	struct rviommu_endpoint *ep = container_of(rcu, struct rviommu_endpoint, rcu);
+
+	rviommu_free(ep->updates);
+	rviommu_free(ep);
 }
 
 static struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
@@ -147,9 +150,15 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	ret = rviommu_take_ids(ep, fwspec);
 	if (ret)
 		goto err;
+	ret = -ENOMEM;
+	ep->updates = rviommu_zalloc(array_size(ep->nr_ids, sizeof(*ep->updates)), GFP_KERNEL);
+	if (!ep->updates)
+		goto err;
 
 	mutex_lock(&iommu->ddt.lock);
-	ret = rviommu_get_dids(ep);
+	ret = rviommu_attach_reserve(ep);
+	if (!ret)
+		ret = rviommu_get_dids(ep);
 	if (!ret)
 		list_add_tail(&ep->node, &iommu->endpoints);
 	mutex_unlock(&iommu->ddt.lock);
@@ -161,6 +170,7 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	return &iommu->core;
 
 err:
+	rviommu_free(ep->updates);
 	rviommu_free(ep);
 	return ERR_PTR(ret);
 }

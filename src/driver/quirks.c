@@ -167,6 +167,7 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 {
 	enum rviommu_verdict verdict = RVIOMMU_VERDICT_UNKNOWN;
 	bool extended = iommu->ddt.dc_words == RVIOMMU_DC_WORDS_EXT;
+	struct rviommu_ddt_update update;
 	struct rviommu_endpoint *ep;
 	struct rviommu_domain *dom;
 
@@ -180,6 +181,7 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 		goto free_domain;
 
 	ep->iommu = iommu;
+	ep->updates = &update;
 	ep->nr_ids = 1;
 	ep->ids[0] = BIT(rviommu_ddt_did_lg2(iommu->ddt.levels, extended)) - 1;
 	if (!rviommu_attach(ep, &dom->domain)) {

@@ -148,9 +148,12 @@ struct rviommu_did {
  * @rcu: freed through RCU: the fault path may still hold it
  * @node: on rviommu.endpoints; under ddt.lock
  * @debugfs: its directory
+ * @updates: one for each of @ids, for the writer who holds ddt.lock: the first
+ *           attach of a device must not fail
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
+	struct rviommu_ddt_update *updates;
 	struct list_head node;
 	struct dentry *debugfs;
 	struct device *dev;
@@ -167,8 +170,8 @@ struct rviommu_endpoint {
 /**
  * struct rviommu_target - one IOMMU that may cache translations of a domain
  * @iommu: the IOMMU
- * @users: attachments of the domain there; 0: entry unused. Written under
- *         rviommu_domain.targets_lock, read with READ_ONCE under RCU.
+ * @users: attachments of the domain there; 0: entry unused, and @iommu may be gone.
+ *         Written under rviommu_domain.targets_lock, read with READ_ONCE under RCU.
  */
 struct rviommu_target {
 	struct rviommu *iommu;
@@ -293,6 +296,7 @@ int rviommu_msi_regions(struct device *dev, struct list_head *head);
 
 /* attach.c: device contexts */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
+int rviommu_attach_reserve(struct rviommu_endpoint *ep);
 void rviommu_detach_release(struct rviommu_endpoint *ep);
 struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
 
