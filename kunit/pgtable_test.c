@@ -24,7 +24,6 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/pgtable.h"
 
-#define SZ_512G		BIT_ULL(39)
 #define RW		(IOMMU_READ | IOMMU_WRITE)
 
 /**
