@@ -231,7 +231,11 @@ void rviommu_hw_exit(struct kunit_suite *suite)
 		pci_unregister_driver(&hw_driver);
 }
 
-/* After each test, also one that was cut short: nothing is left attached. */
+/*
+ * After each test, also one that was cut short, and before its memory is freed:
+ * nothing is left attached. In a mutation run nothing is left stale either: it
+ * would lead a device to what was freed.
+ */
 void rviommu_hw_test_exit(struct kunit *test)
 {
 	struct rviommu_hw_device *devices[] = { &testdev, &edu };
@@ -243,6 +247,10 @@ void rviommu_hw_test_exit(struct kunit *test)
 	}
 	if (edu.ep && edu_dirty)
 		edu_load_pattern(&edu);
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		if (devices[i]->ep && READ_ONCE(devices[i]->ep->iommu->mutate))
+			rviommu_hw_invalidate(devices[i]->ep->iommu);
+	}
 }
 
 static struct rviommu_hw_device *need(struct kunit *test, struct rviommu_hw_device *hw)
