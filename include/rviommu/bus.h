@@ -15,6 +15,13 @@
 
 struct rviommu_bus;
 
+/*
+ * Name of a platform device whose platform data is a pointer to a struct
+ * rviommu_bus: how another module brings an IOMMU to the driver. The bus must
+ * live until the device is unregistered.
+ */
+#define RVIOMMU_BUS_DEVICE	"rviommu-bus"
+
 /**
  * struct rviommu_bus_ops - access to the register page
  * @read32: naturally aligned 32-bit read at a byte offset

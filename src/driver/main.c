@@ -23,8 +23,13 @@ static int __init rviommu_init(void)
 	ret = rviommu_pci_register();
 	if (ret)
 		goto err_platform;
+	ret = rviommu_virtual_register();
+	if (ret)
+		goto err_pci;
 	return 0;
 
+err_pci:
+	rviommu_pci_unregister();
 err_platform:
 	rviommu_platform_unregister();
 err_debugfs:
@@ -35,6 +40,7 @@ err_debugfs:
 
 static void __exit rviommu_exit(void)
 {
+	rviommu_virtual_unregister();
 	rviommu_pci_unregister();
 	rviommu_platform_unregister();
 	rviommu_debugfs_exit();

@@ -284,6 +284,10 @@ static inline void rviommu_platform_unregister(void)
 }
 #endif
 
+/* virtual.c: IOMMUs that other modules bring */
+int rviommu_virtual_register(void);
+void rviommu_virtual_unregister(void);
+
 /* iommu.c: what the IOMMU core calls */
 extern const struct iommu_ops rviommu_ops;
 extern struct iommu_domain rviommu_identity_domain;
