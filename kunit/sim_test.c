@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The driver on the simulated IOMMU, through the IOMMU core's public interface:
+ * every test asserts bytes that a device moved, or did not.
+ *
+ * The simulated IOMMU caches all it may and forgets only what it is told to, so
+ * an invalidation that is missing is a wrong byte here, each time.
+ */
+#include <kunit/test.h>
+#include <linux/dma-mapping.h>
+#include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <rviommu/sim.h>
+
+#include "../src/driver/mem.h"
+#include "hw.h"
+
+#define IOVA			0x1000000000ULL
+#define READ_PAGE_FAULT		13
+#define WRITE_PAGE_FAULT	15
+#define DDT_ENTRY_NOT_VALID	258
+
+/**
+ * struct sim_fixture - an instance whose first endpoint is ours
+ * @test: whose
+ * @sim: the instance
+ * @dev: endpoint 0; all of its DMA is blocked until sim_attach()
+ * @group: its group, of which we have DMA ownership
+ * @handles: the core wants a new one with each replacement
+ * @attaches: counts replacements, to take turns with @handles
+ * @attached: domain in force through sim_attach(), or NULL
+ */
+struct sim_fixture {
+	struct kunit *test;
+	struct rviommu_sim *sim;
+	struct device *dev;
+	struct iommu_group *group;
+	struct iommu_attach_handle handles[2];
+	unsigned int attaches;
+	struct iommu_domain *attached;
+};
+
+static void sim_detach(struct sim_fixture *f)
+{
+	if (f->attached)
+		iommu_detach_group_handle(f->attached, f->group);
+	f->attached = NULL;
+}
+
+static void sim_detach_action(void *f)
+{
+	sim_detach(f);
+}
+
+/* Attach a domain in place of whatever is attached, hitless. */
+static int sim_attach(struct sim_fixture *f, struct iommu_domain *domain)
+{
+	bool first = !f->attaches;
+	int ret = iommu_replace_group_handle(f->group, domain,
+					     &f->handles[f->attaches++ % ARRAY_SIZE(f->handles)]);
+
+	if (ret)
+		return ret;
+	f->attached = domain;
+	/* Added after the domains were: runs before they are freed. */
+	return first ? kunit_add_action_or_reset(f->test, sim_detach_action, f) : 0;
+}
+
+static void sim_end(void *data)
+{
+	struct sim_fixture *f = data;
+
+	if (f->group) {
+		sim_detach(f);
+		iommu_group_release_dma_owner(f->group);
+		iommu_group_put(f->group);
+	}
+	rviommu_sim_destroy(f->sim);
+}
+
+static struct sim_fixture *sim_up(struct kunit *test, const char *name,
+				  const struct rviommu_sim_config *config)
+{
+	struct sim_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct iommu_group *group;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->test = test;
+	f->sim = rviommu_sim_create(name, config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->sim);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_end, f), 0);
+	f->dev = rviommu_sim_endpoint(f->sim, 0);
+	KUNIT_ASSERT_NOT_NULL(test, f->dev);
+	group = iommu_group_get(f->dev);
+	KUNIT_ASSERT_NOT_NULL(test, group);
+	KUNIT_ASSERT_EQ(test, iommu_group_claim_dma_owner(group, f), 0);
+	f->group = group;
+	return f;
+}
+
+static void sim_free_domain(void *domain)
+{
+	iommu_domain_free(domain);
+}
+
+static struct iommu_domain *sim_domain(struct sim_fixture *f)
+{
+	struct iommu_domain *domain = iommu_paging_domain_alloc(f->dev);
+	struct kunit *test = f->test;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_free_domain, domain), 0);
+	return domain;
+}
+
+
+static void sim_free_pages(void *pages)
+{
+	free_pages_exact(pages, SZ_64K);
+}
+
+/* 64 KiB of zeroes that outlive whoever may still write there. */
+static void *sim_pages(struct kunit *test)
+{
+	void *pages = alloc_pages_exact(SZ_64K, GFP_KERNEL | __GFP_ZERO);
+
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_free_pages, pages), 0);
+	return pages;
+}
+
+static int sim_map(struct iommu_domain *domain, u64 iova, void *p, size_t size, int prot)
+{
+	return iommu_map(domain, iova, virt_to_phys(p), size, prot, GFP_KERNEL);
+}
+
+/* DMA of endpoint 0; the cause of a refusal is in *@cause unless that is NULL. */
+static int sim_dma(struct sim_fixture *f, enum rviommu_sim_op op, u64 iova, size_t length,
+		   u64 operand, u16 *cause)
+{
+	struct rviommu_sim_dma dma = {
+		.op = op, .iova = iova, .length = length, .operand = operand,
+	};
+	int ret = rviommu_sim_dma(f->dev, &dma);
+
+	if (cause)
+		*cause = dma.cause;
+	return ret;
+}
+
+static bool holds(const u8 *p, size_t length, u64 seed)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		if (p[i] != rviommu_sim_pattern(seed, i))
+			return false;
+	return true;
+}
+
+static bool zeroes(const void *p, size_t length)
+{
+	return !memchr_inv(p, 0, length);
+}
+
+/* ----- What each kind of hardware has to do ----- */
+
+/**
+ * struct sim_variant - hardware that makes the driver behave differently
+ * @name: of the case
+ * @clear: capabilities it lacks
+ * @levels: depth of its directory, 0: any
+ * @vectors: interrupt vectors, 0: all
+ * @queue_lg2: largest queues, 0: as they come
+ * @wired: interrupts by wire
+ * @switches: worst cases
+ */
+struct sim_variant {
+	const char *name;
+	u64 clear;
+	unsigned int levels;
+	unsigned int vectors;
+	u8 queue_lg2;
+	bool wired;
+	u32 switches;
+};
+
+#define CAP_FIRST	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57)
+#define WORST		(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
+			 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH |		\
+			 RVIOMMU_MODEL_RANDOM_RESET)
+
+static const struct sim_variant variants[] = {
+	{ .name = "everything" },
+	{ .name = "worst case", .switches = WORST },
+	{ .name = "prefetch", .switches = RVIOMMU_MODEL_PREFETCH },
+	{ .name = "no Sv57", .clear = RVIOMMU_CAP_SV57 },
+	{ .name = "Sv39 only", .clear = RVIOMMU_CAP_SV57 | RVIOMMU_CAP_SV48 },
+	{ .name = "second stage only", .clear = CAP_FIRST },
+	{ .name = "no range, no non-leaf", .clear = RVIOMMU_CAP_S | RVIOMMU_CAP_NL },
+	{ .name = "no range", .clear = RVIOMMU_CAP_S },
+	{ .name = "no non-leaf", .clear = RVIOMMU_CAP_NL },
+	{ .name = "base format", .clear = RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF |
+					  RVIOMMU_CAP_AMO_MRIF },
+	{ .name = "no debug registers", .clear = RVIOMMU_CAP_DBG },
+	{ .name = "no Svpbmt", .clear = RVIOMMU_CAP_SVPBMT },
+	{ .name = "no ATS, no HPM", .clear = RVIOMMU_CAP_ATS | RVIOMMU_CAP_T2GPA |
+					     RVIOMMU_CAP_HPM },
+	{ .name = "one level", .levels = 1 },
+	{ .name = "two levels", .levels = 2 },
+	{ .name = "three levels", .levels = 3 },
+	{ .name = "one vector", .vectors = 1 },
+	{ .name = "two vectors", .vectors = 2 },
+	{ .name = "small queues", .queue_lg2 = 2 },
+	{ .name = "small queues, worst case", .queue_lg2 = 2, .switches = WORST },
+	{ .name = "wires", .wired = true },
+	{ .name = "one wire, worst case", .wired = true, .vectors = 1, .switches = WORST },
+};
+
+KUNIT_ARRAY_PARAM_DESC(variant, variants, name);
+
+static struct sim_fixture *sim_up_variant(struct kunit *test, const struct sim_variant *v)
+{
+	struct rviommu_sim_config config;
+
+	rviommu_sim_config_init(&config);
+	config.model.capabilities &= ~v->clear;
+	config.model.switches = v->switches;
+	config.wired = v->wired;
+	config.endpoints = 2;
+	if (v->vectors)
+		config.model.vectors = v->vectors;
+	if (v->queue_lg2) {
+		config.model.cq_max_lg2 = v->queue_lg2;
+		config.model.fq_max_lg2 = v->queue_lg2;
+		config.model.pq_max_lg2 = v->queue_lg2;
+	}
+	if (v->levels)
+		KUNIT_ASSERT_EQ(test, rviommu_sim_config_levels(&config, v->levels), 0);
+	rviommu_model_config_fit(&config.model);
+	return sim_up(test, "rviommu_kunit_sim", &config);
+}
+
+/* Map, DMA, unmap, DMA, map elsewhere, DMA: in pages and in one go. */
+static void sim_basic(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct iommu_domain *domain = sim_domain(f);
+	bool guest = v->clear == CAP_FIRST;
+	u8 *a = sim_pages(test), *b = sim_pages(test);
+	u16 cause;
+	size_t i;
+
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, &cause), -EFAULT);
+	KUNIT_EXPECT_EQ(test, cause, DDT_ENTRY_NOT_VALID);
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, &cause), -EFAULT);
+	KUNIT_EXPECT_EQ(test, cause, guest ? 23 : WRITE_PAGE_FAULT);
+
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 2, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, 2));
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, SZ_64K, 2, NULL), 0);
+
+	/* A page in the middle goes, and only that. */
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA + SZ_4K, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA + SZ_4K, 8, 2, &cause), -EFAULT);
+	KUNIT_EXPECT_EQ(test, cause, guest ? 21 : READ_PAGE_FAULT);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, SZ_4K, 2, NULL), 0);
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA + SZ_4K, b, SZ_4K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA + SZ_4K, SZ_4K, 3, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, holds(b, SZ_4K, 3));
+
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+	for (i = 0; i < SZ_64K; i += SZ_4K)
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA + i, 8, 9, NULL), -EFAULT);
+
+	/* Whole tables come and go: the walk caches must follow. */
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, b, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 4, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, holds(b, SZ_64K, 4));
+
+	sim_detach(f);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, &cause), -EFAULT);
+	KUNIT_EXPECT_EQ(test, cause, DDT_ENTRY_NOT_VALID);
+}
+
+/* ----- Permissions ----- */
+
+static void sim_permissions(struct kunit *test)
+{
+	static const struct {
+		int prot;
+		bool read, write, exec;
+	} cases[] = {
+		{ IOMMU_READ, true, false, true },
+		{ IOMMU_READ | IOMMU_NOEXEC, true, false, false },
+		{ IOMMU_READ | IOMMU_WRITE, true, true, true },
+		{ IOMMU_READ | IOMMU_WRITE | IOMMU_NOEXEC, true, true, false },
+		/* W without R is a reserved encoding: readable, too. */
+		{ IOMMU_WRITE, true, true, true },
+		/* Requests without PASID have user privilege. */
+		{ IOMMU_READ | IOMMU_WRITE | IOMMU_PRIV, false, false, false },
+		{ IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO, true, true, true },
+	};
+	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
+	struct iommu_domain *domain = sim_domain(f);
+	u8 *a = sim_pages(test);
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rviommu_sim_dma exec = {
+			.op = RVIOMMU_SIM_VERIFY, .exec = true, .iova = IOVA, .length = 8,
+		};
+
+		memset(a, 0, SZ_4K);
+		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_4K, cases[i].prot), 0);
+		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 5, NULL),
+				    cases[i].write ? 0 : -EFAULT, "write, case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, holds(a, 8, 5), cases[i].write, "bytes, case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, 8, 5, NULL),
+				    !cases[i].read ? -EFAULT : cases[i].write ? 0 : -EILSEQ,
+				    "read, case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_dma(f->dev, &exec) == -EFAULT, !cases[i].exec,
+				    "execute, case %u", i);
+		KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_4K), SZ_4K);
+	}
+}
+
+/* ----- Large leaves, and parts taken out of them ----- */
+
+static void sim_parts(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct iommu_domain *domain = sim_domain(f);
+	u8 *a = sim_pages(test);
+	u64 pa = virt_to_phys(a), big, base;
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	/* A 2 MiB leaf around the buffer; only the buffer is touched. */
+	base = round_down(pa, SZ_2M);
+	big = IOVA + (pa - base);
+	KUNIT_ASSERT_EQ(test, iommu_map(domain, IOVA, base, SZ_2M, IOMMU_READ | IOMMU_WRITE,
+					GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big, SZ_64K, 6, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, 6));
+
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, big + SZ_8K, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big + SZ_8K, 8, 7, NULL), -EFAULT);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, big, SZ_8K, 6, NULL), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big + SZ_8K + SZ_4K, 8, 7, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, holds(a + SZ_8K + SZ_4K, 8, 7));
+	KUNIT_EXPECT_FALSE(test, holds(a + SZ_8K, 8, 7));
+
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, big + SZ_8K - IOVA), big + SZ_8K - IOVA);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big, 8, 8, NULL), -EFAULT);
+}
+
+/* ----- Replacement under DMA ----- */
+
+/**
+ * struct sim_hammer - a thread whose device writes all the time
+ * @f: the device
+ * @writes: DMAs so far
+ * @faults: of which were refused
+ */
+struct sim_hammer {
+	struct sim_fixture *f;
+	unsigned long writes;
+	unsigned long faults;
+};
+
+static int sim_hammer(void *data)
+{
+	struct sim_hammer *h = data;
+
+	do {
+		u64 iova = IOVA + (h->writes % 16) * SZ_4K;
+
+		if (sim_dma(h->f, RVIOMMU_SIM_FILL, iova, 64, 11, NULL))
+			h->faults++;
+		h->writes++;
+		cond_resched();
+	} while (!kthread_should_stop());
+	return 0;
+}
+
+/*
+ * Two domains map the same IOVAs to different pages. After each replacement
+ * the old pages are filled with something else and must stay so: a write that
+ * begins after the replacement has to go to the new domain's.
+ */
+static void sim_replace(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct iommu_domain *domain[2] = { sim_domain(f), sim_domain(f) };
+	u8 *pages[2] = { sim_pages(test), sim_pages(test) };
+	u8 *around = sim_pages(test);
+	struct sim_hammer h = { .f = f };
+	const unsigned int rounds = 500;
+	struct task_struct *task;
+	unsigned int i, stale = 0, missed = 0;
+
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, sim_map(domain[i], IOVA, pages[i], SZ_64K,
+					      IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain[0]), 0);
+	task = kthread_run(sim_hammer, &h, "sim_hammer");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+
+	for (i = 1; i <= rounds; i++) {
+		u8 *old = pages[(i + 1) & 1], *new = pages[i & 1];
+
+		KUNIT_EXPECT_EQ(test, sim_attach(f, domain[i & 1]), 0);
+		/* The operation is over: nothing reaches the old pages any more. */
+		memset(old, 0, SZ_64K);
+		if (sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL))
+			missed++;
+		stale += !zeroes(old, SZ_64K);
+		missed += zeroes(new, SZ_64K);
+	}
+	kthread_stop(task);
+
+	/* Break before make is what a one-level directory has to do (directory.h). */
+	if (v->levels != 1)
+		KUNIT_EXPECT_EQ(test, h.faults, 0);
+	KUNIT_EXPECT_EQ(test, stale, 0);
+	KUNIT_EXPECT_EQ(test, missed, 0);
+	KUNIT_EXPECT_GT(test, h.writes, 0);
+	KUNIT_EXPECT_TRUE(test, zeroes(around, SZ_64K));
+	kunit_info(test, "%u replacements, %lu writes, %lu faults\n", rounds, h.writes, h.faults);
+}
+
+/* ----- The DMA API ----- */
+
+static void sim_dma_api(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+	struct device *dev;
+	dma_addr_t iova;
+	u8 *a;
+	struct rviommu_sim_dma dma = { .op = RVIOMMU_SIM_FILL, .length = SZ_4K, .operand = 21 };
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 1;
+	sim = rviommu_sim_create("rviommu_kunit_sim", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	dev = rviommu_sim_endpoint(sim, 0);
+	a = sim_pages(test);
+
+	iova = dma_map_single(dev, a, SZ_4K, DMA_FROM_DEVICE);
+	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
+	dma.iova = iova;
+	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), 0);
+	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 21));
+	dma_unmap_single(dev, iova, SZ_4K, DMA_FROM_DEVICE);
+	if (iova != virt_to_phys(a))
+		KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), -EFAULT);
+	rviommu_sim_destroy(sim);
+}
+
+/* ----- Two IOMMUs, one domain ----- */
+
+static void sim_two_instances(struct kunit *test)
+{
+	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
+	struct iommu_domain *domain = sim_domain(f);
+	struct rviommu_sim_config config;
+	struct sim_fixture *g;
+	u8 *a = sim_pages(test), *b = sim_pages(test);
+
+	rviommu_sim_config_init(&config);
+	g = sim_up(test, "rviommu_kunit_sim2", &config);
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	KUNIT_ASSERT_EQ(test, sim_attach(g, domain), 0);
+
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_4K, 31, NULL), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_VERIFY, IOVA, SZ_4K, 31, NULL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 32, NULL), -EFAULT);
+	KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_FILL, IOVA, 8, 32, NULL), -EFAULT);
+
+	sim_detach(g);
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, b, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_4K, 33, NULL), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_FILL, IOVA, SZ_4K, 34, NULL), -EFAULT);
+	KUNIT_EXPECT_TRUE(test, holds(b, SZ_4K, 33));
+}
+
+/* ----- Errors of the hardware ----- */
+
+static void sim_queue_errors(struct kunit *test)
+{
+	static const enum rviommu_model_injection errors[] = {
+		RVIOMMU_MODEL_INJECT_CQ_MF, RVIOMMU_MODEL_INJECT_CQ_ILL,
+		RVIOMMU_MODEL_INJECT_CQ_TO, RVIOMMU_MODEL_INJECT_FQ_MF,
+		RVIOMMU_MODEL_INJECT_FQ_OF,
+	};
+	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
+	struct iommu_domain *domain = sim_domain(f);
+	u8 *a = sim_pages(test);
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE),
+				0);
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL), 0);
+		KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, i));
+		rviommu_model_inject(rviommu_sim_model(f->sim), errors[i], 1);
+		/* A command or a record meets the error; the outcome is the same. */
+		KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 99, NULL), -EFAULT,
+				    "injection %u", errors[i]);
+	}
+}
+
+/* ----- Devices that go ----- */
+
+static void sim_removal(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct sim_hammer h = {};
+	struct task_struct *task;
+	struct sim_fixture f = { .test = test };
+	unsigned int i;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 1;
+	for (i = 0; i < 8; i++) {
+		f.sim = rviommu_sim_create("rviommu_kunit_sim", &config);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f.sim);
+		f.dev = get_device(rviommu_sim_endpoint(f.sim, 0));
+		h = (struct sim_hammer){ .f = &f };
+		task = kthread_run(sim_hammer, &h, "sim_hammer");
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+		while (!READ_ONCE(h.writes))
+			cond_resched();
+		kthread_stop(task);
+		rviommu_sim_destroy(f.sim);
+		put_device(f.dev);
+	}
+}
+
+static struct kunit_case sim_cases[] = {
+	KUNIT_CASE_PARAM(sim_basic, variant_gen_params),
+	KUNIT_CASE_PARAM(sim_parts, variant_gen_params),
+	KUNIT_CASE(sim_permissions),
+	KUNIT_CASE_PARAM(sim_replace, variant_gen_params),
+	KUNIT_CASE(sim_dma_api),
+	KUNIT_CASE(sim_two_instances),
+	KUNIT_CASE(sim_queue_errors),
+	KUNIT_CASE(sim_removal),
+	{}
+};
+
+static struct kunit_suite sim_suite = {
+	.name = "rviommu_sim",
+	.test_cases = sim_cases,
+};
+kunit_test_suite(sim_suite);

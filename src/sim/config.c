@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The data model of a simulated IOMMU. */
+#include <linux/bitfield.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+
+#include <rviommu/regs.h>
+
+#include "sim.h"
+
+/* Physical addresses of every machine that this runs on fit. */
+#define SIM_PAS		56
+
+/**
+ * rviommu_sim_config_init() - an IOMMU that can everything, with four endpoints
+ * @config: filled in; change what shall be different
+ */
+void rviommu_sim_config_init(struct rviommu_sim_config *config)
+{
+	*config = (struct rviommu_sim_config){ .endpoints = 4, .first_id = 0x10 };
+	rviommu_model_config_init(&config->model);
+	config->model.capabilities &= ~RVIOMMU_CAP_PAS;
+	config->model.capabilities |= FIELD_PREP(RVIOMMU_CAP_PAS, SIM_PAS);
+	rviommu_model_config_fit(&config->model);
+	config->model.vectors = SIM_VECTORS;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_config_init);
+
+/**
+ * rviommu_sim_config_levels() - let an IOMMU have one depth of directory only
+ * @config: to be changed
+ * @levels: 1 to 3
+ *
+ * Return: 0 or -EINVAL.
+ */
+int rviommu_sim_config_levels(struct rviommu_sim_config *config, unsigned int levels)
+{
+	if (levels < 1 || levels > 3)
+		return -EINVAL;
+	config->model.ddtp_modes = BIT(RVIOMMU_DDTP_MODE_1LVL + levels - 1);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_config_levels);
+
+static unsigned int sim_id_lg2(const struct rviommu_sim_config *config)
+{
+	unsigned int leaf = config->model.capabilities & RVIOMMU_CAP_MSI_FLAT ? 6 : 7;
+
+	if (config->model.ddtp_modes & BIT(RVIOMMU_DDTP_MODE_3LVL))
+		return 24;
+	return config->model.ddtp_modes & BIT(RVIOMMU_DDTP_MODE_2LVL) ? leaf + 9 : leaf;
+}
+
+/**
+ * rviommu_sim_config_check() - can there be such an IOMMU?
+ * @config: what is asked for
+ *
+ * Return: NULL if there can, else a sentence that says why not.
+ */
+const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
+{
+	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS, config->model.capabilities);
+
+	if (config->endpoints > RVIOMMU_SIM_MAX_ENDPOINTS)
+		return "there are too many endpoints";
+	if ((config->first_id + (u64)config->endpoints) >> sim_id_lg2(config))
+		return "the endpoints' device IDs are wider than the directory";
+	if (config->wired ? igs == RVIOMMU_IGS_MSI : igs == RVIOMMU_IGS_WSI)
+		return "capabilities.IGS does not have that kind of interrupt";
+	return rviommu_model_config_check(&config->model);
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_config_check);

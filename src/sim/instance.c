@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One simulated IOMMU: the model with memory, registers and interrupts around
+ * it, as a platform device that rviommu.ko binds to like to any other.
+ */
+#define pr_fmt(fmt) "rviommu_sim: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/property.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "sim.h"
+
+/* Where the instance's own MSIs go: no memory, only a name for its irq_domain. */
+#define SIM_MSI_ADDR	0x51300000
+
+/* Commands an asynchronous IOMMU executes before it looks up again. */
+#define SIM_BURST	4
+
+/* ----- Memory ----- */
+
+/**
+ * sim_memory() - is there memory that a DMA can reach?
+ * @addr: physical address
+ * @size: bytes; within one page
+ */
+bool sim_memory(u64 addr, size_t size)
+{
+	return pfn_valid(PHYS_PFN(addr)) && offset_in_page(addr) + size <= PAGE_SIZE;
+}
+
+static int sim_read64(void *ctx, u64 addr, u64 *value)
+{
+	if (!sim_memory(addr, sizeof(*value)))
+		return RVIOMMU_MODEL_MEM_FAULT;
+	*value = READ_ONCE(*(u64 *)phys_to_virt(addr));
+	return RVIOMMU_MODEL_MEM_OK;
+}
+
+static int sim_write64(void *ctx, u64 addr, u64 value)
+{
+	if (!sim_memory(addr, sizeof(value)))
+		return RVIOMMU_MODEL_MEM_FAULT;
+	WRITE_ONCE(*(u64 *)phys_to_virt(addr), value);
+	return RVIOMMU_MODEL_MEM_OK;
+}
+
+/* A fence: what devices and the IOMMU did before is visible before it. */
+static int sim_write32(void *ctx, u64 addr, u32 value)
+{
+	if (!sim_memory(addr, sizeof(value)))
+		return RVIOMMU_MODEL_MEM_FAULT;
+	smp_store_release((u32 *)phys_to_virt(addr), value);
+	return RVIOMMU_MODEL_MEM_OK;
+}
+
+static int sim_cas64(void *ctx, u64 addr, u64 *old, u64 new)
+{
+	if (!sim_memory(addr, sizeof(new)))
+		return RVIOMMU_MODEL_MEM_FAULT;
+	*old = cmpxchg64((u64 *)phys_to_virt(addr), *old, new);
+	return RVIOMMU_MODEL_MEM_OK;
+}
+
+/* ----- Interrupts ----- */
+
+static int sim_msi(void *ctx, u64 addr, u32 data)
+{
+	struct rviommu_sim *sim = ctx;
+
+	if (addr != SIM_MSI_ADDR || data >= sim->bus.nr_irqs)
+		return RVIOMMU_MODEL_MEM_FAULT;
+	generic_handle_domain_irq_safe(sim->irqs, data);
+	return RVIOMMU_MODEL_MEM_OK;
+}
+
+static void sim_raise(struct rviommu_sim *sim, unsigned int vector)
+{
+	if (test_bit(vector, &sim->level) && !test_bit(vector, &sim->masked))
+		generic_handle_domain_irq_safe(sim->irqs, vector);
+}
+
+static void sim_wire(void *ctx, unsigned int vector, bool level)
+{
+	struct rviommu_sim *sim = ctx;
+
+	if (vector >= sim->bus.nr_irqs)
+		return;
+	assign_bit(vector, &sim->level, level);
+	sim_raise(sim, vector);
+}
+
+static void sim_irq_mask(struct irq_data *data)
+{
+	struct rviommu_sim *sim = irq_data_get_irq_chip_data(data);
+
+	set_bit(irqd_to_hwirq(data), &sim->masked);
+}
+
+/* A wire that is still up has to interrupt again; the worker sees to it. */
+static void sim_irq_unmask(struct irq_data *data)
+{
+	struct rviommu_sim *sim = irq_data_get_irq_chip_data(data);
+
+	clear_bit(irqd_to_hwirq(data), &sim->masked);
+	if (sim->worker && test_bit(irqd_to_hwirq(data), &sim->level))
+		wake_up_process(sim->worker);
+}
+
+static struct irq_chip sim_irq_chip = {
+	.name = "rviommu-sim",
+	.irq_mask = sim_irq_mask,
+	.irq_unmask = sim_irq_unmask,
+};
+
+static int sim_irq_map(struct irq_domain *domain, unsigned int irq, irq_hw_number_t hwirq)
+{
+	struct rviommu_sim *sim = domain->host_data;
+
+	irq_set_chip_data(irq, sim);
+	irq_set_chip_and_handler(irq, &sim_irq_chip,
+				 sim->config.wired ? handle_level_irq : handle_simple_irq);
+	return 0;
+}
+
+static const struct irq_domain_ops sim_irq_ops = {
+	.map = sim_irq_map,
+};
+
+static void sim_free_irqs(struct rviommu_sim *sim)
+{
+	while (sim->bus.nr_irqs)
+		irq_dispose_mapping(sim->bus.irqs[--sim->bus.nr_irqs]);
+	if (sim->irqs)
+		irq_domain_remove(sim->irqs);
+}
+
+static int sim_alloc_irqs(struct rviommu_sim *sim)
+{
+	unsigned int i, nr = min_t(unsigned int, sim->config.model.vectors, SIM_VECTORS);
+
+	sim->irqs = irq_domain_create_linear(NULL, nr, &sim_irq_ops, sim);
+	if (!sim->irqs)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		sim->bus.irqs[i] = irq_create_mapping(sim->irqs, i);
+		if (!sim->bus.irqs[i])
+			return -ENOMEM;
+		sim->bus.nr_irqs++;
+	}
+	return 0;
+}
+
+/* ----- Registers ----- */
+
+/**
+ * sim_time_passes() - tell the model how long ago it was asked last
+ * @sim: the instance
+ */
+void sim_time_passes(struct rviommu_sim *sim)
+{
+	s64 now = ktime_get_ns();
+	s64 last = atomic64_xchg(&sim->last, now);
+
+	if (now > last)
+		rviommu_model_advance(sim->model, now - last);
+}
+
+static struct rviommu_sim *to_sim(struct rviommu_bus *bus)
+{
+	return container_of(bus, struct rviommu_sim, bus);
+}
+
+/*
+ * Whoever looks at a register gives an asynchronous IOMMU a chance to get on:
+ * on a machine with one CPU, its worker does not run while a driver polls.
+ */
+static void sim_look(struct rviommu_sim *sim)
+{
+	rviommu_model_run(sim->model, 1);
+	sim_time_passes(sim);
+}
+
+static u32 sim_reg_read32(struct rviommu_bus *bus, unsigned int offset)
+{
+	sim_look(to_sim(bus));
+	return rviommu_model_read32(to_sim(bus)->model, offset);
+}
+
+static u64 sim_reg_read64(struct rviommu_bus *bus, unsigned int offset)
+{
+	sim_look(to_sim(bus));
+	return rviommu_model_read64(to_sim(bus)->model, offset);
+}
+
+static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct rviommu_sim *sim = to_sim(bus);
+
+	/* Like writel(): memory first. */
+	wmb();
+	rviommu_model_write32(sim->model, offset, value);
+	if (sim->worker)
+		wake_up_process(sim->worker);
+}
+
+static void sim_reg_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
+{
+	struct rviommu_sim *sim = to_sim(bus);
+
+	wmb();
+	rviommu_model_write64(sim->model, offset, value);
+	if (sim->worker)
+		wake_up_process(sim->worker);
+}
+
+static const struct rviommu_bus_ops sim_bus_ops = {
+	.read32 = sim_reg_read32,
+	.read64 = sim_reg_read64,
+	.write32 = sim_reg_write32,
+	.write64 = sim_reg_write64,
+};
+
+/* The messages of the vectors, as an interrupt controller's driver would. */
+static void sim_prepare_msi(struct rviommu_bus *bus)
+{
+	unsigned int i;
+
+	for (i = 0; i < bus->nr_irqs; i++) {
+		bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(i), SIM_MSI_ADDR);
+		bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(i), i);
+		bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(i), 0);
+	}
+}
+
+static int sim_worker(void *data)
+{
+	struct rviommu_sim *sim = data;
+	unsigned int i;
+
+	while (!kthread_should_stop()) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		for (i = 0; i < sim->bus.nr_irqs; i++)
+			if (sim->config.wired)
+				sim_raise(sim, i);
+		if (rviommu_model_run(sim->model, SIM_BURST) == SIM_BURST) {
+			__set_current_state(TASK_RUNNING);
+			cond_resched();
+			continue;
+		}
+		if (!kthread_should_stop())
+			schedule();
+		__set_current_state(TASK_RUNNING);
+	}
+	return 0;
+}
+
+/* Endpoints have no ATC: nothing is cached there, and nothing waits for us. */
+static void sim_ats(void *ctx, const struct rviommu_model_ats_msg *msg)
+{
+	struct rviommu_sim *sim = ctx;
+
+	if (msg->code == RVIOMMU_MODEL_ATS_INVAL)
+		rviommu_model_inval_completion(sim->model, msg->device_id, BIT(msg->itag), 1);
+}
+
+static void sim_unspecified(void *ctx, const char *what)
+{
+	struct rviommu_sim *sim = ctx;
+
+	dev_warn_ratelimited(&sim->pdev->dev, "the driver left what the specification defines: %s\n",
+			     what);
+}
+
+static const struct rviommu_model_ops sim_model_ops = {
+	.read64 = sim_read64,
+	.write64 = sim_write64,
+	.write32 = sim_write32,
+	.cas64 = sim_cas64,
+	.msi = sim_msi,
+	.wire = sim_wire,
+	.ats = sim_ats,
+	.unspecified = sim_unspecified,
+};
+
+/* ----- debugfs ----- */
+
+static int sim_counters_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+	struct rviommu_model_stats stats;
+
+	rviommu_model_get_stats(sim->model, &stats);
+	seq_printf(s, "requests %llu\nretries %llu\ncommands %llu\nreads %llu\nhits %llu\n",
+		   stats.requests, stats.retries, stats.commands, stats.reads, stats.hits);
+	seq_printf(s, "evictions %llu\nfaults %llu\nfaults_lost %llu\nunspecified %llu\n",
+		   stats.evictions, stats.faults, stats.faults_lost, stats.unspecified);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sim_counters);
+
+static bool sim_print_cached(const struct rviommu_model_cached *entry, void *arg)
+{
+	static const char * const kinds[RVIOMMU_MODEL_NR_KINDS] = {
+		[RVIOMMU_MODEL_DDTE] = "DDT", [RVIOMMU_MODEL_DC] = "DC",
+		[RVIOMMU_MODEL_PDTE] = "PDT", [RVIOMMU_MODEL_PC] = "PC",
+		[RVIOMMU_MODEL_S1] = "leaf", [RVIOMMU_MODEL_S1_NONLEAF] = "non-leaf",
+		[RVIOMMU_MODEL_S2] = "second-stage leaf",
+		[RVIOMMU_MODEL_S2_NONLEAF] = "second-stage non-leaf",
+		[RVIOMMU_MODEL_MSI] = "MSI",
+	};
+
+	seq_printf(arg, "%s device %#x pscid %#x gscid %#x addr %#llx lg2 %u word %#llx\n",
+		   kinds[entry->kind], entry->device_id, entry->pscid, entry->gscid, entry->addr,
+		   entry->shift, entry->word[0]);
+	return true;
+}
+
+static int sim_caches_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+
+	rviommu_model_list_cached(sim->model, BIT(RVIOMMU_MODEL_NR_KINDS) - 1,
+				      sim_print_cached, s);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sim_caches);
+
+static int sim_switches_get(void *data, u64 *value)
+{
+	struct rviommu_sim *sim = data;
+
+	*value = READ_ONCE(sim->config.model.switches);
+	return 0;
+}
+
+static int sim_switches_set(void *data, u64 value)
+{
+	struct rviommu_sim *sim = data;
+
+	if (value & ~(u64)RVIOMMU_MODEL_SWITCHES)
+		return -EINVAL;
+	WRITE_ONCE(sim->config.model.switches, value);
+	rviommu_model_set_switches(sim->model, value);
+	wake_up_process(sim->worker);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(sim_switches, sim_switches_get, sim_switches_set, "%#llx\n");
+
+/* "WHAT TIMES": see enum rviommu_model_injection */
+static ssize_t sim_inject_write(struct file *file, const char __user *from, size_t count,
+				loff_t *pos)
+{
+	struct rviommu_sim *sim = file->private_data;
+	unsigned int what, times;
+	char text[32] = {};
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	if (sscanf(text, "%u %u", &what, &times) != 2 || what >= RVIOMMU_MODEL_NR_INJECTIONS)
+		return -EINVAL;
+	rviommu_model_inject(sim->model, what, times);
+	return count;
+}
+
+static const struct file_operations sim_inject_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = sim_inject_write,
+};
+
+static void sim_debugfs_add(struct rviommu_sim *sim)
+{
+	sim->debugfs = debugfs_create_dir(sim->name, sim_debugfs_root);
+	debugfs_create_file("counters", 0444, sim->debugfs, sim, &sim_counters_fops);
+	debugfs_create_file("caches", 0400, sim->debugfs, sim, &sim_caches_fops);
+	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
+	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
+}
+
+/* ----- From create to destroy ----- */
+
+/**
+ * rviommu_sim_model() - the hardware of an instance
+ * @sim: the instance
+ */
+struct rviommu_model *rviommu_sim_model(struct rviommu_sim *sim)
+{
+	return sim->model;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_model);
+
+/**
+ * rviommu_sim_endpoint() - a device behind an instance
+ * @sim: the instance
+ * @index: from 0
+ *
+ * Return: the device, which stays until it is removed, or NULL.
+ */
+struct device *rviommu_sim_endpoint(struct rviommu_sim *sim, unsigned int index)
+{
+	if (index >= RVIOMMU_SIM_MAX_ENDPOINTS || !sim->endpoints[index])
+		return NULL;
+	return &sim->endpoints[index]->dev;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_endpoint);
+
+/**
+ * rviommu_sim_remove_endpoint() - pull a device out
+ * @sim: the instance
+ * @index: which; nothing happens if there is none
+ *
+ * Its DMA ends first: whatever runs is waited for, and no more begins.
+ */
+void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index)
+{
+	if (index >= RVIOMMU_SIM_MAX_ENDPOINTS || !sim->endpoints[index])
+		return;
+	sim_endpoint_del(sim->endpoints[index]);
+	sim->endpoints[index] = NULL;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_remove_endpoint);
+
+static void sim_del_device(struct rviommu_sim *sim)
+{
+	platform_device_unregister(sim->pdev);
+	fwnode_remove_software_node(sim->bus.fwnode);
+}
+
+/* The device that rviommu.ko drives; it has to be loaded by now. */
+static int sim_add_device(struct rviommu_sim *sim)
+{
+	const struct rviommu_bus *bus = &sim->bus;
+	int ret;
+
+	sim->bus.fwnode = fwnode_create_software_node(NULL, NULL);
+	if (IS_ERR(sim->bus.fwnode))
+		return PTR_ERR(sim->bus.fwnode);
+	sim->pdev = platform_device_alloc(RVIOMMU_BUS_DEVICE, PLATFORM_DEVID_AUTO);
+	if (!sim->pdev) {
+		fwnode_remove_software_node(sim->bus.fwnode);
+		return -ENOMEM;
+	}
+	device_set_node(&sim->pdev->dev, sim->bus.fwnode);
+	sim->bus.dev = &sim->pdev->dev;
+
+	ret = platform_device_add_data(sim->pdev, &bus, sizeof(bus));
+	if (!ret)
+		ret = platform_device_add(sim->pdev);
+	if (ret) {
+		platform_device_put(sim->pdev);
+		fwnode_remove_software_node(sim->bus.fwnode);
+		return ret;
+	}
+	if (!device_is_bound(&sim->pdev->dev)) {
+		pr_err("%s: the driver (rviommu.ko) does not take it; is it loaded?\n", sim->name);
+		sim_del_device(sim);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/**
+ * rviommu_sim_destroy() - the end of an instance, whatever its devices are doing
+ * @sim: from rviommu_sim_create(), or NULL
+ */
+void rviommu_sim_destroy(struct rviommu_sim *sim)
+{
+	unsigned int i;
+
+	if (!sim)
+		return;
+	for (i = 0; i < RVIOMMU_SIM_MAX_ENDPOINTS; i++)
+		rviommu_sim_remove_endpoint(sim, i);
+	debugfs_remove_recursive(sim->debugfs);
+	if (sim->pdev)
+		sim_del_device(sim);
+	if (sim->worker)
+		kthread_stop(sim->worker);
+	sim_free_irqs(sim);
+	rviommu_model_destroy(sim->model);
+	kfree(sim->name);
+	kfree(sim);
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_destroy);
+
+/**
+ * rviommu_sim_create() - build an instance and let the driver have it
+ * @name: for logs, sysfs and debugfs; unique
+ * @config: what it is to be; copied
+ *
+ * On return the driver has brought it up, and the core has attached its
+ * endpoints to their default domains. May sleep.
+ *
+ * Return: the instance; -EINVAL for a configuration that cannot be (the log
+ * says why); -ENODEV if the driver does not take it; -ENOMEM.
+ */
+struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config)
+{
+	const char *why = rviommu_sim_config_check(config);
+	struct task_struct *worker;
+	struct rviommu_sim *sim;
+	unsigned int i;
+	int ret = -ENOMEM;
+
+	if (why) {
+		pr_err("%s: %s\n", name, why);
+		return ERR_PTR(-EINVAL);
+	}
+	sim = kzalloc(sizeof(*sim), GFP_KERNEL);
+	if (!sim)
+		return ERR_PTR(-ENOMEM);
+	sim->config = *config;
+	sim->name = kstrdup(name, GFP_KERNEL);
+	atomic64_set(&sim->last, ktime_get_ns());
+	sim->bus.ops = &sim_bus_ops;
+	sim->bus.name = sim->name;
+	sim->bus.wired = config->wired;
+	if (!config->wired)
+		sim->bus.prepare_msi = sim_prepare_msi;
+	sim->model = rviommu_model_create(&config->model, &sim_model_ops, sim);
+	if (!sim->name || !sim->model)
+		goto err;
+	ret = sim_alloc_irqs(sim);
+	if (ret)
+		goto err;
+	worker = kthread_run(sim_worker, sim, "%s", name);
+	if (IS_ERR(worker)) {
+		ret = PTR_ERR(worker);
+		goto err;
+	}
+	sim->worker = worker;
+	ret = sim_add_device(sim);
+	if (ret) {
+		sim->pdev = NULL;
+		goto err;
+	}
+	sim_debugfs_add(sim);
+
+	for (i = 0; i < config->endpoints; i++) {
+		struct platform_device *pdev = sim_endpoint_add(sim, i);
+
+		if (IS_ERR(pdev)) {
+			ret = PTR_ERR(pdev);
+			goto err;
+		}
+		sim->endpoints[i] = pdev;
+	}
+	return sim;
+
+err:
+	rviommu_sim_destroy(sim);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_create);

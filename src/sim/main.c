@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* rviommu_sim.ko: module parameters and the default instance. */
+#include <linux/debugfs.h>
+#include <linux/module.h>
+
+#include "sim.h"
+
+static struct rviommu_sim_config sim_default;
+
+static bool instance = true;
+module_param(instance, bool, 0444);
+MODULE_PARM_DESC(instance, "Build a default instance (default: yes)");
+
+static ulong capabilities;
+module_param(capabilities, ulong, 0444);
+MODULE_PARM_DESC(capabilities, "Its capabilities register (default: everything)");
+
+static unsigned int ddt_levels;
+module_param(ddt_levels, uint, 0444);
+MODULE_PARM_DESC(ddt_levels, "The only depth of its device directory, 1 to 3 (default: all)");
+
+static unsigned int endpoints = 4;
+module_param(endpoints, uint, 0444);
+MODULE_PARM_DESC(endpoints, "Devices behind it (default: 4)");
+
+static bool wired;
+module_param(wired, bool, 0444);
+MODULE_PARM_DESC(wired, "Its interrupts are wires (default: messages)");
+
+static unsigned int switches;
+module_param(switches, uint, 0444);
+MODULE_PARM_DESC(switches, "Worst-case switches, see include/rviommu/model.h (default: 0)");
+
+static ulong seed = 1;
+module_param(seed, ulong, 0444);
+MODULE_PARM_DESC(seed, "Seed of everything random in it (default: 1)");
+
+struct dentry *sim_debugfs_root;
+static struct rviommu_sim *sim_instance;
+
+static int __init sim_default_create(void)
+{
+	rviommu_sim_config_init(&sim_default);
+	if (capabilities)
+		sim_default.model.capabilities = capabilities;
+	rviommu_model_config_fit(&sim_default.model);
+	sim_default.endpoints = endpoints;
+	sim_default.wired = wired;
+	sim_default.model.switches = switches;
+	sim_default.model.seed = seed;
+	if (ddt_levels && rviommu_sim_config_levels(&sim_default, ddt_levels)) {
+		pr_err("rviommu_sim: ddt_levels is not 0 to 3\n");
+		return -EINVAL;
+	}
+	sim_instance = rviommu_sim_create("rviommu_sim", &sim_default);
+	return PTR_ERR_OR_ZERO(sim_instance);
+}
+
+static int __init sim_init(void)
+{
+	int ret = 0;
+
+	sim_debugfs_root = debugfs_create_dir("rviommu_sim", NULL);
+	if (instance)
+		ret = sim_default_create();
+	if (ret)
+		goto err_debugfs;
+	ret = sim_configfs_register();
+	if (ret)
+		goto err_instance;
+	return 0;
+
+err_instance:
+	rviommu_sim_destroy(sim_instance);
+err_debugfs:
+	debugfs_remove_recursive(sim_debugfs_root);
+	return ret;
+}
+
+static void __exit sim_exit(void)
+{
+	sim_configfs_unregister();
+	rviommu_sim_destroy(sim_instance);
+	debugfs_remove_recursive(sim_debugfs_root);
+}
+
+module_init(sim_init);
+module_exit(sim_exit);
+
+MODULE_DESCRIPTION("Simulated RISC-V IOMMU");
+MODULE_SOFTDEP("pre: rviommu");
+MODULE_LICENSE("GPL");
