@@ -106,7 +106,7 @@ void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 
 
 	rviommu_m_enter(m);
 	if (rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LOST))
-		goto out;
+		itag_vector = 0;
 	late = rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LATE);
 	for (i = 0; i < NR_ITAGS; i++) {
 		tag = &m->itag[i];
@@ -119,8 +119,6 @@ void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 
 		tag->late = late;
 		tag->arrival = tag->deadline - 1;
 	}
-	rviommu_m_kick(m);
-out:
 	rviommu_m_leave(m);
 }
 
@@ -183,6 +181,7 @@ int rviommu_model_page_request(struct rviommu_model *m,
 	};
 	struct rviommu_m_xlate x;
 	bool queued = false, prpr;
+	unsigned int tries = 0;
 	u16 cause;
 	u8 code;
 
@@ -190,7 +189,7 @@ int rviommu_model_page_request(struct rviommu_model *m,
 	do {
 		rviommu_m_xlate_init(&x, m, &req);
 		cause = request_cause(&x, &code);
-	} while (m->generation != x.generation);
+	} while (m->generation != x.generation && ++tries < MAX_RETRIES);
 	if (cause)
 		report_message(&x, cause);
 	else

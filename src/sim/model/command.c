@@ -278,13 +278,6 @@ unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n)
 	return done;
 }
 
-/* Something happened that commands may have waited for. */
-void rviommu_m_kick(struct rviommu_model *m)
-{
-	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
-		rviommu_m_process(m, ~0U);
-}
-
 /*
  * The queue is turned off. Commands that were fetched but not executed are
  * aborted, as an implementation may ("Command-queue CSR", note).

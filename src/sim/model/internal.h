@@ -77,6 +77,12 @@
 #define CACHE_BUCKETS		4096
 #define NR_SHIFTS		64
 
+/*
+ * How often a request may start again because invalidations keep crossing it.
+ * A translation then ends with "Internal data path error".
+ */
+#define MAX_RETRIES		1000
+
 /* Range of a translation when no stage limits it: what is recommended for ATS */
 #define BARE_SIZE_LG2		30
 
@@ -375,7 +381,7 @@ void rviommu_m_unspecified(struct rviommu_model *m, const char *what);
 void rviommu_m_other_work(struct rviommu_model *m);
 /* Takes the lock. */
 void rviommu_m_enter(struct rviommu_model *m);
-/* Releases it, then delivers interrupts and messages. */
+/* Processes commands, delivers interrupts and messages, releases the lock. */
 void rviommu_m_leave(struct rviommu_model *m);
 
 /* mem.c: implicit memory accesses; they return RVIOMMU_MODEL_MEM_* */
@@ -448,7 +454,6 @@ struct rviommu_model_ats_msg *rviommu_m_outbox_add(struct rviommu_model *m);
 
 /* command.c */
 unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n);
-void rviommu_m_kick(struct rviommu_model *m);
 void rviommu_m_commands_reset(struct rviommu_model *m);
 
 /* ats.c */

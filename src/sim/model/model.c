@@ -114,8 +114,19 @@ static bool deliver_wires(struct rviommu_model *m)
 	return true;
 }
 
+static bool idle(const struct rviommu_model *m)
+{
+	unsigned int vector;
+
+	for (vector = 0; vector < NR_VECTORS; vector++) {
+		if (m->msi_out[vector])
+			return false;
+	}
+	return m->outbox_head == m->outbox_tail && rviommu_m_wires(m) == m->wires;
+}
+
 /*
- * Release the lock. Only one caller at a time delivers; a callback that
+ * Process commands and release the lock. Only one caller at a time delivers; a callback that
  * comes back here leaves its own deliveries to the one below it on the stack,
  * another thread to the one at work.
  */
@@ -126,9 +137,10 @@ void rviommu_m_leave(struct rviommu_model *m)
 		for (;;) {
 			while (deliver_msi(m) || deliver_message(m) || deliver_wires(m))
 				;
-			/* Commands may have waited for room for their messages. */
-			rviommu_m_kick(m);
-			if (m->outbox_head == m->outbox_tail && rviommu_m_wires(m) == m->wires)
+			/* Whatever the caller did, commands may have waited for it. */
+			if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
+				rviommu_m_process(m, ~0U);
+			if (idle(m))
 				break;
 		}
 		m->delivering = false;
@@ -325,7 +337,6 @@ void rviommu_model_set_switches(struct rviommu_model *m, u32 switches)
 	m->switches = switches & RVIOMMU_MODEL_SWITCHES;
 	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
 		rviommu_m_settle(m);
-	rviommu_m_kick(m);
 	rviommu_m_leave(m);
 }
 
@@ -335,7 +346,6 @@ void rviommu_model_advance(struct rviommu_model *m, u64 ns)
 	m->now += ns;
 	rviommu_m_count_cycles(m, ns);
 	rviommu_m_ats_time(m);
-	rviommu_m_kick(m);
 	rviommu_m_leave(m);
 }
 

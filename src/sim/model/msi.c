@@ -28,8 +28,6 @@ bool rviommu_m_is_msi(const struct rviommu_m_xlate *x, u64 gpa, unsigned int siz
 
 	if (!FIELD_GET(RVIOMMU_FSC_MODE, x->dc[RVIOMMU_DC_MSIPTP]))
 		return false;
-	if (size_lg2 >= 64)
-		return true;
 	mask |= (1ULL << (size_lg2 - RVIOMMU_PAGE_LG2)) - 1;
 	return !((gpa >> RVIOMMU_PAGE_LG2 ^ pattern) & ~mask);
 }

@@ -423,7 +423,6 @@ static void after_write(struct rviommu_model *m)
 	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
 		rviommu_m_settle(m);
 	rviommu_m_update_ipsr(m);
-	rviommu_m_kick(m);
 }
 
 void rviommu_model_write32(struct rviommu_model *m, unsigned int offset, u32 value)

@@ -114,6 +114,8 @@ static inline void rviommu_shim_lock(struct rviommu_shim_lock *l)
 
 static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
 {
+	if (!l->held)
+		abort();
 	l->held = false;
 }
 

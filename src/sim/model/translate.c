@@ -6,12 +6,6 @@
  */
 #include "internal.h"
 
-/*
- * How often one request may start again because invalidations keep crossing
- * it, before it ends with "Internal data path error".
- */
-#define MAX_RETRIES	1000
-
 #define ALL_PERMS	(RVIOMMU_MODEL_R | RVIOMMU_MODEL_W | RVIOMMU_MODEL_X)
 
 void rviommu_m_xlate_init(struct rviommu_m_xlate *x, struct rviommu_model *m,
@@ -117,8 +111,6 @@ static u16 two_stages(struct rviommu_m_xlate *x)
 	/* The first stage's memory type overrides the second's (Svpbmt). */
 	result->pbmt = first.pbmt ? first.pbmt : second.pbmt;
 	result->global = first.global && x->req->pv && !x->msi;
-	if (x->mrif)
-		return 0;
 	/* Not an address this IOMMU can put on the bus */
 	if (result->pa >> FIELD_GET(RVIOMMU_CAP_PAS, x->m->cap))
 		return rviommu_m_access_cause(x);
@@ -170,22 +162,6 @@ u16 rviommu_m_translate(struct rviommu_m_xlate *x)
 	return two_stages(x);
 }
 
-/* "Fault record CAUSE field encodings": what is reported in spite of DTF */
-static bool reported_always(u16 cause)
-{
-	switch (cause) {
-	case CAUSE_ALL_DISALLOWED:
-	case CAUSE_DDT_ACCESS:
-	case CAUSE_DDT_INVALID:
-	case CAUSE_DDT_MISCONFIGURED:
-	case CAUSE_DDT_CORRUPT:
-	case CAUSE_INTERNAL:
-	case CAUSE_MSI_WRITE:
-		return true;
-	}
-	return false;
-}
-
 /* Put a fault of this translation into the fault queue. */
 void rviommu_m_report(struct rviommu_m_xlate *x, u16 cause)
 {
@@ -200,7 +176,11 @@ void rviommu_m_report(struct rviommu_m_xlate *x, u16 cause)
 		.iotval2 = x->iotval2,
 	};
 
-	if (x->dc_found && x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF && !reported_always(cause))
+	/*
+	 * Of the causes that are reported in spite of DTF, this alone can be met
+	 * after the context was found ("Fault record CAUSE field encodings").
+	 */
+	if (x->dc_found && x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF && cause != CAUSE_INTERNAL)
 		return;
 	if (x->ats) {
 		f.ttyp = TTYP_ATS;
@@ -277,10 +257,8 @@ void rviommu_model_release(struct rviommu_model *m, u8 held)
 		if (held & 1 && m->held[i][held >> 1 & 1])
 			m->held[i][held >> 1 & 1]--;
 	}
-	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC)) {
+	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
 		rviommu_m_settle(m);
-		rviommu_m_kick(m);
-	}
 	rviommu_m_leave(m);
 }
 
@@ -369,25 +347,21 @@ int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_
 void rviommu_m_prefetch(struct rviommu_m_xlate *x)
 {
 	struct rviommu_m_mapping map, second;
-	u64 pc[RVIOMMU_PC_WORDS];
-	struct rviommu_model_request req = *x->req;
-	struct rviommu_m_xlate y = *x;
 	u64 random = rviommu_m_random(x->m);
+	u64 pc[RVIOMMU_PC_WORDS];
+	struct rviommu_m_xlate y = *x;
+	u64 iova = x->req->iova;
 
 	if (!x->dc_found)
 		return;
-	y.req = &req;
 	y.speculative = true;
-	if (x->s1.mode || x->s2.mode) {
-		req.iova ^= (1 + (random & 15)) << (random & 16 ? 21 : 12);
-		if (!rviommu_m_first_stage(&y, req.iova, &map))
-			rviommu_m_second_stage(&y, map.pa, map.perms, &second);
-	}
-	if (x->s1.mode && x->owner.kind == RVIOMMU_MODEL_PC) {
+	iova ^= (1 + (random & 15)) << (random & 16 ? 21 : 12);
+	if (!rviommu_m_first_stage(&y, iova, &map))
+		rviommu_m_second_stage(&y, map.pa, map.perms, &second);
+	if (x->owner.kind == RVIOMMU_MODEL_PC) {
 		y.pid ^= 1 + (random >> 5 & 3);
 		rviommu_m_get_pc(&y, pc);
 	}
-	req.device_id ^= 1 + (random >> 7 & 7);
-	if (!rviommu_m_check_width(x->m, req.device_id))
-		rviommu_m_get_dc(&y, req.device_id);
+	/* Never wider than the directory: no level has fewer than six bits. */
+	rviommu_m_get_dc(&y, x->req->device_id ^ (1 + (random >> 7 & 7)));
 }

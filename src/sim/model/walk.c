@@ -183,12 +183,12 @@ static struct rviommu_m_entry *find_pte(const struct rviommu_m_xlate *x,
  * struct position - where a walk is
  * @level: of @pte
  * @table: address of the table it is in; of a two-stage first stage,
- *         guest-physical. Unknown if @cached.
+ *         guest-physical. Only known if @pte was read from memory.
  * @pte: the entry
  * @addr: where it was read, as @table
  * @spa: the same, supervisor-physical
  * @global: first stage: an entry above was global
- * @cached: it comes from a cache
+ * @cached: a leaf that comes from a cache
  */
 struct position {
 	unsigned int level;
@@ -275,7 +275,6 @@ static u16 first_entry(struct rviommu_m_xlate *x, const struct rviommu_m_stage *
 		pos->level = level;
 		pos->pte = e->word[0];
 		pos->global = e->global;
-		pos->cached = true;
 		return 0;
 	}
 	pos->level = levels - 1;

@@ -236,8 +236,21 @@ static void response_flags(void)
 	CHECK(rsp.global);
 	CHECK(!rsp.priv);
 	CHECK(!rsp.cxl_io);
+	/* from the cache, too, and by an entry above */
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK(rsp.global);
+	map(root1, SV39, VA + 0x200000, DATA, PTE_RWX);
+	mem_write(pte_addr(root1, SV39, VA + 0x200000, 1),
+		  mem_read(pte_addr(root1, SV39, VA + 0x200000, 1)) | RVIOMMU_PTE_G);
+	req.iova = VA + 0x200000;
+	send(&req);
+	CHECK(rsp.global);
+	send(&req);
+	CHECK(rsp.global);
+	req.iova = VA + 0x1000;
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK(!rsp.cxl_io);
 	req.cxl = true;
-	req.iova += 0x1000;
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK(!rsp.global);
 	CHECK(rsp.cxl_io);

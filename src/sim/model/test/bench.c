@@ -382,6 +382,7 @@ void expect_fault(const struct rviommu_model_request *req, unsigned int cause)
 	CHECK_EQ(faults(), before + 1);
 	CHECK_EQ(last_cause(), cause);
 	CHECK_EQ(fault_word(0, 2), req->iova);
+	CHECK_EQ(fault_word(0, 3), rsp.iotval2);
 }
 
 u32 rd32(unsigned int offset)

@@ -272,15 +272,15 @@ static void global_from_above(void)
 	device(2, 2, fsc(SV39, root1), 0);
 	map(root1, SV39, VA, DATA, PTE_RWX);
 	map(root1, SV39, VA + 0x1000, DATA + 0x1000, PTE_RWX);
-	mem_write(pte_addr(root1, SV39, VA, 1),
-		  mem_read(pte_addr(root1, SV39, VA, 1)) | RVIOMMU_PTE_G);
+	mem_write(pte_addr(root1, SV39, VA, 2),
+		  mem_read(pte_addr(root1, SV39, VA, 2)) | RVIOMMU_PTE_G);
 	touch(1, VA);
 	touch(1, VA + 0x1000);	/* by the cached non-leaf entry */
 	CHECK_EQ(globals(0), 2);
 	CHECK_EQ(cached(RVIOMMU_MODEL_S1_NONLEAF), 2);
 	inval_vma(PSCV, 1, 0, 0);
 	CHECK_EQ(globals(0), 2);
-	CHECK_EQ(cached(RVIOMMU_MODEL_S1_NONLEAF), 1);
+	CHECK_EQ(cached(RVIOMMU_MODEL_S1_NONLEAF), 2);
 }
 
 /* NL: the entries above the address, too. */
@@ -443,6 +443,8 @@ static void gvma_msi(void)
 	touch(DID, 0x28000000);
 	touch(DID, 0x28001000);
 	CHECK_EQ(cached(RVIOMMU_MODEL_MSI), 2);
+	mem_write(0x50000, 0);
+	CHECK(hit(DID, 0x28000000));
 	inval_gvma(GV | AV, GSCID + 1, 0x28000000);
 	CHECK_EQ(cached(RVIOMMU_MODEL_MSI), 2);
 	inval_gvma(GV | AV, GSCID, 0x28000000);

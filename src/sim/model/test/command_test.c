@@ -256,6 +256,20 @@ static void fence_waits_for_accesses(void)
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 5);
 	rviommu_model_release(bench.m, rsp.held);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+	/* an AMO is both */
+	wr.amo = true;
+	send(&wr);
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PR, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+	rviommu_model_release(bench.m, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+	rviommu_model_release(bench.m, rsp.held);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 7);
+	send(&wr);
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PW, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 7);
+	rviommu_model_release(bench.m, rsp.held);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 8);
 }
 
 /* A fence given up half-way does not confuse the next. */

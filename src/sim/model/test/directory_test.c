@@ -27,6 +27,12 @@ static void bare_passes_untranslated(void)
 	bench_ddtp(RVIOMMU_DDTP_MODE_BARE);
 	expect_pa(&req, DATA + 0x123);
 	CHECK_EQ(rsp.perms, 7);
+	CHECK_EQ(rsp.size_lg2, 30);
+	/* "iommu_qosid": the IDs of all requests in Bare mode */
+	wr32(RVIOMMU_REG_QOSID, 0x0abc0123);
+	expect_pa(&req, DATA + 0x123);
+	CHECK_EQ(rsp.rcid, 0x123);
+	CHECK_EQ(rsp.mcid, 0xabc);
 	req.kind = RVIOMMU_MODEL_TRANSLATED;
 	expect_fault(&req, 260);
 	req.kind = RVIOMMU_MODEL_ATS_REQUEST;
@@ -455,6 +461,11 @@ static void transaction_type_disallowed(void)
 
 	bench_up();
 	dc_write(DID, &dc);
+	/* both stages Bare: a large range, as is recommended for ATS */
+	expect_pa(&req, DATA);
+	CHECK_EQ(rsp.size_lg2, 30);
+	req.kind = RVIOMMU_MODEL_ATS_REQUEST + 1;
+	expect_fault(&req, 260);
 	req.kind = RVIOMMU_MODEL_TRANSLATED;
 	expect_fault(&req, 260);
 	req.kind = RVIOMMU_MODEL_ATS_REQUEST;
@@ -628,6 +639,7 @@ static void default_process(void)
 	u64 pdtp, root;
 
 	bench_up();
+	req.process_id = PID;	/* not valid: pv is not set */
 	root = new_page();
 	map(root, 8, DATA, 0x66000, PTE_RWX);
 	dc = dc_pdt(RVIOMMU_PDTP_MODE_PD8, &pdtp);

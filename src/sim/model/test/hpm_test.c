@@ -79,6 +79,13 @@ static void events(void)
 		CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	}
 	CHECK_EQ(ctr(2), 1);
+	{
+		struct rviommu_model_request req = request(VA);
+
+		req.kind = RVIOMMU_MODEL_ATS_REQUEST + 1;
+		CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
+	}
+	CHECK_EQ(ctr(4), 1);
 }
 
 static u64 counted(u64 evt)

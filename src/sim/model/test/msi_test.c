@@ -55,6 +55,9 @@ static void basic_mode(void)
 		CHECK_EQ(rsp.perms, 3);
 		CHECK(!rsp.mrif);
 	}
+	/* any size of access */
+	req.length = 64;
+	expect_pa(&req, 0x7003004);
 	/* No pattern match: the second stage, which has nothing there */
 	req.iova = 0x28002000;
 	expect_fault(&req, 23);
@@ -167,6 +170,11 @@ static u64 notice(u64 ppn, unsigned int nid)
 	return (u64)(nid >> 10) << 60 | ppn << 10 | (nid & 0x3ff);
 }
 
+static void no_cas(u64 addr)
+{
+	CHECK_EQ(addr, ~0ULL);
+}
+
 static void with_mrif(void)
 {
 	with_msi();
@@ -255,6 +263,54 @@ static void mrif_offsets(void)
 	CHECK_EQ(bench.nr_msi, 1);
 }
 
+/* Without mrif_be, big-endian MSIs are discarded. */
+static void mrif_little_endian(void)
+{
+	struct rviommu_model_request req = write_request(FILE + 4);
+	struct rviommu_dc dc;
+
+	bench_config();
+	bench.config.mrif_be = false;
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(4);
+	dc = dc_second(iohgatp(SV39, new_root()));
+	dc.word[4] = fsc(1, TABLE);
+	dc.word[5] = 5;
+	dc.word[6] = 0x28000;
+	dc_write(DID, &dc);
+	msipte(3, MRIF >> 2 | 1 | M_MRIF, 0);
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rviommu_model_mrif_write(bench.m, &req, &rsp, 0x07000000), RVIOMMU_MODEL_OK);
+	CHECK_EQ(mem_read(MRIF), 0);
+	CHECK_EQ(bench.nr_msi, 0);
+}
+
+/* Without AMO_MRIF the bit is set by a read and a write. */
+static void mrif_without_amo(void)
+{
+	struct rviommu_model_request req = write_request(FILE);
+	struct rviommu_dc dc;
+
+	bench_config();
+	bench.config.capabilities &= ~RVIOMMU_CAP_AMO_MRIF;
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(4);
+	dc = dc_second(iohgatp(SV39, new_root()));
+	dc.word[4] = fsc(1, TABLE);
+	dc.word[5] = 5;
+	dc.word[6] = 0x28000;
+	dc_write(DID, &dc);
+	msipte(3, MRIF >> 2 | 1 | M_MRIF, 0);
+	bench.cas_hook = no_cas;
+	mem_write(MRIF, 8);
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rviommu_model_mrif_write(bench.m, &req, &rsp, 7), RVIOMMU_MODEL_OK);
+	CHECK_EQ(mem_read(MRIF), 0x88);
+	CHECK_EQ(bench.nr_msi, 1);
+}
+
 /* Only naturally aligned 32-bit accesses are supported. */
 static void mrif_shape(void)
 {
@@ -272,6 +328,9 @@ static void mrif_shape(void)
 	req.write = true;
 	req.amo = true;
 	expect_fault(&req, 260);
+	/* also if the answer was for something else */
+	CHECK_EQ(rviommu_model_mrif_write(bench.m, &req, &rsp, 1), RVIOMMU_MODEL_ABORT);
+	CHECK_EQ(last_cause(), 260);
 	req = request(FILE);
 	req.exec = true;
 	expect_fault(&req, 1);
@@ -326,6 +385,9 @@ static void ats_of_msi(void)
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK(rsp.untranslated_only);
 	CHECK_EQ(rsp.perms, 3);
+	req.length = 4096;
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK(rsp.untranslated_only);
 	/* 263: CA, reported */
 	msipte(3, 1, 0);
 	all_gone();
@@ -364,6 +426,8 @@ static const struct bench_test tests[] = {
 	TEST(mrif_unsupported),
 	TEST(mrif_store),
 	TEST(mrif_offsets),
+	TEST(mrif_little_endian),
+	TEST(mrif_without_amo),
 	TEST(mrif_shape),
 	TEST(mrif_memory_faults),
 	TEST(ats_of_msi),

@@ -293,6 +293,7 @@ static void napot(void)
 		CHECK_EQ(rsp.size_lg2, 16);
 	}
 	CHECK(!leaf_works(1, pte(DATA, PTE_RWX) | RVIOMMU_PTE_N));
+	CHECK(!leaf_works(1, entry));
 }
 
 /* Svpbmt: reported; 3 is reserved; without the capability all are. */
@@ -555,7 +556,7 @@ static void sv32(void)
 	all_gone();
 	expect_pa(&req, (3ULL << 22) + (0xabcde678 & 0x3fffff));
 	CHECK_EQ(rsp.size_lg2, 22);
-	mem_write(root1 + 4 * 0x2ae, (3ULL << 20 | 1 << 10 | 0xdf) << 32);
+	mem_write(root1 + 4 * 0x2ae, (3ULL << 20 | 1 << 19 | 0xdf) << 32);
 	all_gone();
 	expect_fault(&req, 13);
 	/* "Translation control": bits beyond 31 */

@@ -198,38 +198,122 @@ static void prefetch(void)
 	}
 }
 
-/* CONTEXT_SPA: the root's translation stays with the context, GVMA or not. */
-static void context_spa(void)
+/* ... second-stage entries and process contexts likewise */
+static void prefetch_both_stages(void)
 {
 	struct rviommu_model_request req = request(VA);
 	struct rviommu_dc dc;
-	u64 page, copy;
-	unsigned int on;
+	unsigned int i;
+	u64 page;
 
-	for (on = 0; on < 2; on++) {
+	bench_config();
+	bench.config.switches = RVIOMMU_MODEL_PREFETCH;
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(4);
+	root2 = new_root();
+	root1 = new_page();
+	dc = (struct rviommu_dc) { .word = { RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV } };
+	dc.word[1] = iohgatp(SV39, root2);
+	dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD8, new_page());
+	dc_write(DID, &dc);
+	for (i = 0; i < 16; i++)
+		pc_write(dc.word[3], i, RVIOMMU_PC_TA_V, fsc(SV39, root1));
+	for (i = 0; i < 16; i++)
+		map(root1, SV39, VA + 0x1000 * i, DATA + 0x1000 * i, PTE_RWX);
+	for (page = POOL; page < POOL + 0x40000; page += 0x1000)
+		map(root2, SV39, page, page, PTE_RWX);
+	for (i = 0; i < 16; i++)
+		map(root2, SV39, DATA + 0x1000 * i, DATA + 0x1000 * i, PTE_RWX);
+	req.pv = true;
+	for (i = 0; i < 300; i++)
+		expect_pa(&req, DATA);
+	CHECK_EQ(cached(RVIOMMU_MODEL_S1), 16);
+	/* 16 data pages, 3 tables, the process directory */
+	CHECK_EQ(cached(RVIOMMU_MODEL_S2), 20);
+	/* process IDs 0 and its neighbours 1 to 4 */
+	CHECK_EQ(cached(RVIOMMU_MODEL_PC), 5);
+	/* with nothing to start from, nothing is read */
+	bench_ddtp(RVIOMMU_DDTP_MODE_OFF);
+	i = bench.reads;
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
+	CHECK_EQ(bench.reads, i);
+}
+
+static void invalidate_always(void)
+{
+	inval_ddt(true, DID);
+}
+
+/* Software that never stops invalidating does not hang the IOMMU. */
+static void invalidations_without_end(void)
+{
+	struct rviommu_model_page_request pr = { .device_id = DID };
+	struct rviommu_model_request req = request(VA);
+	struct rviommu_model_ats_msg answer;
+
+	with_switches(RVIOMMU_MODEL_WORD_BY_WORD);
+	bench.other_work = invalidate_always;
+	expect_fault(&req, 272);
+	CHECK_EQ(rviommu_model_page_request(bench.m, &pr, &answer), RVIOMMU_MODEL_PR_DISCARDED);
+}
+
+/*
+ * CONTEXT_SPA: the translated address of the table that a context points to
+ * stays with the context, whatever GVMA says; how = 0: off; 1: first stage by
+ * DC; 2: by PC; 3: the process directory.
+ */
+static void context_spa(void)
+{
+	struct rviommu_model_request req;
+	u64 page, copy, pdt, moved, old;
+	struct rviommu_dc dc;
+	unsigned int how;
+
+	for (how = 0; how < 4; how++) {
 		bench_config();
-		bench.config.switches = on ? RVIOMMU_MODEL_CONTEXT_SPA : 0;
+		bench.config.switches = how ? RVIOMMU_MODEL_CONTEXT_SPA : 0;
 		bench_start();
 		bench_queues_on();
 		bench_ddtp(4);
 		root2 = new_root();
 		root1 = new_page();
 		copy = new_page();
+		pdt = new_page();
 		dc = dc_first(fsc(SV39, root1));
 		dc.word[1] = iohgatp(SV39, root2);
+		req = request(VA);
+		moved = root1;
+		if (how >= 2) {
+			dc.word[0] |= RVIOMMU_DC_TC_PDTV;
+			dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD8, pdt);
+			pc_write(dc.word[3], PID, RVIOMMU_PC_TA_V, fsc(SV39, root1));
+			req.pv = true;
+			req.process_id = PID;
+		}
 		dc_write(DID, &dc);
 		map(root1, SV39, VA, DATA, PTE_RWX);
 		map(copy, SV39, VA, DATA + 0x1000, PTE_RWX);
+		if (how == 3) {
+			/* the directory moves: its copy leads to the other tables */
+			moved = pdt;
+			page = new_page();
+			pc_write(fsc(RVIOMMU_PDTP_MODE_PD8, page), PID, RVIOMMU_PC_TA_V,
+				 fsc(SV39, copy));
+			copy = page;
+		}
 		for (page = POOL; page < POOL + 0x40000; page += 0x1000)
 			map(root2, SV39, page, page, PTE_RWX);
 		map(root2, SV39, DATA, DATA, PTE_RWX);
 		map(root2, SV39, DATA + 0x1000, DATA + 0x1000, PTE_RWX);
 		expect_pa(&req, DATA);
-		/* the root moves in guest-physical memory */
-		map(root2, SV39, root1, copy, PTE_RWX);
+		old = how ? DATA : DATA + 0x1000;
+		map(root2, SV39, moved, copy, PTE_RWX);
 		inval_gvma(0, 0, 0);
 		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
-		expect_pa(&req, on ? DATA : DATA + 0x1000);
+		if (how == 3)
+			inval_pdt(DID, PID);
+		expect_pa(&req, old);
 		inval_ddt(true, DID);
 		inval_gvma(0, 0, 0);
 		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
@@ -261,6 +345,8 @@ static const struct bench_test tests[] = {
 	TEST(torn_context),
 	TEST(invalidation_crosses_a_walk),
 	TEST(prefetch),
+	TEST(prefetch_both_stages),
+	TEST(invalidations_without_end),
 	TEST(context_spa),
 	TEST(seeds),
 };
