@@ -463,6 +463,33 @@ static void map_again(struct kunit *test)
 	}
 }
 
+/*
+ * Several single pages in one call, around the number up to which each gets a
+ * command of its own: the first, the last and all between are gone.
+ */
+static void unmap_pages(struct kunit *test)
+{
+	static const unsigned int counts[] = { 2, 5, 31, 32, 33 };
+	const struct kind *kind = test->param_value;
+	struct rviommu_hw_device *hw = rviommu_hw_testdev(test);
+	struct iommu_domain *domain = rviommu_hw_domain(test, hw, kind->second_stage);
+	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, PAGE_SIZE);
+	/* Not at the beginning of a larger leaf. */
+	const u64 iova = RVIOMMU_HW_IOVA + PAGE_SIZE;
+	unsigned int i, n;
+
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		for (n = 0; n < counts[i]; n++) {
+			rviommu_hw_map(test, domain, iova + n * PAGE_SIZE, buf, RW);
+			rviommu_hw_expect_lands(test, hw, iova + n * PAGE_SIZE, buf, 0, 4);
+		}
+		rviommu_hw_unmap(test, domain, iova, counts[i] * PAGE_SIZE);
+		for (n = 0; n < counts[i] && !failed(test); n++)
+			rviommu_hw_expect_blocked(test, hw, iova + n * PAGE_SIZE, buf);
+	}
+}
+
 /* 512 single pages, gone in one call, make room for one large leaf. */
 static void unmap_table(struct kunit *test)
 {
@@ -1336,6 +1363,7 @@ static struct kunit_case hw_cases[] = {
 	KUNIT_CASE(read_only_cached),
 	KUNIT_CASE_PARAM(unmapped, stages_gen_params),
 	KUNIT_CASE_PARAM(map_again, stages_gen_params),
+	KUNIT_CASE_PARAM(unmap_pages, stages_gen_params),
 	KUNIT_CASE_PARAM(unmap_table, stages_gen_params),
 	KUNIT_CASE_PARAM(map_over_empty_table, stages_gen_params),
 	KUNIT_CASE_PARAM(unmap_part, large_gen_params),
