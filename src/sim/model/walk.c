@@ -341,7 +341,7 @@ static u16 walk(struct rviommu_m_xlate *x, const struct rviommu_m_stage *st, u64
 		const struct access *access, struct rviommu_m_mapping *map)
 {
 	struct position pos = { 0 };
-	bool again, set_d, counted = false;
+	bool again, set_d;
 	unsigned int tries = 0;
 	u16 cause = 0;
 	u8 perms;
@@ -353,9 +353,7 @@ static u16 walk(struct rviommu_m_xlate *x, const struct rviommu_m_stage *st, u64
 			rviommu_m_count(x, EVENT_TLB_MISS);
 		x->missed = true;
 begin:
-		if (!counted)
-			rviommu_m_count(x, st->second ? EVENT_S2_WALK : EVENT_S1_WALK);
-		counted = true;
+		rviommu_m_count(x, st->second ? EVENT_S2_WALK : EVENT_S1_WALK);
 		cause = first_entry(x, st, addr, &pos);
 	}
 	for (;;) {

@@ -196,6 +196,11 @@ static void dirty_bit(void)
 	all_gone();
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK_EQ(rsp.perms, 0);
+	req.exec = true;
+	map(root1, SV39, VA, DATA, PTE_RWX & ~(RVIOMMU_PTE_D | RVIOMMU_PTE_X));
+	all_gone();
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rsp.perms, R);
 }
 
 /* The second stage's D only if both stages grant W */

@@ -256,20 +256,25 @@ static void fence_waits_for_accesses(void)
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 5);
 	rviommu_model_release(bench.m, rsp.held);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+	send(&rd);
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PW | RVIOMMU_CMD_IOFENCE_PR, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
+	rviommu_model_release(bench.m, rsp.held);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 7);
 	/* an AMO is both */
 	wr.amo = true;
 	send(&wr);
 	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PR, 0);
-	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
-	rviommu_model_release(bench.m, 0);
-	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 6);
-	rviommu_model_release(bench.m, rsp.held);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 7);
-	send(&wr);
-	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PW, 0);
+	rviommu_model_release(bench.m, 0);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 7);
 	rviommu_model_release(bench.m, rsp.held);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 8);
+	send(&wr);
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_PW, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 8);
+	rviommu_model_release(bench.m, rsp.held);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 9);
 }
 
 /* A fence given up half-way does not confuse the next. */

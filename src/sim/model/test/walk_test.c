@@ -410,12 +410,18 @@ static void accessed_dirty_faults(void)
 	}
 }
 
+static bool is_global(const struct rviommu_model_cached *entry, void *arg)
+{
+	(void)arg;
+	return entry->global;
+}
+
 /* SADE, GADE = 1: A at any access, D at stores only, exactly in that PTE */
 static void accessed_dirty_updates(void)
 {
 	struct rviommu_model_request req = request(VA39), wr = write_request(VA39);
 	u64 none = PTE_RWX & ~(RVIOMMU_PTE_A | RVIOMMU_PTE_D);
-	unsigned int stage;
+	unsigned int stage, reads;
 	u64 root, slot;
 
 	for (stage = 0; stage < 2; stage++) {
@@ -431,6 +437,12 @@ static void accessed_dirty_updates(void)
 		/* cached with D = 0, yet the store sets D in memory */
 		expect_pa(&wr, DATA);
 		CHECK_EQ(mem_read(slot), pte(DATA, PTE_RWX));
+		/* what was updated is what is cached */
+		reads = bench.reads;
+		expect_pa(&wr, DATA);
+		CHECK_EQ(bench.reads, reads);
+		CHECK_EQ(rviommu_model_list_cached(bench.m, BIT(RVIOMMU_MODEL_S1), is_global, NULL),
+			 0);
 		/* a faulting access sets nothing */
 		map(root, SV39, VA39, DATA, none & ~RVIOMMU_PTE_W);
 		all_gone();
@@ -469,6 +481,22 @@ static void accessed_dirty_race(void)
 	bench.cas_hook = move_under_cas;
 	expect_pa(&req, DATA + 0x1000);
 	CHECK_EQ(mem_read(slot), pte(DATA + 0x1000, PTE_RWX));
+}
+
+static void change_under_cas(u64 addr)
+{
+	mem_write(addr, mem_read(addr) ^ 0x100);	/* RSW */
+}
+
+/* A PTE that changes for ever does not hang the IOMMU. */
+static void accessed_dirty_race_without_end(void)
+{
+	struct rviommu_model_request req = request(VA39);
+
+	first_stage(SV39, RVIOMMU_DC_TC_SADE);
+	map(root1, SV39, VA39, DATA, PTE_RWX & ~RVIOMMU_PTE_A);
+	bench.cas_hook = change_under_cas;
+	expect_fault(&req, 272);
 }
 
 /* Access faults of the original type, 1, 5, 7; corruption, 274 */
@@ -824,6 +852,7 @@ static const struct bench_test tests[] = {
 	TEST(accessed_dirty_faults),
 	TEST(accessed_dirty_updates),
 	TEST(accessed_dirty_race),
+	TEST(accessed_dirty_race_without_end),
 	TEST(table_access_faults),
 	TEST(update_access_fault),
 	TEST(beyond_pas),

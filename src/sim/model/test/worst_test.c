@@ -86,6 +86,32 @@ static void commands_out_of_order(void)
 	CHECK(swapped > 0 && swapped < 20);
 }
 
+/* None gets lost or doubled, however many there are for how few tags. */
+static void delayed_invalidations(void)
+{
+	unsigned int i, seen[50] = { 0 };
+
+	bench_config();
+	bench.config.switches = RVIOMMU_MODEL_DELAY_COMMANDS;
+	bench_start();
+	bench_queues_on();
+	for (i = 0; i < 50; i++)
+		command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, i), 0);
+	fence();
+	CHECK_EQ(bench.nr_ats, 32);
+	for (i = 0; i < 50; i++) {
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH) == 51, false);
+		CHECK(bench.nr_ats > i);
+		seen[bench.ats[i].device_id]++;
+		rviommu_model_inval_completion(bench.m, bench.ats[i].device_id,
+					       1U << bench.ats[i].itag, 1);
+	}
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 51);
+	CHECK_EQ(bench.nr_ats, 50);
+	for (i = 0; i < 50; i++)
+		CHECK_EQ(seen[i], 1);
+}
+
 static struct rviommu_dc old_dc, new_dc;
 static unsigned int countdown;
 
@@ -342,6 +368,7 @@ static const struct bench_test tests[] = {
 	TEST(asynchronous_commands),
 	TEST(delayed_commands),
 	TEST(commands_out_of_order),
+	TEST(delayed_invalidations),
 	TEST(torn_context),
 	TEST(invalidation_crosses_a_walk),
 	TEST(prefetch),
