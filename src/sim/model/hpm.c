@@ -66,14 +66,13 @@ static bool filter(const struct rviommu_m_xlate *x, u64 evt)
 	return !(evt & EVT_PV) || (x->req->pv && x->req->process_id == pid);
 }
 
-/* An event has happened. */
-void rviommu_m_count(struct rviommu_m_xlate *x, unsigned int event)
+void rviommu_m_count_event(struct rviommu_m_xlate *x, unsigned int event)
 {
 	struct rviommu_model *m = x->m;
 	u32 active = m->counting & ~(m->inhibit >> 1);
 	unsigned int i;
 
-	if (likely(!active) || x->speculative)
+	if (!active || x->speculative)
 		return;
 	for (i = 0; i < m->config.hpm_counters; i++) {
 		if (!(active >> i & 1) || FIELD_GET(EVT_ID, m->event[i]) != event ||

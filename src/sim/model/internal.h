@@ -250,6 +250,7 @@ struct rviommu_model {
 	struct rviommu_model_ats_msg outbox[OUTBOX_SIZE];
 	unsigned int outbox_head, outbox_tail;
 	u16 msi_out[NR_VECTORS];	/* messages to send */
+	unsigned int nr_msi_out;	/* all together */
 	u16 wires;		/* as last reported */
 	bool delivering;
 
@@ -374,7 +375,11 @@ struct rviommu_m_xlate {
 };
 
 /* model.c */
-bool rviommu_m_switch(const struct rviommu_model *m, u32 which);
+static inline bool rviommu_m_switch(const struct rviommu_model *m, u32 which)
+{
+	return unlikely(m->switches & which);
+}
+
 u64 rviommu_m_random(struct rviommu_model *m);
 bool rviommu_m_injected(struct rviommu_model *m, enum rviommu_model_injection what);
 void rviommu_m_unspecified(struct rviommu_model *m, const char *what);
@@ -407,6 +412,13 @@ void rviommu_m_inval_vma(struct rviommu_model *m, u64 dword0, u64 dword1);
 void rviommu_m_inval_gvma(struct rviommu_model *m, u64 dword0, u64 dword1);
 void rviommu_m_inval_ddt(struct rviommu_model *m, bool dv, u32 did);
 void rviommu_m_inval_pdt(struct rviommu_model *m, u32 did, u32 pid);
+
+/* Is any entry of that kind and size cached? */
+static inline bool rviommu_m_cache_has(const struct rviommu_model *m, unsigned int kind,
+				       unsigned int shift)
+{
+	return m->cache.count[kind][shift];
+}
 
 /* directory.c: they return a cause, 0 if all is well */
 u16 rviommu_m_check_width(struct rviommu_model *m, u32 device_id);
@@ -464,7 +476,15 @@ void rviommu_m_ats_time(struct rviommu_model *m);
 void rviommu_m_ats_reset(struct rviommu_model *m);
 
 /* hpm.c */
-void rviommu_m_count(struct rviommu_m_xlate *x, unsigned int event);
+void rviommu_m_count_event(struct rviommu_m_xlate *x, unsigned int event);
+
+/* An event has happened. */
+static inline void rviommu_m_count(struct rviommu_m_xlate *x, unsigned int event)
+{
+	if (unlikely(x->m->counting))
+		rviommu_m_count_event(x, event);
+}
+
 void rviommu_m_count_cycles(struct rviommu_model *m, u64 n);
 u32 rviommu_m_overflows(const struct rviommu_model *m);
 u32 rviommu_m_counters(const struct rviommu_model *m);

@@ -11,6 +11,12 @@ static unsigned int vector_of(const struct rviommu_model *m, unsigned int cause)
 	return m->icvec >> (4 * cause) & 0xf;
 }
 
+static void send_msi(struct rviommu_model *m, unsigned int vector)
+{
+	m->msi_out[vector]++;
+	m->nr_msi_out++;
+}
+
 /* Set bits of ipsr; a message goes out for each that was 0. */
 void rviommu_m_raise(struct rviommu_model *m, u32 causes)
 {
@@ -27,7 +33,7 @@ void rviommu_m_raise(struct rviommu_model *m, u32 causes)
 		if (m->msi[vector].ctl & RVIOMMU_MSI_VEC_CTL_M)
 			m->msi_pending |= 1U << vector;
 		else
-			m->msi_out[vector]++;
+			send_msi(m, vector);
 	}
 }
 
@@ -50,7 +56,7 @@ void rviommu_m_update_ipsr(struct rviommu_model *m)
 void rviommu_m_unmask(struct rviommu_model *m, unsigned int vector)
 {
 	if (m->msi_pending >> vector & 1)
-		m->msi_out[vector]++;
+		send_msi(m, vector);
 	m->msi_pending &= ~(1U << vector);
 }
 

@@ -8,11 +8,6 @@
 #define FCTL_FIELDS	(RVIOMMU_FCTL_BE | RVIOMMU_FCTL_WSI | RVIOMMU_FCTL_GXL)
 #define CAP_VERSION_1_0	0x10
 
-bool rviommu_m_switch(const struct rviommu_model *m, u32 which)
-{
-	return m->switches & which;
-}
-
 /* splitmix64 */
 u64 rviommu_m_random(struct rviommu_model *m)
 {
@@ -63,11 +58,12 @@ static bool deliver_msi(struct rviommu_model *m)
 	u32 data;
 	int ret;
 
-	for (vector = 0; vector < NR_VECTORS && !m->msi_out[vector]; vector++)
-		;
-	if (vector == NR_VECTORS)
+	if (!m->nr_msi_out)
 		return false;
+	for (vector = 0; !m->msi_out[vector]; vector++)
+		;
 	m->msi_out[vector]--;
+	m->nr_msi_out--;
 	f.iotval = m->msi[vector].addr;
 	data = m->msi[vector].data;
 	if (m->fctl & RVIOMMU_FCTL_BE)
@@ -116,13 +112,8 @@ static bool deliver_wires(struct rviommu_model *m)
 
 static bool idle(const struct rviommu_model *m)
 {
-	unsigned int vector;
-
-	for (vector = 0; vector < NR_VECTORS; vector++) {
-		if (m->msi_out[vector])
-			return false;
-	}
-	return m->outbox_head == m->outbox_tail && rviommu_m_wires(m) == m->wires;
+	return !m->nr_msi_out && m->outbox_head == m->outbox_tail &&
+	       rviommu_m_wires(m) == m->wires;
 }
 
 /*
@@ -326,6 +317,7 @@ void rviommu_model_reset(struct rviommu_model *m)
 	rviommu_m_ats_reset(m);
 	m->outbox_head = m->outbox_tail;
 	memset(m->msi_out, 0, sizeof(m->msi_out));
+	m->nr_msi_out = 0;
 	memset(m->inject, 0, sizeof(m->inject));
 	rviommu_m_regs_reset(m);
 	rviommu_m_leave(m);

@@ -150,20 +150,25 @@ static u8 pte_perms(const struct rviommu_m_xlate *x, const struct rviommu_m_stag
 	return x->sum ? perms & ~RVIOMMU_MODEL_X : 0;
 }
 
+static unsigned int pte_kind(const struct rviommu_m_stage *st, bool leaf)
+{
+	if (st->second)
+		return leaf ? RVIOMMU_MODEL_S2 : RVIOMMU_MODEL_S2_NONLEAF;
+	return leaf ? RVIOMMU_MODEL_S1 : RVIOMMU_MODEL_S1_NONLEAF;
+}
+
 static struct rviommu_m_key pte_key(const struct rviommu_m_xlate *x,
 				    const struct rviommu_m_stage *st, u64 addr,
 				    unsigned int level, bool leaf)
 {
 	struct rviommu_m_key key = {
+		.kind = pte_kind(st, leaf),
 		.shift = level_shift(st, level),
 		.index = addr >> level_shift(st, level),
 		.gscid = x->gscid,
 	};
 
-	if (st->second) {
-		key.kind = leaf ? RVIOMMU_MODEL_S2 : RVIOMMU_MODEL_S2_NONLEAF;
-	} else {
-		key.kind = leaf ? RVIOMMU_MODEL_S1 : RVIOMMU_MODEL_S1_NONLEAF;
+	if (!st->second) {
 		key.gv = x->s2.mode != RVIOMMU_ATP_MODE_BARE;
 		key.pscid = x->pscid;
 	}
@@ -174,8 +179,11 @@ static struct rviommu_m_entry *find_pte(const struct rviommu_m_xlate *x,
 					const struct rviommu_m_stage *st, u64 addr,
 					unsigned int level, bool leaf)
 {
-	struct rviommu_m_key key = pte_key(x, st, addr, level, leaf);
+	struct rviommu_m_key key;
 
+	if (!rviommu_m_cache_has(x->m, pte_kind(st, leaf), level_shift(st, level)))
+		return NULL;
+	key = pte_key(x, st, addr, level, leaf);
 	return rviommu_m_cache_find(x->m, &key);
 }
 
