@@ -48,16 +48,32 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_doma
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
 
+/* IDs whose contexts are invalidated one by one; above, all of the directory is. */
+#define RVIOMMU_DIDS_ONE_BY_ONE	8
+
+static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int nr,
+				struct rviommu_command cmd)
+{
+	while (nr--)
+		if (cmds[nr].dword[0] == cmd.dword[0] && cmds[nr].dword[1] == cmd.dword[1])
+			return true;
+	return false;
+}
+
 /*
  * Make the IOMMU forget the old contexts. An error means that it was taken out
  * of service (ddtp is Off): then it uses neither the old nor the new one, and
  * there is nothing to undo.
+ *
+ * The IDs of a device mostly leave the same domain: what is owed for all of them
+ * is said once, and fits into one batch with one fence.
  */
 static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_ddt_update *updates,
 				  unsigned int nr)
 {
-	struct rviommu_command cmds[8 * RVIOMMU_CONTEXT_COMMANDS];
-	unsigned int i, used = 0;
+	struct rviommu_command cmds[(RVIOMMU_DIDS_ONE_BY_ONE + 1) * RVIOMMU_CONTEXT_COMMANDS];
+	struct rviommu_command owed[RVIOMMU_CONTEXT_COMMANDS];
+	unsigned int i, k, nr_owed, used = 0;
 	bool changed = false;
 	u32 fence;
 
@@ -65,11 +81,19 @@ static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_dd
 		if (updates[i].how == RVIOMMU_PUBLISH_NONE)
 			continue;
 		changed = true;
-		used += rviommu_context_commands(iommu, &updates[i], &cmds[used]);
-		if (used + RVIOMMU_CONTEXT_COMMANDS <= ARRAY_SIZE(cmds))
-			continue;
-		rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
-		used = 0;
+		nr_owed = rviommu_context_commands(iommu, &updates[i], owed);
+		for (k = 0; k < nr_owed; k++) {
+			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
+			    rviommu_has_command(&owed[k], 1, rviommu_cmd_inval_ddt(updates[i].did)))
+				owed[k] = rviommu_cmd_inval_ddt_all();
+			if (!rviommu_has_command(cmds, used, owed[k]))
+				cmds[used++] = owed[k];
+		}
+		/* IDs of many domains: aliases of one device do not have that. */
+		if (used + RVIOMMU_CONTEXT_COMMANDS > ARRAY_SIZE(cmds)) {
+			rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
+			used = 0;
+		}
 	}
 	/*
 	 * The fence is wanted also when nothing has to be forgotten: after the
