@@ -195,6 +195,7 @@ void rviommu_m_cache_recheck(struct rviommu_model *m)
 
 	for (e = m->cache.used[RVIOMMU_MODEL_DC]; e; e = e->list_next)
 		e->checked = false;
+	m->generation++;
 }
 
 /**

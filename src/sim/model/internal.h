@@ -76,6 +76,7 @@
 #define OUTBOX_SIZE		16
 #define CACHE_BUCKETS		4096
 #define NR_SHIFTS		64
+#define NR_RECENT		512
 
 /*
  * How often a request may start again because invalidations keep crossing it.
@@ -198,6 +199,24 @@ struct rviommu_m_itag {
 	u64 arrival;
 };
 
+/**
+ * struct rviommu_m_recent - an answer that can be given again
+ * @generation: of the model when it was given; no longer valid in another
+ * @page: of the IOVA
+ * @device_id: who asked
+ * @process_id: for whom; 0 without
+ * @what: kind, privilege and type of the access
+ * @rsp: what was answered, for the first byte of the page
+ */
+struct rviommu_m_recent {
+	u64 generation;
+	u64 page;
+	u32 device_id;
+	u32 process_id;
+	u32 what;
+	struct rviommu_model_response rsp;
+};
+
 struct rviommu_m_msi {
 	u64 addr;
 	u32 data;
@@ -235,6 +254,7 @@ struct rviommu_model {
 
 	struct rviommu_m_cache cache;
 	u64 generation;		/* counts invalidations */
+	struct rviommu_m_recent recent[NR_RECENT];
 
 	/* Commands */
 	u64 delayed[NR_DELAYED][2];

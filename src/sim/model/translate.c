@@ -321,21 +321,94 @@ u16 rviommu_m_translate_stable(struct rviommu_m_xlate *x)
 	return CAUSE_INTERNAL;
 }
 
+/*
+ * Answers given lately, so that not each access of a stream searches all
+ * caches. They are no more than those caches say: any invalidation ends them
+ * all, and faults, ATS and MRIFs are not among them. With a cache_limit there are
+ * none, since they do not count.
+ */
+static struct rviommu_m_recent *recent_slot(struct rviommu_model *m,
+					    const struct rviommu_model_request *req)
+{
+	u64 h = (req->iova >> RVIOMMU_PAGE_LG2) + req->device_id * 0x9e3779b1ULL;
+
+	if (req->pv)
+		h += req->process_id * 0x85ebca77ULL;
+	return &m->recent[(h ^ h >> 16) % NR_RECENT];
+}
+
+static u32 recent_what(const struct rviommu_model_request *req)
+{
+	return 1 | req->pv << 1 | req->priv << 2 | req->exec << 3 | req->write << 4 |
+	       req->kind << 8;
+}
+
+static bool answer_again(struct rviommu_model *m, const struct rviommu_model_request *req,
+			 struct rviommu_model_response *rsp)
+{
+	const struct rviommu_m_recent *recent = recent_slot(m, req);
+	u64 offset = req->iova & ((1ULL << RVIOMMU_PAGE_LG2) - 1);
+
+	if (recent->generation != m->generation || recent->what != recent_what(req) ||
+	    recent->page != req->iova >> RVIOMMU_PAGE_LG2 ||
+	    recent->device_id != req->device_id ||
+	    recent->process_id != (req->pv ? req->process_id : 0))
+		return false;
+	/* The monitor wants to see the whole process, prefetch begins with it. */
+	if (m->counting || rviommu_m_switch(m, RVIOMMU_MODEL_PREFETCH))
+		return false;
+	*rsp = recent->rsp;
+	rsp->spa |= offset;
+	rsp->length = min(rsp->length - offset, req->length);
+	if (req->hold)
+		rsp->held = hold(m, req);
+	m->stats.requests++;
+	m->stats.hits++;
+	return true;
+}
+
+static void remember(const struct rviommu_m_xlate *x, const struct rviommu_model_response *rsp)
+{
+	const struct rviommu_model_request *req = x->req;
+	struct rviommu_model *m = x->m;
+	struct rviommu_m_recent *recent;
+	u64 page_mask = (1ULL << RVIOMMU_PAGE_LG2) - 1;
+
+	if (rsp->status != RVIOMMU_MODEL_OK || x->ats || x->mrif || !x->dc_found ||
+	    m->cache.limit)
+		return;
+	recent = recent_slot(m, req);
+	recent->generation = m->generation;
+	recent->page = req->iova >> RVIOMMU_PAGE_LG2;
+	recent->device_id = req->device_id;
+	recent->process_id = req->pv ? req->process_id : 0;
+	recent->what = recent_what(req);
+	recent->rsp = *rsp;
+	recent->rsp.held = 0;
+	recent->rsp.spa &= ~page_mask;
+	recent->rsp.length = (1ULL << rsp->size_lg2) -
+			     (req->iova & ~page_mask & ((1ULL << rsp->size_lg2) - 1));
+}
+
 int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_request *req,
 			    struct rviommu_model_response *rsp)
 {
 	struct rviommu_m_xlate x;
 
-	memset(rsp, 0, sizeof(*rsp));
 	rviommu_m_enter(m);
+	if (answer_again(m, req, rsp))
+		goto out;
+	memset(rsp, 0, sizeof(*rsp));
 	rviommu_m_xlate_init(&x, m, req);
 	m->stats.requests++;
 	if (req->kind <= RVIOMMU_MODEL_ATS_REQUEST)
 		rviommu_m_count(&x, EVENT_UNTRANSLATED + req->kind);
 	rsp->cause = rviommu_m_translate_stable(&x);
 	answer(&x, rsp);
+	remember(&x, rsp);
 	if (unlikely(rviommu_m_switch(m, RVIOMMU_MODEL_PREFETCH)))
 		rviommu_m_prefetch(&x);
+out:
 	rviommu_m_leave(m);
 	return rsp->status;
 }
@@ -362,6 +435,9 @@ void rviommu_m_prefetch(struct rviommu_m_xlate *x)
 		y.pid ^= 1 + (random >> 5 & 3);
 		rviommu_m_get_pc(&y, pc);
 	}
+	/* ddtp may have been turned off while the context was read. */
+	if (x->m->generation != y.generation)
+		return;
 	/* Never wider than the directory: no level has fewer than six bits. */
 	rviommu_m_get_dc(&y, x->req->device_id ^ (1 + (random >> 7 & 7)));
 }

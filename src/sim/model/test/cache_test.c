@@ -525,6 +525,66 @@ static void misconfigured_is_cached(void)
 	expect_pa(&req, VA);
 }
 
+/*
+ * An answer is given again only to the same device, process, privilege, page
+ * and type of access.
+ */
+static void answers_are_not_mixed_up(void)
+{
+	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV } };
+	struct rviommu_model_request req = request(VA + 0x10), other;
+	u64 pa = DATA + 0x10;
+
+	bench_up();
+	root1 = new_page();
+	dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD8, new_page());
+	dc_write(DID, &dc);
+	pc_write(dc.word[3], PID, RVIOMMU_PC_TA_V | RVIOMMU_PC_TA_ENS, fsc(SV39, root1));
+	map(root1, SV39, VA, DATA, PTE_RWX & ~(RVIOMMU_PTE_W | RVIOMMU_PTE_X));
+	req.pv = true;
+	req.process_id = PID;
+	req.length = 0x10000;
+	expect_pa(&req, pa);
+	CHECK_EQ(rsp.length, 0xff0);
+	expect_pa(&req, pa);
+	CHECK_EQ(rsp.length, 0xff0);
+	CHECK(!rsp.held);
+	req.iova += 0x30;
+	req.length = 4;
+	req.hold = true;
+	expect_pa(&req, pa + 0x30);
+	CHECK_EQ(rsp.length, 4);
+	CHECK(rsp.held);
+	rviommu_model_release(bench.m, rsp.held);
+	other = req;
+	other.write = true;
+	expect_fault(&other, 15);
+	other = req;
+	other.exec = true;
+	expect_fault(&other, 12);
+	other = req;
+	other.priv = true;
+	expect_fault(&other, 13);
+	other = req;
+	other.process_id++;
+	expect_fault(&other, 266);
+	other = req;
+	other.device_id++;
+	expect_fault(&other, 258);
+	other = req;
+	other.iova += 0x1000;
+	expect_fault(&other, 13);
+	other = req;
+	other.kind = RVIOMMU_MODEL_TRANSLATED;
+	expect_fault(&other, 260);
+	other = req;
+	other.pv = false;
+	expect_pa(&other, other.iova);
+	CHECK(!rviommu_model_translate(bench.m, &req, &rsp));
+	wr32(RVIOMMU_REG_FCTL, RVIOMMU_FCTL_GXL);	/* SXL = 0 is now illegal */
+	expect_fault(&req, 259);
+}
+
 /* cache_limit: never more entries, and still right */
 static void limited_size(void)
 {
@@ -569,6 +629,7 @@ static const struct bench_test tests[] = {
 	TEST(gvma_msi),
 	TEST(iodir_scope),
 	TEST(misconfigured_is_cached),
+	TEST(answers_are_not_mixed_up),
 	TEST(limited_size),
 };
 
