@@ -514,6 +514,7 @@ static void misconfigured_is_cached(void)
 {
 	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V | 1ULL << 40 } };
 	struct rviommu_model_request req = request(VA);
+	u64 page;
 
 	bench_up();
 	dc_write(DID, &dc);
@@ -521,6 +522,31 @@ static void misconfigured_is_cached(void)
 	dc.word[0] = RVIOMMU_DC_TC_V;
 	dc_write(DID, &dc);
 	expect_fault(&req, 259);
+	inval_ddt(true, DID);
+	expect_pa(&req, VA);
+
+	/* non-leaf entries, too */
+	bench_up();
+	dc.word[0] |= RVIOMMU_DC_TC_PDTV;
+	dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD17, new_page());
+	dc_write(DID, &dc);
+	mem_write(DDT_ROOT, mem_read(DDT_ROOT) | 2);
+	expect_fault(&req, 259);
+	mem_write(DDT_ROOT, mem_read(DDT_ROOT) & ~2ULL);
+	expect_fault(&req, 259);
+	inval_ddt(true, DID);
+	expect_fault(&req, 259);
+	inval_ddt(false, 0);
+	req.pv = true;
+	req.process_id = PID;
+	pc_write(dc.word[3], PID, RVIOMMU_PC_TA_V, 0);
+	page = FIELD_GET(RVIOMMU_FSC_PPN, dc.word[3]) << 12;
+	mem_write(page, mem_read(page) | 2);
+	expect_fault(&req, 267);
+	mem_write(page, mem_read(page) & ~2ULL);
+	expect_fault(&req, 267);
+	inval_pdt(DID, PID);
+	expect_fault(&req, 267);
 	inval_ddt(true, DID);
 	expect_pa(&req, VA);
 }
@@ -610,6 +636,7 @@ static void limited_size(void)
 	}
 	rviommu_model_get_stats(bench.m, &stats);
 	CHECK(stats.evictions > 100);
+	CHECK_EQ(rviommu_model_list_cached(bench.m, ~0U, NULL, NULL), 20);
 }
 
 static const struct bench_test tests[] = {

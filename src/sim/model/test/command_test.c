@@ -195,6 +195,9 @@ static void fence_data(void)
 	wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_MF);
 	CHECK_EQ(mem_read(0x5000), 0x1234567800000001ULL);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 3);
+	/* an address beyond PAS is no better */
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_AV, 1ULL << 56 >> 2);
+	CHECK(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_MF);
 }
 
 /* WSI: fence_w_ip and a wired interrupt; processing goes on. */
@@ -220,6 +223,11 @@ static void fence_wired(void)
 	CHECK_EQ(bench.wires, 1 << 7);
 	wr32(RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
 	CHECK_EQ(bench.wires, 0);
+	/* "This bit is reserved if ... fctl.WSI == 0": read-only zero then */
+	command(IOFENCE | RVIOMMU_CMD_IOFENCE_WSI, 0);
+	CHECK(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_CQCSR_FENCE_W_IP);
+	wr32(RVIOMMU_REG_FCTL, 0);
+	CHECK(!(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_CQCSR_FENCE_W_IP));
 }
 
 /* PR and PW wait for accesses that were processed before, and only those. */

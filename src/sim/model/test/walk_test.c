@@ -437,7 +437,8 @@ static void accessed_dirty_updates(void)
 		/* cached with D = 0, yet the store sets D in memory */
 		expect_pa(&wr, DATA);
 		CHECK_EQ(mem_read(slot), pte(DATA, PTE_RWX));
-		/* what was updated is what is cached */
+		/* what was updated is what is cached, and nothing else */
+		CHECK_EQ(cached(stage ? RVIOMMU_MODEL_S2 : RVIOMMU_MODEL_S1), 1);
 		reads = bench.reads;
 		expect_pa(&wr, DATA);
 		CHECK_EQ(bench.reads, reads);
@@ -746,7 +747,7 @@ static void pdt_through_second_stage(void)
 {
 	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV } };
 	struct rviommu_model_request req = write_request(DATA);
-	u64 pdt = 0x90000000, page;
+	u64 pdt = 0x90000000, page, slot;
 
 	bench_up();
 	root2 = new_root();
@@ -762,6 +763,20 @@ static void pdt_through_second_stage(void)
 	CHECK_EQ(fault_word(0, 3), (pdt + 16 * PID) | 1);
 	map(root2, SV39, pdt, page, PTE_RWX & ~(RVIOMMU_PTE_W | RVIOMMU_PTE_D));
 	map(root2, SV39, DATA, 0x44000, PTE_RWX);
+	expect_pa(&req, 0x44000);
+
+	/* two levels: also the pages that entries point to */
+	inval_ddt(true, DID);
+	dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD17, pdt + 0x1000);
+	dc_write(DID, &dc);
+	expect_fault(&req, 23);
+	CHECK_EQ(fault_word(0, 3), (pdt + 0x1000) | 1);
+	slot = new_page();
+	mem_write(slot, (pdt + 0x2000) >> 2 | 1);
+	map(root2, SV39, pdt + 0x1000, slot, PTE_RWX);
+	expect_fault(&req, 23);
+	CHECK_EQ(fault_word(0, 3), (pdt + 0x2000 + 16 * PID) | 1);
+	map(root2, SV39, pdt + 0x2000, page, PTE_RWX);
 	expect_pa(&req, 0x44000);
 
 	/* access faults and corruption on the way: 265, 269 */
