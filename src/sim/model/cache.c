@@ -68,7 +68,6 @@ static void unlink_entry(struct rviommu_m_cache *c, struct rviommu_m_entry *e)
 	if (e->list_next)
 		e->list_next->list_pprev = e->list_pprev;
 	c->count[e->key.kind][e->key.shift]--;
-	c->total--;
 	e->next = c->free;
 	c->free = e;
 }
@@ -163,7 +162,6 @@ struct rviommu_m_entry *rviommu_m_cache_insert(struct rviommu_m_xlate *x,
 	*head = e;
 
 	c->count[key->kind][key->shift]++;
-	c->total++;
 	return e;
 }
 

@@ -97,7 +97,6 @@ struct rviommu_m_chunk;
  * @free: unused entries
  * @chunks: where the entries' memory comes from
  * @count: entries in use, per kind and log2 of what they cover
- * @total: entries in use
  * @allocated: entries that exist
  * @limit: how many may exist, 0: any number
  * @evictions: entries that had to make room
@@ -108,7 +107,6 @@ struct rviommu_m_cache {
 	struct rviommu_m_entry *free;
 	struct rviommu_m_chunk *chunks;
 	u32 count[RVIOMMU_MODEL_NR_KINDS][NR_SHIFTS];
-	u32 total;
 	u32 allocated;
 	u32 limit;
 	u64 evictions;
