@@ -303,8 +303,8 @@ static void sim_permissions(struct kunit *test)
 		{ IOMMU_READ | IOMMU_WRITE | IOMMU_NOEXEC, true, true, false },
 		/* W without R is a reserved encoding: readable, too. */
 		{ IOMMU_WRITE, true, true, true },
-		/* Requests without PASID have user privilege. */
-		{ IOMMU_READ | IOMMU_WRITE | IOMMU_PRIV, false, false, false },
+		/* Requests without PASID have user privilege, whatever is asked. */
+		{ IOMMU_READ | IOMMU_WRITE | IOMMU_PRIV, true, true, true },
 		{ IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO, true, true, true },
 	};
 	struct sim_fixture *f = sim_up_variant(test, &variants[0]);

@@ -96,6 +96,24 @@ static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 	return nr;
 }
 
+/* Out of line: unmaps of a domain that is attached nowhere do without its array. */
+static noinline int rviommu_inval_issue(struct rviommu *iommu, const struct rviommu_domain *dom,
+					const struct rviommu_inval *inval, u32 *fence)
+{
+	struct rviommu_command cmds[RVIOMMU_MAX_STRIDES];
+
+	return rviommu_cmdq_issue(&iommu->cmdq, cmds,
+				  rviommu_inval_commands(iommu, dom, inval, cmds), fence);
+}
+
+static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
+}
+
 /*
  * Make every IOMMU that may have cached translations of @dom forget @inval. On
  * return they have, or are out of service (their ddtp is Off): either way no
@@ -106,11 +124,10 @@ static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
  */
 static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviommu_inval *inval)
 {
-	struct rviommu_command cmds[RVIOMMU_MAX_STRIDES];
 	const struct rviommu_targets *targets;
 	struct rviommu *waiting[RVIOMMU_ROUND];
 	u32 fences[RVIOMMU_ROUND];
-	unsigned int i, w, nr = 0;
+	unsigned int i, nr = 0;
 
 	/*
 	 * Pairs with the barrier in rviommu_attach(): either this sees the new
@@ -122,21 +139,17 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 	targets = rcu_dereference(dom->targets);
 	for (i = 0; targets && i < targets->nr; i++) {
 		struct rviommu *iommu = targets->t[i].iommu;
-		unsigned int nr_cmds;
 
 		if (!READ_ONCE(targets->t[i].users))
 			continue;
-		nr_cmds = rviommu_inval_commands(iommu, dom, inval, cmds);
-		if (!rviommu_cmdq_issue(&iommu->cmdq, cmds, nr_cmds, &fences[nr]))
+		if (nr == RVIOMMU_ROUND) {
+			rviommu_inval_wait(waiting, fences, nr);
+			nr = 0;
+		}
+		if (!rviommu_inval_issue(iommu, dom, inval, &fences[nr]))
 			waiting[nr++] = iommu;
-		if (nr < RVIOMMU_ROUND && i + 1 < targets->nr)
-			continue;
-		for (w = 0; w < nr; w++)
-			rviommu_cmdq_wait(&waiting[w]->cmdq, fences[w]);
-		nr = 0;
 	}
-	for (w = 0; w < nr; w++)
-		rviommu_cmdq_wait(&waiting[w]->cmdq, fences[w]);
+	rviommu_inval_wait(waiting, fences, nr);
 	rcu_read_unlock();
 }
 

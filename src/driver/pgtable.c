@@ -197,11 +197,10 @@ static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot)
 	if (!(prot & IOMMU_NOEXEC))
 		pte |= RVIOMMU_PTE_X;
 	/*
-	 * A request is at user privilege unless it carries a PASID and asks for
-	 * more, and every request is in the second stage.
+	 * Requests without a PASID are at user privilege, and without U none of
+	 * them could use the mapping: IOMMU_PRIV cannot be expressed, and is a hint.
 	 */
-	if (pt->cfg.second_stage || !(prot & IOMMU_PRIV))
-		pte |= RVIOMMU_PTE_U;
+	pte |= RVIOMMU_PTE_U;
 	if (pt->cfg.svpbmt && (prot & IOMMU_MMIO))
 		pte |= FIELD_PREP(RVIOMMU_PTE_PBMT, RVIOMMU_PTE_PBMT_IO);
 	return pte;
@@ -326,9 +325,9 @@ static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
  * @pgsize: size of each leaf in bytes, one of @pt->pgsizes
  * @pgcount: how many
  * @prot: IOMMU_READ, IOMMU_WRITE and their modifiers. %IOMMU_WRITE alone maps
- *        readable, too, for want of an encoding. %IOMMU_PRIV takes a
- *        first-stage mapping from user requests; the second stage has no such
- *        thing. %IOMMU_CACHE changes nothing: the IOMMU is coherent.
+ *        readable, too, for want of an encoding. %IOMMU_PRIV and
+ *        %IOMMU_CACHE change nothing: requests are at user privilege, and the
+ *        IOMMU is coherent.
  * @gfp: for tables
  * @mapped: bytes mapped, exactly, also on error. Nothing else changed then,
  *          except that tables may have been added, which are kept.
