@@ -75,6 +75,8 @@ static void extensions_off(void)
 	CHECK(!legal(IOTINVAL | RVIOMMU_CMD_IOTINVAL_NL, 0));
 	CHECK(!legal(IOTINVAL | 1 << 7 | RVIOMMU_CMD_IOTINVAL_NL, 0));
 	CHECK(!legal(IOTINVAL, RVIOMMU_CMD_IOTINVAL_S));
+	CHECK(!legal(IOTINVAL | BIT(11), 0));
+	CHECK(!legal(IOTINVAL, 1));
 	CHECK(legal(IOTINVAL, 0));
 }
 
@@ -127,6 +129,15 @@ static void iodir_widths(void)
 	CHECK(legal(IODIR | 0x8000ULL << 40, 0));
 	CHECK(legal(IODIR | 1 << 7 | RVIOMMU_CMD_IODIR_DV | 0x1ffffULL << 12, 0));
 	CHECK(!legal(IODIR | 1 << 7 | RVIOMMU_CMD_IODIR_DV | 0x20000ULL << 12, 0));
+	bench_config();
+	bench.config.capabilities &= ~(RVIOMMU_CAP_PD20 | RVIOMMU_CAP_PD17);
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(RVIOMMU_DDTP_MODE_1LVL);
+	CHECK(legal(IODIR | RVIOMMU_CMD_IODIR_DV | 63ULL << 40, 0));
+	CHECK(!legal(IODIR | RVIOMMU_CMD_IODIR_DV | 64ULL << 40, 0));
+	CHECK(legal(IODIR | 1 << 7 | RVIOMMU_CMD_IODIR_DV | 0xffULL << 12, 0));
+	CHECK(!legal(IODIR | 1 << 7 | RVIOMMU_CMD_IODIR_DV | 0x100ULL << 12, 0));
 }
 
 static void reserved_bits_ats(void)

@@ -56,6 +56,10 @@ static void device_id_width_extended(void)
 		req.device_id = limit[mode] - 1;
 		dc_write(req.device_id, &dc);
 		expect_pa(&req, DATA);
+		req.device_id = 0x123456 & (limit[mode] - 1);
+		expect_fault(&req, 258);
+		dc_write(req.device_id, &dc);
+		expect_pa(&req, DATA);
 		req.device_id = limit[mode];
 		CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
 		CHECK_EQ(rsp.cause, 260);
@@ -78,6 +82,10 @@ static void device_id_width_base(void)
 		bench_queues_on();
 		bench_ddtp(mode);
 		req.device_id = limit[mode] - 1;
+		dc_write(req.device_id, &dc);
+		expect_pa(&req, DATA);
+		req.device_id = 0x123456 & (limit[mode] - 1);
+		expect_fault(&req, 258);
 		dc_write(req.device_id, &dc);
 		expect_pa(&req, DATA);
 		req.device_id = limit[mode];
@@ -132,6 +140,10 @@ static void ddt_not_valid(void)
 	expect_fault(&req, 258);
 	mem_write(DDT_ROOT, ~1ULL);
 	expect_fault(&req, 258);
+	/* the walk must not go on, whatever it would find */
+	mem_write(DDT_ROOT + 64 * DID, RVIOMMU_DC_TC_V);
+	expect_fault(&req, 258);
+	mem_write(DDT_ROOT + 64 * DID, 0);
 	mem_write(DDT_ROOT, 0);
 	memset(&dc, 0xff, sizeof(dc));
 	dc.word[0] = ~1ULL;
@@ -547,6 +559,10 @@ static void process_directories(void)
 		req.pv = true;
 		req.process_id = last[mode];
 		expect_pa(&req, 0x55000);
+		req.process_id &= 0x54321;
+		expect_fault(&req, 266);
+		pc_write(pdtp, req.process_id, RVIOMMU_PC_TA_V, fsc(8, root));
+		expect_pa(&req, 0x55000);
 	}
 }
 
@@ -562,6 +578,9 @@ static void process_directory_faults(void)
 	dc_write(DID, &dc);
 	req.pv = true;
 	req.process_id = PID;
+	expect_fault(&req, 266);
+	/* the walk must not go on, whatever it would find */
+	mem_write((FIELD_GET(RVIOMMU_FSC_PPN, pdtp) << 12) + 16 * PID, RVIOMMU_PC_TA_V);
 	expect_fault(&req, 266);
 	pc_write(pdtp, PID, 0, ~0ULL);
 	expect_fault(&req, 266);

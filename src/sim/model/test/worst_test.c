@@ -344,6 +344,14 @@ static void context_spa(void)
 		inval_gvma(0, 0, 0);
 		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
 		expect_pa(&req, DATA + 0x1000);
+		/* a fault on the way is not kept */
+		map(root2, SV39, moved, 0, 0);
+		inval_ddt(true, DID);
+		inval_gvma(0, 0, 0);
+		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
+		expect_fault(&req, 21);
+		map(root2, SV39, moved, copy, PTE_RWX);
+		expect_pa(&req, DATA + 0x1000);
 	}
 }
 
