@@ -140,6 +140,8 @@ static int edu_load_pattern(struct rviommu_hw_device *hw)
  * What the device writes from now on begins with these bytes, until the test
  * ends. Returns 0, or -EIO when the device did not finish; whether it was
  * allowed to read, it does not say.
+ *
+ * Return: 0, or an error: the device did not do it.
  */
 int rviommu_hw_edu_read(struct rviommu_hw_device *hw, u64 iova, u32 len)
 {

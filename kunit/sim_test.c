@@ -115,7 +115,6 @@ static struct iommu_domain *sim_domain(struct sim_fixture *f)
 	return domain;
 }
 
-
 static void sim_free_pages(void *pages)
 {
 	free_pages_exact(pages, SZ_64K);
@@ -311,6 +310,7 @@ static void sim_permissions(struct kunit *test)
 	struct iommu_domain *domain = sim_domain(f);
 	u8 *a = sim_pages(test);
 	unsigned int i;
+	int want;
 
 	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -320,11 +320,19 @@ static void sim_permissions(struct kunit *test)
 
 		memset(a, 0, SZ_4K);
 		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_4K, cases[i].prot), 0);
-		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 5, NULL),
-				    cases[i].write ? 0 : -EFAULT, "write, case %u", i);
+		want = 0;
+		if (!cases[i].write)
+			want = -EFAULT;
+		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 5, NULL), want,
+				    "write, case %u", i);
 		KUNIT_EXPECT_EQ_MSG(test, holds(a, 8, 5), cases[i].write, "bytes, case %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, 8, 5, NULL),
-				    !cases[i].read ? -EFAULT : cases[i].write ? 0 : -EILSEQ,
+		/* What was not written is not there, where it may be read at all. */
+		want = 0;
+		if (!cases[i].write)
+			want = -EILSEQ;
+		if (!cases[i].read)
+			want = -EFAULT;
+		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, 8, 5, NULL), want,
 				    "read, case %u", i);
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_dma(f->dev, &exec) == -EFAULT, !cases[i].exec,
 				    "execute, case %u", i);
@@ -567,4 +575,5 @@ static struct kunit_suite sim_suite = {
 	.name = "rviommu_sim",
 	.test_cases = sim_cases,
 };
+
 kunit_test_suite(sim_suite);

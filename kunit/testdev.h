@@ -56,8 +56,8 @@ struct testdev_write {
  * @irqs: domain of the interrupts
  * @endpoints: how many were made
  * @fence_timeout_us: if not 0, rviommu_cmdq.timeout_us from the first doorbell on
- * @writes: writes of the driver in order, @nr_writes of them; the rest is only
- *          counted
+ * @writes: writes of the driver in order; what does not fit is only counted
+ * @nr_writes: how many there were
  * @translate: if not NULL, answers the debug translation registers: returns
  *             tr_response. Without it they are ordinary registers of the fake bus.
  * @translate_busy: the request never completes

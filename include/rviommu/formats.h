@@ -14,7 +14,7 @@
 #include <linux/types.h>
 
 #define RVIOMMU_PAGE_LG2		12	/* every PPN counts 4 KiB pages */
-#define RVIOMMU_PAGE_SIZE		(1UL << RVIOMMU_PAGE_LG2)
+#define RVIOMMU_PAGE_SIZE		BIT(RVIOMMU_PAGE_LG2)
 
 /*
  * Non-leaf directory entry (DDT and PDT): spec "Non-leaf DDT entry",

@@ -18,6 +18,8 @@
  * Blocking is an invalid context: every transaction is refused and reported as
  * "DDT entry not valid". Requests carry user privilege and A and D are set at
  * map time, so neither SADE/GADE nor anything of tc but V is needed.
+ *
+ * Return: the context; all zeroes to block.
  */
 struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain)
 {

@@ -46,6 +46,7 @@ static int fn##_thunk(struct iommu_domain *domain, struct device *dev)	\
 {										\
 	return fn(domain, dev, NULL);						\
 }
+
 #define RVIOMMU_ATTACH_OP(fn)	fn##_thunk
 #endif
 
@@ -69,6 +70,7 @@ static struct iommu_domain *fn##_user(struct device *dev, u32 flags,		\
 {										\
 	return parent ? ERR_PTR(-EOPNOTSUPP) : fn(dev, flags, user_data);	\
 }
+
 #define RVIOMMU_ALLOC_OPS(fn)							\
 	.domain_alloc_paging = fn##_paging,					\
 	.domain_alloc_user = fn##_user

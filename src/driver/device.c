@@ -30,6 +30,7 @@ module_param(ddt_levels, uint, 0444);
 MODULE_PARM_DESC(ddt_levels, "Levels of the device directory, 1 to 3 (0: as many as the IOMMU has)");
 
 LIST_HEAD(rviommu_list);
+/* Protects rviommu_list. Taken when IOMMUs and devices come and go. */
 DEFINE_MUTEX(rviommu_list_lock);
 
 /**
@@ -145,7 +146,8 @@ static int rviommu_check_caps(struct rviommu *iommu)
 	if (!(caps & (RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57 |
 		      RVIOMMU_CAP_SV39X4 | RVIOMMU_CAP_SV48X4 | RVIOMMU_CAP_SV57X4)))
 		return dev_err_probe(dev, -ENODEV,
-				     "has no 64-bit page table format (capabilities %#llx)\n", caps);
+				     "has no 64-bit page table format (capabilities %#llx)\n",
+				     caps);
 
 	iommu->pas_lg2 = FIELD_GET(RVIOMMU_CAP_PAS, caps);
 	if (iommu->pas_lg2 < RVIOMMU_PAGE_LG2 + RVIOMMU_PAGE_LG2 ||
@@ -353,8 +355,10 @@ static int rviommu_start_ddt(struct rviommu *iommu)
 
 	if (ddt_levels > 3)
 		return dev_err_probe(dev, -EINVAL, "ddt_levels=%u is not 0 to 3\n", ddt_levels);
-	if (ddt_levels)
-		first = last = ddt_levels;
+	if (ddt_levels) {
+		first = ddt_levels;
+		last = ddt_levels;
+	}
 
 	ret = rviommu_ddt_init(&iommu->ddt, &rviommu_ddt_hw_ops, first, extended, iommu->pas_lg2,
 			       iommu->nid);
@@ -583,6 +587,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
  * the queues go off. Devices are suspended already, so whoever still unmaps (the
  * timer of a flush queue) needs no invalidation: it is refused one, and
  * rviommu_resume() starts with empty caches.
+ *
+ * Return: 0, always.
  */
 int rviommu_suspend(struct rviommu *iommu)
 {

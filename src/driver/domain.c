@@ -27,11 +27,14 @@ static DEFINE_IDA(rviommu_gscids);
 static DEFINE_IDA(rviommu_domain_ids);
 
 LIST_HEAD(rviommu_domains);
+/* Protects rviommu_domains, and keeps what is on it alive (debugfs.c). */
 DEFINE_MUTEX(rviommu_domains_lock);
 
 /**
  * rviommu_domain_stats() - counters of a domain, summed over the CPUs
  * @dom: the domain
+ *
+ * Return: the sums, each of them exact some time during the call.
  */
 struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom)
 {
@@ -136,6 +139,7 @@ static int rviommu_attach_paging(struct iommu_domain *domain, struct device *dev
 {
 	return rviommu_attach(dev_iommu_priv_get(dev), domain);
 }
+
 RVIOMMU_ATTACH_THUNK(rviommu_attach_paging)
 
 /* Give everything back that rviommu_domain_create() got so far. */
@@ -336,6 +340,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_create);
  * @flags: IOMMU_HWPT_ALLOC_NEST_PARENT asks for the second stage; no other flag
  *         is supported
  * @user_data: none is defined
+ *
+ * Return: the domain, or an error of rviommu_domain_create(); -EOPNOTSUPP for
+ * other flags.
  */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						       const struct iommu_user_data *user_data)

@@ -250,6 +250,7 @@ static int rviommu_attach_static(struct iommu_domain *domain, struct device *dev
 {
 	return rviommu_attach(dev_iommu_priv_get(dev), domain);
 }
+
 RVIOMMU_ATTACH_THUNK(rviommu_attach_static)
 
 static const struct iommu_domain_ops rviommu_static_ops = {

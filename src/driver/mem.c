@@ -25,6 +25,8 @@ static atomic_long_t live;
  *
  * Always false; a KUnit test replaces it with a static stub. Asked once for
  * each piece of memory, so a page and its descriptor are two failures.
+ *
+ * Return: false.
  */
 bool rviommu_alloc_fails(void)
 {

@@ -50,6 +50,8 @@ void rviommu_page_retire(struct list_head *pages);
 /**
  * rviommu_page_of() - the descriptor of a page from rviommu_page_alloc()
  * @virt: what rviommu_page_alloc() returned
+ *
+ * Return: the descriptor.
  */
 static inline struct rviommu_page *rviommu_page_of(void *virt)
 {

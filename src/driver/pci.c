@@ -153,6 +153,8 @@ static struct pci_driver rviommu_pci_driver = {
 
 /**
  * rviommu_pci_register() - look for IOMMUs that are PCI functions
+ *
+ * Return: 0, or an error of the PCI core.
  */
 int rviommu_pci_register(void)
 {

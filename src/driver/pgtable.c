@@ -459,6 +459,8 @@ static noinline bool split_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, uns
  *
  * A function so that a test can let hardware act between the reading of an entry
  * and its replacement.
+ *
+ * Return: the entry of a 4 KiB leaf.
  */
 VISIBLE_IF_KUNIT u64 rviommu_napot_piece(u64 pte, unsigned int i)
 {

@@ -234,6 +234,8 @@ static struct platform_driver rviommu_platform_driver = {
 
 /**
  * rviommu_platform_register() - look for IOMMUs that are platform devices
+ *
+ * Return: 0, or an error of the driver core.
  */
 int rviommu_platform_register(void)
 {

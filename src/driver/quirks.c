@@ -70,6 +70,8 @@ static const struct {
 /**
  * rviommu_quirk_name() - name of a quirk, for messages and debugfs
  * @quirk: enum rviommu_quirk
+ *
+ * Return: a name that the module parameter takes, too.
  */
 const char *rviommu_quirk_name(unsigned int quirk)
 {
@@ -79,6 +81,8 @@ const char *rviommu_quirk_name(unsigned int quirk)
 /**
  * rviommu_quirk_reason() - what is wrong with hardware that has a quirk
  * @quirk: enum rviommu_quirk
+ *
+ * Return: one phrase.
  */
 const char *rviommu_quirk_reason(unsigned int quirk)
 {

@@ -161,7 +161,7 @@ struct rviommu_endpoint {
 	struct iommu_domain *domain;
 	atomic64_t faults;
 	struct rviommu_fault last_fault;
-	spinlock_t fault_lock;
+	spinlock_t fault_lock; /* see above */
 	struct rcu_head rcu;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
@@ -233,9 +233,9 @@ struct rviommu_domain {
 	u32 pscid;
 	u16 gscid;
 	struct rviommu_targets __rcu *targets;
-	struct mutex targets_lock;
+	struct mutex targets_lock; /* see above */
 	struct list_head pending;
-	spinlock_t pending_lock;
+	spinlock_t pending_lock; /* see above */
 	struct rviommu_domain_stats __percpu *stats;
 	struct list_head node;
 	unsigned int id;

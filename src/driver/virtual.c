@@ -49,6 +49,8 @@ static struct platform_driver rviommu_virtual_driver = {
 
 /**
  * rviommu_virtual_register() - take IOMMUs that other modules bring
+ *
+ * Return: 0, or an error of the driver core.
  */
 int rviommu_virtual_register(void)
 {

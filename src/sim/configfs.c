@@ -37,46 +37,46 @@ static struct sim_item *to_sim_item(struct config_item *item)
 }
 
 /* A number: shown in a format of its own, stored if the instance is not live. */
-#define SIM_ATTR(name, field, fmt)							\
+#define SIM_ATTR(name, value, fmt)							\
 static ssize_t sim_##name##_show(struct config_item *item, char *page)			\
 {											\
 	struct sim_item *si = to_sim_item(item);					\
 											\
 	guard(mutex)(&si->lock);							\
-	return sysfs_emit(page, fmt "\n", (unsigned long long)si->field);		\
+	return sysfs_emit(page, fmt "\n", (unsigned long long)(value));		\
 }											\
 											\
 static ssize_t sim_##name##_store(struct config_item *item, const char *page, size_t n)	\
 {											\
 	struct sim_item *si = to_sim_item(item);					\
-	u64 value;									\
+	u64 new;									\
 	int ret;									\
 											\
-	ret = kstrtou64(page, 0, &value);						\
+	ret = kstrtou64(page, 0, &new);							\
 	if (ret)									\
 		return ret;								\
 	guard(mutex)(&si->lock);							\
 	if (si->sim)									\
 		return -EBUSY;								\
-	if (value != (typeof(si->field))value)						\
+	if (new != (typeof(value))new)							\
 		return -ERANGE;								\
-	si->field = value;								\
+	(value) = new;									\
 	return n;									\
 }											\
 CONFIGFS_ATTR(sim_, name)
 
-SIM_ATTR(capabilities, config.model.capabilities, "%#llx");
-SIM_ATTR(ddt_levels, levels, "%llu");
-SIM_ATTR(endpoints, config.endpoints, "%llu");
-SIM_ATTR(first_id, config.first_id, "%#llx");
-SIM_ATTR(wired, config.wired, "%llu");
-SIM_ATTR(vectors, config.model.vectors, "%llu");
-SIM_ATTR(cq_max_lg2, config.model.cq_max_lg2, "%llu");
-SIM_ATTR(fq_max_lg2, config.model.fq_max_lg2, "%llu");
-SIM_ATTR(pq_max_lg2, config.model.pq_max_lg2, "%llu");
-SIM_ATTR(cache_limit, config.model.cache_limit, "%llu");
-SIM_ATTR(switches, config.model.switches, "%#llx");
-SIM_ATTR(seed, config.model.seed, "%llu");
+SIM_ATTR(capabilities, si->config.model.capabilities, "%#llx");
+SIM_ATTR(ddt_levels, si->levels, "%llu");
+SIM_ATTR(endpoints, si->config.endpoints, "%llu");
+SIM_ATTR(first_id, si->config.first_id, "%#llx");
+SIM_ATTR(wired, si->config.wired, "%llu");
+SIM_ATTR(vectors, si->config.model.vectors, "%llu");
+SIM_ATTR(cq_max_lg2, si->config.model.cq_max_lg2, "%llu");
+SIM_ATTR(fq_max_lg2, si->config.model.fq_max_lg2, "%llu");
+SIM_ATTR(pq_max_lg2, si->config.model.pq_max_lg2, "%llu");
+SIM_ATTR(cache_limit, si->config.model.cache_limit, "%llu");
+SIM_ATTR(switches, si->config.model.switches, "%#llx");
+SIM_ATTR(seed, si->config.model.seed, "%llu");
 
 static ssize_t sim_live_show(struct config_item *item, char *page)
 {
@@ -189,6 +189,8 @@ static struct configfs_subsystem sim_subsys = {
 
 /**
  * sim_configfs_register() - show the directory in configfs
+ *
+ * Return: 0, or an error of configfs.
  */
 int sim_configfs_register(void)
 {

@@ -27,6 +27,8 @@
  *
  * Bytes at neighbouring offsets and of neighbouring seeds differ, so that data
  * in the wrong place does not pass for right.
+ *
+ * Return: the byte.
  */
 u8 rviommu_sim_pattern(u64 seed, size_t offset)
 {

@@ -32,6 +32,8 @@
  * sim_memory() - is there memory that a DMA can reach?
  * @addr: physical address
  * @size: bytes; within one page
+ *
+ * Return: true if there is.
  */
 bool sim_memory(u64 addr, size_t size)
 {
@@ -59,6 +61,7 @@ static int sim_write32(void *ctx, u64 addr, u32 value)
 {
 	if (!sim_memory(addr, sizeof(value)))
 		return RVIOMMU_MODEL_MEM_FAULT;
+	/* All that was done before is seen by whoever sees this. */
 	smp_store_release((u32 *)phys_to_virt(addr), value);
 	return RVIOMMU_MODEL_MEM_OK;
 }
@@ -217,7 +220,7 @@ static void sim_reg_write64(struct rviommu_bus *bus, unsigned int offset, u64 va
 {
 	struct rviommu_sim *sim = to_sim(bus);
 
-	wmb();
+	wmb(); /* as in sim_reg_write32() */
 	rviommu_model_write64(sim->model, offset, value);
 	if (sim->worker)
 		wake_up_process(sim->worker);
@@ -330,7 +333,7 @@ static int sim_caches_show(struct seq_file *s, void *unused)
 	struct rviommu_sim *sim = s->private;
 
 	rviommu_model_list_cached(sim->model, BIT(RVIOMMU_MODEL_NR_KINDS) - 1,
-				      sim_print_cached, s);
+				  sim_print_cached, s);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(sim_caches);
@@ -394,6 +397,8 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 /**
  * rviommu_sim_model() - the hardware of an instance
  * @sim: the instance
+ *
+ * Return: the model, which lives as long as the instance.
  */
 struct rviommu_model *rviommu_sim_model(struct rviommu_sim *sim)
 {
