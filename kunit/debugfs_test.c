@@ -231,7 +231,7 @@ static const char run_lines[] =
 	"0x0000000000210000-0x000000000022ffff 0x00000000b0000000 2 x 64K rw-u-adn pma\n"
 	"0x0000000000400000-0x00000000009fffff 0x00000000c0000000 3 x 2M rw-u-ad- pma\n"
 	"0x0000000000a00000-0x0000000000a00fff 0x00000000c0600000 1 x 4K rw-u-ad- pma\n"
-	"0x0000000040000000-0x000000007fffffff 0x0000000100000000 1 x 1G rw---ad- pma\n"
+	"0x0000000040000000-0x000000007fffffff 0x0000000100000000 1 x 1G rw-u-ad- pma\n"
 	"0x00007ffffffff000-0x00007fffffffffff 0x00000000d0000000 1 x 4K rw-u-ad- pma\n"
 	"0xffff800000000000-0xffff800000000fff 0x00000000d0001000 1 x 4K rw-u-ad- pma\n"
 	"0xfffffffffffff000-0xffffffffffffffff 0x00000000e0000000 1 x 4K rw-u-ad- pma\n";
@@ -255,7 +255,7 @@ static void test_runs(struct kunit *test)
 	map(test, dom, SZ_2M + SZ_64K, 0xb0000000, SZ_64K, 2, RW);
 	map(test, dom, SZ_4M, 0xc0000000, SZ_2M, 3, RW);
 	map(test, dom, SZ_8M + SZ_2M, 0xc0600000, SZ_4K, 1, RW);
-	map(test, dom, SZ_1G, 0x100000000, SZ_1G, 1, RW | IOMMU_PRIV);
+	map(test, dom, SZ_1G, 0x100000000, SZ_1G, 1, RW);
 	/* the ends of the lower and the upper half */
 	map(test, dom, 0x00007ffffffff000, 0xd0000000, SZ_4K, 1, RW);
 	map(test, dom, 0xffff800000000000, 0xd0001000, SZ_4K, 1, RW);
