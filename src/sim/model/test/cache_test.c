@@ -412,6 +412,7 @@ static void gvma_scope(void)
 	CHECK_EQ(cached(RVIOMMU_MODEL_S2_NONLEAF), 0);
 	CHECK(!hit(3, VA));
 	touch(5, VA);
+	touch(6, VA);	/* another process of the same guest */
 	CHECK_EQ(cached(RVIOMMU_MODEL_S2), 2);
 	CHECK_EQ(cached(RVIOMMU_MODEL_S2_NONLEAF), 4);
 	inval_vma(GV, 0, 1, 0);
