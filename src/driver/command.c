@@ -405,7 +405,7 @@ static void cmdq_put(struct rviommu_cmdq *cq, struct rviommu_command cmd)
 	*cmdq_slot(cq, cq->tail) = cmd;
 	cq->tail = (cq->tail + 1) & rviommu_queue_mask(&cq->q);
 	cmdq_count(cq, RVIOMMU_CMDQ_COMMANDS);
-	trace_rviommu_command(cq->q.bus, cmd);
+	trace_rviommu_command(cq->q.bus, &cmd);
 }
 
 static void cmdq_ring(struct rviommu_cmdq *cq)

@@ -6,6 +6,7 @@
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
 #include <linux/export.h>
+#include <linux/io.h>
 #include <linux/slab.h>
 
 #include "mem.h"

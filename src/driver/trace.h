@@ -55,15 +55,15 @@ TRACE_EVENT(rviommu_fault,
 
 /* A command put into the command queue, fences included. */
 TRACE_EVENT(rviommu_command,
-	    TP_PROTO(const struct rviommu_bus *bus, struct rviommu_command cmd),
+	    TP_PROTO(const struct rviommu_bus *bus, const struct rviommu_command *cmd),
 	    TP_ARGS(bus, cmd),
 	    TP_STRUCT__entry(__string(iommu, bus->name)
 			     __field(u64, dword0)
 			     __field(u64, dword1)
 			     ),
 	    TP_fast_assign(__assign_str(iommu);
-			   __entry->dword0 = le64_to_cpu(cmd.dword[0]);
-			   __entry->dword1 = le64_to_cpu(cmd.dword[1]);
+			   __entry->dword0 = le64_to_cpu(cmd->dword[0]);
+			   __entry->dword1 = le64_to_cpu(cmd->dword[1]);
 			   ),
 	    TP_printk("%s: %016llx %016llx", __get_str(iommu), __entry->dword0, __entry->dword1)
 );
