@@ -416,6 +416,13 @@ static bool is_global(const struct rviommu_model_cached *entry, void *arg)
 	return entry->global;
 }
 
+static bool is_dirty(const struct rviommu_model_cached *entry, void *arg)
+{
+	(void)arg;
+	return (entry->kind == RVIOMMU_MODEL_S1 || entry->kind == RVIOMMU_MODEL_S2) &&
+	       entry->word[0] & RVIOMMU_PTE_D;
+}
+
 /* SADE, GADE = 1: A at any access, D at stores only, exactly in that PTE */
 static void accessed_dirty_updates(void)
 {
@@ -444,6 +451,7 @@ static void accessed_dirty_updates(void)
 		CHECK_EQ(bench.reads, reads);
 		CHECK_EQ(rviommu_model_list_cached(bench.m, BIT(RVIOMMU_MODEL_S1), is_global, NULL),
 			 0);
+		CHECK_EQ(rviommu_model_list_cached(bench.m, ~0U, is_dirty, NULL), 1);
 		/* a faulting access sets nothing */
 		map(root, SV39, VA39, DATA, none & ~RVIOMMU_PTE_W);
 		all_gone();
