@@ -462,10 +462,16 @@ static void page_request_record(void)
 	CHECK_EQ(rd32(RVIOMMU_REG_IPSR), RVIOMMU_IPSR_PIP);
 	CHECK_EQ(mem_read(PQ_BASE), (u64)DID << 40 | 7ULL << 32 | PID << 12);
 	CHECK_EQ(mem_read(PQ_BASE + 8), pr.payload);
+	pr.priv = false;
+	pr.exec = false;
+	rviommu_model_page_request(bench.m, &pr, &answer);
+	CHECK_EQ(mem_read(PQ_BASE + 16), (u64)DID << 40 | 1ULL << 32 | PID << 12);
+	pr.priv = true;
+	pr.exec = true;
 	/* no PASID: PRIV and EXEC are 0 */
 	pr.pv = false;
 	rviommu_model_page_request(bench.m, &pr, &answer);
-	CHECK_EQ(mem_read(PQ_BASE + 16), (u64)DID << 40);
+	CHECK_EQ(mem_read(PQ_BASE + 32), (u64)DID << 40);
 }
 
 /* Status Response Failure: with the PASID, whatever PRPR says */
@@ -587,8 +593,10 @@ static void page_request_dtf(void)
 static void injected_errors(void)
 {
 	with_pri(0);
+	wr32(RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
 	rviommu_model_inject(bench.m, RVIOMMU_MODEL_INJECT_PQ_OF, 1);
 	page_request(DID, true, PR_R | PR_L);
+	CHECK_EQ(rd32(RVIOMMU_REG_IPSR), RVIOMMU_IPSR_PIP);
 	CHECK_EQ(answer_code(), RVIOMMU_MODEL_PRGR_SUCCESS);
 	CHECK(rd32(RVIOMMU_REG_PQCSR) & RVIOMMU_QCSR_OF);
 	wr32(RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_OF);

@@ -244,6 +244,17 @@ static void debug_translation(void)
 	/* PV: no process directory here */
 	CHECK_EQ(debug(VA, nw | RVIOMMU_TR_REQ_CTL_PV) & 1, 1);
 	CHECK_EQ(last_cause(), 260);
+	dc_write(DID, &(struct rviommu_dc) { .word = { 1 | RVIOMMU_DC_TC_PDTV, 0, 0,
+		 fsc(RVIOMMU_PDTP_MODE_PD8, POOL + 0x70000) } });
+	pc_write(fsc(RVIOMMU_PDTP_MODE_PD8, POOL + 0x70000), PID, RVIOMMU_PC_TA_V,
+		 fsc(SV39, root1));
+	inval_ddt(true, DID);
+	wr64(RVIOMMU_REG_IOHPMEVT(0), 1);
+	CHECK_EQ(debug(VA, nw | RVIOMMU_TR_REQ_CTL_PV | PID << 12), 0x12345ULL << 10 | 2 << 7);
+	CHECK_EQ(ctr(0), 1);
+	CHECK_EQ(debug(VA, nw | RVIOMMU_TR_REQ_CTL_PV | (PID + 1) << 12) & 1, 1);
+	dc_write(DID, &(struct rviommu_dc) { .word = { 1, 0, 0, fsc(SV39, root1) } });
+	inval_ddt(true, DID);
 	/* Priv without PV is ignored */
 	CHECK_EQ(debug(VA, nw | RVIOMMU_TR_REQ_CTL_PRIV) & 1, 0);
 }

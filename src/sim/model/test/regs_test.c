@@ -342,6 +342,7 @@ static void message_interrupts(void)
 	CHECK_EQ(bench.msi_data[2], 104);
 	wr32(RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
 	CHECK_EQ(bench.nr_msi, 4);
+	CHECK_EQ(bench.wire_changes, 0);
 	CHECK(rd32(RVIOMMU_REG_IPSR) & RVIOMMU_IPSR_CIP);
 }
 
@@ -356,8 +357,14 @@ static void masked_interrupts(void)
 	wr32(RVIOMMU_REG_IPSR, RVIOMMU_IPSR_FIP);
 	fault_now();
 	CHECK_EQ(bench.nr_msi, 0);
-	wr32(RVIOMMU_REG_MSI_VEC_CTL(4), 0);
+	/* two vectors may be pending */
+	wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	wr32(RVIOMMU_REG_MSI_VEC_CTL(4), 1);
+	command(0, 0);
 	CHECK_EQ(bench.nr_msi, 0);
+	wr32(RVIOMMU_REG_MSI_VEC_CTL(4), 0);
+	CHECK_EQ(bench.nr_msi, 1);
+	bench.nr_msi = 0;
 	wr32(RVIOMMU_REG_MSI_VEC_CTL(5), 0);
 	CHECK_EQ(bench.nr_msi, 1);
 	CHECK_EQ(bench.msi_data[0], 105);
@@ -410,6 +417,8 @@ static void wired_interrupts(void)
 	CHECK_EQ(bench.wires, 1 << 3);
 	wr64(RVIOMMU_REG_ICVEC, 0x0034);
 	CHECK_EQ(bench.wires, 1 << 4);
+	fault_now();
+	CHECK_EQ(bench.wires, 1 << 4 | 1 << 3);
 	rviommu_model_reset(bench.m);
 	CHECK_EQ(bench.wires, 0);
 	CHECK_EQ(bench.nr_msi, 0);
@@ -444,6 +453,10 @@ static void fault_record(void)
 		 0x54321 << 12 | 258);
 	CHECK_EQ(fault_word(0, 1), 0);
 	CHECK_EQ(fault_word(0, 3), 0);
+	req.priv = false;
+	expect_fault(&req, 258);
+	CHECK_EQ(fault_word(0, 0), 0xabcdefULL << 40 | 3ULL << 34 | 1ULL << 32 |
+		 0x54321 << 12 | 258);
 	req.pv = false;
 	expect_fault(&req, 258);
 	CHECK_EQ(fault_word(0, 0), 0xabcdefULL << 40 | 3ULL << 34 | 258);
