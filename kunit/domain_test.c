@@ -754,7 +754,16 @@ static void domain_map_unmap(struct kunit *test)
 	testdev_expect(td, "map", NULL, 0);
 	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x7f00abcd), 0x1234abcd);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x7f000000, 0x10000), 0x10000);
-	EXPECT_COMMANDS(td, "64 KiB are one leaf", CMD_VMA_AT(pscid, 0x7f000000), CMD_FENCE);
+	EXPECT_COMMANDS(td, "64 KiB are sixteen entries",
+			CMD_VMA_AT(pscid, 0x7f000000), CMD_VMA_AT(pscid, 0x7f001000),
+			CMD_VMA_AT(pscid, 0x7f002000), CMD_VMA_AT(pscid, 0x7f003000),
+			CMD_VMA_AT(pscid, 0x7f004000), CMD_VMA_AT(pscid, 0x7f005000),
+			CMD_VMA_AT(pscid, 0x7f006000), CMD_VMA_AT(pscid, 0x7f007000),
+			CMD_VMA_AT(pscid, 0x7f008000), CMD_VMA_AT(pscid, 0x7f009000),
+			CMD_VMA_AT(pscid, 0x7f00a000), CMD_VMA_AT(pscid, 0x7f00b000),
+			CMD_VMA_AT(pscid, 0x7f00c000), CMD_VMA_AT(pscid, 0x7f00d000),
+			CMD_VMA_AT(pscid, 0x7f00e000), CMD_VMA_AT(pscid, 0x7f00f000),
+			CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, 0x7f00abcd), 0);
 
 	/* Leaves of several sizes in one unmap: strides of the smallest. */

@@ -67,8 +67,11 @@ static const struct {
 	{ 0x200000, 0x3fffff, 21, false, PLAIN, EACH, 0x200000, 21, 1 },
 	{ 0x200000, 0x3fffff, 21, false, SMALL, SPACE },
 	{ 0x200000, 0x3fffff, 12, false, SMALL, SPACE },
-	{ 0x10000, 0x3ffff, 16, false, PLAIN, EACH, 0x10000, 16, 3 },
-	{ 0x10000, 0x3ffff, 16, false, SMALL, SPACE },
+	/* 64 KiB: sixteen entries each */
+	{ 0x10000, 0x1ffff, 16, false, PLAIN, EACH, 0x10000, 12, 16 },
+	{ 0x10000, 0x2ffff, 16, false, SMALL, EACH, 0x10000, 12, 32 },
+	{ 0x10000, 0x3ffff, 16, false, PLAIN, SPACE },
+	{ 0x10000, 0x1ffff, 16, false, S, RANGE, 0x10000, 16 },
 	{ 0x40000000, 0x7fffffffff, 30, false, PLAIN, SPACE },
 	{ 0x40000000, 0x7ffffffff, 30, false, PLAIN, EACH, 0x40000000, 30, 31 },
 	/* A range that begins inside a leaf: strides from the leaf's beginning */

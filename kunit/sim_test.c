@@ -282,6 +282,10 @@ static void sim_basic(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, b, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 4, NULL), 0);
 	KUNIT_EXPECT_TRUE(test, holds(b, SZ_64K, 4));
+	/* One leaf of 64 KiB is sixteen entries, each of which may be cached. */
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+	for (i = 0; i < SZ_64K; i += SZ_4K)
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA + i, 8, 9, NULL), -EFAULT);
 
 	sim_detach(f);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, &cause), -EFAULT);

@@ -112,6 +112,7 @@ struct rviommu_dc {
 #define RVIOMMU_PTE_PBMT_IO		2
 #define RVIOMMU_PTE_N			BIT_ULL(63)
 #define RVIOMMU_PTE_NAPOT64K		BIT_ULL(13)	/* ppn[3:0] = 1000b */
+#define RVIOMMU_NAPOT_LG2		16		/* bytes that such entries map together */
 #define RVIOMMU_PTE_LEAF		(RVIOMMU_PTE_R | RVIOMMU_PTE_W | RVIOMMU_PTE_X)
 
 /**

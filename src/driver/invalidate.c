@@ -170,6 +170,13 @@ void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 	};
 
 	/*
+	 * A leaf of 64 KiB is sixteen entries. Hardware may cache each of them, and a
+	 * command with an address forgets the one at that address (privileged
+	 * architecture, "Svnapot": cached "for any or all j").
+	 */
+	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2)
+		inval.leaf_lg2 = RVIOMMU_PAGE_LG2;
+	/*
 	 * From the beginning of a leaf, so that one command per leaf reaches the
 	 * last one too.
 	 */

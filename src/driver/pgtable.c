@@ -22,8 +22,7 @@
 
 #define INDEX_LG2	9
 #define ENTRIES		BIT(INDEX_LG2)	/* of every table but an x4 root */
-#define NAPOT_LG2	16
-#define NAPOT_ENTRIES	BIT(NAPOT_LG2 - RVIOMMU_PAGE_LG2)
+#define NAPOT_ENTRIES	BIT(RVIOMMU_NAPOT_LG2 - RVIOMMU_PAGE_LG2)
 #define PA_LG2_MAX	56
 /* Visits between two RCU sections of rviommu_pgtable_for_each() */
 #define VISIT_BATCH	16
@@ -361,9 +360,9 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 		return -ERANGE;
 
 	/* Entries that leaves of this size lie in; 64K uses those of 4K. */
-	leaf_lg2 = pg_lg2 == NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : pg_lg2;
+	leaf_lg2 = pg_lg2 == RVIOMMU_NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : pg_lg2;
 	pte |= pa_pte(pa);
-	if (pg_lg2 == NAPOT_LG2)
+	if (pg_lg2 == RVIOMMU_NAPOT_LG2)
 		pte |= RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K;
 	step = pa_pte(pgsize);
 
@@ -389,7 +388,7 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 		}
 
 		n = run(va, lg2, left >> lg2);
-		if (pg_lg2 == NAPOT_LG2) {
+		if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
 			n /= NAPOT_ENTRIES;
 			done = fill_napot(e, n, pte, step);
 		} else {
@@ -521,7 +520,7 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 			for (i = 0; i < NAPOT_ENTRIES; i += 4)
 				set4(e + i, 0, 0);
 			e += NAPOT_ENTRIES;
-			took_leaf(unmapped, NAPOT_LG2);
+			took_leaf(unmapped, RVIOMMU_NAPOT_LG2);
 			continue;
 		}
 		do {
@@ -577,7 +576,7 @@ static u64 unmap_table(u64 *e, u64 link, unsigned int lg2, struct rviommu_unmapp
 
 		if (!is_valid(all))
 			return (u64)clear_small(table, ENTRIES, unmapped) << lg2;
-		took_leaf(unmapped, all & RVIOMMU_PTE_N ? NAPOT_LG2 : RVIOMMU_PAGE_LG2);
+		took_leaf(unmapped, all & RVIOMMU_PTE_N ? RVIOMMU_NAPOT_LG2 : RVIOMMU_PAGE_LG2);
 	} else {
 		size_t i = 0;
 
@@ -713,7 +712,7 @@ u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova)
 	if (unlikely(!is_leaf(pte)))
 		return 0;
 	if (pte & RVIOMMU_PTE_N)
-		lg2 = NAPOT_LG2;
+		lg2 = RVIOMMU_NAPOT_LG2;
 	return (pte_pa(pte) & ~(BIT_ULL(lg2) - 1)) | (iova & (BIT_ULL(lg2) - 1));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_iova_to_phys);
@@ -754,7 +753,7 @@ static unsigned int collect(struct rviommu_pgtable *pt, u64 *iova, u64 last,
 
 		if (is_leaf(pte)) {
 			if (pte & RVIOMMU_PTE_N)
-				size_lg2 = NAPOT_LG2;
+				size_lg2 = RVIOMMU_NAPOT_LG2;
 			batch[n].iova = *iova & ~(BIT_ULL(size_lg2) - 1);
 			batch[n].pte = pte;
 			batch[n].lg2 = size_lg2;
