@@ -38,6 +38,9 @@ bench:
 lint:
 	scripts/lint
 
+model:
+	$(MAKE) -C src/sim/model library
+
 help:
 	@echo 'make              build the modules for the running kernel (KDIR=... for another)'
 	@echo 'make install      and install them'
@@ -47,9 +50,10 @@ help:
 	@echo 'make check-kcsan  the unit tests with the data race detector'
 	@echo 'make bench        speed of the page tables beside the kernel'"'"'s own'
 	@echo 'make lint         checkpatch, sparse, warnings, kernel-doc, shellcheck'
+	@echo 'make model        the simulated hardware as a user-space library (src/sim/model/build)'
 	@echo 'make clean        remove what make built'
 	@echo
 	@echo 'RVIOMMU_DEBUG=1   adds the switches that break the driver on purpose (tests only)'
 	@echo 'RVIOMMU_CACHE=... where test kernels are kept (default: ~/.cache/rviommu)'
 
-.PHONY: modules install clean kdir check kunit check-kcsan demo bench lint help
+.PHONY: modules install clean kdir check kunit check-kcsan demo bench lint model help
