@@ -526,8 +526,8 @@ static void domain_probe_without_memory(struct kunit *test)
 		KUNIT_ASSERT_LT(test, n, 40);
 	}
 	KUNIT_EXPECT_TRUE(test, mapped);
-	/* Endpoint, updates, IDs, domain */
-	KUNIT_EXPECT_EQ(test, n, 2 + (int)ARRAY_SIZE(many_ids) + 5);
+	/* Endpoint, updates, IDs, domain; tables, where MSI pages are mapped in it */
+	KUNIT_EXPECT_GE(test, n, 2 + (int)ARRAY_SIZE(many_ids) + 5);
 }
 
 /* ----- Replace, and the memory for it is not there ----- */

@@ -166,6 +166,6 @@ testdev_dma() {
 
 # dmesg without what a test expects; true when nothing is left to explain.
 dmesg_clean() {
-	! dmesg | grep -E 'WARNING: |BUG: |possible .*deadlock|suspicious RCU|Unable to handle|Oops|DMA-API|stall' |
+	! dmesg | grep -E 'WARNING: |BUG: |possible .*deadlock|suspicious RCU|Unable to handle|Oops|DMA-API|detected stall|self-detected stall|lockup' |
 		grep -vE 'DMA-API: (preallocated|debugging enabled)'
 }
