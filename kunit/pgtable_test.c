@@ -1795,6 +1795,7 @@ struct stressor {
 	struct task_struct *task;
 	unsigned int id;
 	struct gate *ended;
+	struct gate *read;
 	unsigned int errors;
 	unsigned int hits;
 };
@@ -1899,6 +1900,7 @@ static int stress_reader(void *arg)
 {
 	struct stressor *s = arg;
 	struct rnd_state rnd;
+	bool first = true;
 
 	prandom_seed_state(&rnd, 99);
 	do {
@@ -1912,6 +1914,9 @@ static int stress_reader(void *arg)
 				s->errors++;
 		}
 		rviommu_pgtable_for_each(&s->f->pt, 0, ~0ULL, stress_visit, s);
+		if (first)
+			gate_add(s->read);
+		first = false;
 		cond_resched();
 	} while (!gate_passed(s->ended, 2));
 	return 0;
@@ -1928,23 +1933,28 @@ static void pgtable_stress(struct kunit *test)
 	struct fixture *f = test->priv;
 	struct stressor *s = kunit_kcalloc(test, ARRAY_SIZE(roles), sizeof(*s), GFP_KERNEL);
 	struct gate *ended = kunit_kzalloc(test, sizeof(*ended), GFP_KERNEL);
+	struct gate *read = kunit_kzalloc(test, sizeof(*read), GFP_KERNEL);
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	KUNIT_ASSERT_NOT_NULL(test, ended);
+	KUNIT_ASSERT_NOT_NULL(test, read);
 	gate_init(ended);
+	gate_init(read);
 	f->pt.ops = &quiet_ops;
 	/* A page between theirs that stays. */
 	KUNIT_ASSERT_EQ(test, map(f, SZ_1G - SZ_1M - SZ_4K, SZ_1G - SZ_1M - SZ_4K + STRESS_OFFSET,
 				  SZ_4K, 1, RW), 0);
 	for (i = 0; i < ARRAY_SIZE(roles); i++) {
-		s[i] = (struct stressor) { .f = f, .id = i, .ended = ended };
+		s[i] = (struct stressor) { .f = f, .id = i, .ended = ended, .read = read };
 		s[i].task = thread_run(roles[i], &s[i], "rviommu_stress");
 		KUNIT_EXPECT_FALSE(test, IS_ERR(s[i].task));
-		if (IS_ERR(s[i].task) && roles[i] == stress_mapper)
-			gate_add(ended);
+		if (IS_ERR(s[i].task))
+			gate_add(roles[i] == stress_mapper ? ended : read);
 	}
 	gate_wait(ended, 2);
+	/* With one CPU the reader may come last. */
+	gate_wait(read, 1);
 	for (i = 0; i < ARRAY_SIZE(roles); i++)
 		if (!IS_ERR(s[i].task))
 			kthread_stop_put(s[i].task);
