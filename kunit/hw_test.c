@@ -1241,7 +1241,7 @@ static void debug_translation(struct kunit *test)
 	struct rviommu_hw_device *hw = rviommu_hw_main(test);
 	struct iommu_domain *domain = rviommu_hw_domain(test, hw, kind->second_stage);
 	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, PAGE_SIZE);
-	u64 response;
+	u64 response, ppn;
 
 	if (!(hw->ep->iommu->caps & RVIOMMU_CAP_DBG))
 		kunit_skip(test, "the IOMMU has no debug registers");
@@ -1252,7 +1252,8 @@ static void debug_translation(struct kunit *test)
 	if (response == PFN_DOWN(buf->phys) >> 10 << 10)
 		kunit_skip(test, "the PPN is not in bits 53:10 (QEMU before 11)");
 	KUNIT_EXPECT_FALSE(test, response & RVIOMMU_TR_RESPONSE_S);
-	KUNIT_EXPECT_EQ(test, FIELD_GET(RVIOMMU_TR_RESPONSE_PPN, response), PFN_DOWN(buf->phys));
+	ppn = FIELD_GET(RVIOMMU_TR_RESPONSE_PPN, response);
+	KUNIT_EXPECT_EQ(test, ppn, PFN_DOWN(buf->phys));
 	KUNIT_EXPECT_TRUE(test, translate(test, hw, RVIOMMU_HW_IOVA + PAGE_SIZE) &
 			  RVIOMMU_TR_RESPONSE_FAULT);
 	rviommu_hw_unmap(test, domain, RVIOMMU_HW_IOVA, PAGE_SIZE);

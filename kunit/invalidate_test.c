@@ -337,7 +337,8 @@ static void invalidate_contexts(struct kunit *test)
 					    "%s, %u", c->name, k);
 		}
 		/* Nothing beyond */
-		KUNIT_EXPECT_EQ_MSG(test, cmds[c->nr].dword[0], ~0ULL, "%s", c->name);
+		KUNIT_EXPECT_EQ_MSG(test, le64_to_cpu(cmds[c->nr].dword[0]), ~0ULL, "%s",
+				    c->name);
 	}
 }
 

@@ -58,7 +58,7 @@ static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, ph
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
 
-	this_cpu_inc(dom->stats->maps);
+	rviommu_count(&dom->stats->maps);
 	return rviommu_pgtable_map(&dom->pt, iova, paddr, pgsize, pgcount, prot, gfp, mapped);
 }
 
@@ -69,7 +69,7 @@ static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iov
 	struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
 	size_t size, leaf;
 
-	this_cpu_inc(dom->stats->unmaps);
+	rviommu_count(&dom->stats->unmaps);
 	size = rviommu_pgtable_unmap(&dom->pt, iova, pgsize, pgcount, &out);
 	if (!size)
 		return 0;

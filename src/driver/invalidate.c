@@ -182,7 +182,7 @@ void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 	 */
 	inval.iova = round_down(iova, 1ULL << inval.leaf_lg2);
 	inval.last = last;
-	this_cpu_inc(dom->stats->syncs);
+	rviommu_count(&dom->stats->syncs);
 	rviommu_inval_targets(dom, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_range);
@@ -195,7 +195,7 @@ void rviommu_invalidate_all(struct rviommu_domain *dom)
 {
 	static const struct rviommu_inval inval = { .all = true };
 
-	this_cpu_inc(dom->stats->flushes);
+	rviommu_count(&dom->stats->flushes);
 	rviommu_inval_targets(dom, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_all);
