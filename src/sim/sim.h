@@ -24,7 +24,8 @@
 /**
  * struct rviommu_sim - one simulated IOMMU
  * @name: for logs and debugfs
- * @config: what it was built from; constant
+ * @config: what it was built from; constant, but for model.switches, which debugfs
+ *          writes and reads with WRITE_ONCE and READ_ONCE
  * @model: the hardware. Locks itself.
  * @bus: what the driver gets
  * @irqs: interrupt controller of the instance, one line per vector
