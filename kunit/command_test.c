@@ -620,7 +620,7 @@ static void command_timeout(struct kunit *test)
 	};
 	const u64 want[] = {
 		mark(1), ats, mark(2), ats,
-		mark(1), NOP, mark(2), NOP, ats, mark(3),
+		mark(1), NOP, mark(2), NOP, NOP, mark(3),
 	};
 	const struct rviommu_command after[] = { raw(ats, 0x3000), raw(mark(3), 0) };
 	u32 fence, last;

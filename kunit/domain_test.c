@@ -326,7 +326,7 @@ static void domain_alloc_flags(struct kunit *test)
 	unsigned int bit;
 
 	for (bit = 0; bit < 32; bit++) {
-		if (BIT(bit) == IOMMU_HWPT_ALLOC_NEST_PARENT)
+		if (BIT(bit) == IOMMU_HWPT_ALLOC_NEST_PARENT || BIT(bit) == RVIOMMU_ALLOC_PASID)
 			continue;
 		domain = rviommu_domain_alloc_paging_flags(dev, BIT(bit), NULL);
 		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(domain), -EOPNOTSUPP);

@@ -497,10 +497,10 @@ static int stress_invalidate(void *arg)
 {
 	struct stress *stress = arg;
 
-	while (!READ_ONCE(stress->stop)) {
+	do {
 		rviommu_invalidate_range(stress->dom, 0x5000, 0x5fff, 12, false);
 		cond_resched();
-	}
+	} while (!READ_ONCE(stress->stop));
 	return 0;
 }
 

@@ -44,6 +44,21 @@ struct rviommu_bus_ops {
 };
 
 /**
+ * struct rviommu_ats_ops - ATS of devices that are no PCI functions
+ * @depth: invalidate queue depth of a device; 0: it has no ATS
+ * @enable: let it send translation requests; 0 or an error
+ * @disable: it sends none any more, and those that it sent are answered. It goes on
+ *           completing Invalidation Requests.
+ *
+ * The driver calls all of them from process context, one at a time for a device.
+ */
+struct rviommu_ats_ops {
+	unsigned int (*depth)(struct device *dev);
+	int (*enable)(struct device *dev);
+	void (*disable)(struct device *dev);
+};
+
+/**
  * struct rviommu_bus - one IOMMU as the driver finds it
  * @ops: register access
  * @regs: mapped registers; only rviommu_mmio_ops uses it
@@ -56,6 +71,7 @@ struct rviommu_bus_ops {
  * @prepare_msi: for a bus whose MSIs are programmed in the register page itself
  *               (platform): write address and data of each vector again, after
  *               a reset or resume. NULL when somebody else does it (PCI).
+ * @ats: ATS of its devices that are no PCI functions; NULL: they have none
  * @quirks: RVIOMMU_QUIRK_* bits that the bus glue knows from an ID; see
  *          src/driver/quirks.h
  *
@@ -72,6 +88,7 @@ struct rviommu_bus {
 	unsigned int nr_irqs;
 	bool wired;
 	void (*prepare_msi)(struct rviommu_bus *bus);
+	const struct rviommu_ats_ops *ats;
 	unsigned long quirks;
 };
 

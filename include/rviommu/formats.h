@@ -94,6 +94,14 @@ struct rviommu_dc {
 	u64 word[RVIOMMU_DC_WORDS_EXT];
 };
 
+/**
+ * struct rviommu_pc - a whole process context, as a value on the CPU
+ * @word: CPU-endian words, index %RVIOMMU_PC_TA and %RVIOMMU_PC_FSC
+ */
+struct rviommu_pc {
+	u64 word[RVIOMMU_PC_WORDS];
+};
+
 /* Page-table entries (RISC-V privileged architecture; both stages) */
 #define RVIOMMU_PTE_V			BIT_ULL(0)
 #define RVIOMMU_PTE_R			BIT_ULL(1)
@@ -163,6 +171,8 @@ struct rviommu_command {
 #define RVIOMMU_CMD_ATS_DSV		BIT_ULL(33)
 #define RVIOMMU_CMD_ATS_RID		GENMASK_ULL(55, 40)
 #define RVIOMMU_CMD_ATS_DSEG		GENMASK_ULL(63, 56)
+/* ATS.INVAL, doubleword 1: untranslated address above bit 11 */
+#define RVIOMMU_CMD_ATS_INVAL_S		BIT_ULL(11)
 
 /**
  * struct rviommu_fault_record - one 32-byte record of the fault queue

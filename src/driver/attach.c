@@ -1,8 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attaching a device's requester IDs to a domain: prepare, publish,
- * synchronise, retire. Hitless: DMA in flight sees the old translation or
- * the new one (but see directory.h for a one-level DDT).
+ * Attaching a device's requester IDs and PASIDs to domains: prepare, publish,
+ * synchronise, retire. Hitless: DMA in flight sees the old translation or the new
+ * one (but see directory.h for a one-level DDT).
+ *
+ * A device without PASIDs has its translation in its device context. With the first
+ * PASID, that translation moves to PASID 0 of a process directory (DPE = 1: requests
+ * without PASID go there), built complete and published with one store, and with
+ * the last one it moves back. In between, what changes is one process context at a
+ * time.
+ *
+ *   device context              process directory
+ *   V=0                         -              requester IDs blocked, no PASID
+ *   V=1, Bare                   -              identity
+ *   V=1, iosatp or iohgatp      -              paging
+ *   V=1, PDTV, DPE, pdtp  --->  PC 0           V=0, Bare or iosatp, as above
+ *                               PC n           the domain of PASID n
+ *
+ * Who excludes whom: all writers hold ddt.lock of the IOMMU from prepare to retire.
+ * Hardware, unmap and debugfs hold nothing.
  */
 #include <linux/bitfield.h>
 #include <kunit/visibility.h>
@@ -50,6 +66,54 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_doma
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
 
+/**
+ * rviommu_make_pc() - the complete process context for a domain
+ * @domain: identity, blocking or a first-stage paging domain
+ *
+ * ENS and SUM stay 0: no request may have supervisor privilege.
+ *
+ * Return: the context; all zeroes to block.
+ */
+struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain)
+{
+	const struct rviommu_domain *dom;
+	struct rviommu_pc pc = {};
+
+	if (!domain || domain == &rviommu_blocking_domain)
+		return pc;
+	pc.word[RVIOMMU_PC_TA] = RVIOMMU_PC_TA_V;
+	if (domain == &rviommu_identity_domain)
+		return pc;
+	dom = to_rviommu_domain(domain);
+	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, dom->pscid);
+	pc.word[RVIOMMU_PC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
+				  FIELD_PREP(RVIOMMU_FSC_PPN,
+					     virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
+	return pc;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_make_pc);
+
+/* Fill in ep->updates with one target value for all IDs: a domain's, or a directory's. */
+static void rviommu_aim(struct rviommu_endpoint *ep, struct iommu_domain *domain, u64 pdtp)
+{
+	struct rviommu_dc dc = {};
+	unsigned int i;
+
+	if (pdtp) {
+		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV |
+					 RVIOMMU_DC_TC_DPE;
+		dc.word[RVIOMMU_DC_FSC] = pdtp;
+	} else if (domain) {
+		dc = rviommu_make_dc(ep->iommu, domain);
+	}
+	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
+		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
+	for (i = 0; i < ep->nr_ids; i++)
+		ep->updates[i] = (struct rviommu_ddt_update){
+			.did = ep->ids[i], .lost = &ep->lost, .new = dc,
+		};
+}
+
 /* IDs whose contexts are invalidated one by one; above, all of the directory is. */
 #define RVIOMMU_DIDS_ONE_BY_ONE	8
 
@@ -62,64 +126,172 @@ static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int
 	return false;
 }
 
-/*
- * Make the IOMMU forget the old contexts. An error means that it was taken out
- * of service (ddtp is Off): then it uses neither the old nor the new one, and
- * there is nothing to undo.
+/**
+ * struct rviommu_owed - commands on their way to the IOMMU, each of them once
+ * @iommu: the IOMMU
+ * @cmds: what is to be said
+ * @nr: entries of @cmds
  *
  * The IDs of a device mostly leave the same domain: what is owed for all of them
  * is said once, and fits into one batch with one fence.
  */
-static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_ddt_update *updates,
-				  unsigned int nr)
-{
+struct rviommu_owed {
+	struct rviommu *iommu;
 	struct rviommu_command cmds[(RVIOMMU_DIDS_ONE_BY_ONE + 1) * RVIOMMU_CONTEXT_COMMANDS];
-	struct rviommu_command owed[RVIOMMU_CONTEXT_COMMANDS];
-	unsigned int i, k, nr_owed, used = 0;
-	bool changed = false;
+	unsigned int nr;
+};
+
+static void rviommu_owe(struct rviommu_owed *owed, struct rviommu_command cmd)
+{
 	u32 fence;
 
-	for (i = 0; i < nr; i++) {
-		if (updates[i].how == RVIOMMU_PUBLISH_NONE)
-			continue;
-		changed = true;
-		nr_owed = rviommu_context_commands(iommu, &updates[i], owed);
-		for (k = 0; k < nr_owed; k++) {
-			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
-			    rviommu_has_command(&owed[k], 1, rviommu_cmd_inval_ddt(updates[i].did)))
-				owed[k] = rviommu_cmd_inval_ddt_all();
-			if (!rviommu_has_command(cmds, used, owed[k]))
-				cmds[used++] = owed[k];
-		}
-		/* IDs of many domains: aliases of one device do not have that. */
-		if (used + RVIOMMU_CONTEXT_COMMANDS > ARRAY_SIZE(cmds)) {
-			rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
-			used = 0;
-		}
+	if (rviommu_has_command(owed->cmds, owed->nr, cmd))
+		return;
+	/* IDs of many domains: aliases of one device do not have that. */
+	if (owed->nr == ARRAY_SIZE(owed->cmds)) {
+		rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
+		owed->nr = 0;
 	}
-	/*
-	 * The fence is wanted also when nothing has to be forgotten: after the
-	 * operation no DMA that was translated before it is still on its way.
-	 */
-	if (changed)
-		rviommu_cmdq_sync(&iommu->cmdq, cmds, used);
+	owed->cmds[owed->nr++] = cmd;
 }
 
-static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_update *updates,
-				    unsigned int nr)
+/* The translations of a domain that something was detached from. */
+static void rviommu_owe_domain(struct rviommu_owed *owed, struct iommu_domain *domain)
 {
-	int ret;
+	if (!rviommu_domain_is_paging(domain) ||
+	    rviommu_mutated(owed->iommu, RVIOMMU_MUTATE_ATTACH_IOTINVAL))
+		return;
+	rviommu_owe(owed, rviommu_cmd_iotinval_vma(to_rviommu_domain(domain)->pscid));
+}
 
-	ret = rviommu_ddt_prepare(&iommu->ddt, updates, nr);
-	if (ret)
-		return ret;
+/*
+ * Whatever is owed, and then what the device itself has cached of @pasid, with
+ * one fence behind both.
+ *
+ * The fence is wanted also when nothing has to be forgotten: after the operation no
+ * DMA that was translated before it is still on its way.
+ *
+ * Returns -EIO if the IOMMU was taken out of service (ddtp is Off): then it uses
+ * neither the old contexts nor the new ones.
+ */
+static int rviommu_settle(struct rviommu_owed *owed, struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
+	unsigned int i, nr = rviommu_ats_commands(ep, pasid, cmds);
+	u32 fence;
+
+	if (owed->nr + nr > ARRAY_SIZE(owed->cmds)) {
+		rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
+		owed->nr = 0;
+	}
+	for (i = 0; i < nr; i++)
+		owed->cmds[owed->nr++] = cmds[i];
+	return rviommu_cmdq_sync(&owed->iommu->cmdq, owed->cmds, owed->nr);
+}
+
+static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (updates[i].how != RVIOMMU_PUBLISH_NONE)
+			return true;
+	return false;
+}
+
+/*
+ * Install prepared device contexts. @left is the domain whose translations end with
+ * a process directory that goes: the device context does not tell.
+ */
+static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_update *updates,
+			   unsigned int nr, struct iommu_domain *left, ioasid_t pasid)
+{
+	struct rviommu *iommu = ep->iommu;
+	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
+	struct rviommu_owed owed = { .iommu = iommu };
+	unsigned int i, k, nr_cmds;
+	int ret = 0;
 
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
 	rviommu_ddt_publish(&iommu->ddt, updates, nr);
-	rviommu_sync_contexts(iommu, updates, nr);
+	for (i = 0; i < nr; i++) {
+		/* Of all address spaces of the directory only one is left. */
+		if (updates[i].old.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV) {
+			nr_cmds = rviommu_ddt_command(iommu, &updates[i], cmds);
+			rviommu_owe_domain(&owed, left);
+		} else {
+			nr_cmds = rviommu_context_commands(iommu, &updates[i], cmds);
+		}
+		for (k = 0; k < nr_cmds; k++) {
+			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
+			    rviommu_has_command(&cmds[k], 1, rviommu_cmd_inval_ddt(updates[i].did)))
+				cmds[k] = rviommu_cmd_inval_ddt_all();
+			rviommu_owe(&owed, cmds[k]);
+		}
+	}
+	if (rviommu_any_published(updates, nr))
+		ret = rviommu_settle(&owed, ep, pasid);
 	rviommu_ddt_retire(&iommu->ddt, updates, nr);
-	return 0;
+	return ret;
+}
+
+/* -EIO: published, and the IOMMU is out of service; other errors: nothing happened. */
+static int rviommu_replace_contexts(struct rviommu_endpoint *ep,
+				    struct rviommu_ddt_update *updates, unsigned int nr,
+				    struct iommu_domain *left)
+{
+	int ret;
+
+	ret = rviommu_ddt_prepare(&ep->iommu->ddt, updates, nr);
+	return ret ?: rviommu_install(ep, updates, nr, left, IOMMU_NO_PASID);
+}
+
+/*
+ * Replace one process context in the device's live directory: @pc, in place of that of
+ * domain @left. Errors as above. Does not fail, nor need memory, if @pc is invalid.
+ */
+static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
+				   struct rviommu_pc pc, struct iommu_domain *left)
+{
+	struct rviommu_pdt_update update = { .pid = pid, .new = pc };
+	struct rviommu_owed owed = { .iommu = ep->iommu };
+	struct rviommu_ddt *ddt = &ep->iommu->ddt;
+	struct rviommu_command cmd;
+	bool root;
+	int ret;
+	u32 i;
+
+	ret = rviommu_pdt_prepare(ddt, &ep->pdt, &update);
+	if (ret)
+		return ret;
+	/* With one level the entry that points to the page is DC.fsc: one word. */
+	root = update.copy && !update.parent;
+	if (root) {
+		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(ep->pdt.levels, update.copy));
+		ret = rviommu_ddt_prepare(ddt, ep->updates, ep->nr_ids);
+		if (ret) {
+			rviommu_pdt_abort(ddt, &update);
+			return ret;
+		}
+	}
+
+	/* Pairs with the barrier in rviommu_inval_targets(). */
+	smp_mb();
+	rviommu_pdt_publish(ddt, &ep->pdt, &update, ep->ids[0], ep->nr_ids > 1);
+	if (root)
+		rviommu_ddt_publish(ddt, ep->updates, ep->nr_ids);
+	if (update.how != RVIOMMU_PUBLISH_NONE) {
+		for (i = 0; i < ep->nr_ids; i++)
+			if (rviommu_pdt_command(ep->iommu, &update, ep->ids[i], &cmd))
+				rviommu_owe(&owed, cmd);
+		rviommu_owe_domain(&owed, left);
+		ret = rviommu_settle(&owed, ep, pid);
+	}
+	rviommu_pdt_retire(ddt, &update);
+	if (root)
+		rviommu_ddt_retire(ddt, ep->updates, ep->nr_ids);
+	return ret;
 }
 
 /**
@@ -138,7 +310,9 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 	int ret;
 
 	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_ddt_update update = { .did = ep->ids[i], .reserve = true };
+		struct rviommu_ddt_update update = {
+			.did = ep->ids[i], .lost = &ep->lost, .reserve = true,
+		};
 		struct rviommu_dc dc;
 
 		/* Another device may be using a shared ID already. */
@@ -154,32 +328,58 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 	return 0;
 }
 
-/* No translation points to the domain any more; ddt.lock is held. */
+/* No translation of the requester IDs points to the domain any more; ddt.lock is held. */
 static void rviommu_let_go(struct rviommu_endpoint *ep)
 {
 	if (rviommu_domain_is_paging(ep->domain))
-		rviommu_target_remove(to_rviommu_domain(ep->domain), ep->iommu);
+		rviommu_target_remove_device(to_rviommu_domain(ep->domain), ep, IOMMU_NO_PASID);
 	WRITE_ONCE(ep->domain, NULL);
 }
 
 /*
- * Block all requester IDs. Cannot fail, because the core has nothing else to fall
- * back on: one context at a time, each becomes invalid in one word.
+ * Make the device's contexts invalid. Cannot fail, because the core has nothing else to
+ * fall back on: one context at a time, each becomes invalid in one word. A
+ * requester ID that another device has too (a PCI alias) keeps its context if
+ * @shared says so.
  */
-static void rviommu_block(struct rviommu_endpoint *ep)
+static void rviommu_invalidate_contexts(struct rviommu_endpoint *ep, bool shared)
 {
 	struct rviommu *iommu = ep->iommu;
 	unsigned int i;
+	int ret;
 
-	mutex_lock(&iommu->ddt.lock);
+	rviommu_ats_disable(ep);
 	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_ddt_update update = { .did = ep->ids[i] };
+		struct rviommu_ddt_update update = { .did = ep->ids[i], .lost = &ep->lost };
+		struct rviommu_did *did = shared ? xa_load(&iommu->dids, ep->ids[i]) : NULL;
 
-		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
+		if (did && did->users > 1)
+			continue;
+		ret = rviommu_replace_contexts(ep, &update, 1, ep->domain);
+		WARN_ON(ret && ret != -EIO);
+	}
+}
+
+/* Block the requester IDs. PASIDs go on. */
+static void rviommu_block(struct rviommu_endpoint *ep)
+{
+	mutex_lock(&ep->iommu->ddt.lock);
+	if (ep->pdt.root) {
+		int ret = rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(NULL),
+						  ep->domain);
+
+		WARN_ON(ret && ret != -EIO);
+	} else {
+		rviommu_invalidate_contexts(ep, false);
 	}
 	rviommu_let_go(ep);
 	WRITE_ONCE(ep->domain, &rviommu_blocking_domain);
-	mutex_unlock(&iommu->ddt.lock);
+	mutex_unlock(&ep->iommu->ddt.lock);
+}
+
+static bool rviommu_out(struct rviommu_endpoint *ep)
+{
+	return rviommu_is_dead(ep->iommu) || READ_ONCE(ep->lost);
 }
 
 /**
@@ -189,29 +389,27 @@ static void rviommu_block(struct rviommu_endpoint *ep)
  *
  * The old domain stays in force until the new one is. May sleep.
  *
- * On an IOMMU that is out of service everything is blocked, because ddtp is Off.
- * There @ep lets go of its domain whatever comes next, and the way back to the
+ * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
+ * so is everything of a device that is lost. There @ep lets go of its domain whatever comes next, and the way back to the
  * core's own default domain is open: the core knows no error there, and frees the
  * old domain in any case. Nobody else's domain is accepted any more.
  *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
- * @new; -ENOMEM; -EIO if the IOMMU is out of service. On error the old attachment
- * is as it was, except with -EIO.
+ * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
+ * if the IOMMU or the device is out of service. On error the old attachment is as it
+ * was, except with -EIO.
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
-	struct rviommu_ddt_update *updates = ep->updates;
 	struct rviommu *iommu = ep->iommu;
 	struct iommu_domain *old;
-	struct rviommu_dc dc;
-	unsigned int i;
 	int ret;
 
 	if (new == &rviommu_blocking_domain) {
 		rviommu_block(ep);
 		return 0;
 	}
-	if (rviommu_is_dead(iommu)) {
+	if (rviommu_out(ep)) {
 		rviommu_block(ep);
 		return new->type == IOMMU_DOMAIN_UNMANAGED ? -EIO : 0;
 	}
@@ -221,30 +419,246 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 			return ret;
 	}
 
-	dc = rviommu_make_dc(iommu, new);
 	mutex_lock(&iommu->ddt.lock);
-	for (i = 0; i < ep->nr_ids; i++)
-		updates[i] = (struct rviommu_ddt_update){ .did = ep->ids[i], .new = dc };
 	old = ep->domain;
+	if (!xa_empty(&ep->pasids) && rviommu_domain_is_paging(new) &&
+	    to_rviommu_domain(new)->pt.cfg.second_stage) {
+		ret = -EBUSY;
+		goto unlock;
+	}
 	if (rviommu_domain_is_paging(new) && new != old) {
-		ret = rviommu_target_add(to_rviommu_domain(new), iommu);
+		ret = rviommu_target_add_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 		if (ret)
 			goto unlock;
 	}
-	ret = rviommu_replace_contexts(iommu, updates, ep->nr_ids);
+	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
+		ret = rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(new), old);
+	} else {
+		rviommu_aim(ep, new, 0);
+		ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, old);
+		/* One that could not go with the last PASID, see rviommu_collapse(). */
+		if (!ret || ret == -EIO)
+			rviommu_pdt_retire_all(&ep->pdt);
+	}
+	/* Out of service: everything is blocked, and the new domain is as good as the old. */
+	if (ret == -EIO)
+		ret = 0;
 	if (ret) {
 		if (rviommu_domain_is_paging(new) && new != old)
-			rviommu_target_remove(to_rviommu_domain(new), iommu);
+			rviommu_target_remove_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 		goto unlock;
 	}
 	WRITE_ONCE(ep->domain, new);
 	if (rviommu_domain_is_paging(old) && new != old)
-		rviommu_target_remove(to_rviommu_domain(old), iommu);
+		rviommu_target_remove_device(to_rviommu_domain(old), ep, IOMMU_NO_PASID);
+	rviommu_ats_enable(ep);
 unlock:
 	mutex_unlock(&iommu->ddt.lock);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
+
+/* The first PASID: the requester IDs' translation moves to PASID 0. */
+static int rviommu_expand(struct rviommu_endpoint *ep, u32 pid, struct iommu_domain *new)
+{
+	struct rviommu_pdt_update rid = { .new = rviommu_make_pc(ep->domain) };
+	struct rviommu_pdt_update process = { .pid = pid, .new = rviommu_make_pc(new) };
+	struct rviommu_ddt *ddt = &ep->iommu->ddt;
+	struct rviommu_pdt pdt;
+	int ret;
+
+	ret = rviommu_pdt_init(ddt, &pdt, rviommu_pasid_levels(ep));
+	if (ret)
+		return ret;
+	ret = rviommu_pdt_prepare(ddt, &pdt, &rid);
+	if (!ret)
+		ret = rviommu_pdt_prepare(ddt, &pdt, &process);
+	if (!ret) {
+		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(pdt.levels, pdt.root));
+		ret = rviommu_ddt_prepare(ddt, ep->updates, ep->nr_ids);
+	}
+	if (ret) {
+		rviommu_pdt_destroy(&pdt);
+		return ret;
+	}
+	pdt.live = true;
+	ep->pdt = pdt;
+	ret = rviommu_install(ep, ep->updates, ep->nr_ids, NULL, pid);
+	rviommu_ats_enable(ep);
+	return ret;
+}
+
+/*
+ * The last PASID is @pid, of domain @left: the requester IDs' translation moves back.
+ * For want of memory the directory stays, with that PASID blocked, which cannot fail.
+ */
+static int rviommu_collapse(struct rviommu_endpoint *ep, u32 pid, struct iommu_domain *left)
+{
+	int ret;
+
+	if (!ep->domain || ep->domain == &rviommu_blocking_domain)
+		rviommu_ats_disable(ep);
+	rviommu_aim(ep, ep->domain, 0);
+	ret = rviommu_ddt_prepare(&ep->iommu->ddt, ep->updates, ep->nr_ids);
+	if (ret)
+		return rviommu_replace_process(ep, pid, rviommu_make_pc(NULL), left);
+	ret = rviommu_install(ep, ep->updates, ep->nr_ids, left, pid);
+	rviommu_pdt_retire_all(&ep->pdt);
+	return ret;
+}
+
+/* Is @pasid the only one? */
+static bool rviommu_last_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	unsigned long index = 0;
+	void *domain = xa_find(&ep->pasids, &index, ULONG_MAX, XA_PRESENT);
+
+	return domain && index == pasid &&
+	       !xa_find_after(&ep->pasids, &index, ULONG_MAX, XA_PRESENT);
+}
+
+/* Does another device have one of the IDs? Its requests would use our directory. */
+static bool rviommu_shares_ids(struct rviommu_endpoint *ep)
+{
+	unsigned int i;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_did *did = xa_load(&ep->iommu->dids, ep->ids[i]);
+
+		if (did && did->users > 1)
+			return true;
+	}
+	return false;
+}
+
+static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct iommu_domain *new)
+{
+	if (!ep->max_pasids)
+		return -EOPNOTSUPP;
+	if (pasid == IOMMU_NO_PASID || pasid >= ep->max_pasids)
+		return -EINVAL;
+	if (!rviommu_domain_is_paging(new))
+		return 0;
+	/* With a Bare second stage, and not the other way round. */
+	if (to_rviommu_domain(new)->pt.cfg.second_stage)
+		return -EINVAL;
+	return rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
+}
+
+/**
+ * rviommu_attach_pasid() - attach or replace what a PASID of a device uses
+ * @ep: the device
+ * @pasid: the PASID
+ * @new: identity, or a first-stage paging domain
+ * @old: what the core says is attached; NULL: nothing, or it does not say
+ *
+ * As rviommu_attach(): the old domain stays in force until the new one is; after
+ * the return no cache holds anything of the old one for this PASID. The driver's own
+ * record decides what the old one is. May sleep.
+ *
+ * Return: 0; -EOPNOTSUPP if the device or the IOMMU has no PASIDs; -EINVAL if it
+ * has not this one, or if it cannot use @new: a second-stage domain, or one of a
+ * format that the IOMMU has not; -EBUSY if the requester IDs exclude PASIDs, because
+ * they use a second-stage domain or are another device's, too; -ENOMEM; -EIO if the
+ * IOMMU or the device is out of service. On error the old attachment is as it was.
+ */
+int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iommu_domain *new,
+			 struct iommu_domain *old)
+{
+	struct rviommu *iommu = ep->iommu;
+	struct iommu_domain *now;
+	int ret;
+
+	ret = rviommu_pasid_possible(ep, pasid, new);
+	if (ret)
+		return ret;
+
+	mutex_lock(&iommu->ddt.lock);
+	now = xa_load(&ep->pasids, pasid);
+	WARN_ONCE(old && old != &rviommu_blocking_domain && old != now,
+		  "%s: the core's record of PASID %u is not ours\n", ep->name, pasid);
+	ret = -EIO;
+	if (rviommu_out(ep))
+		goto unlock;
+	ret = -EBUSY;
+	if (rviommu_domain_is_paging(ep->domain) &&
+	    to_rviommu_domain(ep->domain)->pt.cfg.second_stage)
+		goto unlock;
+	if (rviommu_shares_ids(ep))
+		goto unlock;
+	ret = 0;
+	if (new == now)
+		goto unlock;
+
+	if (!now) {
+		ret = rviommu_alloc_fails() ? -ENOMEM :
+		      xa_reserve(&ep->pasids, pasid, GFP_KERNEL);
+		if (ret)
+			goto unlock;
+	}
+	if (rviommu_domain_is_paging(new)) {
+		ret = rviommu_target_add_device(to_rviommu_domain(new), ep, pasid);
+		if (ret)
+			goto unreserve;
+	}
+	if (ep->pdt.root)
+		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(new), now);
+	else
+		ret = rviommu_expand(ep, pasid, new);
+	/* Also with -EIO: then nothing is translated any more, and the record says so. */
+	if (ret) {
+		if (rviommu_domain_is_paging(new))
+			rviommu_target_remove_device(to_rviommu_domain(new), ep, pasid);
+		goto unreserve;
+	}
+	/* Cannot fail: the entry is there. */
+	xa_store(&ep->pasids, pasid, new, GFP_KERNEL);
+	if (rviommu_domain_is_paging(now))
+		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
+	goto unlock;
+
+unreserve:
+	if (!now)
+		xa_release(&ep->pasids, pasid);
+unlock:
+	mutex_unlock(&iommu->ddt.lock);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
+
+static void rviommu_drop_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	struct iommu_domain *now = xa_load(&ep->pasids, pasid);
+	int ret;
+
+	if (!now)
+		return;
+	if (rviommu_last_pasid(ep, pasid))
+		ret = rviommu_collapse(ep, pasid, now);
+	else
+		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(NULL), now);
+	WARN_ON(ret && ret != -EIO);
+	xa_erase(&ep->pasids, pasid);
+	if (rviommu_domain_is_paging(now))
+		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
+}
+
+/**
+ * rviommu_detach_pasid() - block a PASID
+ * @ep: the device
+ * @pasid: the PASID; nothing happens if nothing is attached to it
+ *
+ * Cannot fail: a process context becomes invalid in one word. On return no cache, of
+ * the IOMMU or of the device, holds anything of the PASID.
+ */
+void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	mutex_lock(&ep->iommu->ddt.lock);
+	rviommu_drop_pasid(ep, pasid);
+	mutex_unlock(&ep->iommu->ddt.lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
 
 /**
  * rviommu_detach_release() - block what only this device uses, before it goes
@@ -256,18 +670,17 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
  */
 void rviommu_detach_release(struct rviommu_endpoint *ep)
 {
-	struct rviommu *iommu = ep->iommu;
-	unsigned int i;
+	unsigned long pasid;
+	void *domain;
 
-	lockdep_assert_held(&iommu->ddt.lock);
-	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_ddt_update update = { .did = ep->ids[i] };
-		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
-
-		if (did && did->users > 1)
-			continue;
-		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
-	}
+	lockdep_assert_held(&ep->iommu->ddt.lock);
+	/* The core removes them before it releases the device. */
+	WARN_ON(!xa_empty(&ep->pasids));
+	xa_for_each(&ep->pasids, pasid, domain)
+		rviommu_drop_pasid(ep, pasid);
+	xa_destroy(&ep->pasids);
+	rviommu_invalidate_contexts(ep, true);
+	rviommu_pdt_retire_all(&ep->pdt);
 	rviommu_let_go(ep);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_release);

@@ -255,11 +255,81 @@ struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_iofence);
 
-/* Takes the place of a command that is not to be executed. */
-static struct rviommu_command cmd_nop(void)
+/**
+ * rviommu_cmd_barrier() - later commands begin when all earlier ones are complete
+ *
+ * Spec "cqh" and "IOFENCE.C": cqh is the index of the command that is processed
+ * next, and it advances past a fence when all commands before it are complete.
+ *
+ * Return: the command, a fence that tells nobody.
+ */
+struct rviommu_command rviommu_cmd_barrier(void)
 {
 	return cmd_make(RVIOMMU_CMD_OPCODE_IOFENCE, RVIOMMU_CMD_IOFENCE_C, 0, 0);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_barrier);
+
+/**
+ * rviommu_cmd_ats_inval() - a device forgets translations of requests without PASID
+ * @rid: Routing ID of the device
+ * @seg: its segment
+ *
+ * Of every address. A command of its own segment needs DSV = 1 only where the IOMMU
+ * serves more than one.
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg)
+{
+	u64 dword0 = FIELD_PREP(RVIOMMU_CMD_ATS_RID, rid);
+
+	if (seg)
+		dword0 |= RVIOMMU_CMD_ATS_DSV | FIELD_PREP(RVIOMMU_CMD_ATS_DSEG, seg);
+	return rviommu_cmd_with_atc_range(cmd_make(RVIOMMU_CMD_OPCODE_ATS,
+						   RVIOMMU_CMD_ATS_INVAL, dword0, 0), 0, 64);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_ats_inval);
+
+/**
+ * rviommu_cmd_with_pasid() - those with a PASID, instead of those without
+ * @cmd: from rviommu_cmd_ats_inval()
+ * @pasid: the PASID
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_cmd_with_pasid(struct rviommu_command cmd, u32 pasid)
+{
+	cmd.dword[0] |= cpu_to_le64(RVIOMMU_CMD_ATS_PV | FIELD_PREP(RVIOMMU_CMD_ATS_PID, pasid));
+	return cmd;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_pasid);
+
+/**
+ * rviommu_cmd_with_atc_range() - of a range only
+ * @cmd: from rviommu_cmd_ats_inval()
+ * @iova: any address in it
+ * @size_lg2: lg2 of its size in bytes, 12 to 64; it is naturally aligned
+ *
+ * PCIe, "Invalidate Request": with S the lowest address bit that is 0, from bit 12
+ * on, tells the size: 8 KiB for bit 12. All of 64 bits is what no zero below bit 63
+ * says.
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u64 iova,
+						  unsigned int size_lg2)
+{
+	u64 payload = 0;
+
+	if (size_lg2 < 64)
+		payload = iova & ~(BIT_ULL(size_lg2) - 1);
+	if (size_lg2 > RVIOMMU_PAGE_LG2)
+		payload |= RVIOMMU_CMD_ATS_INVAL_S |
+			   (BIT_ULL(size_lg2 - 1) - BIT_ULL(RVIOMMU_PAGE_LG2));
+	cmd.dword[1] = cpu_to_le64(payload);
+	return cmd;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_with_atc_range);
 
 /* Opcode and func3 as they lie in doubleword 0 */
 #define CMD_OP(opcode, func3)						\
@@ -331,10 +401,13 @@ static u32 cmdq_used(const struct rviommu_cmdq *cq)
 	return (cq->tail - cq->head) & rviommu_queue_mask(&cq->q);
 }
 
-/* Free slots; one more stays empty, because tail == head means empty. */
+/* Slots that producers may use; one more stays empty, because tail == head means empty. */
 static u32 cmdq_room(const struct rviommu_cmdq *cq)
 {
-	return rviommu_queue_mask(&cq->q) - cmdq_used(cq);
+	u32 taken = cmdq_used(cq) + cq->reserve;
+	u32 mask = rviommu_queue_mask(&cq->q);
+
+	return taken < mask ? mask - taken : 0;
 }
 
 static u32 cmdq_read_done(const struct rviommu_cmdq *cq)
@@ -492,14 +565,14 @@ static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
 	cmdq_count(cq, RVIOMMU_CMDQ_ILLEGAL);
 	cmdq_report(cq, index, "is illegal");
 
-	if (cmdq_own_fence(cq, illegal) || cmd_equal(illegal, cmd_nop()) ||
+	if (cmdq_own_fence(cq, illegal) || cmd_equal(illegal, rviommu_cmd_barrier()) ||
 	    cmd_equal(illegal, rviommu_cmd_iotinval_vma_all()) ||
 	    cmd_equal(illegal, rviommu_cmd_inval_ddt_all())) {
 		cmdq_kill(cq, "it refuses a command that every IOMMU must execute");
 		return;
 	}
 	if (!cmd_widen(illegal, &wide)) {
-		*cmdq_slot(cq, index) = cmd_nop();
+		*cmdq_slot(cq, index) = rviommu_cmd_barrier();
 		return;
 	}
 	/* Its like, of which a large unmap has many, would each cost a restart. */
@@ -511,25 +584,89 @@ static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
 	}
 }
 
+static bool cmd_is_ats_inval(struct rviommu_command cmd)
+{
+	return cmd_op(cmd) == CMD_OP(ATS, ATS_INVAL);
+}
+
+/* The same device? */
+static bool cmd_same_target(struct rviommu_command a, struct rviommu_command b)
+{
+	const u64 who = RVIOMMU_CMD_ATS_DSV | RVIOMMU_CMD_ATS_DSEG | RVIOMMU_CMD_ATS_RID;
+
+	return !((a.dword[0] ^ b.dword[0]) & cpu_to_le64(who));
+}
+
 /*
- * Spec cqcsr.cmd_to: cqh is the index of the fence that noticed; only ATS.INVAL
- * before it can have timed out. The device does not answer and will not the
- * second time: leave them out, and say which.
+ * The device that @inval is for does not answer. Its ATC may hold translations of
+ * memory that whoever waits for the fences is about to reuse, so before they
+ * complete its DMA is blocked: one of its commands becomes the invalidation of its
+ * context, the others are left out. (Those that are still to come will be dealt
+ * with when their turn comes: there is nothing to block then.)
+ */
+static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inval)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u64 dword0 = le64_to_cpu(inval.dword[0]);
+	struct rviommu_command instead = rviommu_cmd_barrier();
+	u32 i, did;
+
+	if (cq->device_lost &&
+	    cq->device_lost(cq, FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0),
+			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0), &did)) {
+		instead = rviommu_cmd_inval_ddt(did);
+		/* One device less is progress. */
+		cq->restarts = 0;
+	}
+	for (i = cq->head; i != cq->tail; i = (i + 1) & mask) {
+		struct rviommu_command *cmd = cmdq_slot(cq, i);
+
+		if (!cmd_is_ats_inval(*cmd) || !cmd_same_target(*cmd, inval))
+			continue;
+		*cmd = instead;
+		instead = rviommu_cmd_barrier();
+	}
+}
+
+/*
+ * Spec cqcsr.cmd_to: cqh is the index of the fence that noticed. Only ATS.INVAL can
+ * have timed out, and only one that lies behind the fence before: everything up to
+ * that one is complete and leaves the window.
+ *
+ * If all of them go to one device, it is that one. If not, they are submitted again
+ * with a fence behind each device's (spec "IOMMU PCIe ATS commands", note on
+ * IOFENCE.C), and the next timeout tells.
  */
 static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
+	struct rviommu_command first = {};
+	bool found = false, many = false;
 	u32 i;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
-	cmdq_report(cq, index, "waited in vain for a device");
 
-	for (i = cq->head; i != index; i = (i + 1) & mask) {
-		if (cmd_op(*cmdq_slot(cq, i)) != CMD_OP(ATS, ATS_INVAL))
+	for (i = index; i != cq->head; i = (i - 1) & mask) {
+		struct rviommu_command cmd = *cmdq_slot(cq, (i - 1) & mask);
+
+		if (cmd_op(cmd) == CMD_OP(IOFENCE, IOFENCE_C))
+			break;
+		if (!cmd_is_ats_inval(cmd))
 			continue;
-		cmdq_report(cq, i, "may have timed out");
-		*cmdq_slot(cq, i) = cmd_nop();
+		if (found && !cmd_same_target(cmd, first))
+			many = true;
+		first = cmd;
+		found = true;
 	}
+	cq->head = i;
+	if (!found) {
+		cmdq_report(cq, index, "waited in vain for no device");
+		return;
+	}
+	if (many)
+		cq->split = (index - i) & mask;
+	else
+		cmdq_lose_device(cq, first);
 }
 
 /* Let the fences of the next run write to a place that no earlier one knows. */
@@ -553,7 +690,7 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
 	const u64 old_pa = cq->done_pa;
-	u32 i, n;
+	u32 i, n, head;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_RESTARTS);
 	if (++cq->restarts > RVIOMMU_CMDQ_MAX_RESTARTS) {
@@ -565,8 +702,11 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 		return;
 	}
 	/* Commands that had been fetched may have completed until now. */
+	head = cq->head;
 	if (!cmdq_reap(cq))
 		return;
+	if (cq->head != head)
+		cq->split = 0;
 
 	n = cmdq_used(cq);
 	for (i = 0; i < n; i++)
@@ -580,11 +720,17 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 		u32 fence = FIELD_GET(RVIOMMU_CMD_IOFENCE_DATA, le64_to_cpu(cmd.dword[0]));
 		bool own = cmd_equal(cmd, rviommu_cmd_iofence(old_pa, fence));
 
-		*cmdq_slot(cq, i) = own ? rviommu_cmd_iofence(cq->done_pa, fence) : cmd;
-		cq->tail = i + 1;
+		/* cq->reserve has kept the room; see cmdq_fix_timeout(). */
+		if (i && i < cq->split && cq->tail + n - i < mask &&
+		    cmd_is_ats_inval(cmd) && cmd_is_ats_inval(cq->scratch[i - 1]) &&
+		    !cmd_same_target(cmd, cq->scratch[i - 1]))
+			*cmdq_slot(cq, cq->tail++) = rviommu_cmd_barrier();
+		*cmdq_slot(cq, cq->tail++) = own ? rviommu_cmd_iofence(cq->done_pa, fence) : cmd;
 		if (own)
-			cq->fence_end[fence & mask] = cq->tail;
+			cq->fence_end[fence & mask] = cq->tail & mask;
 	}
+	cq->tail &= mask;
+	cq->split = 0;
 
 	if (rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE)) {
 		cmdq_kill(cq, "it cannot be switched on after an error");
@@ -711,13 +857,35 @@ static bool cmdq_suspicious(struct rviommu_cmdq *cq)
 	return done - completed > READ_ONCE(cq->issued) - completed;
 }
 
+/*
+ * No fence has completed for long. If the one that is being processed waits for
+ * devices, it is theirs to blame: the timeout of hardware may be longer than ours.
+ */
+static void cmdq_stuck(struct rviommu_cmdq *cq)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u32 cqh, head;
+
+	if (!cmdq_reap(cq))
+		return;
+	cqh = cq->q.bus->ops->read32(cq->q.bus, RVIOMMU_REG_CQH);
+	head = cq->head;
+	if (cqh <= mask && ((cqh - head) & mask) < cmdq_used(cq) && cqh != head &&
+	    cmd_is_ats_inval(*cmdq_slot(cq, (cqh - 1) & mask))) {
+		cmdq_fix_timeout(cq, cqh);
+		cmdq_restart(cq);
+		return;
+	}
+	cmdq_kill(cq, "no fence completes any more");
+}
+
 static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&cq->lock, flags);
 	if (cmdq_read_done(cq) == wait->seen && cq->running)
-		cmdq_kill(cq, "no fence completes any more");
+		cmdq_stuck(cq);
 	wait->stuck_us = 0;
 	spin_unlock_irqrestore(&cq->lock, flags);
 }
@@ -903,6 +1071,20 @@ err:
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_init);
+
+/**
+ * rviommu_cmdq_use_ats() - ATS.INVAL will be queued
+ * @cq: the queue, initialised, not enabled
+ * @device_lost: see struct rviommu_cmdq
+ */
+void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did))
+{
+	cq->device_lost = device_lost;
+	cq->reserve = min_t(unsigned int, RVIOMMU_ATS_SEGMENT - 1,
+			    (rviommu_queue_mask(&cq->q) + 1) / 4);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_use_ats);
 
 /**
  * rviommu_cmdq_destroy() - give the memory of a command queue back

@@ -22,6 +22,12 @@
  */
 #define RVIOMMU_FENCE_TIMEOUT_US	5000000
 
+/*
+ * ATS.INVAL commands that a producer puts between two barriers at most. When they
+ * time out, so many slots, less one, may be needed to find out which device it was.
+ */
+#define RVIOMMU_ATS_SEGMENT		16
+
 /* Recoveries without one completed fence between them before giving up. */
 #define RVIOMMU_CMDQ_MAX_RESTARTS	8
 
@@ -118,6 +124,15 @@ struct rviommu_cmdq_batch {
  * @on_dead: called once, under @lock, interrupts off, when the queue dies: the
  *           owner takes the IOMMU out of service. May be NULL. Constant while
  *           the queue is enabled.
+ * @device_lost: called under @lock, interrupts off, when the device with Routing ID
+ *               @rid in segment @seg does not complete its invalidations. It sees
+ *               to it that the device's DMA is blocked once IODIR.INVAL_DDT of
+ *               *@did is executed, and returns true; false: no such device, there is
+ *               nothing to block. May be NULL. Constant while the queue is enabled.
+ * @reserve: slots that are kept free to insert fences between the ATS.INVAL of
+ *           different devices; constant while the queue is enabled
+ * @split: commands at the head of the window between which a restart inserts
+ *         them; only during a recovery
  * @timeout_us: %RVIOMMU_FENCE_TIMEOUT_US; tests shorten it before enabling
  * @events: counters, enum rviommu_cmdq_event
  */
@@ -139,6 +154,9 @@ struct rviommu_cmdq {
 	bool running;
 	bool dead;
 	void (*on_dead)(struct rviommu_cmdq *cq);
+	bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did);
+	unsigned int reserve;
+	u32 split;
 	unsigned int timeout_us;
 	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
 };
@@ -146,6 +164,8 @@ struct rviommu_cmdq {
 int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entries_lg2,
 		      u8 pas_lg2, int nid);
 void rviommu_cmdq_destroy(struct rviommu_cmdq *cq);
+void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did));
 int rviommu_cmdq_enable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
 
@@ -171,5 +191,16 @@ struct rviommu_command rviommu_cmd_inval_ddt(u32 did);
 struct rviommu_command rviommu_cmd_inval_ddt_all(void);
 struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid);
 struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data);
+struct rviommu_command rviommu_cmd_barrier(void);
+struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg);
+struct rviommu_command rviommu_cmd_with_pasid(struct rviommu_command cmd, u32 pasid);
+struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u64 iova,
+						  unsigned int size_lg2);
+
+/* ATS.INVAL commands between two barriers, given the size of the ring. */
+static inline unsigned int rviommu_cmdq_ats_segment(const struct rviommu_cmdq *cq)
+{
+	return cq->reserve + 1;
+}
 
 #endif /* RVIOMMU_COMMAND_H */

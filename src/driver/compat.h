@@ -51,6 +51,60 @@ static int fn##_thunk(struct iommu_domain *domain, struct device *dev)	\
 #endif
 
 /*
+ * set_dev_pasid() likewise; and to take a domain away, newer kernels set the blocking
+ * domain in its place, where older ones had an op that cannot fail.
+ *
+ * RVIOMMU_PASID_THUNK(fn), RVIOMMU_PASID_OP(fn) as above;
+ * RVIOMMU_REMOVE_PASID_THUNK(fn) after the definition of fn(dev, pasid),
+ * RVIOMMU_REMOVE_PASID_OPS(fn) in the iommu_ops, and
+ * RVIOMMU_BLOCK_PASID_OPS(fn) in those of the blocking domain.
+ */
+#ifdef RVIOMMU_HAVE_PASID_OLD
+#define RVIOMMU_PASID_THUNK(fn)
+#define RVIOMMU_PASID_OP(fn)	fn
+#else
+#define RVIOMMU_PASID_THUNK(fn)							\
+static int fn##_thunk(struct iommu_domain *domain, struct device *dev,		\
+		      ioasid_t pasid)						\
+{										\
+	return fn(domain, dev, pasid, NULL);					\
+}
+
+#define RVIOMMU_PASID_OP(fn)	fn##_thunk
+#endif
+
+#ifdef RVIOMMU_HAVE_REMOVE_DEV_PASID
+#define RVIOMMU_REMOVE_PASID_THUNK(fn)						\
+static void fn##_op(struct device *dev, ioasid_t pasid,			\
+		    struct iommu_domain *domain)				\
+{										\
+	fn(dev, pasid);								\
+}
+
+#define RVIOMMU_REMOVE_PASID_OPS(fn)	.remove_dev_pasid = fn##_op,
+#define RVIOMMU_BLOCK_PASID_OPS(fn)
+#else
+#define RVIOMMU_REMOVE_PASID_THUNK(fn)						\
+static int fn##_block(struct iommu_domain *domain, struct device *dev,		\
+		      ioasid_t pasid, struct iommu_domain *old)			\
+{										\
+	fn(dev, pasid);								\
+	return 0;								\
+}										\
+RVIOMMU_PASID_THUNK(fn##_block)
+
+#define RVIOMMU_REMOVE_PASID_OPS(fn)
+#define RVIOMMU_BLOCK_PASID_OPS(fn)	.set_dev_pasid = RVIOMMU_PASID_OP(fn##_block),
+#endif
+
+/* Newer kernels say which domains will be attached to PASIDs. All of ours can be. */
+#ifdef RVIOMMU_HAVE_ALLOC_PASID
+#define RVIOMMU_ALLOC_PASID	IOMMU_HWPT_ALLOC_PASID
+#else
+#define RVIOMMU_ALLOC_PASID	0
+#endif
+
+/*
  * One op allocates paging domains with flags in newer kernels; before, there
  * were one without flags and one for user space with the nesting parent.
  */

@@ -430,7 +430,7 @@ static void rviommu_describe(const struct rviommu *iommu)
 	u64 caps = iommu->caps;
 
 	dev_info(iommu->dev,
-		 "version %llu.%llu,%s%s%s%s%s%s, %u-bit PA, %u-level DDT (%s), %u vector%s%s\n",
+		 "version %llu.%llu,%s%s%s%s%s%s, %u-bit PA, %u-level DDT (%s), %u PASIDs%s, %u vector%s%s\n",
 		 FIELD_GET(RVIOMMU_CAP_VERSION_MAJOR, caps), caps & 0xf,
 		 caps & RVIOMMU_CAP_SV39 ? " Sv39" : "", caps & RVIOMMU_CAP_SV48 ? " Sv48" : "",
 		 caps & RVIOMMU_CAP_SV57 ? " Sv57" : "",
@@ -439,6 +439,7 @@ static void rviommu_describe(const struct rviommu *iommu)
 		 caps & RVIOMMU_CAP_SV57X4 ? " Sv57x4" : "",
 		 iommu->pas_lg2, iommu->ddt.levels,
 		 caps & RVIOMMU_CAP_MSI_FLAT ? "extended" : "base",
+		 rviommu_pasid_limit(iommu), caps & RVIOMMU_CAP_ATS ? ", ATS" : "",
 		 iommu->nr_irqs, iommu->nr_irqs == 1 ? "" : "s",
 		 iommu->bus->wired ? " (wired)" : "");
 }
@@ -473,6 +474,8 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	if (ret)
 		return ret;
 	iommu->cmdq.on_dead = rviommu_out_of_service;
+	if (iommu->caps & RVIOMMU_CAP_ATS)
+		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost);
 	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
 	if (ret)
 		goto err_cmdq;
@@ -505,6 +508,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	mutex_unlock(&rviommu_list_lock);
 	rviommu_debugfs_add(iommu);
 
+	iommu->core.max_pasids = rviommu_pasid_limit(iommu);
 	ret = iommu_device_sysfs_add(&iommu->core, dev, NULL, "%s", bus->name);
 	if (ret) {
 		dev_err_probe(dev, ret, "cannot be added to sysfs\n");

@@ -71,6 +71,12 @@ static const struct dir_shape ddt_extended = {
 	.entry_words = RVIOMMU_DC_WORDS_EXT,
 };
 
+/* Spec "Process Directory Table (PDT)": 8, 9 and 3 bits of the process_id */
+static const struct dir_shape pdt_shape = {
+	.shift = { 0, 8, 17 },
+	.entry_words = RVIOMMU_PC_WORDS,
+};
+
 static const struct dir_shape *ddt_shape(const struct rviommu_ddt *ddt)
 {
 	return ddt->dc_words == RVIOMMU_DC_WORDS_EXT ? &ddt_extended : &ddt_base;
@@ -174,6 +180,7 @@ int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops,
 	if (!ddt->root)
 		return -ENOMEM;
 	mutex_init(&ddt->lock);
+	spin_lock_init(&ddt->quarantine);
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_init);
@@ -365,6 +372,7 @@ int rviommu_ddt_prepare(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upda
 		updates[i] = (struct rviommu_ddt_update) {
 			.did = updates[i].did,
 			.reserve = updates[i].reserve,
+			.lost = updates[i].lost,
 			.new = updates[i].new,
 		};
 	}
@@ -418,6 +426,82 @@ static void ddt_grace_wait(struct rviommu_ddt *ddt, struct ddt_grace *grace)
 	*grace = (struct ddt_grace) {};
 }
 
+static bool ddt_lost(const struct rviommu_ddt_update *u)
+{
+	return u->lost && READ_ONCE(*u->lost);
+}
+
+/*
+ * What went into quarantine since prepare stays there: contexts that are about to
+ * be stored, and their neighbours in copies, of which quarantine knows only the
+ * page that they were copied from.
+ */
+static void ddt_keep_quarantine(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+				unsigned int nr)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < nr; i++) {
+		const u64 *page = updates[i].copy ? dir_table(*updates[i].parent) : NULL;
+
+		for (j = RVIOMMU_DC_TC; page && j < DIR_TABLE_ENTRIES; j += ddt->dc_words)
+			if (!(page[j] & RVIOMMU_DC_TC_V))
+				updates[i].copy[j] &= ~RVIOMMU_DC_TC_V;
+	}
+	for (i = 0; i < nr; i++) {
+		struct rviommu_ddt_update *u = &updates[i];
+
+		/* Neighbours that this call makes valid were in the page as invalid. */
+		if (u->how == RVIOMMU_PUBLISH_PAGE)
+			u->dc[RVIOMMU_DC_TC] = u->new.word[RVIOMMU_DC_TC];
+		if (!ddt_lost(u))
+			continue;
+		u->new.word[RVIOMMU_DC_TC] = 0;
+		/* In a copy, or in a page that is not linked yet: nobody looks there. */
+		if (u->how == RVIOMMU_PUBLISH_PAGE ||
+		    (u->how == RVIOMMU_PUBLISH_VALID && u->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V))
+			u->dc[RVIOMMU_DC_TC] = 0;
+		/* One store, as for any context that goes invalid. */
+		if (u->how == RVIOMMU_PUBLISH_WORD)
+			memcpy(&u->new.word[1], &u->dc[1], (ddt->dc_words - 1) * sizeof(u64));
+	}
+}
+
+/**
+ * rviommu_ddt_quarantine() - block a device, now, and for as long as it is lost
+ * @ddt: directory
+ * @did: device_id
+ *
+ * For whoever cannot wait for the writers' lock, because a writer may be waiting
+ * for it: the command queue, of a device that answers no more. The caller has set
+ * the flag that rviommu_ddt_update.lost of later updates points to, and now
+ * owes IODIR.INVAL_DDT of @did and a fence.
+ *
+ * Context: any.
+ */
+void rviommu_ddt_quarantine(struct rviommu_ddt *ddt, u32 did)
+{
+	const struct dir_shape *shape = ddt_shape(ddt);
+	unsigned int level = ddt->levels - 1;
+	u64 *table = ddt->root;
+	unsigned long flags;
+
+	spin_lock_irqsave(&ddt->quarantine, flags);
+	for (; level; level--) {
+		u64 entry = READ_ONCE(*dir_slot(shape, table, level, did));
+
+		if (!(entry & RVIOMMU_DIRENT_V))
+			goto unlock;
+		table = dir_table(entry);
+	}
+	table = dir_leaf(shape, table, did);
+	if (table[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V)
+		ddt->ops->store(ddt, &table[RVIOMMU_DC_TC], 0);
+unlock:
+	spin_unlock_irqrestore(&ddt->quarantine, flags);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_quarantine);
+
 /**
  * rviommu_ddt_publish() - make prepared changes visible
  * @ddt: directory, locked since rviommu_ddt_prepare()
@@ -435,6 +519,7 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 			 unsigned int nr)
 {
 	struct ddt_grace grace = {};
+	unsigned long flags;
 	unsigned int i, j;
 
 	lockdep_assert_held(&ddt->lock);
@@ -464,6 +549,8 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 	ddt_grace_wait(ddt, &grace);
 
 	/* From here on one store each. */
+	spin_lock_irqsave(&ddt->quarantine, flags);
+	ddt_keep_quarantine(ddt, updates, nr);
 	for (i = 0; i < nr; i++) {
 		struct rviommu_ddt_update *u = &updates[i];
 
@@ -479,11 +566,13 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 						u->new.word[RVIOMMU_DC_TC]);
 		} else if (u->how == RVIOMMU_PUBLISH_WORD) {
 			/* The first that differs; of a context going invalid that is tc. */
-			for (j = 0; u->dc[j] == u->new.word[j]; j++)
+			for (j = 0; j < ddt->dc_words && u->dc[j] == u->new.word[j]; j++)
 				;
-			ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
+			if (j < ddt->dc_words)
+				ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
 		}
 	}
+	spin_unlock_irqrestore(&ddt->quarantine, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_publish);
 
@@ -615,3 +704,338 @@ bool rviommu_ddt_read(struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc)
 	return false;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_read);
+
+/* ----- Process directories ----- */
+
+static bool pc_valid(const struct rviommu_pc *pc)
+{
+	return pc->word[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_V;
+}
+
+/**
+ * rviommu_pdt_init() - an empty process directory that nobody can reach
+ * @ddt: the device's directory: its physical address width and node
+ * @pdt: filled in here
+ * @levels: 1, 2 or 3
+ *
+ * Until the caller sets @pdt->live, right before DC.fsc points to it, contexts are
+ * written by rviommu_pdt_prepare() alone.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_pdt_init(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt, u8 levels)
+{
+	u64 *root = ddt_alloc(ddt);
+
+	if (!root)
+		return -ENOMEM;
+	*pdt = (struct rviommu_pdt){ .root = root, .levels = levels };
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_init);
+
+/**
+ * rviommu_pdt_destroy() - free a process directory at once
+ * @pdt: directory; nobody has ever been able to reach it
+ */
+void rviommu_pdt_destroy(struct rviommu_pdt *pdt)
+{
+	if (pdt->root)
+		dir_free(pdt->root, pdt->levels - 1);
+	*pdt = (struct rviommu_pdt){};
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_destroy);
+
+static void dir_collect(u64 *table, unsigned int level, struct list_head *pages)
+{
+	unsigned int i;
+
+	for (i = 0; level && i < DIR_TABLE_ENTRIES; i++)
+		if (table[i] & RVIOMMU_DIRENT_V)
+			dir_collect(dir_table(table[i]), level - 1, pages);
+	list_add_tail(&rviommu_page_of(table)->node, pages);
+}
+
+/**
+ * rviommu_pdt_retire_all() - free a process directory that was in use
+ * @pdt: directory; no device context points to it any more, what the IOMMU cached
+ *       of it is invalidated, and a fence has completed
+ */
+void rviommu_pdt_retire_all(struct rviommu_pdt *pdt)
+{
+	LIST_HEAD(pages);
+
+	if (!pdt->root)
+		return;
+	dir_collect(pdt->root, pdt->levels - 1, &pages);
+	rviommu_page_retire(&pages);
+	*pdt = (struct rviommu_pdt){};
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_retire_all);
+
+/**
+ * rviommu_pdt_pdtp() - value of DC.fsc for a process directory
+ * @levels: its depth
+ * @root: its root table
+ *
+ * Return: the word; spec "Process-directory-table pointer (pdtp)".
+ */
+u64 rviommu_pdt_pdtp(u8 levels, const u64 *root)
+{
+	return FIELD_PREP(RVIOMMU_FSC_MODE, RVIOMMU_PDTP_MODE_PD8 + levels - 1) |
+	       FIELD_PREP(RVIOMMU_FSC_PPN, virt_to_phys((void *)root) >> RVIOMMU_PAGE_LG2);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_pdtp);
+
+/* As ddt_find(), for one context. */
+static int pdt_find(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
+		    struct rviommu_pdt_update *u)
+{
+	unsigned int level = pdt->levels - 1;
+	u64 *table = pdt->root;
+	bool live = pdt->live;
+
+	for (; level; level--) {
+		u64 *slot = dir_slot(&pdt_shape, table, level, u->pid);
+		u64 *next;
+
+		u->parent = slot;
+		if (*slot & RVIOMMU_DIRENT_V) {
+			table = dir_table(*slot);
+			continue;
+		}
+		if (!pc_valid(&u->new))
+			return 0;
+		next = ddt_alloc(ddt);
+		if (!next)
+			return -ENOMEM;
+		if (live) {
+			u->link = slot;
+			u->subtree = next;
+			u->subtree_level = level - 1;
+		} else {
+			*slot = dir_entry(next);
+		}
+		live = false;
+		table = next;
+	}
+
+	u->pc = dir_leaf(&pdt_shape, table, u->pid);
+	if (!live)
+		memcpy(u->pc, u->new.word, sizeof(u->new.word));
+	else if (u->pc[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_V)
+		memcpy(u->old.word, u->pc, sizeof(u->old.word));
+	return 0;
+}
+
+static enum rviommu_publish pdt_choose(const struct rviommu_pdt_update *u)
+{
+	unsigned int i, differ = 0;
+
+	if (!pc_valid(&u->old))
+		return pc_valid(&u->new) ? RVIOMMU_PUBLISH_VALID : RVIOMMU_PUBLISH_NONE;
+	/* As in ddt_choose(): only ta says so, fsc stays. */
+	if (!pc_valid(&u->new))
+		return RVIOMMU_PUBLISH_WORD;
+	for (i = 0; i < RVIOMMU_PC_WORDS; i++)
+		differ += u->old.word[i] != u->new.word[i];
+	if (differ < 2)
+		return differ ? RVIOMMU_PUBLISH_WORD : RVIOMMU_PUBLISH_NONE;
+	return RVIOMMU_PUBLISH_PAGE;
+}
+
+/**
+ * rviommu_pdt_prepare() - everything of a change that can fail
+ * @ddt: the device's directory, locked until retire or abort
+ * @pdt: process directory
+ * @update: @pid and @new filled in
+ *
+ * Nothing is visible yet; but if @pdt is not live, that was all there is to do.
+ * Needs no memory when @new is invalid.
+ *
+ * Return: 0, after which rviommu_pdt_publish() cannot fail; -ERANGE when the
+ * process_id is wider than the directory; -ENOMEM. After an error there is nothing
+ * to abort.
+ */
+int rviommu_pdt_prepare(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
+			struct rviommu_pdt_update *update)
+{
+	struct rviommu_pdt_update *u = update;
+	u64 *page;
+	int ret;
+
+	lockdep_assert_held(&ddt->lock);
+
+	if (u->pid >> rviommu_pdt_pid_lg2(pdt->levels))
+		return -ERANGE;
+	*u = (struct rviommu_pdt_update){ .pid = u->pid, .new = u->new };
+	ret = pdt_find(ddt, pdt, u);
+	if (ret)
+		goto abort;
+	u->how = pdt->live ? pdt_choose(u) : RVIOMMU_PUBLISH_NONE;
+	if (u->how != RVIOMMU_PUBLISH_PAGE)
+		return 0;
+
+	page = dir_page(u->pc);
+	ret = -ENOMEM;
+	u->copy = ddt_alloc(ddt);
+	if (!u->copy)
+		goto abort;
+	memcpy(u->copy, page, RVIOMMU_PAGE_SIZE);
+	u->pc = u->copy + (u->pc - page);
+	memcpy(u->pc, u->new.word, sizeof(u->new.word));
+	return 0;
+
+abort:
+	rviommu_pdt_abort(ddt, u);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_prepare);
+
+/**
+ * rviommu_pdt_publish() - make a prepared change visible
+ * @ddt: the device's directory, locked since rviommu_pdt_prepare()
+ * @pdt: process directory
+ * @update: the prepared change
+ * @did: device_id of the device, for ops->sync
+ * @all: the device has more than one
+ *
+ * Cannot fail. A copy of the root (one level) is only made the root here: it is in
+ * force when the caller has published the DC.fsc that points to it, which is
+ * prepared from @update->copy and must follow at once.
+ *
+ * May sleep (ops->sync).
+ */
+void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
+			 struct rviommu_pdt_update *update, u32 did, bool all)
+{
+	struct rviommu_pdt_update *u = update;
+	u64 *ta = u->pc ? &u->pc[RVIOMMU_PC_TA] : NULL;
+	u64 *fsc = u->pc ? &u->pc[RVIOMMU_PC_FSC] : NULL;
+
+	lockdep_assert_held(&ddt->lock);
+
+	if (u->link) {
+		ddt->ops->store(ddt, u->link, dir_entry(u->subtree));
+		return;
+	}
+	switch (u->how) {
+	case RVIOMMU_PUBLISH_VALID:
+		/* See the head of this file: V = 0 does not keep hardware from reading fsc. */
+		if (*fsc != u->new.word[RVIOMMU_PC_FSC]) {
+			ddt->ops->store(ddt, fsc, u->new.word[RVIOMMU_PC_FSC]);
+			ddt->ops->sync(ddt, did, all);
+		}
+		ddt->ops->store(ddt, ta, u->new.word[RVIOMMU_PC_TA]);
+		break;
+	case RVIOMMU_PUBLISH_WORD:
+		if (*ta != u->new.word[RVIOMMU_PC_TA])
+			ddt->ops->store(ddt, ta, u->new.word[RVIOMMU_PC_TA]);
+		else
+			ddt->ops->store(ddt, fsc, u->new.word[RVIOMMU_PC_FSC]);
+		break;
+	case RVIOMMU_PUBLISH_PAGE:
+		if (u->parent) {
+			u->replaced = dir_table(*u->parent);
+			ddt->ops->store(ddt, u->parent, dir_entry(u->copy));
+		} else {
+			u->replaced = pdt->root;
+			pdt->root = u->copy;
+		}
+		break;
+	case RVIOMMU_PUBLISH_NONE:
+	case RVIOMMU_PUBLISH_BREAK:
+		break;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_publish);
+
+/**
+ * rviommu_pdt_retire() - free what a published change replaced
+ * @ddt: the device's directory, locked since rviommu_pdt_prepare()
+ * @update: the published change
+ *
+ * As rviommu_ddt_retire(): what the update owed is done, and a fence completed.
+ */
+void rviommu_pdt_retire(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update)
+{
+	LIST_HEAD(pages);
+
+	lockdep_assert_held(&ddt->lock);
+
+	if (!update->replaced)
+		return;
+	list_add_tail(&rviommu_page_of(update->replaced)->node, &pages);
+	update->replaced = NULL;
+	rviommu_page_retire(&pages);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_retire);
+
+/**
+ * rviommu_pdt_abort() - as if rviommu_pdt_prepare() had never been called
+ * @ddt: the device's directory, locked since rviommu_pdt_prepare()
+ * @update: the prepared change, not published
+ */
+void rviommu_pdt_abort(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update)
+{
+	lockdep_assert_held(&ddt->lock);
+
+	if (update->subtree)
+		dir_free(update->subtree, update->subtree_level);
+	if (update->copy)
+		rviommu_page_free(update->copy);
+	*update = (struct rviommu_pdt_update){ .pid = update->pid, .new = update->new };
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_abort);
+
+/**
+ * rviommu_pdt_read() - the process context in force, for showing it
+ * @ddt: the device's directory
+ * @did: device_id
+ * @pid: process_id
+ * @pc: where to put the context; all zero when there is none
+ *
+ * From the device context down, as hardware does it, and with the limits of
+ * rviommu_ddt_read(). Takes no lock.
+ *
+ * Return: true and a valid context, or false.
+ */
+bool rviommu_pdt_read(struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc)
+{
+	unsigned int level, mode, try;
+	struct rviommu_dc dc;
+	const u64 *leaf;
+	u64 *table;
+
+	/* Tables that are found during the call are not freed during the call. */
+	guard(rcu)();
+	for (try = 0; try < DIR_READ_TRIES; try++) {
+		memset(pc, 0, sizeof(*pc));
+		if (!rviommu_ddt_read(ddt, did, &dc) ||
+		    !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
+			return false;
+		mode = FIELD_GET(RVIOMMU_FSC_MODE, dc.word[RVIOMMU_DC_FSC]);
+		if (!mode || pid >> rviommu_pdt_pid_lg2(mode))
+			return false;
+		table = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN,
+							    dc.word[RVIOMMU_DC_FSC]) <<
+				     RVIOMMU_PAGE_LG2);
+		for (level = mode - 1; level; level--) {
+			u64 entry = READ_ONCE(*dir_slot(&pdt_shape, table, level, pid));
+
+			if (!(entry & RVIOMMU_DIRENT_V))
+				return false;
+			table = dir_table(entry);
+		}
+		leaf = dir_leaf(&pdt_shape, table, pid);
+		pc->word[RVIOMMU_PC_TA] = smp_load_acquire(&leaf[RVIOMMU_PC_TA]);
+		pc->word[RVIOMMU_PC_FSC] = smp_load_acquire(&leaf[RVIOMMU_PC_FSC]);
+		if (!pc_valid(pc))
+			break;
+		if (READ_ONCE(leaf[RVIOMMU_PC_TA]) == pc->word[RVIOMMU_PC_TA])
+			return true;
+	}
+	memset(pc, 0, sizeof(*pc));
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_read);

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Directories that hardware walks: the device directory table (DDT); process
- * directories (PDT) are built from the same pieces.
+ * Directories that hardware walks: the device directory table (DDT) of an IOMMU,
+ * and the process directory tables (PDT) of its devices.
  *
- * Every change is prepare, publish, synchronise, retire (design section 2):
+ * Every change is prepare, publish, synchronise, retire (design section 2), with
+ * rviommu_ddt_*() for device contexts and rviommu_pdt_*() for process contexts:
  *
- *   rviommu_ddt_prepare()  everything that can fail; nothing is visible
- *   rviommu_ddt_publish()  cannot fail: the new context is in force
+ *   prepare  everything that can fail; nothing is visible
+ *   publish  cannot fail: the new context is in force
  *   (the caller invalidates and fences; see attach.c)
- *   rviommu_ddt_retire()   frees what was replaced, through RCU
- *   rviommu_ddt_abort()    instead of publish: as if prepare had never been
+ *   retire   frees what was replaced, through RCU
+ *   abort    instead of publish: as if prepare had never been
  */
 #ifndef RVIOMMU_DIRECTORY_H
 #define RVIOMMU_DIRECTORY_H
 
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
 #include <rviommu/formats.h>
@@ -47,6 +49,9 @@ struct rviommu_ddt_ops {
  * @lock: serialises writers: held from prepare to retire or abort, so that a
  *        copied page cannot miss another writer's change. Readers in software
  *        (debugfs) take rcu_read_lock() instead; hardware takes nothing.
+ * @quarantine: what a publish stores last, it stores under this lock, interrupts
+ *              off; so rviommu_ddt_quarantine(), which cannot take @lock, is not
+ *              undone by a copy that was made before it. A leaf lock.
  * @root: root table, one page; constant between init and destroy
  * @levels: 1, 2 or 3
  * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
@@ -56,6 +61,7 @@ struct rviommu_ddt_ops {
 struct rviommu_ddt {
 	const struct rviommu_ddt_ops *ops;
 	struct mutex lock;	/* writers, from prepare to retire */
+	spinlock_t quarantine;	/* the last stores of a publish */
 	u64 *root;
 	u8 levels;
 	u8 dc_words;
@@ -95,6 +101,8 @@ enum rviommu_publish {
  * struct rviommu_ddt_update - one context on its way into the directory
  * @did: device_id
  * @new: the complete target value
+ * @lost: the device is in quarantine (rviommu_ddt_quarantine()) once this is true:
+ *        then its context stays invalid, whatever @new says. NULL: it never is.
  * @reserve: link the tables that the context needs although @new is invalid, so
  *           that making it valid later needs no memory
  * @old: what was in force at prepare; all zero when that was invalid
@@ -110,7 +118,7 @@ enum rviommu_publish {
  * @subtree: new tables that nobody can reach before publish
  * @subtree_level: 0 when @subtree is a leaf page
  *
- * The caller fills in @did, @new and @reserve and leaves the rest to prepare. On the stack
+ * The caller fills in @did, @new, @lost and @reserve and leaves the rest to prepare. On the stack
  * of one writer, under rviommu_ddt.lock.
  *
  * Several updates may be prepared under one hold of the lock (a device with
@@ -121,6 +129,7 @@ enum rviommu_publish {
 struct rviommu_ddt_update {
 	u32 did;
 	bool reserve;
+	const bool *lost;
 	struct rviommu_dc new;
 	struct rviommu_dc old;
 	enum rviommu_publish how;
@@ -149,6 +158,77 @@ void rviommu_ddt_abort(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updat
 bool rviommu_ddt_read(struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc);
 
 void rviommu_ddt_store(struct rviommu_ddt *ddt, u64 *where, u64 value);
+void rviommu_ddt_quarantine(struct rviommu_ddt *ddt, u32 did);
+
+/**
+ * struct rviommu_pdt - the process directory of one device
+ * @root: root table, one page; NULL when the device has none
+ * @levels: 1 (PD8), 2 (PD17) or 3 (PD20)
+ * @live: hardware may walk it; before, changes are made in place
+ *
+ * Changed under rviommu_ddt.lock of the device's IOMMU; hardware and
+ * rviommu_pdt_read() look at any time. Leaf pages that have become empty stay
+ * until the whole directory goes, which it does with the device's last PASID.
+ */
+struct rviommu_pdt {
+	u64 *root;
+	u8 levels;
+	bool live;
+};
+
+/**
+ * struct rviommu_pdt_update - one process context on its way into a directory
+ * @pid: process_id
+ * @new: the complete target value
+ * @old: what was in force at prepare; all zero when that was invalid
+ * @how: chosen by prepare. WORD owes IODIR.INVAL_PDT of @pid. PAGE owes
+ *       IODIR.INVAL_DDT DV=1 (spec "Changing process directory table entry": a
+ *       non-leaf PDT entry, or with one level DC.fsc). VALID and NONE owe nothing.
+ * @pc: words of the context
+ * @parent: entry that points to the leaf page; NULL with one level, where it
+ *          is DC.fsc
+ * @copy: edited copy of the leaf page; PAGE only. With one level it becomes the
+ *        root when published, and the caller publishes the new DC.fsc with it.
+ * @replaced: page to retire; set by publish
+ * @link: live entry, not valid yet, that publish makes point to @subtree
+ * @subtree: new tables that nobody can reach before publish
+ * @subtree_level: 0 when @subtree is a leaf page
+ *
+ * The caller fills in @pid and @new.
+ */
+struct rviommu_pdt_update {
+	u32 pid;
+	struct rviommu_pc new;
+	struct rviommu_pc old;
+	enum rviommu_publish how;
+	u64 *pc;
+	u64 *parent;
+	u64 *copy;
+	u64 *replaced;
+	u64 *link;
+	u64 *subtree;
+	u8 subtree_level;
+};
+
+int rviommu_pdt_init(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt, u8 levels);
+void rviommu_pdt_destroy(struct rviommu_pdt *pdt);
+void rviommu_pdt_retire_all(struct rviommu_pdt *pdt);
+u64 rviommu_pdt_pdtp(u8 levels, const u64 *root);
+
+int rviommu_pdt_prepare(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
+			struct rviommu_pdt_update *update);
+void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
+			 struct rviommu_pdt_update *update, u32 did, bool all);
+void rviommu_pdt_retire(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update);
+void rviommu_pdt_abort(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update);
+
+bool rviommu_pdt_read(struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc);
+
+/* Width of a process_id in bits (spec "pdtp": PD8, PD17, PD20). */
+static inline unsigned int rviommu_pdt_pid_lg2(u8 levels)
+{
+	return levels == 1 ? 8 : levels == 2 ? 17 : 20;
+}
 
 /* Width of a device_id in bits that this directory can hold. */
 static inline unsigned int rviommu_ddt_did_lg2(u8 levels, bool extended)

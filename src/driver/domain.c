@@ -142,6 +142,14 @@ static int rviommu_attach_paging(struct iommu_domain *domain, struct device *dev
 
 RVIOMMU_ATTACH_THUNK(rviommu_attach_paging)
 
+static int rviommu_attach_pasid_paging(struct iommu_domain *domain, struct device *dev,
+				       ioasid_t pasid, struct iommu_domain *old)
+{
+	return rviommu_attach_pasid(dev_iommu_priv_get(dev), pasid, domain, old);
+}
+
+RVIOMMU_PASID_THUNK(rviommu_attach_pasid_paging)
+
 /* Give everything back that rviommu_domain_create() got so far. */
 static void rviommu_domain_destroy(struct rviommu_domain *dom)
 {
@@ -181,6 +189,7 @@ static void rviommu_domain_free(struct iommu_domain *domain)
 
 static const struct iommu_domain_ops rviommu_paging_ops = {
 	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_paging),
+	.set_dev_pasid = RVIOMMU_PASID_OP(rviommu_attach_pasid_paging),
 	.map_pages = rviommu_map_pages,
 	.unmap_pages = rviommu_unmap_pages,
 	.flush_iotlb_all = rviommu_flush_iotlb_all,
@@ -337,8 +346,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_create);
 /**
  * rviommu_domain_alloc_paging_flags() - iommu_ops: a paging domain for a device
  * @dev: the device
- * @flags: IOMMU_HWPT_ALLOC_NEST_PARENT asks for the second stage; no other flag
- *         is supported
+ * @flags: IOMMU_HWPT_ALLOC_NEST_PARENT asks for the second stage, which no PASID can
+ *         use; IOMMU_HWPT_ALLOC_PASID for a domain that can; no other flag is supported
  * @user_data: none is defined
  *
  * Return: the domain, or an error of rviommu_domain_create(); -EOPNOTSUPP for
@@ -351,13 +360,24 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	bool second_stage = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	struct rviommu_domain *dom;
 
-	if (flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT || user_data)
+	if (flags & ~(IOMMU_HWPT_ALLOC_NEST_PARENT | RVIOMMU_ALLOC_PASID) || user_data ||
+	    (second_stage && flags & RVIOMMU_ALLOC_PASID))
 		return ERR_PTR(-EOPNOTSUPP);
 	/* An IOMMU for virtual machines only may have nothing but the second stage. */
 	if (!flags && rviommu_domain_levels(ep->iommu, false) < 0)
 		second_stage = true;
 	dom = rviommu_domain_create(ep->iommu, second_stage);
-	return IS_ERR(dom) ? ERR_CAST(dom) : &dom->domain;
+	if (IS_ERR(dom))
+		return ERR_CAST(dom);
+	/* An entry for the device's own cache, too: the first attach must not fail. */
+	if (ep->ats.usable) {
+		if (rviommu_target_add_device(dom, ep, IOMMU_NO_PASID)) {
+			rviommu_domain_free(&dom->domain);
+			return ERR_PTR(-ENOMEM);
+		}
+		rviommu_target_remove_device(dom, ep, IOMMU_NO_PASID);
+	}
+	return &dom->domain;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_alloc_paging_flags);
 

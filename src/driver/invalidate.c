@@ -106,6 +106,78 @@ static noinline int rviommu_inval_issue(struct rviommu *iommu, const struct rvio
 				  rviommu_inval_commands(iommu, dom, inval, cmds), fence);
 }
 
+/**
+ * struct rviommu_atc_batch - Invalidation Requests for devices behind one IOMMU
+ * @cmds: a barrier, so that they come after the IOMMU's own caches (spec "Device
+ *        Address Translation Cache invalidations": else the ATC could be filled from
+ *        there again) and after all earlier ones, then the commands
+ * @eps: the device that each is for
+ * @nr: entries of @eps
+ */
+struct rviommu_atc_batch {
+	struct rviommu_command cmds[1 + RVIOMMU_ATS_SEGMENT];
+	const struct rviommu_endpoint *eps[RVIOMMU_ATS_SEGMENT];
+	unsigned int nr;
+};
+
+/* Is there room for one more, in the batch and in the device's queue? */
+static bool rviommu_atc_fits(const struct rviommu *iommu, const struct rviommu_atc_batch *batch,
+			     const struct rviommu_endpoint *ep)
+{
+	unsigned int i, outstanding = 0;
+
+	if (batch->nr == rviommu_cmdq_ats_segment(&iommu->cmdq))
+		return false;
+	for (i = 0; i < batch->nr; i++)
+		outstanding += batch->eps[i]->ats.shared == ep->ats.shared;
+	return outstanding < ep->ats.depth;
+}
+
+static struct rviommu_command rviommu_atc_command(const struct rviommu_target *t,
+						  const struct rviommu_inval *inval)
+{
+	struct rviommu_command cmd = rviommu_cmd_ats_inval(t->ep->ats.rid, t->ep->ats.seg);
+
+	if (t->pasid != IOMMU_NO_PASID)
+		cmd = rviommu_cmd_with_pasid(cmd, t->pasid);
+	if (inval->all)
+		return cmd;
+	return rviommu_cmd_with_atc_range(cmd, inval->iova,
+					  max_t(unsigned int, fls64(inval->iova ^ inval->last),
+						RVIOMMU_PAGE_LG2));
+}
+
+/*
+ * Invalidation Requests to the devices behind @iommu, whose entries begin at
+ * @first. Returns the first entry that is not theirs; *@fence becomes the last fence,
+ * which stays as it is if there was nothing to send.
+ */
+static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
+						   const struct rviommu_targets *targets,
+						   unsigned int first,
+						   const struct rviommu_inval *inval, u32 *fence)
+{
+	struct rviommu_atc_batch batch = { .cmds = { rviommu_cmd_barrier() } };
+	unsigned int i;
+
+	for (i = first; i < targets->nr && targets->t[i].ep; i++) {
+		const struct rviommu_target *t = &targets->t[i];
+
+		if (!READ_ONCE(t->users) || !READ_ONCE(t->ep->ats.on) ||
+		    rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_INVAL))
+			continue;
+		if (!rviommu_atc_fits(iommu, &batch, t->ep)) {
+			rviommu_cmdq_issue(&iommu->cmdq, batch.cmds, 1 + batch.nr, fence);
+			batch.nr = 0;
+		}
+		batch.eps[batch.nr++] = t->ep;
+		batch.cmds[batch.nr] = rviommu_atc_command(t, inval);
+	}
+	if (batch.nr)
+		rviommu_cmdq_issue(&iommu->cmdq, batch.cmds, 1 + batch.nr, fence);
+	return i;
+}
+
 static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr)
 {
 	unsigned int i;
@@ -137,17 +209,23 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 
 	rcu_read_lock();
 	targets = rcu_dereference(dom->targets);
-	for (i = 0; targets && i < targets->nr; i++) {
-		struct rviommu *iommu = targets->t[i].iommu;
+	for (i = 0; targets && i < targets->nr;) {
+		const struct rviommu_target *t = &targets->t[i++];
+		struct rviommu *iommu = t->iommu;
 
-		if (!READ_ONCE(targets->t[i].users))
+		/* A device's is in use only if its IOMMU's is. */
+		if (t->ep || !READ_ONCE(t->users))
 			continue;
 		if (nr == RVIOMMU_ROUND) {
 			rviommu_inval_wait(waiting, fences, nr);
 			nr = 0;
 		}
-		if (!rviommu_inval_issue(iommu, dom, inval, &fences[nr]))
-			waiting[nr++] = iommu;
+		if (rviommu_inval_issue(iommu, dom, inval, &fences[nr]))
+			continue;
+		waiting[nr] = iommu;
+		if (i < targets->nr && targets->t[i].ep)
+			i = rviommu_inval_devices(iommu, targets, i, inval, &fences[nr]);
+		nr++;
 	}
 	rviommu_inval_wait(waiting, fences, nr);
 	rcu_read_unlock();
@@ -206,40 +284,53 @@ static void rviommu_targets_free(struct rcu_head *rcu)
 }
 
 /*
- * The entry of an IOMMU, in use or not. Of one that is not, @iommu is a number: the
- * IOMMU may be gone, and the one that is compared may be another at its address.
+ * The entry of a cache, in use or not. Of one that is not, the pointers are numbers:
+ * what they pointed to may be gone, and what is compared another at its address.
  */
 static struct rviommu_target *rviommu_target_find(struct rviommu_targets *targets,
-						  const struct rviommu *iommu)
+						  const struct rviommu_target *what)
 {
 	unsigned int i;
 
-	for (i = 0; targets && i < targets->nr; i++)
-		if (targets->t[i].iommu == iommu)
-			return &targets->t[i];
+	for (i = 0; targets && i < targets->nr; i++) {
+		struct rviommu_target *t = &targets->t[i];
+
+		if (t->iommu == what->iommu && t->ep == what->ep && t->pasid == what->pasid)
+			return t;
+	}
 	return NULL;
 }
 
-/**
- * rviommu_target_add() - invalidations of a domain go to this IOMMU too
- * @dom: the domain
- * @iommu: where it is about to be attached
- *
- * Counts: each add wants its rviommu_target_remove(). May sleep. Needs no memory where
- * the array has an entry of @iommu, in use or not.
- *
- * Return: 0 or -ENOMEM, with nothing changed.
- */
-int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu)
+/* Where @what goes in @targets to keep its order. */
+static unsigned int rviommu_target_place(const struct rviommu_targets *targets,
+					 const struct rviommu_target *what)
+{
+	unsigned int i, place = targets->nr;
+
+	if (!what->ep)
+		return place;
+	for (i = 0; i < targets->nr; i++) {
+		if (targets->t[i].iommu != what->iommu)
+			continue;
+		place = i + 1;
+		/* Behind the last of the same device, else of the same IOMMU. */
+		if (targets->t[i].ep == what->ep &&
+		    (place == targets->nr || targets->t[place].ep != what->ep))
+			break;
+	}
+	return place;
+}
+
+static int rviommu_target_get(struct rviommu_domain *dom, const struct rviommu_target *what)
 {
 	struct rviommu_targets *old, *new;
 	struct rviommu_target *target;
-	unsigned int i, used = 0;
+	unsigned int i, place, used = 0;
 	int ret = 0;
 
 	mutex_lock(&dom->targets_lock);
 	old = rcu_dereference_protected(dom->targets, lockdep_is_held(&dom->targets_lock));
-	target = rviommu_target_find(old, iommu);
+	target = rviommu_target_find(old, what);
 	if (target) {
 		WRITE_ONCE(target->users, target->users + 1);
 		goto unlock;
@@ -257,14 +348,46 @@ int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu)
 	for (i = 0; old && i < old->nr; i++)
 		if (old->t[i].users)
 			new->t[used++] = old->t[i];
-	new->t[used].iommu = iommu;
-	new->t[used].users = 1;
+	new->nr = used;
+	place = rviommu_target_place(new, what);
+	new->nr = used + 1;
+	memmove(&new->t[place + 1], &new->t[place], (used - place) * sizeof(new->t[0]));
+	new->t[place] = *what;
+	new->t[place].users = 1;
 	rcu_assign_pointer(dom->targets, new);
 	if (old)
 		call_rcu(&old->rcu, rviommu_targets_free);
 unlock:
 	mutex_unlock(&dom->targets_lock);
 	return ret;
+}
+
+static void rviommu_target_put(struct rviommu_domain *dom, const struct rviommu_target *what)
+{
+	struct rviommu_target *target;
+
+	mutex_lock(&dom->targets_lock);
+	target = rviommu_target_find(rcu_dereference_protected(dom->targets,
+							       lockdep_is_held(&dom->targets_lock)),
+				     what);
+	if (!WARN_ON(!target || !target->users))
+		WRITE_ONCE(target->users, target->users - 1);
+	mutex_unlock(&dom->targets_lock);
+}
+
+/**
+ * rviommu_target_add() - invalidations of a domain go to this IOMMU too
+ * @dom: the domain
+ * @iommu: where it is about to be attached
+ *
+ * Counts: each add wants its rviommu_target_remove(). May sleep. Needs no memory where
+ * the array has an entry of @iommu, in use or not.
+ *
+ * Return: 0 or -ENOMEM, with nothing changed.
+ */
+int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu)
+{
+	return rviommu_target_get(dom, &(struct rviommu_target){ .iommu = iommu });
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add);
 
@@ -278,17 +401,119 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add);
  */
 void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu)
 {
-	struct rviommu_target *target;
-
-	mutex_lock(&dom->targets_lock);
-	target = rviommu_target_find(rcu_dereference_protected(dom->targets,
-							       lockdep_is_held(&dom->targets_lock)),
-				     iommu);
-	if (!WARN_ON(!target || !target->users))
-		WRITE_ONCE(target->users, target->users - 1);
-	mutex_unlock(&dom->targets_lock);
+	rviommu_target_put(dom, &(struct rviommu_target){ .iommu = iommu });
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_target_remove);
+
+/**
+ * rviommu_target_add_device() - invalidations of a domain go where a device caches it
+ * @dom: the domain
+ * @ep: the device: its IOMMU, and its ATC if it has one
+ * @pasid: what the domain is about to be attached to; IOMMU_NO_PASID: its requester IDs
+ *
+ * As rviommu_target_add().
+ *
+ * Return: 0 or -ENOMEM, with nothing changed.
+ */
+int rviommu_target_add_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+			      ioasid_t pasid)
+{
+	struct rviommu_target atc = { .iommu = ep->iommu, .ep = ep, .pasid = pasid };
+	int ret;
+
+	ret = rviommu_target_add(dom, ep->iommu);
+	if (ret || !ep->ats.usable)
+		return ret;
+	ret = rviommu_target_get(dom, &atc);
+	if (ret)
+		rviommu_target_remove(dom, ep->iommu);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add_device);
+
+/**
+ * rviommu_target_remove_device() - undo one rviommu_target_add_device()
+ * @dom: the domain
+ * @ep: the device
+ * @pasid: what it was attached to
+ *
+ * An unmap that runs at this moment may still send the device an Invalidation
+ * Request; after an RCU grace period none does.
+ */
+void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+				  ioasid_t pasid)
+{
+	struct rviommu_target atc = { .iommu = ep->iommu, .ep = ep, .pasid = pasid };
+
+	if (ep->ats.usable)
+		rviommu_target_put(dom, &atc);
+	rviommu_target_remove(dom, ep->iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_target_remove_device);
+
+/**
+ * rviommu_ddt_command() - the directory's share of what a changed device context owes
+ * @iommu: the IOMMU
+ * @update: the change, published
+ * @cmd: the command
+ *
+ * Return: false if nothing has to be forgotten.
+ */
+bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update *update,
+			 struct rviommu_command *cmd)
+{
+	switch (update->how) {
+	case RVIOMMU_PUBLISH_NONE:
+		return false;
+	case RVIOMMU_PUBLISH_VALID:
+		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
+			return false;
+		*cmd = rviommu_cmd_inval_ddt(update->did);
+		return true;
+	case RVIOMMU_PUBLISH_WORD:
+	case RVIOMMU_PUBLISH_BREAK:
+		*cmd = rviommu_cmd_inval_ddt(update->did);
+		break;
+	case RVIOMMU_PUBLISH_PAGE:
+		*cmd = rviommu_cmd_inval_ddt_all();
+		break;
+	}
+	return !rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_DDT);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_command);
+
+/**
+ * rviommu_pdt_command() - the directory's share of what a changed process context owes
+ * @iommu: the IOMMU
+ * @update: the change, published
+ * @did: device_id
+ * @cmd: the command
+ *
+ * Return: false if nothing has to be forgotten.
+ */
+bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_pdt_update *update, u32 did,
+			 struct rviommu_command *cmd)
+{
+	switch (update->how) {
+	case RVIOMMU_PUBLISH_NONE:
+	case RVIOMMU_PUBLISH_BREAK:
+		return false;
+	case RVIOMMU_PUBLISH_VALID:
+		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
+			return false;
+		*cmd = rviommu_cmd_inval_pdt(did, update->pid);
+		return true;
+	case RVIOMMU_PUBLISH_WORD:
+		*cmd = rviommu_cmd_inval_pdt(did, update->pid);
+		break;
+	case RVIOMMU_PUBLISH_PAGE:
+		/* A non-leaf entry of the PDT, or DC.fsc itself. */
+		*cmd = rviommu_cmd_inval_ddt(did);
+		break;
+	}
+	return !rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_PDT);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_command);
 
 /**
  * rviommu_context_commands() - what a changed device context owes
@@ -310,24 +535,10 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 	u64 fsc = update->old.word[RVIOMMU_DC_FSC];
 	unsigned int nr = 0;
 
-	switch (update->how) {
-	case RVIOMMU_PUBLISH_NONE:
-		return 0;
-	case RVIOMMU_PUBLISH_VALID:
-		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
-			return 0;
-		cmds[nr++] = rviommu_cmd_inval_ddt(update->did);
+	if (rviommu_ddt_command(iommu, update, &cmds[nr]))
+		nr++;
+	if (update->how == RVIOMMU_PUBLISH_NONE || update->how == RVIOMMU_PUBLISH_VALID)
 		return nr;
-	case RVIOMMU_PUBLISH_WORD:
-	case RVIOMMU_PUBLISH_BREAK:
-		cmds[nr++] = rviommu_cmd_inval_ddt(update->did);
-		break;
-	case RVIOMMU_PUBLISH_PAGE:
-		cmds[nr++] = rviommu_cmd_inval_ddt_all();
-		break;
-	}
-	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_DDT))
-		nr = 0;
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_ATTACH_IOTINVAL))
 		return nr;
 

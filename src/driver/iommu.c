@@ -79,6 +79,11 @@ static int rviommu_get_dids(struct rviommu_endpoint *ep)
 		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
 
 		if (did) {
+			/* Its requests would find the other one's process directory. */
+			if (did->owner->pdt.root) {
+				ret = -EBUSY;
+				break;
+			}
 			did->users++;
 			continue;
 		}
@@ -146,6 +151,7 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	ep->dev = dev;
 	ep->nr_ids = fwspec->num_ids;
 	spin_lock_init(&ep->fault_lock);
+	xa_init(&ep->pasids);
 	strscpy(ep->name, dev_name(dev), sizeof(ep->name));
 	ret = rviommu_take_ids(ep, fwspec);
 	if (ret)
@@ -155,6 +161,9 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	if (!ep->updates)
 		goto err;
 
+	rviommu_pasid_init(ep);
+	rviommu_ats_init(ep);
+
 	mutex_lock(&iommu->ddt.lock);
 	ret = rviommu_attach_reserve(ep);
 	if (!ret)
@@ -162,8 +171,10 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	if (!ret)
 		list_add_tail(&ep->node, &iommu->endpoints);
 	mutex_unlock(&iommu->ddt.lock);
-	if (ret)
+	if (ret) {
+		rviommu_pasid_exit(ep);
 		goto err;
+	}
 
 	dev_iommu_priv_set(dev, ep);
 	rviommu_debugfs_add_endpoint(ep);
@@ -192,6 +203,7 @@ static void rviommu_release_device(struct device *dev)
 	rviommu_put_dids(ep, ep->nr_ids);
 	list_del(&ep->node);
 	mutex_unlock(&iommu->ddt.lock);
+	rviommu_pasid_exit(ep);
 
 	call_rcu(&ep->rcu, rviommu_endpoint_free);
 }
@@ -253,19 +265,40 @@ static int rviommu_attach_static(struct iommu_domain *domain, struct device *dev
 
 RVIOMMU_ATTACH_THUNK(rviommu_attach_static)
 
-static const struct iommu_domain_ops rviommu_static_ops = {
+static int rviommu_attach_pasid_identity(struct iommu_domain *domain, struct device *dev,
+					 ioasid_t pasid, struct iommu_domain *old)
+{
+	return rviommu_attach_pasid(dev_iommu_priv_get(dev), pasid, domain, old);
+}
+
+RVIOMMU_PASID_THUNK(rviommu_attach_pasid_identity)
+
+static void rviommu_remove_pasid(struct device *dev, ioasid_t pasid)
+{
+	rviommu_detach_pasid(dev_iommu_priv_get(dev), pasid);
+}
+
+RVIOMMU_REMOVE_PASID_THUNK(rviommu_remove_pasid)
+
+static const struct iommu_domain_ops rviommu_identity_ops = {
 	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_static),
+	.set_dev_pasid = RVIOMMU_PASID_OP(rviommu_attach_pasid_identity),
+};
+
+static const struct iommu_domain_ops rviommu_blocking_ops = {
+	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_static),
+	RVIOMMU_BLOCK_PASID_OPS(rviommu_remove_pasid)
 };
 
 struct iommu_domain rviommu_identity_domain = {
 	.type = IOMMU_DOMAIN_IDENTITY,
-	.ops = &rviommu_static_ops,
+	.ops = &rviommu_identity_ops,
 };
 EXPORT_SYMBOL_IF_KUNIT(rviommu_identity_domain);
 
 struct iommu_domain rviommu_blocking_domain = {
 	.type = IOMMU_DOMAIN_BLOCKED,
-	.ops = &rviommu_static_ops,
+	.ops = &rviommu_blocking_ops,
 };
 EXPORT_SYMBOL_IF_KUNIT(rviommu_blocking_domain);
 
@@ -277,6 +310,7 @@ const struct iommu_ops rviommu_ops = {
 	.identity_domain = &rviommu_identity_domain,
 	.blocked_domain = &rviommu_blocking_domain,
 	RVIOMMU_ALLOC_OPS(rviommu_domain_alloc_paging_flags),
+	RVIOMMU_REMOVE_PASID_OPS(rviommu_remove_pasid)
 	RVIOMMU_PGSIZE_OPS
 	.probe_device = rviommu_probe_device,
 	.release_device = rviommu_release_device,

@@ -6,8 +6,8 @@
  *   struct rviommu_endpoint  one device behind it iommu.c
  *   struct rviommu_domain    one address space    domain.c
  *
- * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c ->
- * attach.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> command.c,
+ * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c, pasid.c ->
+ * attach.c, ats.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> command.c,
  * fault.c, queue.c -> the register bus.
  */
 #ifndef RVIOMMU_H
@@ -104,6 +104,9 @@ struct rviommu {
  * @RVIOMMU_MUTATE_INVAL_DDT: IODIR.INVAL_DDT after a context changed
  * @RVIOMMU_MUTATE_ATTACH_IOTINVAL: IOTINVAL of the old address space on attach
  * @RVIOMMU_MUTATE_FLUSH_ALL: flush_iotlb_all (deferred flushing)
+ * @RVIOMMU_MUTATE_INVAL_PDT: IODIR.INVAL_PDT, or INVAL_DDT for a page of it
+ * @RVIOMMU_MUTATE_ATS_INVAL: ATS.INVAL after unmap
+ * @RVIOMMU_MUTATE_ATTACH_ATS_INVAL: ATS.INVAL of the old address space on attach
  * @RVIOMMU_NR_MUTATIONS: number of classes
  */
 enum rviommu_mutation {
@@ -112,6 +115,9 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_INVAL_DDT,
 	RVIOMMU_MUTATE_ATTACH_IOTINVAL,
 	RVIOMMU_MUTATE_FLUSH_ALL,
+	RVIOMMU_MUTATE_INVAL_PDT,
+	RVIOMMU_MUTATE_ATS_INVAL,
+	RVIOMMU_MUTATE_ATTACH_ATS_INVAL,
 	RVIOMMU_NR_MUTATIONS,
 };
 
@@ -134,6 +140,29 @@ struct rviommu_did {
 };
 
 /**
+ * struct rviommu_ats - address translation service of one device
+ * @usable: it has ATS, the IOMMU has, and both may use it: DC.tc.EN_ATS is set
+ *          whenever its context is valid. Constant after probe.
+ * @enabled: the device's own enable is on; under ddt.lock
+ * @on: the device may send translation requests, so its ATC has to be invalidated.
+ *      Written under ddt.lock, and by the command queue when the device is lost;
+ *      read by unmap with READ_ONCE under RCU.
+ * @depth: Invalidation Requests that may be outstanding at a time
+ * @shared: whose queue that is: the device, or the physical function of a virtual one
+ * @rid: Routing ID, for ATS.INVAL
+ * @seg: its segment
+ */
+struct rviommu_ats {
+	bool usable;
+	bool enabled;
+	bool on;
+	u8 depth;
+	const void *shared;
+	u16 rid;
+	u8 seg;
+};
+
+/**
  * struct rviommu_endpoint - one device behind an IOMMU (dev_iommu_priv)
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
@@ -150,6 +179,13 @@ struct rviommu_did {
  * @debugfs: its directory
  * @updates: one for each of @ids, for the writer who holds ddt.lock: the first
  *           attach of a device must not fail
+ * @pdt: process directory; exists while a PASID is attached. Under ddt.lock.
+ * @pasids: PASID -> struct iommu_domain that is attached to it, never PASID 0;
+ *          what invalidation and rollback go by. Under ddt.lock.
+ * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
+ * @ats: ATS of the device
+ * @lost: it does not complete ATS invalidations; all of its DMA is blocked until it
+ *        is released. Set once, by the command queue; read with READ_ONCE.
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
@@ -163,18 +199,29 @@ struct rviommu_endpoint {
 	struct rviommu_fault last_fault;
 	spinlock_t fault_lock; /* see above */
 	struct rcu_head rcu;
+	struct rviommu_pdt pdt;
+	struct xarray pasids;
+	u32 max_pasids;
+	struct rviommu_ats ats;
+	bool lost;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
 };
 
 /**
- * struct rviommu_target - one IOMMU that may cache translations of a domain
+ * struct rviommu_target - one cache that may hold translations of a domain
  * @iommu: the IOMMU
- * @users: attachments of the domain there; 0: entry unused, and @iommu may be gone.
- *         Written under rviommu_domain.targets_lock, read with READ_ONCE under RCU.
+ * @ep: NULL: the caches of @iommu. Else the ATC of this device, which is behind it.
+ * @pasid: of the requests that the ATC's translations are for; IOMMU_NO_PASID: those
+ *         without
+ * @users: attachments of the domain there; 0: entry unused, and @iommu and @ep may be
+ *         gone. Written under rviommu_domain.targets_lock, read with READ_ONCE under
+ *         RCU.
  */
 struct rviommu_target {
 	struct rviommu *iommu;
+	struct rviommu_endpoint *ep;
+	ioasid_t pasid;
 	unsigned int users;
 };
 
@@ -182,7 +229,8 @@ struct rviommu_target {
  * struct rviommu_targets - where a domain has to be invalidated
  * @rcu: replaced arrays are freed through RCU
  * @nr: entries
- * @t: entries
+ * @t: entries: those of one IOMMU together, its own before those of its devices, and
+ *     those of one device together
  */
 struct rviommu_targets {
 	struct rcu_head rcu;
@@ -307,11 +355,31 @@ void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t siz
 /* msi.c: pages that MSIs are written to */
 int rviommu_msi_regions(struct device *dev, struct list_head *head);
 
-/* attach.c: device contexts */
+/* attach.c: device contexts and process contexts */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
 int rviommu_attach_reserve(struct rviommu_endpoint *ep);
 void rviommu_detach_release(struct rviommu_endpoint *ep);
 struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
+struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain);
+int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iommu_domain *new,
+			 struct iommu_domain *old);
+void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid);
+
+/* pasid.c: which PASIDs a device can have */
+void rviommu_pasid_init(struct rviommu_endpoint *ep);
+void rviommu_pasid_exit(struct rviommu_endpoint *ep);
+u32 rviommu_pasid_limit(const struct rviommu *iommu);
+u8 rviommu_pasid_levels(const struct rviommu_endpoint *ep);
+
+/* ats.c: a device's own translation cache */
+void rviommu_ats_init(struct rviommu_endpoint *ep);
+void rviommu_ats_enable(struct rviommu_endpoint *ep);
+void rviommu_ats_disable(struct rviommu_endpoint *ep);
+unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct rviommu_command *cmds);
+/* commands that rviommu_ats_commands() writes at most */
+#define RVIOMMU_ATS_COMMANDS	2
+bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did);
 
 /* domain.c: paging domains */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
@@ -326,6 +394,10 @@ void rviommu_domain_ids_destroy(void);
 /* invalidate.c: what hardware may have cached */
 int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu);
 void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu);
+int rviommu_target_add_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+			      ioasid_t pasid);
+void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+				  ioasid_t pasid);
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
 void rviommu_invalidate_all(struct rviommu_domain *dom);
@@ -334,6 +406,10 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 				      struct rviommu_command *cmds);
 /* commands that rviommu_context_commands() writes at most */
 #define RVIOMMU_CONTEXT_COMMANDS	3
+bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update *update,
+			 struct rviommu_command *cmd);
+bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_pdt_update *update, u32 did,
+			 struct rviommu_command *cmd);
 
 /* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
 #ifdef CONFIG_DEBUG_FS

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ATS: devices that cache translations themselves (spec "Guidelines for enabling
+ * and disabling ATS and/or PRI", "Device Address Translation Cache invalidations").
+ *
+ * DC.tc.EN_ATS is part of every valid context of a device that may use ATS, and
+ * never changes while a context is valid. What is switched is the device's own
+ * enable: on when its context has become valid, off before it goes invalid.
+ *
+ * Translated requests are checked by nobody. So ATS is for devices that the kernel
+ * trusts (pci_ats_supported() refuses external ones), and one that does not
+ * complete an invalidation is blocked before anybody acts as if it had.
+ */
+#include <linux/device.h>
+#include <linux/pci.h>
+#include <linux/pci-ats.h>
+#include <kunit/visibility.h>
+
+#include "rviommu.h"
+
+static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
+{
+	struct pci_dev *owner = pci_physfn(pdev);
+	int depth;
+
+	if (!pci_ats_supported(pdev))
+		return;
+	/* All virtual functions share the queue of the physical one. */
+	depth = pci_ats_queue_depth(owner);
+	if (depth <= 0)
+		return;
+	ep->ats = (struct rviommu_ats){
+		.usable = true,
+		.depth = min(depth, 32),
+		.shared = owner,
+		.rid = pci_dev_id(pdev),
+		.seg = ep->ids[0] >> 16,
+	};
+}
+
+/**
+ * rviommu_ats_init() - find out whether a device can use ATS
+ * @ep: the device, with its IDs
+ *
+ * Only a device with one ID of its own: a Routing ID has to mean one device. And not
+ * with a one-level DDT, where a context is invalid for a moment whenever it changes:
+ * an Invalidation Completion that arrives then may be refused (spec "Translation
+ * control", EN_ATS), and the device would seem lost.
+ */
+void rviommu_ats_init(struct rviommu_endpoint *ep)
+{
+	const struct rviommu_bus *bus = ep->iommu->bus;
+	unsigned int depth;
+
+	if (!(ep->iommu->caps & RVIOMMU_CAP_ATS) || ep->nr_ids != 1 || ep->iommu->ddt.levels == 1)
+		return;
+	if (dev_is_pci(ep->dev)) {
+		rviommu_ats_init_pci(ep, to_pci_dev(ep->dev));
+		return;
+	}
+	depth = bus->ats ? bus->ats->depth(ep->dev) : 0;
+	if (depth)
+		ep->ats = (struct rviommu_ats){
+			.usable = true,
+			.depth = min(depth, 32U),
+			.shared = ep->dev,
+			.rid = ep->ids[0],
+			.seg = ep->ids[0] >> 16,
+		};
+}
+
+static int rviommu_ats_switch_on(struct rviommu_endpoint *ep)
+{
+	if (dev_is_pci(ep->dev))
+		return pci_enable_ats(to_pci_dev(ep->dev), PAGE_SHIFT);
+	return ep->iommu->bus->ats->enable(ep->dev);
+}
+
+static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
+{
+	if (dev_is_pci(ep->dev))
+		pci_disable_ats(to_pci_dev(ep->dev));
+	else
+		ep->iommu->bus->ats->disable(ep->dev);
+}
+
+/**
+ * rviommu_ats_commands() - a device forgets what it cached for a PASID
+ * @ep: the device
+ * @pasid: PASID, or IOMMU_NO_PASID for requests without
+ * @cmds: room for %RVIOMMU_ATS_COMMANDS commands
+ *
+ * To be queued behind the invalidation of the IOMMU's own caches, in the same batch.
+ *
+ * Return: number of commands written; 0 when the device caches nothing.
+ */
+unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct rviommu_command *cmds)
+{
+	if (!READ_ONCE(ep->ats.on) || rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATTACH_ATS_INVAL))
+		return 0;
+	cmds[0] = rviommu_cmd_barrier();
+	cmds[1] = rviommu_cmd_ats_inval(ep->ats.rid, ep->ats.seg);
+	if (pasid != IOMMU_NO_PASID)
+		cmds[1] = rviommu_cmd_with_pasid(cmds[1], pasid);
+	return 2;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_commands);
+
+static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
+	unsigned int nr = rviommu_ats_commands(ep, pasid, cmds);
+
+	if (nr)
+		rviommu_cmdq_sync(&ep->iommu->cmdq, cmds, nr);
+}
+
+/**
+ * rviommu_ats_enable() - the device may use ATS
+ * @ep: the device; its context is valid now. ddt.lock is held.
+ *
+ * The spec wants the device to be idle. If it is not, what it caches between its
+ * enable and @on is forgotten here; an unmap at just that time would be too early.
+ *
+ * A device that cannot be switched on works without.
+ */
+void rviommu_ats_enable(struct rviommu_endpoint *ep)
+{
+	int ret;
+
+	if (!ep->ats.usable || ep->ats.enabled || READ_ONCE(ep->lost) ||
+	    rviommu_is_dead(ep->iommu))
+		return;
+	ret = rviommu_ats_switch_on(ep);
+	if (ret) {
+		dev_warn_ratelimited(ep->dev, "ATS cannot be enabled (%d)\n", ret);
+		return;
+	}
+	ep->ats.enabled = true;
+	WRITE_ONCE(ep->ats.on, true);
+	/* Pairs with the barrier in rviommu_inval_targets(). */
+	smp_mb();
+	rviommu_ats_forget(ep, IOMMU_NO_PASID);
+}
+
+/**
+ * rviommu_ats_disable() - the device uses ATS no more
+ * @ep: the device; its context is still valid, so that it can complete what it is
+ *      asked here. ddt.lock is held.
+ *
+ * On return its ATC is empty and stays so, and no Invalidation Request is on its way
+ * or will be: it may be reset, or go.
+ */
+void rviommu_ats_disable(struct rviommu_endpoint *ep)
+{
+	unsigned long pasid;
+	void *domain;
+
+	if (!ep->ats.enabled)
+		return;
+	rviommu_ats_switch_off(ep);
+	ep->ats.enabled = false;
+	rviommu_ats_forget(ep, IOMMU_NO_PASID);
+	xa_for_each(&ep->pasids, pasid, domain)
+		rviommu_ats_forget(ep, pasid);
+	WRITE_ONCE(ep->ats.on, false);
+	/* Unmaps that have seen it on are over. */
+	synchronize_rcu();
+}
+
+/**
+ * rviommu_ats_device_lost() - rviommu_cmdq.device_lost
+ * @cq: the command queue
+ * @rid: Routing ID of the device that does not answer
+ * @seg: its segment
+ * @did: its device_id
+ *
+ * Under the queue's lock, with interrupts off: takes no lock but the directory's
+ * for quarantine.
+ *
+ * Return: true if its context has just been made invalid, and IODIR.INVAL_DDT of @did
+ * is owed; false if no such device is there, or it is lost already.
+ */
+bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
+{
+	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
+	struct rviommu_endpoint *ep;
+	struct rviommu_did *entry;
+	unsigned long id;
+	bool found = false;
+
+	rcu_read_lock();
+	xa_for_each(&iommu->dids, id, entry) {
+		ep = READ_ONCE(entry->owner);
+		if (!ep || !ep->ats.usable || ep->ats.rid != rid || ep->ats.seg != seg)
+			continue;
+		if (READ_ONCE(ep->lost))
+			break;
+		WRITE_ONCE(ep->ats.on, false);
+		WRITE_ONCE(ep->lost, true);
+		rviommu_ddt_quarantine(&iommu->ddt, id);
+		dev_err(iommu->dev,
+			"%s does not complete ATS invalidations: all of its DMA is blocked until it is removed\n",
+			ep->name);
+		*did = id;
+		found = true;
+		break;
+	}
+	rcu_read_unlock();
+	return found;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_device_lost);
