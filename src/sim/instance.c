@@ -417,7 +417,7 @@ struct device *rviommu_sim_endpoint(struct rviommu_sim *sim, unsigned int index)
 {
 	if (index >= RVIOMMU_SIM_MAX_ENDPOINTS || !sim->endpoints[index])
 		return NULL;
-	return &sim->endpoints[index]->dev;
+	return &sim->endpoints[index]->pdev->dev;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_endpoint);
 
@@ -426,7 +426,8 @@ EXPORT_SYMBOL_GPL(rviommu_sim_endpoint);
  * @sim: the instance
  * @index: which; nothing happens if there is none
  *
- * Its DMA ends first: whatever runs is waited for, and no more begins.
+ * Its DMA ends first: jobs that run end with -ENODEV, and no more begin. The caller
+ * of rviommu_sim_endpoint() who wants the device longer takes a reference to it.
  */
 void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index)
 {
@@ -554,13 +555,13 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim_debugfs_add(sim);
 
 	for (i = 0; i < config->endpoints; i++) {
-		struct platform_device *pdev = sim_endpoint_add(sim, i);
+		struct sim_endpoint *ep = sim_endpoint_add(sim, i);
 
-		if (IS_ERR(pdev)) {
-			ret = PTR_ERR(pdev);
+		if (IS_ERR(ep)) {
+			ret = PTR_ERR(ep);
 			goto err;
 		}
-		sim->endpoints[i] = pdev;
+		sim->endpoints[i] = ep;
 	}
 	return sim;
 

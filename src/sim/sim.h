@@ -4,16 +4,18 @@
  *
  *   config.c    the data model of an instance; no device
  *   instance.c  model, registers, interrupts, platform device of an instance
- *   endpoint.c  devices behind it and their DMA engines
+ *   engine.c    DMA engine of a device, whatever its bus
+ *   endpoint.c  devices behind it: platform devices
  *   configfs.c  user space's way to instances
  *   main.c      module parameters and the default instance
  */
 #ifndef RVIOMMU_SIM_INTERNAL_H
 #define RVIOMMU_SIM_INTERNAL_H
 
+#include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/platform_device.h>
-#include <linux/rwsem.h>
+#include <linux/refcount.h>
 
 #include <rviommu/bus.h>
 #include <rviommu/sim.h>
@@ -49,28 +51,56 @@ struct rviommu_sim {
 	struct platform_device *pdev;
 	struct task_struct *worker;
 	atomic64_t last;
-	struct platform_device *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
+	struct sim_endpoint *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
 	struct dentry *debugfs;
 };
 
 /**
- * struct sim_endpoint - one device behind an instance (its driver data)
+ * struct sim_engine - the DMA engine of one device; part of what describes the device
+ * @node: in the table of all engines, under its lock
  * @sim: the instance
+ * @dev: the device; a name only, never followed
  * @id: device_id
- * @gone: the device is being removed; under @lock
- * @lock: read: a DMA is under way. Write: removal, which waits for all of them.
+ * @gone: the device is being removed: jobs shall end
+ * @users: jobs under way, and one until sim_engine_del()
+ * @idle: of which there is none left
+ *
+ * Everything but @gone and @users is constant between sim_engine_add() and
+ * sim_engine_del().
  */
-struct sim_endpoint {
+struct sim_engine {
+	struct hlist_node node;
 	struct rviommu_sim *sim;
+	struct device *dev;
 	u32 id;
 	bool gone;
-	struct rw_semaphore lock;
+	refcount_t users;
+	struct completion idle;
+};
+
+/**
+ * struct sim_endpoint - a platform device behind an instance
+ * @engine: its DMA engine
+ * @pdev: the device
+ */
+struct sim_endpoint {
+	struct sim_engine engine;
+	struct platform_device *pdev;
 };
 
 extern struct dentry *sim_debugfs_root;
 
-struct platform_device *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
-void sim_endpoint_del(struct platform_device *pdev);
+void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,
+		    u32 id);
+void sim_engine_del(struct sim_engine *engine);
+struct sim_engine *sim_engine_get(struct device *dev);
+void sim_engine_put(struct sim_engine *engine);
+int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma);
+
+int sim_name_iommu(struct device *dev, struct fwnode_handle *iommu, u32 id);
+void sim_forget_iommu(struct device *dev);
+struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
+void sim_endpoint_del(struct sim_endpoint *ep);
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);
