@@ -595,6 +595,8 @@ void sim_atc_pull(struct sim_atc *atc)
  */
 int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id)
 {
+	int ret;
+
 	memset(atc, 0, sizeof(*atc));
 	atc->sim = sim;
 	atc->id = id;
@@ -604,7 +606,10 @@ int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id)
 	INIT_LIST_HEAD(&atc->entries);
 	INIT_LIST_HEAD(&atc->dead);
 	INIT_LIST_HEAD(&atc->draining);
-	return xa_insert(&sim->atcs, id, atc, GFP_KERNEL);
+	ret = xa_insert(&sim->atcs, id, atc, GFP_KERNEL);
+	if (ret)
+		atc->sim = NULL;
+	return ret;
 }
 
 /**

@@ -57,6 +57,48 @@ void sim_forget_iommu(struct device *dev)
 	kfree(param);
 }
 
+/* Frees what there is of a device that is not registered (any more). */
+static void sim_endpoint_free(struct sim_endpoint *ep)
+{
+	if (!IS_ERR_OR_NULL(ep->fwnode))
+		fwnode_remove_software_node(ep->fwnode);
+	if (ep->engine.atc.sim)
+		sim_atc_del(&ep->engine.atc);
+	kfree(ep);
+}
+
+static int sim_endpoint_register(struct sim_endpoint *ep, struct rviommu_sim *sim, u32 id)
+{
+	const struct property_entry properties[] = {
+		PROPERTY_ENTRY_U32("pasid-num-bits", sim->config.pasid_bits),
+		{}
+	};
+	struct device *dev = &ep->pdev->dev;
+	int ret;
+
+	ret = sim_atc_add(&ep->engine.atc, sim, id);
+	if (ret)
+		return ret;
+	if (sim->config.pasid_bits) {
+		ep->fwnode = fwnode_create_software_node(properties, NULL);
+		if (IS_ERR(ep->fwnode))
+			return PTR_ERR(ep->fwnode);
+		device_set_node(dev, ep->fwnode);
+	}
+	dev->coherent_dma_mask = DMA_BIT_MASK(64);
+	*dev->dma_mask = DMA_BIT_MASK(64);
+	ret = sim_name_iommu(dev, sim->bus.fwnode, id);
+	if (ret)
+		return ret;
+	/* First the engine: the IOMMU's driver asks about the device it is given. */
+	ep->engine.enabled = SIM_ENGINE_ALL;
+	sim_engine_add(&ep->engine, sim, dev, id);
+	ret = platform_device_add(ep->pdev);
+	if (ret)
+		sim_engine_del(&ep->engine);
+	return ret;
+}
+
 /**
  * sim_endpoint_add() - plug a device in
  * @sim: behind which instance
@@ -80,18 +122,13 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 		return ERR_PTR(-ENOMEM);
 	}
 	ep->pdev = pdev;
-	pdev->dev.coherent_dma_mask = DMA_BIT_MASK(64);
-	*pdev->dev.dma_mask = DMA_BIT_MASK(64);
-	ret = sim_name_iommu(&pdev->dev, sim->bus.fwnode, id);
-	if (!ret)
-		ret = platform_device_add(pdev);
+	ret = sim_endpoint_register(ep, sim, id);
 	if (ret) {
 		sim_forget_iommu(&pdev->dev);
 		platform_device_put(pdev);
-		kfree(ep);
+		sim_endpoint_free(ep);
 		return ERR_PTR(ret);
 	}
-	sim_engine_add(&ep->engine, sim, &pdev->dev, id);
 	if (device_iommu_mapped(&pdev->dev))
 		return ep;
 
@@ -111,5 +148,5 @@ void sim_endpoint_del(struct sim_endpoint *ep)
 	sim_engine_del(&ep->engine);
 	sim_forget_iommu(&ep->pdev->dev);
 	platform_device_unregister(ep->pdev);
-	kfree(ep);
+	sim_endpoint_free(ep);
 }

@@ -42,14 +42,34 @@ u8 rviommu_sim_pattern(u64 seed, size_t offset)
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
 
+/**
+ * struct sim_access - one part of a job that has its address
+ * @p: where the bytes are
+ * @held: the model's cookie
+ * @use: the ATC's entry, or NULL
+ */
+struct sim_access {
+	void *p;
+	u8 held;
+	struct sim_atc_entry *use;
+};
+
+static void sim_unmap(struct sim_engine *engine, const struct sim_access *access)
+{
+	/* What was written is visible before a fence that waits for it completes. */
+	smp_mb();
+	rviommu_model_release(engine->sim->model, access->held);
+	sim_atc_unuse(&engine->atc, access->use);
+}
+
 /*
- * Ask the model for the first part of an access. Returns its bytes in one
- * page of memory, held until sim_unmap(), or -EFAULT.
+ * Ask the ATC and the model for the first part of an access. Returns how many bytes
+ * in one page of memory it is, held until sim_unmap(), or -EFAULT.
  */
 static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u64 iova,
-		       size_t left, bool write, void **addr, u8 *held)
+		       size_t left, bool write, struct sim_access *access)
 {
-	struct rviommu_model_request req = {
+	const struct rviommu_model_request untranslated = {
 		.kind = RVIOMMU_MODEL_UNTRANSLATED,
 		.pv = dma->pv,
 		.priv = dma->priv,
@@ -62,27 +82,31 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 		.iova = iova,
 		.length = min_t(size_t, left, PAGE_SIZE - offset_in_page(iova)),
 	};
+	struct rviommu_model_request req;
 	struct rviommu_model_response rsp;
 
-	if (rviommu_model_translate(engine->sim->model, &req, &rsp)) {
+	do {
+		req = untranslated;
+		if (sim_atc_use(&engine->atc, &req, &access->use, &dma->cause))
+			return -EFAULT;
+		if (!rviommu_model_translate(engine->sim->model, &req, &rsp))
+			break;
+		sim_atc_unuse(&engine->atc, access->use);
 		dma->cause = rsp.cause;
-		return -EFAULT;
-	}
-	*held = rsp.held;
+		/* If ATS was switched off meanwhile, it is an untranslated request now. */
+		if (!access->use || sim_atc_is_on(&engine->atc))
+			return -EFAULT;
+	} while (true);
+
+	dma->cause = 0;
+	access->held = rsp.held;
 	/* Nothing lies there, or an interrupt file that a copy cannot write. */
 	if (rsp.mrif || !sim_memory(rsp.spa, rsp.length)) {
-		rviommu_model_release(engine->sim->model, rsp.held);
+		sim_unmap(engine, access);
 		return -EFAULT;
 	}
-	*addr = phys_to_virt(rsp.spa);
+	access->p = phys_to_virt(rsp.spa);
 	return rsp.length;
-}
-
-static void sim_unmap(struct sim_engine *engine, u8 held)
-{
-	/* What was written is visible before a fence that waits for it completes. */
-	smp_mb();
-	rviommu_model_release(engine->sim->model, held);
 }
 
 static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *good)
@@ -129,44 +153,63 @@ static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy,
 /* The bytes of the next part of a copy, into the engine's memory. */
 static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
 {
+	struct sim_access access;
 	ssize_t n;
-	void *p;
-	u8 held;
 
 	n = sim_map(engine, dma, dma->src_iova + dma->done, dma->length - dma->done, false,
-		    &p, &held);
+		    &access);
 	if (n > 0) {
-		memcpy(copy, p, n);
-		sim_unmap(engine, held);
+		memcpy(copy, access.p, n);
+		sim_unmap(engine, &access);
 	}
 	return n;
 }
 
+/* May the device do this, as software has set it up? */
+static int sim_allowed(const struct sim_engine *engine, const struct rviommu_sim_dma *dma,
+		       unsigned int resets)
+{
+	unsigned long enabled = READ_ONCE(engine->enabled);
+	unsigned long need = SIM_ENGINE_MASTER;
+
+	if (READ_ONCE(engine->gone))
+		return -ENODEV;
+	if (READ_ONCE(engine->resets) != resets)
+		return -EIO;
+	if (dma->pv) {
+		need |= SIM_ENGINE_PASID;
+		need |= dma->priv ? SIM_ENGINE_PRIV : 0;
+		need |= dma->exec ? SIM_ENGINE_EXEC : 0;
+	}
+	return need & ~enabled ? -EPERM : 0;
+}
+
 static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
 {
+	unsigned int resets = READ_ONCE(engine->resets);
 	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
 	u64 old = dma->operand;
 
 	while (dma->done < dma->length) {
 		size_t left = dma->length - dma->done, good;
+		struct sim_access access;
 		ssize_t n;
-		void *p;
-		u8 held;
 		int ret;
 
-		if (READ_ONCE(engine->gone))
-			return -ENODEV;
+		ret = sim_allowed(engine, dma, resets);
+		if (ret)
+			return ret;
 		if (dma->op == RVIOMMU_SIM_COPY) {
 			n = sim_fetch(engine, dma, copy);
 			if (n < 0)
 				return n;
 			left = n;
 		}
-		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &p, &held);
+		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
 		if (n < 0)
 			return n;
-		ret = sim_touch(dma, p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
-		sim_unmap(engine, held);
+		ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
+		sim_unmap(engine, &access);
 		dma->done += good;
 		if (ret)
 			return ret;
@@ -271,6 +314,9 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
 	if (dma->op == RVIOMMU_SIM_FETCH_ADD &&
 	    !IS_ALIGNED(dma->iova | dma->length, sizeof(u64)))
 		return -EINVAL;
+	/* Wider than the device can put into a request */
+	if (dma->pv && dma->pasid >> engine->sim->config.pasid_bits)
+		return -EINVAL;
 	if (dma->op == RVIOMMU_SIM_COPY) {
 		copy = kmalloc(SIM_CHUNK, GFP_KERNEL);
 		if (!copy)
@@ -290,7 +336,9 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
  *
  * Return: 0; -EFAULT: the IOMMU refused an access (@dma->cause), or nothing is
  * where it led (cause 0); -EILSEQ: VERIFY found a wrong byte after @dma->done;
- * -EINVAL; -ENOMEM; -ENODEV: the device is gone, since @dma->done if that is not 0.
+ * -EINVAL; -ENOMEM; -ENODEV: the device is gone, since @dma->done if that is not 0;
+ * -EPERM: a PCI function's bus mastering is off, or its PASIDs or their execute or
+ * privileged requests; -EIO: the function was reset.
  */
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma)
 {

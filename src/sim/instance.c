@@ -184,12 +184,13 @@ static struct rviommu_sim *to_sim(struct rviommu_bus *bus)
 }
 
 /*
- * Whoever looks at a register gives an asynchronous IOMMU a chance to get on:
- * on a machine with one CPU, its worker does not run while a driver polls.
+ * Whoever looks at a register gives an asynchronous IOMMU, and devices that answer
+ * late, a chance to get on: on a machine with one CPU, its worker does not run while a driver polls.
  */
 static void sim_look(struct rviommu_sim *sim)
 {
 	rviommu_model_run(sim->model, 1);
+	sim_atc_work(sim);
 	sim_time_passes(sim);
 }
 
@@ -255,6 +256,7 @@ static int sim_worker(void *data)
 		for (i = 0; i < sim->bus.nr_irqs; i++)
 			if (sim->config.wired)
 				sim_raise(sim, i);
+		sim_atc_work(sim);
 		if (rviommu_model_run(sim->model, SIM_BURST) == SIM_BURST) {
 			__set_current_state(TASK_RUNNING);
 			cond_resched();
@@ -267,13 +269,9 @@ static int sim_worker(void *data)
 	return 0;
 }
 
-/* Endpoints have no ATC: nothing is cached there, and nothing waits for us. */
 static void sim_ats(void *ctx, const struct rviommu_model_ats_msg *msg)
 {
-	struct rviommu_sim *sim = ctx;
-
-	if (msg->code == RVIOMMU_MODEL_ATS_INVAL)
-		rviommu_model_inval_completion(sim->model, msg->device_id, BIT(msg->itag), 1);
+	sim_atc_message(ctx, msg);
 }
 
 static void sim_unspecified(void *ctx, const char *what)
@@ -496,6 +494,7 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 		kthread_stop(sim->worker);
 	sim_free_irqs(sim);
 	rviommu_model_destroy(sim->model);
+	xa_destroy(&sim->atcs);
 	kfree(sim->name);
 	kfree(sim);
 }
@@ -528,6 +527,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	if (!sim)
 		return ERR_PTR(-ENOMEM);
 	sim->config = *config;
+	xa_init(&sim->atcs);
 	sim->name = kstrdup(name, GFP_KERNEL);
 	atomic64_set(&sim->last, ktime_get_ns());
 	sim->bus.ops = &sim_bus_ops;
