@@ -22,7 +22,7 @@ struct rviommu_sim;
  * @endpoints: platform devices behind it, 0 to %RVIOMMU_SIM_MAX_ENDPOINTS
  * @first_id: device_id of the first endpoint; the others follow
  * @wired: interrupts are wires, not messages
- * @ats: devices can do ATS
+ * @ats: devices say that they can do ATS
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
  * @ats_depth: Invalidation Requests that a device can queue, 1 to 32
  * @atc_limit: entries that a device's ATC holds at most, 0: no limit
@@ -163,6 +163,7 @@ rviommu_sim_list_atc(struct device *dev,
 unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
 
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
+void rviommu_sim_in_flight(struct device *dev);
 u8 rviommu_sim_pattern(u64 seed, size_t offset);
 
 #endif /* RVIOMMU_SIM_H */

@@ -16,6 +16,8 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <rviommu/formats.h>
 
 #include "sim.h"
@@ -120,6 +122,18 @@ static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *go
 	return i < n ? -EILSEQ : 0;
 }
 
+/**
+ * rviommu_sim_in_flight() - an access has its address, and moves its bytes next
+ * @dev: the device
+ *
+ * Does nothing; a KUnit test puts a static stub here to do something at this moment.
+ */
+void rviommu_sim_in_flight(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_sim_in_flight, dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_in_flight);
+
 /* What an engine does with @n bytes at @p, the job's bytes from @dma->done on. */
 static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy, size_t *good)
 {
@@ -208,6 +222,7 @@ static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, v
 		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
 		if (n < 0)
 			return n;
+		rviommu_sim_in_flight(engine->dev);
 		ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
 		sim_unmap(engine, &access);
 		dma->done += good;
