@@ -554,27 +554,148 @@ static void sim_queue_errors(struct kunit *test)
 
 /* ----- Devices that go ----- */
 
-static void sim_removal(struct kunit *test)
+/* Whoever still has a reference to a device has no DMA engine with it. */
+static void sim_gone(struct kunit *test)
 {
+	struct rviommu_sim_dma dma = { .op = RVIOMMU_SIM_FILL, .iova = IOVA, .length = 8 };
 	struct rviommu_sim_config config;
-	struct sim_hammer h = {};
-	struct task_struct *task;
-	struct sim_fixture f = { .test = test };
-	unsigned int i;
+	struct rviommu_sim *sim;
+	struct device *dev;
 
 	rviommu_sim_config_init(&config);
-	config.endpoints = 1;
-	for (i = 0; i < 8; i++) {
-		f.sim = rviommu_sim_create("rviommu_kunit_sim", &config);
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f.sim);
-		f.dev = get_device(rviommu_sim_endpoint(f.sim, 0));
-		h = (struct sim_hammer){ .f = &f };
-		task = kthread_run(sim_hammer, &h, "sim_hammer");
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-		sim_wait_write(&h);
-		kthread_stop(task);
-		rviommu_sim_destroy(f.sim);
-		put_device(f.dev);
+	sim = rviommu_sim_create("rviommu_kunit_sim", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	dev = get_device(rviommu_sim_endpoint(sim, 1));
+	rviommu_sim_remove_endpoint(sim, 1);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), -ENODEV);
+	KUNIT_EXPECT_NULL(test, rviommu_sim_endpoint(sim, 1));
+	/* Twice is once; what never was is nothing. */
+	rviommu_sim_remove_endpoint(sim, 1);
+	rviommu_sim_remove_endpoint(sim, config.endpoints);
+	rviommu_sim_destroy(sim);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), -ENODEV);
+	put_device(dev);
+}
+
+/**
+ * struct sim_writer - a thread whose device writes until it is gone
+ * @dev: the device, to which we have a reference
+ * @iova: 64 KiB that it may write to
+ * @jobs: so far
+ * @end: what the last one said
+ * @task: the thread
+ */
+struct sim_writer {
+	struct device *dev;
+	u64 iova;
+	unsigned long jobs;
+	int end;
+	struct task_struct *task;
+};
+
+static int sim_write_until_gone(void *data)
+{
+	struct sim_writer *w = data;
+
+	do {
+		struct rviommu_sim_dma dma = {
+			.op = w->jobs & 1 ? RVIOMMU_SIM_COPY : RVIOMMU_SIM_FILL,
+			.iova = w->iova, .src_iova = w->iova + SZ_32K, .length = SZ_32K,
+			.operand = 41,
+		};
+
+		w->end = rviommu_sim_dma(w->dev, &dma);
+		WRITE_ONCE(w->jobs, w->jobs + 1);
+		cond_resched();
+	} while (!w->end && !kthread_should_stop());
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+#define REMOVAL_WRITERS	3
+
+/**
+ * struct sim_busy - a device that is in use
+ * @pages: 64 KiB where it writes
+ * @writers: threads that make it write
+ */
+struct sim_busy {
+	u8 *pages;
+	struct sim_writer writers[REMOVAL_WRITERS];
+};
+
+static void sim_busy_start(struct kunit *test, struct sim_busy *busy, struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	u64 iova = virt_to_phys(busy->pages);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, domain);
+	if (domain->type != IOMMU_DOMAIN_IDENTITY) {
+		iova = IOVA;
+		KUNIT_ASSERT_EQ(test, sim_map(domain, iova, busy->pages, SZ_64K,
+					      IOMMU_READ | IOMMU_WRITE), 0);
+	}
+	for (i = 0; i < REMOVAL_WRITERS; i++) {
+		struct sim_writer *w = &busy->writers[i];
+
+		*w = (struct sim_writer){ .dev = get_device(dev), .iova = iova };
+		w->task = kthread_run(sim_write_until_gone, w, "sim_writer");
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, w->task);
+	}
+	for (i = 0; i < REMOVAL_WRITERS; i++)
+		while (!READ_ONCE(busy->writers[i].jobs))
+			schedule_timeout_uninterruptible(1);
+}
+
+/* The device is gone: nothing is written any more, and everybody was told. */
+static void sim_busy_end(struct kunit *test, struct sim_busy *busy)
+{
+	unsigned int i;
+
+	memset(busy->pages, 0, SZ_64K);
+	for (i = 0; i < REMOVAL_WRITERS; i++) {
+		unsigned long jobs = READ_ONCE(busy->writers[i].jobs);
+
+		/* One job may have been under way; more than a few are too many. */
+		while (!READ_ONCE(busy->writers[i].end) &&
+		       READ_ONCE(busy->writers[i].jobs) < jobs + 16)
+			schedule_timeout_uninterruptible(1);
+	}
+	for (i = 0; i < REMOVAL_WRITERS; i++) {
+		kthread_stop(busy->writers[i].task);
+		KUNIT_EXPECT_EQ(test, busy->writers[i].end, -ENODEV);
+		put_device(busy->writers[i].dev);
+	}
+	KUNIT_EXPECT_TRUE(test, zeroes(busy->pages, SZ_64K));
+}
+
+/* One device is pulled out under DMA, then the instance from under the other. */
+static void sim_removal(struct kunit *test)
+{
+	struct sim_busy busy[2] = {
+		{ .pages = sim_pages(test) }, { .pages = sim_pages(test) },
+	};
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+	unsigned int round, i;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 2;
+	for (round = 0; round < 32; round++) {
+		config.model.switches = round & 1 ? WORST : 0;
+		sim = rviommu_sim_create("rviommu_kunit_sim", &config);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+		for (i = 0; i < 2; i++)
+			sim_busy_start(test, &busy[i], rviommu_sim_endpoint(sim, i));
+		rviommu_sim_remove_endpoint(sim, 0);
+		sim_busy_end(test, &busy[0]);
+		/* The other one did not notice. */
+		for (i = 0; i < REMOVAL_WRITERS; i++)
+			KUNIT_EXPECT_EQ(test, READ_ONCE(busy[1].writers[i].end), 0);
+		rviommu_sim_destroy(sim);
+		sim_busy_end(test, &busy[1]);
 	}
 }
 
@@ -586,6 +707,7 @@ static struct kunit_case sim_cases[] = {
 	KUNIT_CASE(sim_dma_api),
 	KUNIT_CASE(sim_two_instances),
 	KUNIT_CASE(sim_queue_errors),
+	KUNIT_CASE(sim_gone),
 	KUNIT_CASE(sim_removal),
 	{}
 };

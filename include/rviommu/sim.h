@@ -6,6 +6,7 @@
 #ifndef RVIOMMU_SIM_H
 #define RVIOMMU_SIM_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 
 #include <rviommu/model.h>
@@ -21,6 +22,10 @@ struct rviommu_sim;
  * @endpoints: platform devices behind it, 0 to %RVIOMMU_SIM_MAX_ENDPOINTS
  * @first_id: device_id of the first endpoint; the others follow
  * @wired: interrupts are wires, not messages
+ * @ats: devices say that they can do ATS
+ * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
+ * @ats_depth: Invalidation Requests that a device can queue, 1 to 32
+ * @atc_limit: entries that a device's ATC holds at most, 0: no limit
  *
  * Plain data: building, checking and printing it touches no device.
  */
@@ -29,6 +34,10 @@ struct rviommu_sim_config {
 	unsigned int endpoints;
 	u32 first_id;
 	bool wired;
+	bool ats;
+	u8 pasid_bits;
+	u8 ats_depth;
+	u32 atc_limit;
 };
 
 void rviommu_sim_config_init(struct rviommu_sim_config *config);
@@ -90,7 +99,71 @@ struct rviommu_sim_dma {
 	u16 cause;
 };
 
+/*
+ * Worst-case switches of an ATC. LATE: Invalidation Requests are queued, and worked
+ * on when the instance's thread runs or somebody reads a register. LOST: they are
+ * worked on, and the completion gets lost, so that the IOMMU's time-out passes.
+ */
+#define RVIOMMU_SIM_ATC_LATE	BIT(0)
+#define RVIOMMU_SIM_ATC_LOST	BIT(1)
+
+/**
+ * struct rviommu_sim_atc_stats - what an ATC has seen
+ * @entries: what it holds now
+ * @hits: accesses that an entry was found for
+ * @requests: translations that it was given
+ * @evictions: entries dropped because of the limit
+ * @invalidations: Invalidation Requests
+ * @overflows: those that came while the queue was full: software has to know its
+ *             depth. They wait as if on the link, and are not lost.
+ * @lost: those that nobody will answer
+ */
+struct rviommu_sim_atc_stats {
+	u64 entries;
+	u64 hits;
+	u64 requests;
+	u64 evictions;
+	u64 invalidations;
+	u64 overflows;
+	u64 lost;
+};
+
+/**
+ * struct rviommu_sim_atc_entry - an entry of an ATC
+ * @pv: asked for with @process_id
+ * @global: valid for every PASID
+ * @priv: for accesses in privileged mode
+ * @untranslated_only: accesses there have to be untranslated
+ * @perms: %RVIOMMU_MODEL_R and so on
+ * @size_lg2: log2 of the bytes it covers
+ * @process_id: PASID
+ * @iova: first byte it covers
+ * @spa: where that is
+ */
+struct rviommu_sim_atc_entry {
+	bool pv;
+	bool global;
+	bool priv;
+	bool untranslated_only;
+	u8 perms;
+	u8 size_lg2;
+	u32 process_id;
+	u64 iova;
+	u64 spa;
+};
+
+unsigned int rviommu_sim_ats_depth(struct device *dev);
+int rviommu_sim_set_ats(struct device *dev, bool enable);
+bool rviommu_sim_ats_enabled(struct device *dev);
+int rviommu_sim_set_atc(struct device *dev, u32 switches);
+int rviommu_sim_atc_stats(struct device *dev, struct rviommu_sim_atc_stats *stats);
+unsigned int
+rviommu_sim_list_atc(struct device *dev,
+		     bool (*fn)(const struct rviommu_sim_atc_entry *entry, void *arg), void *arg);
+unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
+
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
+void rviommu_sim_in_flight(struct device *dev);
 u8 rviommu_sim_pattern(u64 seed, size_t offset);
 
 #endif /* RVIOMMU_SIM_H */

@@ -17,7 +17,13 @@
  */
 void rviommu_sim_config_init(struct rviommu_sim_config *config)
 {
-	*config = (struct rviommu_sim_config){ .endpoints = 4, .first_id = 0x10 };
+	*config = (struct rviommu_sim_config){
+		.endpoints = 4,
+		.first_id = 0x10,
+		.ats = true,
+		.pasid_bits = 20,
+		.ats_depth = 32,
+	};
 	rviommu_model_config_init(&config->model);
 	config->model.capabilities &= ~RVIOMMU_CAP_PAS;
 	config->model.capabilities |= FIELD_PREP(RVIOMMU_CAP_PAS, SIM_PAS);
@@ -65,6 +71,10 @@ const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
 		return "there are too many endpoints";
 	if ((config->first_id + (u64)config->endpoints) >> sim_id_lg2(config))
 		return "the endpoints' device IDs are wider than the directory";
+	if (config->pasid_bits > 20)
+		return "PASIDs have at most 20 bits";
+	if (config->ats_depth < 1 || config->ats_depth > SIM_ATC_QUEUE)
+		return "an ATC can queue 1 to 32 requests";
 	if (config->wired ? igs == RVIOMMU_IGS_MSI : igs == RVIOMMU_IGS_WSI)
 		return "capabilities.IGS does not have that kind of interrupt";
 	return rviommu_model_config_check(&config->model);

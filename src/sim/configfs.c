@@ -77,6 +77,10 @@ SIM_ATTR(pq_max_lg2, si->config.model.pq_max_lg2, "%llu");
 SIM_ATTR(cache_limit, si->config.model.cache_limit, "%llu");
 SIM_ATTR(switches, si->config.model.switches, "%#llx");
 SIM_ATTR(seed, si->config.model.seed, "%llu");
+SIM_ATTR(ats, si->config.ats, "%llu");
+SIM_ATTR(pasid_bits, si->config.pasid_bits, "%llu");
+SIM_ATTR(ats_depth, si->config.ats_depth, "%llu");
+SIM_ATTR(atc_limit, si->config.atc_limit, "%llu");
 
 static ssize_t sim_live_show(struct config_item *item, char *page)
 {
@@ -136,6 +140,10 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_cache_limit,
 	&sim_attr_switches,
 	&sim_attr_seed,
+	&sim_attr_ats,
+	&sim_attr_pasid_bits,
+	&sim_attr_ats_depth,
+	&sim_attr_atc_limit,
 	&sim_attr_live,
 	NULL
 };

@@ -184,12 +184,13 @@ static struct rviommu_sim *to_sim(struct rviommu_bus *bus)
 }
 
 /*
- * Whoever looks at a register gives an asynchronous IOMMU a chance to get on:
- * on a machine with one CPU, its worker does not run while a driver polls.
+ * Whoever looks at a register gives an asynchronous IOMMU, and devices that answer
+ * late, a chance to get on: on a machine with one CPU, its worker does not run while a driver polls.
  */
 static void sim_look(struct rviommu_sim *sim)
 {
 	rviommu_model_run(sim->model, 1);
+	sim_atc_work(sim);
 	sim_time_passes(sim);
 }
 
@@ -255,6 +256,7 @@ static int sim_worker(void *data)
 		for (i = 0; i < sim->bus.nr_irqs; i++)
 			if (sim->config.wired)
 				sim_raise(sim, i);
+		sim_atc_work(sim);
 		if (rviommu_model_run(sim->model, SIM_BURST) == SIM_BURST) {
 			__set_current_state(TASK_RUNNING);
 			cond_resched();
@@ -267,13 +269,9 @@ static int sim_worker(void *data)
 	return 0;
 }
 
-/* Endpoints have no ATC: nothing is cached there, and nothing waits for us. */
 static void sim_ats(void *ctx, const struct rviommu_model_ats_msg *msg)
 {
-	struct rviommu_sim *sim = ctx;
-
-	if (msg->code == RVIOMMU_MODEL_ATS_INVAL)
-		rviommu_model_inval_completion(sim->model, msg->device_id, BIT(msg->itag), 1);
+	sim_atc_message(ctx, msg);
 }
 
 static void sim_unspecified(void *ctx, const char *what)
@@ -417,7 +415,7 @@ struct device *rviommu_sim_endpoint(struct rviommu_sim *sim, unsigned int index)
 {
 	if (index >= RVIOMMU_SIM_MAX_ENDPOINTS || !sim->endpoints[index])
 		return NULL;
-	return &sim->endpoints[index]->dev;
+	return &sim->endpoints[index]->pdev->dev;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_endpoint);
 
@@ -426,7 +424,8 @@ EXPORT_SYMBOL_GPL(rviommu_sim_endpoint);
  * @sim: the instance
  * @index: which; nothing happens if there is none
  *
- * Its DMA ends first: whatever runs is waited for, and no more begins.
+ * Its DMA ends first: jobs that run end with -ENODEV, and no more begin. The caller
+ * of rviommu_sim_endpoint() who wants the device longer takes a reference to it.
  */
 void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index)
 {
@@ -495,6 +494,7 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 		kthread_stop(sim->worker);
 	sim_free_irqs(sim);
 	rviommu_model_destroy(sim->model);
+	xa_destroy(&sim->atcs);
 	kfree(sim->name);
 	kfree(sim);
 }
@@ -527,6 +527,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	if (!sim)
 		return ERR_PTR(-ENOMEM);
 	sim->config = *config;
+	xa_init(&sim->atcs);
 	sim->name = kstrdup(name, GFP_KERNEL);
 	atomic64_set(&sim->last, ktime_get_ns());
 	sim->bus.ops = &sim_bus_ops;
@@ -554,13 +555,13 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim_debugfs_add(sim);
 
 	for (i = 0; i < config->endpoints; i++) {
-		struct platform_device *pdev = sim_endpoint_add(sim, i);
+		struct sim_endpoint *ep = sim_endpoint_add(sim, i);
 
-		if (IS_ERR(pdev)) {
-			ret = PTR_ERR(pdev);
+		if (IS_ERR(ep)) {
+			ret = PTR_ERR(ep);
 			goto err;
 		}
-		sim->endpoints[i] = pdev;
+		sim->endpoints[i] = ep;
 	}
 	return sim;
 

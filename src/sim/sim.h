@@ -4,19 +4,25 @@
  *
  *   config.c    the data model of an instance; no device
  *   instance.c  model, registers, interrupts, platform device of an instance
- *   endpoint.c  devices behind it and their DMA engines
+ *   engine.c    DMA engine of a device, whatever its bus
+ *   atc.c       address translation cache of a device
+ *   endpoint.c  devices behind it: platform devices
  *   configfs.c  user space's way to instances
  *   main.c      module parameters and the default instance
  */
 #ifndef RVIOMMU_SIM_INTERNAL_H
 #define RVIOMMU_SIM_INTERNAL_H
 
+#include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/platform_device.h>
-#include <linux/rwsem.h>
+#include <linux/refcount.h>
+#include <linux/xarray.h>
 
 #include <rviommu/bus.h>
 #include <rviommu/sim.h>
+
+#include "atc.h"
 
 /* Vectors an instance can have: msi_cfg_tbl has 16 entries, four causes use them. */
 #define SIM_VECTORS	RVIOMMU_NR_CAUSES
@@ -36,6 +42,8 @@
  * @last: time up to which the model was told that it passed, ns; xchg
  * @endpoints: devices behind it; NULL where one was removed. Written by create,
  *             remove and destroy, which their callers serialise.
+ * @atcs: struct sim_atc by device_id; RCU
+ * @atc_late: one of them put something off; READ_ONCE and WRITE_ONCE
  * @debugfs: directory of this instance
  */
 struct rviommu_sim {
@@ -49,28 +57,74 @@ struct rviommu_sim {
 	struct platform_device *pdev;
 	struct task_struct *worker;
 	atomic64_t last;
-	struct platform_device *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
+	struct sim_endpoint *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
+	struct xarray atcs;
+	bool atc_late;
 	struct dentry *debugfs;
 };
 
+/* What software has enabled in a device; all of it where there is no such switch */
+#define SIM_ENGINE_MASTER	BIT(0)
+#define SIM_ENGINE_PASID	BIT(1)
+#define SIM_ENGINE_EXEC		BIT(2)
+#define SIM_ENGINE_PRIV		BIT(3)
+#define SIM_ENGINE_ALL		(BIT(4) - 1)
+
 /**
- * struct sim_endpoint - one device behind an instance (its driver data)
+ * struct sim_engine - the DMA engine of one device; part of what describes the device
+ * @node: in the table of all engines, under its lock
  * @sim: the instance
+ * @dev: the device; a name only, never followed
  * @id: device_id
- * @gone: the device is being removed; under @lock
- * @lock: read: a DMA is under way. Write: removal, which waits for all of them.
+ * @gone: the device is being removed: jobs shall end
+ * @users: jobs under way, and one until sim_engine_del()
+ * @idle: of which there is none left
+ * @enabled: SIM_ENGINE_*; READ_ONCE and WRITE_ONCE
+ * @resets: counts them: a job ends when it changes; likewise
+ * @atc: the device's ATC. Belongs to the device, not to its engine: sim_atc_add() before,
+ *       sim_atc_del() after the IOMMU's driver had to do with the device.
+ *
+ * Everything but @gone, @users and what follows @idle is constant between sim_engine_add() and
+ * sim_engine_del().
  */
-struct sim_endpoint {
+struct sim_engine {
+	struct hlist_node node;
 	struct rviommu_sim *sim;
+	struct device *dev;
 	u32 id;
 	bool gone;
-	struct rw_semaphore lock;
+	refcount_t users;
+	struct completion idle;
+	unsigned long enabled;
+	unsigned int resets;
+	struct sim_atc atc;
+};
+
+/**
+ * struct sim_endpoint - a platform device behind an instance
+ * @engine: its DMA engine
+ * @pdev: the device
+ * @fwnode: its properties
+ */
+struct sim_endpoint {
+	struct sim_engine engine;
+	struct platform_device *pdev;
+	struct fwnode_handle *fwnode;
 };
 
 extern struct dentry *sim_debugfs_root;
 
-struct platform_device *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
-void sim_endpoint_del(struct platform_device *pdev);
+void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,
+		    u32 id);
+void sim_engine_del(struct sim_engine *engine);
+struct sim_engine *sim_engine_get(struct device *dev);
+void sim_engine_put(struct sim_engine *engine);
+int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma);
+
+int sim_name_iommu(struct device *dev, struct fwnode_handle *iommu, u32 id);
+void sim_forget_iommu(struct device *dev);
+struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
+void sim_endpoint_del(struct sim_endpoint *ep);
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The address translation cache in a device (PCIe ATS): what it was told about
+ * addresses, until it is told to forget.
+ */
+#ifndef RVIOMMU_SIM_ATC_H
+#define RVIOMMU_SIM_ATC_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include <rviommu/sim.h>
+
+struct rviommu_sim;
+struct sim_atc_entry;
+
+#define SIM_ATC_BUCKETS		32
+
+/* Tags of an Invalidation Request: the IOMMU never has more under way. */
+#define SIM_ATC_QUEUE		32
+
+/**
+ * struct sim_atc_request - an Invalidation Request that was not answered yet
+ * @itag: to be named in the completion
+ * @begun: entries were removed; only DMAs that still use them are missing
+ * @pv: it is about @process_id; else about what was asked for without PASID
+ * @global: it is about all PASIDs
+ * @process_id: PASID
+ * @first: first byte of the range
+ * @last: last byte of the range
+ */
+struct sim_atc_request {
+	u8 itag;
+	bool begun;
+	bool pv;
+	bool global;
+	u32 process_id;
+	u64 first;
+	u64 last;
+};
+
+/**
+ * struct sim_atc - the ATC of one device
+ * @sim: the instance; constant
+ * @id: device_id; constant
+ * @depth: requests that the device says it can queue; constant
+ * @lock: protects the rest. Taken with interrupts off: messages arrive anywhere.
+ *        The model is not called under it.
+ * @on: the device asks for translations
+ * @gone: the device answers nothing any more
+ * @switches: RVIOMMU_SIM_ATC_*
+ * @limit: entries that it holds at most, 0: no limit
+ * @generation: of everything it was told to forget
+ * @spaces: a tree of entries per PASID, hashed by it
+ * @entries: all in a tree, the oldest first
+ * @dead: entries in no tree any more that a DMA is using
+ * @draining: those of them that queue[0] waits for
+ * @queue: requests in order of arrival
+ * @queued: how many
+ * @stats: counters
+ */
+struct sim_atc {
+	struct rviommu_sim *sim;
+	u32 id;
+	unsigned int depth;
+	spinlock_t lock; /* see above */
+	bool on;
+	bool gone;
+	u32 switches;
+	unsigned int limit;
+	u64 generation;
+	struct hlist_head spaces[SIM_ATC_BUCKETS];
+	struct list_head entries;
+	struct list_head dead;
+	struct list_head draining;
+	struct sim_atc_request queue[SIM_ATC_QUEUE];
+	unsigned int queued;
+	struct rviommu_sim_atc_stats stats;
+};
+
+int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id);
+void sim_atc_del(struct sim_atc *atc);
+void sim_atc_pull(struct sim_atc *atc);
+void sim_atc_enable(struct sim_atc *atc, bool on);
+void sim_atc_reset(struct sim_atc *atc);
+bool sim_atc_is_on(struct sim_atc *atc);
+int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
+		struct sim_atc_entry **use, u16 *cause);
+void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use);
+
+void sim_atc_message(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
+void sim_atc_work(struct rviommu_sim *sim);
+
+#endif /* RVIOMMU_SIM_ATC_H */

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The DMA engine of a device behind a simulated IOMMU, whatever bus the device
+ * is on: every access goes through the model and touches real memory.
+ *
+ * Engines are found by their device. So a job that comes after its device was
+ * pulled out finds none, however long somebody holds on to the device.
+ */
+#include <linux/completion.h>
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/hashtable.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+#include <rviommu/formats.h>
+
+#include "sim.h"
+
+/* The engine's own memory for one page of a copy. */
+#define SIM_CHUNK	PAGE_SIZE
+
+/**
+ * rviommu_sim_pattern() - byte of a fill pattern
+ * @seed: which pattern
+ * @offset: which byte of it
+ *
+ * Bytes at neighbouring offsets and of neighbouring seeds differ, so that data
+ * in the wrong place does not pass for right.
+ *
+ * Return: the byte.
+ */
+u8 rviommu_sim_pattern(u64 seed, size_t offset)
+{
+	u64 x = (seed ^ (offset >> 3)) * 0x9e3779b97f4a7c15ULL;
+
+	x ^= x >> 29;
+	return x >> (8 * (offset & 7));
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
+
+/**
+ * struct sim_access - one part of a job that has its address
+ * @p: where the bytes are
+ * @held: the model's cookie
+ * @use: the ATC's entry, or NULL
+ */
+struct sim_access {
+	void *p;
+	u8 held;
+	struct sim_atc_entry *use;
+};
+
+static void sim_unmap(struct sim_engine *engine, const struct sim_access *access)
+{
+	/* What was written is visible before a fence that waits for it completes. */
+	smp_mb();
+	rviommu_model_release(engine->sim->model, access->held);
+	sim_atc_unuse(&engine->atc, access->use);
+}
+
+/*
+ * Ask the ATC and the model for the first part of an access. Returns how many bytes
+ * in one page of memory it is, held until sim_unmap(), or -EFAULT.
+ */
+static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u64 iova,
+		       size_t left, bool write, struct sim_access *access)
+{
+	const struct rviommu_model_request untranslated = {
+		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.pv = dma->pv,
+		.priv = dma->priv,
+		.exec = dma->exec && !write,
+		.write = write,
+		.amo = dma->op == RVIOMMU_SIM_FETCH_ADD,
+		.hold = true,
+		.device_id = engine->id,
+		.process_id = dma->pasid,
+		.iova = iova,
+		.length = min_t(size_t, left, PAGE_SIZE - offset_in_page(iova)),
+	};
+	struct rviommu_model_request req;
+	struct rviommu_model_response rsp;
+
+	do {
+		req = untranslated;
+		if (sim_atc_use(&engine->atc, &req, &access->use, &dma->cause))
+			return -EFAULT;
+		if (!rviommu_model_translate(engine->sim->model, &req, &rsp))
+			break;
+		sim_atc_unuse(&engine->atc, access->use);
+		dma->cause = rsp.cause;
+		/* If ATS was switched off meanwhile, it is an untranslated request now. */
+		if (!access->use || sim_atc_is_on(&engine->atc))
+			return -EFAULT;
+	} while (true);
+
+	dma->cause = 0;
+	access->held = rsp.held;
+	/* Nothing lies there, or an interrupt file that a copy cannot write. */
+	if (rsp.mrif || !sim_memory(rsp.spa, rsp.length)) {
+		sim_unmap(engine, access);
+		return -EFAULT;
+	}
+	access->p = phys_to_virt(rsp.spa);
+	return rsp.length;
+}
+
+static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *good)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (READ_ONCE(p[i]) != rviommu_sim_pattern(seed, offset + i))
+			break;
+	*good = i;
+	return i < n ? -EILSEQ : 0;
+}
+
+/**
+ * rviommu_sim_in_flight() - an access has its address, and moves its bytes next
+ * @dev: the device
+ *
+ * Does nothing; a KUnit test puts a static stub here to do something at this moment.
+ */
+void rviommu_sim_in_flight(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_sim_in_flight, dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_in_flight);
+
+/* What an engine does with @n bytes at @p, the job's bytes from @dma->done on. */
+static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy, size_t *good)
+{
+	size_t i;
+
+	*good = n;
+	switch (dma->op) {
+	case RVIOMMU_SIM_READ:
+		memcpy(dma->buf + dma->done, p, n);
+		return 0;
+	case RVIOMMU_SIM_WRITE:
+		memcpy(p, dma->buf + dma->done, n);
+		return 0;
+	case RVIOMMU_SIM_COPY:
+		memcpy(p, copy, n);
+		return 0;
+	case RVIOMMU_SIM_FILL:
+		for (i = 0; i < n; i++)
+			((u8 *)p)[i] = rviommu_sim_pattern(dma->operand, dma->done + i);
+		return 0;
+	case RVIOMMU_SIM_VERIFY:
+		return sim_verify(p, n, dma->operand, dma->done, good);
+	case RVIOMMU_SIM_FETCH_ADD:
+		for (i = 0; i < n / sizeof(u64); i++)
+			*(u64 *)copy = atomic64_fetch_add(dma->operand, (atomic64_t *)p + i);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* The bytes of the next part of a copy, into the engine's memory. */
+static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
+{
+	struct sim_access access;
+	ssize_t n;
+
+	n = sim_map(engine, dma, dma->src_iova + dma->done, dma->length - dma->done, false,
+		    &access);
+	if (n > 0) {
+		memcpy(copy, access.p, n);
+		sim_unmap(engine, &access);
+	}
+	return n;
+}
+
+/* May the device do this, as software has set it up? */
+static int sim_allowed(const struct sim_engine *engine, const struct rviommu_sim_dma *dma,
+		       unsigned int resets)
+{
+	unsigned long enabled = READ_ONCE(engine->enabled);
+	unsigned long need = SIM_ENGINE_MASTER;
+
+	if (READ_ONCE(engine->gone))
+		return -ENODEV;
+	if (READ_ONCE(engine->resets) != resets)
+		return -EIO;
+	if (dma->pv) {
+		need |= SIM_ENGINE_PASID;
+		need |= dma->priv ? SIM_ENGINE_PRIV : 0;
+		need |= dma->exec ? SIM_ENGINE_EXEC : 0;
+	}
+	return need & ~enabled ? -EPERM : 0;
+}
+
+static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
+{
+	unsigned int resets = READ_ONCE(engine->resets);
+	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
+	u64 old = dma->operand;
+
+	while (dma->done < dma->length) {
+		size_t left = dma->length - dma->done, good;
+		struct sim_access access;
+		ssize_t n;
+		int ret;
+
+		ret = sim_allowed(engine, dma, resets);
+		if (ret)
+			return ret;
+		if (dma->op == RVIOMMU_SIM_COPY) {
+			n = sim_fetch(engine, dma, copy);
+			if (n < 0)
+				return n;
+			left = n;
+		}
+		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
+		if (n < 0)
+			return n;
+		rviommu_sim_in_flight(engine->dev);
+		ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
+		sim_unmap(engine, &access);
+		dma->done += good;
+		if (ret)
+			return ret;
+	}
+	if (dma->op == RVIOMMU_SIM_FETCH_ADD)
+		dma->operand = old;
+	return 0;
+}
+
+/* ----- Jobs ----- */
+
+/* All engines, by device. The lock covers the table and taking references from it. */
+static DEFINE_HASHTABLE(sim_engines, 6);
+static DEFINE_SPINLOCK(sim_engines_lock);
+
+/**
+ * sim_engine_add() - let a device have a DMA engine
+ * @engine: part of what describes the device; its memory belongs to the caller
+ *          and has to stay until sim_engine_del() returned
+ * @sim: behind which instance; likewise
+ * @dev: the device that rviommu_sim_dma() will be called with
+ * @id: its device_id
+ */
+void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,
+		    u32 id)
+{
+	engine->sim = sim;
+	engine->dev = dev;
+	engine->id = id;
+	engine->gone = false;
+	refcount_set(&engine->users, 1);
+	init_completion(&engine->idle);
+	spin_lock(&sim_engines_lock);
+	hash_add(sim_engines, &engine->node, (unsigned long)dev);
+	spin_unlock(&sim_engines_lock);
+}
+
+/**
+ * sim_engine_del() - no more DMA
+ * @engine: from sim_engine_add()
+ *
+ * Jobs end with -ENODEV where they are; they are waited for. When this returns,
+ * nobody touches the engine, its instance or memory for it any more. May sleep.
+ */
+void sim_engine_del(struct sim_engine *engine)
+{
+	spin_lock(&sim_engines_lock);
+	hash_del(&engine->node);
+	spin_unlock(&sim_engines_lock);
+	WRITE_ONCE(engine->gone, true);
+	sim_engine_put(engine);
+	wait_for_completion(&engine->idle);
+}
+
+/**
+ * sim_engine_get() - the engine of a device
+ * @dev: the device, to which the caller has a reference; it may be gone
+ *
+ * Return: the engine, which stays until sim_engine_put(), or NULL: the device has
+ * none (any more).
+ */
+struct sim_engine *sim_engine_get(struct device *dev)
+{
+	struct sim_engine *engine, *found = NULL;
+
+	spin_lock(&sim_engines_lock);
+	hash_for_each_possible(sim_engines, engine, node, (unsigned long)dev) {
+		if (engine->dev != dev)
+			continue;
+		refcount_inc(&engine->users);
+		found = engine;
+		break;
+	}
+	spin_unlock(&sim_engines_lock);
+	return found;
+}
+
+/**
+ * sim_engine_put() - done with an engine
+ * @engine: from sim_engine_get()
+ */
+void sim_engine_put(struct sim_engine *engine)
+{
+	if (refcount_dec_and_test(&engine->users))
+		complete(&engine->idle);
+}
+
+/**
+ * sim_engine_run() - a job
+ * @engine: held
+ * @dma: the job
+ *
+ * Return: as rviommu_sim_dma().
+ */
+int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
+{
+	void *copy = NULL;
+	int ret;
+
+	dma->done = 0;
+	dma->cause = 0;
+	if (dma->op == RVIOMMU_SIM_FETCH_ADD &&
+	    !IS_ALIGNED(dma->iova | dma->length, sizeof(u64)))
+		return -EINVAL;
+	/* Wider than the device can put into a request */
+	if (dma->pv && dma->pasid >> engine->sim->config.pasid_bits)
+		return -EINVAL;
+	if (dma->op == RVIOMMU_SIM_COPY) {
+		copy = kmalloc(SIM_CHUNK, GFP_KERNEL);
+		if (!copy)
+			return -ENOMEM;
+	}
+	ret = sim_dma_run(engine, dma, copy);
+	kfree(copy);
+	return ret;
+}
+
+/**
+ * rviommu_sim_dma() - let a device move bytes
+ * @dev: an endpoint, to which the caller has a reference; it may be gone
+ * @dma: the job; its last two members say how far it came
+ *
+ * Any number of threads may use one device. May sleep.
+ *
+ * Return: 0; -EFAULT: the IOMMU refused an access (@dma->cause), or nothing is
+ * where it led (cause 0); -EILSEQ: VERIFY found a wrong byte after @dma->done;
+ * -EINVAL; -ENOMEM; -ENODEV: the device is gone, since @dma->done if that is not 0;
+ * -EPERM: a PCI function's bus mastering is off, or its PASIDs or their execute or
+ * privileged requests; -EIO: the function was reset.
+ */
+int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma)
+{
+	struct sim_engine *engine = sim_engine_get(dev);
+	int ret;
+
+	if (!engine) {
+		dma->done = 0;
+		dma->cause = 0;
+		return -ENODEV;
+	}
+	ret = sim_engine_run(engine, dma);
+	sim_engine_put(engine);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_dma);
