@@ -101,7 +101,9 @@ static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_dd
 	 * The fence is wanted also when nothing has to be forgotten: after the
 	 * operation no DMA that was translated before it is still on its way.
 	 */
-	if (changed)
+	if (changed && rviommu_mutated(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
+		rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
+	else if (changed)
 		rviommu_cmdq_sync(&iommu->cmdq, cmds, used);
 }
 
@@ -117,6 +119,8 @@ static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_up
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
 	rviommu_ddt_publish(&iommu->ddt, updates, nr);
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_RETIRE_PAGE))
+		rviommu_ddt_retire(&iommu->ddt, updates, nr);
 	rviommu_sync_contexts(iommu, updates, nr);
 	rviommu_ddt_retire(&iommu->ddt, updates, nr);
 	return 0;
@@ -204,6 +208,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	struct rviommu *iommu = ep->iommu;
 	struct iommu_domain *old;
 	struct rviommu_dc dc;
+	bool late, early; /* only in a mutation run */
 	unsigned int i;
 	int ret;
 
@@ -226,7 +231,11 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	for (i = 0; i < ep->nr_ids; i++)
 		updates[i] = (struct rviommu_ddt_update){ .did = ep->ids[i], .new = dc };
 	old = ep->domain;
-	if (rviommu_domain_is_paging(new) && new != old) {
+	late = rviommu_mutated(iommu, RVIOMMU_MUTATE_TARGET_LATE);
+	early = rviommu_mutated(iommu, RVIOMMU_MUTATE_TARGET_EARLY);
+	if (early && rviommu_domain_is_paging(old) && new != old)
+		rviommu_target_remove(to_rviommu_domain(old), iommu);
+	if (rviommu_domain_is_paging(new) && new != old && !late) {
 		ret = rviommu_target_add(to_rviommu_domain(new), iommu);
 		if (ret)
 			goto unlock;
@@ -237,8 +246,10 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 			rviommu_target_remove(to_rviommu_domain(new), iommu);
 		goto unlock;
 	}
+	if (late && rviommu_domain_is_paging(new) && new != old)
+		rviommu_target_add(to_rviommu_domain(new), iommu);
 	WRITE_ONCE(ep->domain, new);
-	if (rviommu_domain_is_paging(old) && new != old)
+	if (rviommu_domain_is_paging(old) && new != old && !early)
 		rviommu_target_remove(to_rviommu_domain(old), iommu);
 unlock:
 	mutex_unlock(&iommu->ddt.lock);
@@ -264,7 +275,7 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 		struct rviommu_ddt_update update = { .did = ep->ids[i] };
 		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
 
-		if (did && did->users > 1)
+		if ((did && did->users > 1) || rviommu_mutated(iommu, RVIOMMU_MUTATE_RELEASE))
 			continue;
 		WARN_ON(rviommu_replace_contexts(iommu, &update, 1));
 	}

@@ -473,6 +473,8 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	if (ret)
 		return ret;
 	iommu->cmdq.on_dead = rviommu_out_of_service;
+	iommu->cmdq.mutate = &iommu->mutate;
+	iommu->ddt.mutate = &iommu->mutate;
 	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
 	if (ret)
 		goto err_cmdq;
@@ -625,7 +627,7 @@ int rviommu_resume(struct rviommu *iommu)
 	if (iommu->bus->prepare_msi)
 		iommu->bus->prepare_msi(iommu->bus);
 	ret = rviommu_start_queues(iommu);
-	if (!ret)
+	if (!ret && !rviommu_mutated(iommu, RVIOMMU_MUTATE_RESUME))
 		ret = rviommu_forget_everything(iommu);
 	if (!ret && ddtp != want)
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);

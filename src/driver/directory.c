@@ -39,6 +39,7 @@
 
 #include "directory.h"
 #include "mem.h"
+#include "mutate.h"
 
 #define DIR_LEVELS_MAX		3
 #define DIR_INDEX_LG2		9	/* 512 entries of 8 bytes in a non-leaf table */
@@ -300,7 +301,8 @@ static enum rviommu_publish ddt_choose(const struct rviommu_ddt *ddt,
 	if (differ == 1)
 		return RVIOMMU_PUBLISH_WORD;
 	/* The parent of a one-level DDT is ddtp, which must not change while on. */
-	return ddt->levels > 1 ? RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
+	return ddt->levels > 1 && !rviommu_mutates(ddt, RVIOMMU_MUTATE_COPY_PAGE) ?
+	       RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
 }
 
 /*
@@ -441,12 +443,14 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 
 	/* Break: after this grace period no walk is left that saw V = 1. */
 	for (i = 0; i < nr; i++) {
-		if (updates[i].how != RVIOMMU_PUBLISH_BREAK)
+		if (updates[i].how != RVIOMMU_PUBLISH_BREAK ||
+		    rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK))
 			continue;
 		ddt->ops->store(ddt, &updates[i].dc[RVIOMMU_DC_TC], 0);
 		ddt_grace_need(&grace, updates[i].did);
 	}
-	ddt_grace_wait(ddt, &grace);
+	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK_GRACE))
+		ddt_grace_wait(ddt, &grace);
 
 	/* After this one none is left that read a word before it was stored. */
 	for (i = 0; i < nr; i++) {
@@ -461,7 +465,8 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 			ddt_grace_need(&grace, u->did);
 		}
 	}
-	ddt_grace_wait(ddt, &grace);
+	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_VALID_GRACE))
+		ddt_grace_wait(ddt, &grace);
 
 	/* From here on one store each. */
 	for (i = 0; i < nr; i++) {

@@ -146,7 +146,8 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 			rviommu_inval_wait(waiting, fences, nr);
 			nr = 0;
 		}
-		if (!rviommu_inval_issue(iommu, dom, inval, &fences[nr]))
+		if (!rviommu_inval_issue(iommu, dom, inval, &fences[nr]) &&
+		    !rviommu_mutated(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
 			waiting[nr++] = iommu;
 	}
 	rviommu_inval_wait(waiting, fences, nr);
@@ -174,7 +175,8 @@ void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 	 * command with an address forgets the one at that address (privileged
 	 * architecture, "Svnapot": cached "for any or all j").
 	 */
-	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2)
+	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2 &&
+	    !rviommu_domain_mutated(dom, RVIOMMU_MUTATE_NAPOT_STRIDE))
 		inval.leaf_lg2 = RVIOMMU_PAGE_LG2;
 	/*
 	 * From the beginning of a leaf, so that one command per leaf reaches the
@@ -199,6 +201,28 @@ void rviommu_invalidate_all(struct rviommu_domain *dom)
 	rviommu_inval_targets(dom, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_all);
+
+/**
+ * rviommu_domain_mutes() - does a mutation run concern a domain?
+ * @dom: the domain
+ * @what: the step
+ *
+ * Return: true if an IOMMU that it is attached to shall leave @what out.
+ */
+bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what)
+{
+	const struct rviommu_targets *targets;
+	bool mutes = false;
+	unsigned int i;
+
+	rcu_read_lock();
+	targets = rcu_dereference(dom->targets);
+	for (i = 0; targets && i < targets->nr; i++)
+		if (READ_ONCE(targets->t[i].users))
+			mutes |= rviommu_mutated(targets->t[i].iommu, what);
+	rcu_read_unlock();
+	return mutes;
+}
 
 static void rviommu_targets_free(struct rcu_head *rcu)
 {
@@ -323,7 +347,8 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 		cmds[nr++] = rviommu_cmd_inval_ddt(update->did);
 		break;
 	case RVIOMMU_PUBLISH_PAGE:
-		cmds[nr++] = rviommu_cmd_inval_ddt_all();
+		cmds[nr++] = rviommu_mutated(iommu, RVIOMMU_MUTATE_DDT_LINKS) ?
+			     rviommu_cmd_inval_ddt(update->did) : rviommu_cmd_inval_ddt_all();
 		break;
 	}
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_DDT))
@@ -334,8 +359,10 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 	if (FIELD_GET(RVIOMMU_DC_IOHGATP_MODE, iohgatp) != RVIOMMU_ATP_MODE_BARE) {
 		u16 gscid = FIELD_GET(RVIOMMU_DC_IOHGATP_GSCID, iohgatp);
 
-		cmds[nr++] = rviommu_cmd_iotinval_vma_gscid(gscid);
-		cmds[nr++] = rviommu_cmd_iotinval_gvma(gscid);
+		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_GUEST_VMA))
+			cmds[nr++] = rviommu_cmd_iotinval_vma_gscid(gscid);
+		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_GUEST_GVMA))
+			cmds[nr++] = rviommu_cmd_iotinval_gvma(gscid);
 	} else if (tc & RVIOMMU_DC_TC_PDTV) {
 		cmds[nr++] = rviommu_cmd_iotinval_vma_all();
 	} else if (FIELD_GET(RVIOMMU_FSC_MODE, fsc) != RVIOMMU_ATP_MODE_BARE) {
