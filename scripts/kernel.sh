@@ -63,11 +63,11 @@ kernel_describe() {
 	cross=
 	target=all
 	case $1 in
-	um)		arch=um fragments='kunit smp lockdep fail' ;;
-	um-kasan)	arch=um fragments='kunit um-kasan fail' ;;
-	um-6.12)	arch=um fragments='kunit um-6.12 lockdep fail' release=6.12 ;;
+	um)		arch=um fragments='kunit mutate smp lockdep fail' ;;
+	um-kasan)	arch=um fragments='kunit mutate um-kasan fail' ;;
+	um-6.12)	arch=um fragments='kunit mutate um-6.12 lockdep fail' release=6.12 ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
-	x86)		arch=x86_64 fragments='kunit x86 smp lockdep kasan fail' ;;
+	x86)		arch=x86_64 fragments='kunit mutate x86 smp lockdep kasan fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp lockdep fail' ;;
 	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;

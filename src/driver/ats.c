@@ -97,13 +97,16 @@ static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
 unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
 				  struct rviommu_command *cmds)
 {
+	unsigned int nr = 0;
+
 	if (!READ_ONCE(ep->ats.on) || rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATTACH_ATS_INVAL))
 		return 0;
-	cmds[0] = rviommu_cmd_barrier();
-	cmds[1] = rviommu_cmd_ats_inval(ep->ats.rid, ep->ats.seg);
+	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ORDER))
+		cmds[nr++] = rviommu_cmd_barrier();
+	cmds[nr] = rviommu_cmd_ats_inval(ep->ats.rid, ep->ats.seg);
 	if (pasid != IOMMU_NO_PASID)
-		cmds[1] = rviommu_cmd_with_pasid(cmds[1], pasid);
-	return 2;
+		cmds[nr] = rviommu_cmd_with_pasid(cmds[nr], pasid);
+	return nr + 1;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_commands);
 

@@ -186,6 +186,8 @@ static int rviommu_settle(struct rviommu_owed *owed, struct rviommu_endpoint *ep
 	}
 	for (i = 0; i < nr; i++)
 		owed->cmds[owed->nr++] = cmds[i];
+	if (rviommu_mutated(owed->iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
+		return rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
 	return rviommu_cmdq_sync(&owed->iommu->cmdq, owed->cmds, owed->nr);
 }
 
@@ -230,6 +232,8 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 			rviommu_owe(&owed, cmds[k]);
 		}
 	}
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_RETIRE_PAGE))
+		rviommu_ddt_retire(&iommu->ddt, updates, nr);
 	if (rviommu_any_published(updates, nr))
 		ret = rviommu_settle(&owed, ep, pasid);
 	rviommu_ddt_retire(&iommu->ddt, updates, nr);
@@ -403,6 +407,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	struct rviommu *iommu = ep->iommu;
 	struct iommu_domain *old;
+	bool late, early; /* only in a mutation run */
 	int ret;
 
 	if (new == &rviommu_blocking_domain) {
@@ -421,12 +426,16 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 
 	mutex_lock(&iommu->ddt.lock);
 	old = ep->domain;
+	late = rviommu_mutated(iommu, RVIOMMU_MUTATE_TARGET_LATE);
+	early = rviommu_mutated(iommu, RVIOMMU_MUTATE_TARGET_EARLY);
 	if (!xa_empty(&ep->pasids) && rviommu_domain_is_paging(new) &&
 	    to_rviommu_domain(new)->pt.cfg.second_stage) {
 		ret = -EBUSY;
 		goto unlock;
 	}
-	if (rviommu_domain_is_paging(new) && new != old) {
+	if (early && rviommu_domain_is_paging(old) && new != old)
+		rviommu_target_remove_device(to_rviommu_domain(old), ep, IOMMU_NO_PASID);
+	if (rviommu_domain_is_paging(new) && new != old && !late) {
 		ret = rviommu_target_add_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 		if (ret)
 			goto unlock;
@@ -448,8 +457,10 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 			rviommu_target_remove_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 		goto unlock;
 	}
+	if (late && rviommu_domain_is_paging(new) && new != old)
+		rviommu_target_add_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 	WRITE_ONCE(ep->domain, new);
-	if (rviommu_domain_is_paging(old) && new != old)
+	if (rviommu_domain_is_paging(old) && new != old && !early)
 		rviommu_target_remove_device(to_rviommu_domain(old), ep, IOMMU_NO_PASID);
 	rviommu_ats_enable(ep);
 unlock:
@@ -679,7 +690,8 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 	xa_for_each(&ep->pasids, pasid, domain)
 		rviommu_drop_pasid(ep, pasid);
 	xa_destroy(&ep->pasids);
-	rviommu_invalidate_contexts(ep, true);
+	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_RELEASE))
+		rviommu_invalidate_contexts(ep, true);
 	rviommu_pdt_retire_all(&ep->pdt);
 	rviommu_let_go(ep);
 }

@@ -24,6 +24,7 @@
 
 #include "command.h"
 #include "mem.h"
+#include "mutate.h"
 #include "trace.h"
 
 /* Turns that a waiter only looks at memory; most fences complete meanwhile. */
@@ -481,6 +482,15 @@ static void cmdq_put(struct rviommu_cmdq *cq, struct rviommu_command cmd)
 	trace_rviommu_command(cq->q.bus, &cmd);
 }
 
+static struct rviommu_command cmdq_fence(struct rviommu_cmdq *cq, u32 fence)
+{
+	struct rviommu_command cmd = rviommu_cmd_iofence(cq->done_pa, fence);
+
+	if (rviommu_mutates(cq, RVIOMMU_MUTATE_ACCESSES))
+		cmd.dword[0] &= ~cpu_to_le64(RVIOMMU_CMD_IOFENCE_PR | RVIOMMU_CMD_IOFENCE_PW);
+	return cmd;
+}
+
 static void cmdq_ring(struct rviommu_cmdq *cq)
 {
 	cq->q.bus->ops->write32(cq->q.bus, RVIOMMU_REG_CQT, cq->tail);
@@ -527,7 +537,7 @@ static void cmdq_drain(struct rviommu_cmdq *cq)
 
 	/* Before the doorbell: whoever sees the fence done must see it issued. */
 	WRITE_ONCE(cq->issued, fence);
-	cmdq_put(cq, rviommu_cmd_iofence(cq->done_pa, fence));
+	cmdq_put(cq, cmdq_fence(cq, fence));
 	cq->fence_end[fence & rviommu_queue_mask(&cq->q)] = cq->tail;
 	cmdq_count(cq, RVIOMMU_CMDQ_FENCES);
 	cmdq_ring(cq);

@@ -135,6 +135,7 @@ struct rviommu_cmdq_batch {
  *         them; only during a recovery
  * @timeout_us: %RVIOMMU_FENCE_TIMEOUT_US; tests shorten it before enabling
  * @events: counters, enum rviommu_cmdq_event
+ * @mutate: word of the mutation run (mutate.h), or NULL
  */
 struct rviommu_cmdq {
 	struct rviommu_queue q;
@@ -159,6 +160,7 @@ struct rviommu_cmdq {
 	u32 split;
 	unsigned int timeout_us;
 	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
+	const unsigned long *mutate;
 };
 
 int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entries_lg2,

@@ -751,7 +751,44 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_INVAL_DDT] = "inval_ddt",
 	[RVIOMMU_MUTATE_ATTACH_IOTINVAL] = "attach_iotinval",
 	[RVIOMMU_MUTATE_FLUSH_ALL] = "flush_all",
+	[RVIOMMU_MUTATE_NAPOT_STRIDE] = "napot_stride",
+	[RVIOMMU_MUTATE_SYNC_WALK] = "sync_walk",
+	[RVIOMMU_MUTATE_UNMAP_WAIT] = "unmap_wait",
+	[RVIOMMU_MUTATE_ATTACH_WAIT] = "attach_wait",
+	[RVIOMMU_MUTATE_ACCESSES] = "accesses",
+	[RVIOMMU_MUTATE_DDT_LINKS] = "ddt_links",
+	[RVIOMMU_MUTATE_GUEST_VMA] = "guest_vma",
+	[RVIOMMU_MUTATE_GUEST_GVMA] = "guest_gvma",
+	[RVIOMMU_MUTATE_TARGET_LATE] = "target_late",
+	[RVIOMMU_MUTATE_TARGET_EARLY] = "target_early",
+	[RVIOMMU_MUTATE_COPY_PAGE] = "copy_page",
+	[RVIOMMU_MUTATE_BREAK] = "break",
+	[RVIOMMU_MUTATE_BREAK_GRACE] = "break_grace",
+	[RVIOMMU_MUTATE_VALID_GRACE] = "valid_grace",
+	[RVIOMMU_MUTATE_RETIRE_PAGE] = "retire_page",
+	[RVIOMMU_MUTATE_RETIRE_TABLES] = "retire_tables",
+	[RVIOMMU_MUTATE_RETIRE_PENDING] = "retire_pending",
+	[RVIOMMU_MUTATE_PENDING] = "pending",
+	[RVIOMMU_MUTATE_RELEASE] = "release",
+	[RVIOMMU_MUTATE_RESUME] = "resume",
+	[RVIOMMU_MUTATE_INVAL_PDT] = "inval_pdt",
+	[RVIOMMU_MUTATE_PDT_GRACE] = "pdt_grace",
+	[RVIOMMU_MUTATE_ATS_INVAL] = "ats_inval",
+	[RVIOMMU_MUTATE_ATTACH_ATS_INVAL] = "attach_ats_inval",
+	[RVIOMMU_MUTATE_ATS_ORDER] = "ats_order",
 };
+
+/**
+ * rviommu_mutation_name() - what a step is called here
+ * @mutation: enum rviommu_mutation
+ *
+ * Return: its name.
+ */
+const char *rviommu_mutation_name(unsigned int mutation)
+{
+	return mutation_names[mutation];
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_mutation_name);
 
 /**
  * rviommu_parse_mutation() - an invalidation class by its name

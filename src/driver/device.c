@@ -476,6 +476,8 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	iommu->cmdq.on_dead = rviommu_out_of_service;
 	if (iommu->caps & RVIOMMU_CAP_ATS)
 		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost);
+	iommu->cmdq.mutate = &iommu->mutate;
+	iommu->ddt.mutate = &iommu->mutate;
 	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
 	if (ret)
 		goto err_cmdq;
@@ -629,7 +631,7 @@ int rviommu_resume(struct rviommu *iommu)
 	if (iommu->bus->prepare_msi)
 		iommu->bus->prepare_msi(iommu->bus);
 	ret = rviommu_start_queues(iommu);
-	if (!ret)
+	if (!ret && !rviommu_mutated(iommu, RVIOMMU_MUTATE_RESUME))
 		ret = rviommu_forget_everything(iommu);
 	if (!ret && ddtp != want)
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);

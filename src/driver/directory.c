@@ -39,6 +39,7 @@
 
 #include "directory.h"
 #include "mem.h"
+#include "mutate.h"
 
 #define DIR_LEVELS_MAX		3
 #define DIR_INDEX_LG2		9	/* 512 entries of 8 bytes in a non-leaf table */
@@ -307,7 +308,8 @@ static enum rviommu_publish ddt_choose(const struct rviommu_ddt *ddt,
 	if (differ == 1)
 		return RVIOMMU_PUBLISH_WORD;
 	/* The parent of a one-level DDT is ddtp, which must not change while on. */
-	return ddt->levels > 1 ? RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
+	return ddt->levels > 1 && !rviommu_mutates(ddt, RVIOMMU_MUTATE_COPY_PAGE) ?
+	       RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
 }
 
 /*
@@ -526,12 +528,14 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 
 	/* Break: after this grace period no walk is left that saw V = 1. */
 	for (i = 0; i < nr; i++) {
-		if (updates[i].how != RVIOMMU_PUBLISH_BREAK)
+		if (updates[i].how != RVIOMMU_PUBLISH_BREAK ||
+		    rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK))
 			continue;
 		ddt->ops->store(ddt, &updates[i].dc[RVIOMMU_DC_TC], 0);
 		ddt_grace_need(&grace, updates[i].did);
 	}
-	ddt_grace_wait(ddt, &grace);
+	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK_GRACE))
+		ddt_grace_wait(ddt, &grace);
 
 	/* After this one none is left that read a word before it was stored. */
 	for (i = 0; i < nr; i++) {
@@ -546,7 +550,8 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 			ddt_grace_need(&grace, u->did);
 		}
 	}
-	ddt_grace_wait(ddt, &grace);
+	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_VALID_GRACE))
+		ddt_grace_wait(ddt, &grace);
 
 	/* From here on one store each. */
 	spin_lock_irqsave(&ddt->quarantine, flags);
@@ -924,7 +929,8 @@ void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
 		/* See the head of this file: V = 0 does not keep hardware from reading fsc. */
 		if (*fsc != u->new.word[RVIOMMU_PC_FSC]) {
 			ddt->ops->store(ddt, fsc, u->new.word[RVIOMMU_PC_FSC]);
-			ddt->ops->sync(ddt, did, all);
+			if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_PDT_GRACE))
+				ddt->ops->sync(ddt, did, all);
 		}
 		ddt->ops->store(ddt, ta, u->new.word[RVIOMMU_PC_TA]);
 		break;

@@ -57,6 +57,7 @@ struct rviommu_ddt_ops {
  * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
  * @pas_lg2: tables must lie below this physical address (bits)
  * @nid: NUMA node for tables
+ * @mutate: word of the mutation run (mutate.h), or NULL
  */
 struct rviommu_ddt {
 	const struct rviommu_ddt_ops *ops;
@@ -67,6 +68,7 @@ struct rviommu_ddt {
 	u8 dc_words;
 	u8 pas_lg2;
 	int nid;
+	const unsigned long *mutate;
 };
 
 /**

@@ -104,13 +104,16 @@ static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_g
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
 	LIST_HEAD(tables);
+	bool nonleaf;
 
 	if (!gather->pgsize)
 		return;
 	/* Not the core's to free: it knows neither RCU nor our descriptor. */
 	list_splice_init(rviommu_gather_pages(gather), &tables);
-	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize),
-				 !list_empty(&tables));
+	nonleaf = !list_empty(&tables);
+	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_TABLES))
+		rviommu_page_retire(&tables);
+	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize), nonleaf);
 	rviommu_page_retire(&tables);
 }
 
@@ -120,12 +123,17 @@ static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
 	unsigned long flags;
 	LIST_HEAD(tables);
 
+	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_PENDING))
+		rviommu_invalidate_all(dom);
 	/* Taken before the invalidation: only what it covers may be retired. */
 	spin_lock_irqsave(&dom->pending_lock, flags);
 	list_splice_init(&dom->pending, &tables);
 	spin_unlock_irqrestore(&dom->pending_lock, flags);
 
-	rviommu_invalidate_all(dom);
+	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_PENDING))
+		rviommu_page_retire(&tables);
+	if (!rviommu_domain_mutated(dom, RVIOMMU_MUTATE_PENDING))
+		rviommu_invalidate_all(dom);
 	rviommu_page_retire(&tables);
 }
 
@@ -202,6 +210,8 @@ static void rviommu_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int
 {
 	struct rviommu_domain *dom = container_of(pt, struct rviommu_domain, pt);
 
+	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_SYNC_WALK))
+		return;
 	rviommu_invalidate_range(dom, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
 }
 

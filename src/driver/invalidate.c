@@ -157,6 +157,7 @@ static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
 						   unsigned int first,
 						   const struct rviommu_inval *inval, u32 *fence)
 {
+	const unsigned int skip = rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_ORDER);
 	struct rviommu_atc_batch batch = { .cmds = { rviommu_cmd_barrier() } };
 	unsigned int i;
 
@@ -167,14 +168,15 @@ static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
 		    rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_INVAL))
 			continue;
 		if (!rviommu_atc_fits(iommu, &batch, t->ep)) {
-			rviommu_cmdq_issue(&iommu->cmdq, batch.cmds, 1 + batch.nr, fence);
+			rviommu_cmdq_issue(&iommu->cmdq, batch.cmds + skip, 1 + batch.nr - skip,
+					   fence);
 			batch.nr = 0;
 		}
 		batch.eps[batch.nr++] = t->ep;
 		batch.cmds[batch.nr] = rviommu_atc_command(t, inval);
 	}
 	if (batch.nr)
-		rviommu_cmdq_issue(&iommu->cmdq, batch.cmds, 1 + batch.nr, fence);
+		rviommu_cmdq_issue(&iommu->cmdq, batch.cmds + skip, 1 + batch.nr - skip, fence);
 	return i;
 }
 
@@ -225,7 +227,8 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 		waiting[nr] = iommu;
 		if (i < targets->nr && targets->t[i].ep)
 			i = rviommu_inval_devices(iommu, targets, i, inval, &fences[nr]);
-		nr++;
+		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
+			nr++;
 	}
 	rviommu_inval_wait(waiting, fences, nr);
 	rcu_read_unlock();
@@ -252,7 +255,8 @@ void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 	 * command with an address forgets the one at that address (privileged
 	 * architecture, "Svnapot": cached "for any or all j").
 	 */
-	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2)
+	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2 &&
+	    !rviommu_domain_mutated(dom, RVIOMMU_MUTATE_NAPOT_STRIDE))
 		inval.leaf_lg2 = RVIOMMU_PAGE_LG2;
 	/*
 	 * From the beginning of a leaf, so that one command per leaf reaches the
@@ -277,6 +281,28 @@ void rviommu_invalidate_all(struct rviommu_domain *dom)
 	rviommu_inval_targets(dom, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_all);
+
+/**
+ * rviommu_domain_mutes() - does a mutation run concern a domain?
+ * @dom: the domain
+ * @what: the step
+ *
+ * Return: true if an IOMMU that it is attached to shall leave @what out.
+ */
+bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what)
+{
+	const struct rviommu_targets *targets;
+	bool mutes = false;
+	unsigned int i;
+
+	rcu_read_lock();
+	targets = rcu_dereference(dom->targets);
+	for (i = 0; targets && i < targets->nr; i++)
+		if (READ_ONCE(targets->t[i].users))
+			mutes |= rviommu_mutated(targets->t[i].iommu, what);
+	rcu_read_unlock();
+	return mutes;
+}
 
 static void rviommu_targets_free(struct rcu_head *rcu)
 {
@@ -475,7 +501,8 @@ bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update 
 		*cmd = rviommu_cmd_inval_ddt(update->did);
 		break;
 	case RVIOMMU_PUBLISH_PAGE:
-		*cmd = rviommu_cmd_inval_ddt_all();
+		*cmd = rviommu_mutated(iommu, RVIOMMU_MUTATE_DDT_LINKS) ?
+		       rviommu_cmd_inval_ddt(update->did) : rviommu_cmd_inval_ddt_all();
 		break;
 	}
 	return !rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_DDT);
@@ -545,8 +572,10 @@ unsigned int rviommu_context_commands(struct rviommu *iommu,
 	if (FIELD_GET(RVIOMMU_DC_IOHGATP_MODE, iohgatp) != RVIOMMU_ATP_MODE_BARE) {
 		u16 gscid = FIELD_GET(RVIOMMU_DC_IOHGATP_GSCID, iohgatp);
 
-		cmds[nr++] = rviommu_cmd_iotinval_vma_gscid(gscid);
-		cmds[nr++] = rviommu_cmd_iotinval_gvma(gscid);
+		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_GUEST_VMA))
+			cmds[nr++] = rviommu_cmd_iotinval_vma_gscid(gscid);
+		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_GUEST_GVMA))
+			cmds[nr++] = rviommu_cmd_iotinval_gvma(gscid);
 	} else if (tc & RVIOMMU_DC_TC_PDTV) {
 		cmds[nr++] = rviommu_cmd_iotinval_vma_all();
 	} else if (FIELD_GET(RVIOMMU_FSC_MODE, fsc) != RVIOMMU_ATP_MODE_BARE) {

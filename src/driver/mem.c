@@ -177,6 +177,7 @@ static void retire_batch(struct rcu_head *rcu)
  */
 void rviommu_page_retire(struct list_head *pages)
 {
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_page_retire, pages);
 	while (!list_empty(pages)) {
 		struct rviommu_page *first = list_first_entry(pages, struct rviommu_page, node);
 		struct list_head *last = &first->node;

@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "directory.h"
 #include "fault.h"
+#include "mutate.h"
 #include "pgtable.h"
 #include "quirks.h"
 
@@ -63,9 +64,8 @@ struct rviommu_irq {
  * @endpoints: struct rviommu_endpoint.node; under @ddt.lock
  * @node: on the list of all IOMMUs, rviommu_list_lock
  * @debugfs: directory of this IOMMU
- * @mutate: invalidation classes to leave out, BIT(enum rviommu_mutation); only
- *          with CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with
- *          READ_ONCE
+ * @mutate: steps to leave out, BIT(enum rviommu_mutation); only with
+ *          CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with READ_ONCE
  * @dead: out of service: the command queue was given up and ddtp was set to
  *        Off. Set once, from any context; read with READ_ONCE.
  *
@@ -97,31 +97,7 @@ struct rviommu {
 	bool dead;
 };
 
-/**
- * enum rviommu_mutation - an invalidation class that a mutation run leaves out
- * @RVIOMMU_MUTATE_IOTINVAL: IOTINVAL of leaves after unmap
- * @RVIOMMU_MUTATE_NONLEAF: the non-leaf part when tables were unlinked
- * @RVIOMMU_MUTATE_INVAL_DDT: IODIR.INVAL_DDT after a context changed
- * @RVIOMMU_MUTATE_ATTACH_IOTINVAL: IOTINVAL of the old address space on attach
- * @RVIOMMU_MUTATE_FLUSH_ALL: flush_iotlb_all (deferred flushing)
- * @RVIOMMU_MUTATE_INVAL_PDT: IODIR.INVAL_PDT, or INVAL_DDT for a page of it
- * @RVIOMMU_MUTATE_ATS_INVAL: ATS.INVAL after unmap
- * @RVIOMMU_MUTATE_ATTACH_ATS_INVAL: ATS.INVAL of the old address space on attach
- * @RVIOMMU_NR_MUTATIONS: number of classes
- */
-enum rviommu_mutation {
-	RVIOMMU_MUTATE_IOTINVAL,
-	RVIOMMU_MUTATE_NONLEAF,
-	RVIOMMU_MUTATE_INVAL_DDT,
-	RVIOMMU_MUTATE_ATTACH_IOTINVAL,
-	RVIOMMU_MUTATE_FLUSH_ALL,
-	RVIOMMU_MUTATE_INVAL_PDT,
-	RVIOMMU_MUTATE_ATS_INVAL,
-	RVIOMMU_MUTATE_ATTACH_ATS_INVAL,
-	RVIOMMU_NR_MUTATIONS,
-};
-
-/* True when the mutation run asks to leave class @what out. Never in a package. */
+/* True when the mutation run asks to leave @what out. Never in a package. */
 static inline bool rviommu_mutated(const struct rviommu *iommu, enum rviommu_mutation what)
 {
 	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (READ_ONCE(iommu->mutate) & BIT(what));
@@ -404,6 +380,7 @@ void rviommu_invalidate_all(struct rviommu_domain *dom);
 unsigned int rviommu_context_commands(struct rviommu *iommu,
 				      const struct rviommu_ddt_update *update,
 				      struct rviommu_command *cmds);
+bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what);
 /* commands that rviommu_context_commands() writes at most */
 #define RVIOMMU_CONTEXT_COMMANDS	3
 bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update *update,
@@ -459,6 +436,13 @@ static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *doma
 static inline bool rviommu_domain_is_paging(const struct iommu_domain *domain)
 {
 	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
+}
+
+/* The same as rviommu_mutated(), on any IOMMU that the domain is attached to */
+static inline bool rviommu_domain_mutated(const struct rviommu_domain *dom,
+					  enum rviommu_mutation what)
+{
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && rviommu_domain_mutes(dom, what);
 }
 
 static inline bool rviommu_is_dead(const struct rviommu *iommu)

@@ -500,6 +500,22 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_destroy);
 
+static int sim_ats_enable(struct device *dev)
+{
+	return rviommu_sim_set_ats(dev, true);
+}
+
+static void sim_ats_disable(struct device *dev)
+{
+	rviommu_sim_set_ats(dev, false);
+}
+
+static const struct rviommu_ats_ops sim_ats_ops = {
+	.depth = rviommu_sim_ats_depth,
+	.enable = sim_ats_enable,
+	.disable = sim_ats_disable,
+};
+
 /**
  * rviommu_sim_create() - build an instance and let the driver have it
  * @name: for logs, sysfs and debugfs; unique
@@ -531,6 +547,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim->name = kstrdup(name, GFP_KERNEL);
 	atomic64_set(&sim->last, ktime_get_ns());
 	sim->bus.ops = &sim_bus_ops;
+	sim->bus.ats = &sim_ats_ops;
 	sim->bus.name = sim->name;
 	sim->bus.wired = config->wired;
 	if (!config->wired)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Steps of the driver that a mutation run leaves out, so that tests can show
+ * that they would notice. Compiled out without CONFIG_RVIOMMU_DEBUG.
+ */
+#ifndef RVIOMMU_MUTATE_H
+#define RVIOMMU_MUTATE_H
+
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/kconfig.h>
+#include <linux/types.h>
+
+/**
+ * enum rviommu_mutation - a step that a mutation run leaves out, or takes too early or too late
+ * @RVIOMMU_MUTATE_IOTINVAL: IOTINVAL of leaves after unmap
+ * @RVIOMMU_MUTATE_NONLEAF: the non-leaf part when tables were unlinked
+ * @RVIOMMU_MUTATE_INVAL_DDT: IODIR.INVAL_DDT after a context changed
+ * @RVIOMMU_MUTATE_ATTACH_IOTINVAL: IOTINVAL of the old address space on attach
+ * @RVIOMMU_MUTATE_FLUSH_ALL: flush_iotlb_all (deferred flushing)
+ * @RVIOMMU_MUTATE_NAPOT_STRIDE: a 64 KiB leaf is invalidated as one entry, not sixteen
+ * @RVIOMMU_MUTATE_SYNC_WALK: invalidation of a link before a leaf takes its place
+ * @RVIOMMU_MUTATE_UNMAP_WAIT: waiting for the fence of an unmap or a flush
+ * @RVIOMMU_MUTATE_ATTACH_WAIT: waiting for the fence of an attach
+ * @RVIOMMU_MUTATE_ACCESSES: PR and PW of the fence: DMA that is under way
+ * @RVIOMMU_MUTATE_DDT_LINKS: DV=0 of IODIR.INVAL_DDT after a page was replaced
+ * @RVIOMMU_MUTATE_GUEST_VMA: IOTINVAL.VMA of the guest, leaving a second stage
+ * @RVIOMMU_MUTATE_GUEST_GVMA: IOTINVAL.GVMA of the guest, leaving a second stage
+ * @RVIOMMU_MUTATE_TARGET_LATE: the target is added after the context was published
+ * @RVIOMMU_MUTATE_TARGET_EARLY: the old target is removed before anything is published
+ * @RVIOMMU_MUTATE_COPY_PAGE: a context of several words changes in place, broken meanwhile,
+ *                            and not in a copy of its page
+ * @RVIOMMU_MUTATE_BREAK: a context that changes in place stays valid meanwhile
+ * @RVIOMMU_MUTATE_BREAK_GRACE: the hardware's grace period after V=0, before words change
+ * @RVIOMMU_MUTATE_VALID_GRACE: the hardware's grace period after words changed, before V=1
+ * @RVIOMMU_MUTATE_RETIRE_PAGE: a replaced page of the directory is retired before the fence
+ * @RVIOMMU_MUTATE_RETIRE_TABLES: unlinked tables are retired before the fence
+ * @RVIOMMU_MUTATE_RETIRE_PENDING: the same, of a deferred flush
+ * @RVIOMMU_MUTATE_PENDING: tables of a deferred flush are collected after the flush
+ * @RVIOMMU_MUTATE_RELEASE: contexts become invalid when a device goes
+ * @RVIOMMU_MUTATE_RESUME: caches are emptied after suspend
+ * @RVIOMMU_MUTATE_INVAL_PDT: IODIR.INVAL_PDT, or INVAL_DDT for a page of the directory
+ * @RVIOMMU_MUTATE_PDT_GRACE: VALID_GRACE, of a process context
+ * @RVIOMMU_MUTATE_ATS_INVAL: ATS.INVAL after unmap
+ * @RVIOMMU_MUTATE_ATTACH_ATS_INVAL: ATS.INVAL of the old address space on attach
+ * @RVIOMMU_MUTATE_ATS_ORDER: the barrier between IOTINVAL and ATS.INVAL
+ * @RVIOMMU_NR_MUTATIONS: number of them
+ *
+ * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
+ * suite rviommu_sim_mutation then fails until one of its scenarios notices it.
+ */
+enum rviommu_mutation {
+	RVIOMMU_MUTATE_IOTINVAL,
+	RVIOMMU_MUTATE_NONLEAF,
+	RVIOMMU_MUTATE_INVAL_DDT,
+	RVIOMMU_MUTATE_ATTACH_IOTINVAL,
+	RVIOMMU_MUTATE_FLUSH_ALL,
+	RVIOMMU_MUTATE_NAPOT_STRIDE,
+	RVIOMMU_MUTATE_SYNC_WALK,
+	RVIOMMU_MUTATE_UNMAP_WAIT,
+	RVIOMMU_MUTATE_ATTACH_WAIT,
+	RVIOMMU_MUTATE_ACCESSES,
+	RVIOMMU_MUTATE_DDT_LINKS,
+	RVIOMMU_MUTATE_GUEST_VMA,
+	RVIOMMU_MUTATE_GUEST_GVMA,
+	RVIOMMU_MUTATE_TARGET_LATE,
+	RVIOMMU_MUTATE_TARGET_EARLY,
+	RVIOMMU_MUTATE_COPY_PAGE,
+	RVIOMMU_MUTATE_BREAK,
+	RVIOMMU_MUTATE_BREAK_GRACE,
+	RVIOMMU_MUTATE_VALID_GRACE,
+	RVIOMMU_MUTATE_RETIRE_PAGE,
+	RVIOMMU_MUTATE_RETIRE_TABLES,
+	RVIOMMU_MUTATE_RETIRE_PENDING,
+	RVIOMMU_MUTATE_PENDING,
+	RVIOMMU_MUTATE_RELEASE,
+	RVIOMMU_MUTATE_RESUME,
+	RVIOMMU_MUTATE_INVAL_PDT,
+	RVIOMMU_MUTATE_PDT_GRACE,
+	RVIOMMU_MUTATE_ATS_INVAL,
+	RVIOMMU_MUTATE_ATTACH_ATS_INVAL,
+	RVIOMMU_MUTATE_ATS_ORDER,
+	RVIOMMU_NR_MUTATIONS,
+};
+
+/*
+ * What has a member "mutate" that points to the word of its IOMMU, or to nothing:
+ * shall @what be left out there?
+ */
+#define rviommu_mutates(object, what)						\
+	(IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (object)->mutate &&		\
+	 (READ_ONCE(*(object)->mutate) & BIT(what)))
+
+#endif /* RVIOMMU_MUTATE_H */
