@@ -244,6 +244,8 @@ static int pgtable_test_init(struct kunit *test)
 	f->fmt = test->param_value ?: &formats[0];
 	f->fail_at = -1;
 	test->priv = f;
+	/* What others retired before is not ours to count. */
+	rcu_barrier();
 	f->live = rviommu_mem_live();
 	cfg = config(f->fmt);
 	return rviommu_pgtable_init(&f->pt, &cfg, &test_ops);

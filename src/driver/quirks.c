@@ -185,6 +185,7 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 		goto free_domain;
 
 	ep->iommu = iommu;
+	xa_init(&ep->pasids);
 	ep->updates = &update;
 	ep->nr_ids = 1;
 	ep->ids[0] = BIT(rviommu_ddt_did_lg2(iommu->ddt.levels, extended)) - 1;
