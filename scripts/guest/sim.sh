@@ -164,7 +164,6 @@ attributes() {
 		down a
 }
 
-# Not live: what is there is what was written, no more and no less.
 attributes_work() {
 	# shellcheck disable=SC2154	# lib.sh sets debugfs
 	up a ddt_levels=2 endpoints=7 first_id=0x100 wired=1 vectors=2 cq_max_lg2=5 \
@@ -211,12 +210,12 @@ live_is_closed() {
 		echo 0 >$top/a/live && [ "$(endpoints)" -eq 0 ] && down a
 }
 
+# The default instance is called rviommu_sim.
 name_taken() {
-	sim_instance=rviommu_sim
-	make $sim_instance && hush && refuses eval "echo 1 >$top/$sim_instance/live" &&
-		said "an instance of that name"
-	rc=$?
-	down $sim_instance && return $rc
+	driver && sim && make rviommu_sim && hush &&
+		refuses eval "echo 1 >$top/rviommu_sim/live" && said "an instance of that name" &&
+		[ "$(endpoints)" -eq 4 ] && down rviommu_sim && rmmod rviommu_sim &&
+		rmmod rviommu && nothing_left
 }
 
 debug_files() {
@@ -292,7 +291,7 @@ check "an instance goes with its directory, files open or not" repeat 2 file_ope
 check "unit tests come and go" unit
 
 driver
-sim
+sim instance=0
 make a
 all=$(cat $top/a/capabilities)
 down a
@@ -314,11 +313,11 @@ check "no capability" cannot_be . capabilities=0
 check "the driver refuses an IOMMU without a page table format" \
 	cannot_be "does not take it" capabilities=$((all & ~0xf0f00))
 check "a live instance cannot be changed" live_is_closed
-check "a name that is taken" name_taken
 check "files in debugfs" debug_files
 rmmod rviommu_sim
 rmmod rviommu
 check "all of it is gone" nothing_left
+check "a name that is taken" name_taken
 
 check "instances, readers and removers at once" churn
 check "no memory leaked" no_leaks
