@@ -7,7 +7,6 @@
  * an invalidation that is missing is a wrong byte here, each time.
  */
 #include <kunit/test.h>
-#include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/sizes.h>
@@ -186,6 +185,17 @@ struct sim_variant {
 	u32 switches;
 };
 
+#define CAP_PASID	(RVIOMMU_CAP_PD8 | RVIOMMU_CAP_PD17 | RVIOMMU_CAP_PD20)
+/* All that an IOMMU with Sv39 need not have. */
+#define CAP_OPTIONAL	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57 |		\
+			 RVIOMMU_CAP_SV32X4 | RVIOMMU_CAP_SV39X4 | RVIOMMU_CAP_SV48X4 |	\
+			 RVIOMMU_CAP_SV57X4 | RVIOMMU_CAP_SVRSW60T59B |			\
+			 RVIOMMU_CAP_SVPBMT | RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF |	\
+			 RVIOMMU_CAP_AMO_MRIF | RVIOMMU_CAP_AMO_HWAD | RVIOMMU_CAP_ATS |	\
+			 RVIOMMU_CAP_T2GPA | RVIOMMU_CAP_END | RVIOMMU_CAP_HPM |		\
+			 RVIOMMU_CAP_DBG | RVIOMMU_CAP_QOSID | RVIOMMU_CAP_NL |			\
+			 RVIOMMU_CAP_S | CAP_PASID)
+
 #define CAP_FIRST	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57)
 #define WORST		(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
 			 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH |		\
@@ -215,12 +225,18 @@ static const struct sim_variant variants[] = {
 	{ .name = "small queues", .queue_lg2 = 2 },
 	{ .name = "small queues, worst case", .queue_lg2 = 2, .switches = WORST },
 	{ .name = "wires", .wired = true },
+	{ .name = "PD8 only", .clear = RVIOMMU_CAP_PD17 | RVIOMMU_CAP_PD20 },
+	{ .name = "as little as there can be", .clear = CAP_OPTIONAL, .levels = 2, .vectors = 1,
+	  .queue_lg2 = 2 },
+	{ .name = "little, worst case", .clear = CAP_OPTIONAL, .levels = 2, .vectors = 1,
+	  .queue_lg2 = 3, .wired = true, .switches = WORST },
 	{ .name = "one wire, worst case", .wired = true, .vectors = 1, .switches = WORST },
 };
 
 KUNIT_ARRAY_PARAM_DESC(variant, variants, name);
 
-static struct sim_fixture *sim_up_variant(struct kunit *test, const struct sim_variant *v)
+static struct sim_fixture *sim_up_named(struct kunit *test, const char *name,
+					const struct sim_variant *v)
 {
 	struct rviommu_sim_config config;
 
@@ -239,7 +255,12 @@ static struct sim_fixture *sim_up_variant(struct kunit *test, const struct sim_v
 	if (v->levels)
 		KUNIT_ASSERT_EQ(test, rviommu_sim_config_levels(&config, v->levels), 0);
 	rviommu_model_config_fit(&config.model);
-	return sim_up(test, "rviommu_kunit_sim", &config);
+	return sim_up(test, name, &config);
+}
+
+static struct sim_fixture *sim_up_variant(struct kunit *test, const struct sim_variant *v)
+{
+	return sim_up_named(test, "rviommu_kunit_sim", v);
 }
 
 /* Map, DMA, unmap, DMA, map elsewhere, DMA: in pages and in one go. */
@@ -461,40 +482,6 @@ static void sim_replace(struct kunit *test)
 	kunit_info(test, "%u replacements, %lu writes, %lu faults\n", rounds, h.writes, h.faults);
 }
 
-/* ----- The DMA API ----- */
-
-static void sim_dma_api(struct kunit *test)
-{
-	struct rviommu_sim_config config;
-	struct iommu_domain *domain;
-	struct rviommu_sim *sim;
-	struct device *dev;
-	dma_addr_t iova;
-	u8 *a;
-	struct rviommu_sim_dma dma = { .op = RVIOMMU_SIM_FILL, .length = SZ_4K, .operand = 21 };
-
-	rviommu_sim_config_init(&config);
-	config.endpoints = 1;
-	sim = rviommu_sim_create("rviommu_kunit_sim", &config);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
-	dev = rviommu_sim_endpoint(sim, 0);
-	a = sim_pages(test);
-
-	iova = dma_map_single(dev, a, SZ_4K, DMA_FROM_DEVICE);
-	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
-	dma.iova = iova;
-	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), 0);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 21));
-	dma_unmap_single(dev, iova, SZ_4K, DMA_FROM_DEVICE);
-	/* Deferred, the invalidation comes some time. */
-	domain = iommu_get_domain_for_dev(dev);
-	if (domain->type == IOMMU_DOMAIN_DMA_FQ)
-		iommu_flush_iotlb_all(domain);
-	if (domain->type != IOMMU_DOMAIN_IDENTITY)
-		KUNIT_EXPECT_EQ(test, rviommu_sim_dma(dev, &dma), -EFAULT);
-	rviommu_sim_destroy(sim);
-}
-
 /* ----- Two IOMMUs, one domain ----- */
 
 static void sim_two_instances(struct kunit *test)
@@ -524,33 +511,224 @@ static void sim_two_instances(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, holds(b, SZ_4K, 33));
 }
 
-/* ----- Errors of the hardware ----- */
-
-static void sim_queue_errors(struct kunit *test)
+/* A domain that one of two IOMMUs cannot walk is refused there, and only there. */
+static void sim_two_kinds(struct kunit *test)
 {
-	static const enum rviommu_model_injection errors[] = {
-		RVIOMMU_MODEL_INJECT_CQ_MF, RVIOMMU_MODEL_INJECT_CQ_ILL,
-		RVIOMMU_MODEL_INJECT_CQ_TO, RVIOMMU_MODEL_INJECT_FQ_MF,
-		RVIOMMU_MODEL_INJECT_FQ_OF,
+	static const struct sim_variant sv39 = {
+		.clear = RVIOMMU_CAP_SV57 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57X4 |
+			 RVIOMMU_CAP_SV48X4,
+		.queue_lg2 = 3, .switches = WORST,
 	};
 	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
+	struct sim_fixture *g = sim_up_named(test, "rviommu_kunit_sim2", &sv39);
+	struct iommu_domain *wide = sim_domain(f), *narrow = sim_domain(g);
+	u8 *a = sim_pages(test);
+	unsigned int i;
+	u16 cause;
+
+	KUNIT_EXPECT_EQ(test, sim_attach(f, wide), 0);
+	KUNIT_EXPECT_EQ(test, iommu_replace_group_handle(g->group, wide, &g->handles[0]), -EINVAL);
+	KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_FILL, IOVA, 8, 1, &cause), -EFAULT);
+	KUNIT_EXPECT_EQ(test, cause, DDT_ENTRY_NOT_VALID);
+
+	KUNIT_ASSERT_EQ(test, sim_attach(g, narrow), 0);
+	KUNIT_ASSERT_EQ(test, sim_attach(f, narrow), 0);
+	for (i = 0; i < 100; i++) {
+		KUNIT_ASSERT_EQ(test, sim_map(narrow, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE),
+				0);
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_4K, i, NULL), 0);
+		KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_VERIFY, IOVA, SZ_4K, i, NULL), 0);
+		KUNIT_ASSERT_EQ(test, iommu_unmap(narrow, IOVA, SZ_64K), SZ_64K);
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, NULL), -EFAULT);
+		KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_FILL, IOVA, 8, 1, NULL), -EFAULT);
+	}
+}
+
+/* ----- Counters ----- */
+
+static void sim_counters(struct kunit *test)
+{
+	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
+	struct rviommu_model *model = rviommu_sim_model(f->sim);
 	struct iommu_domain *domain = sim_domain(f);
+	struct rviommu_model_stats a, b;
+	u8 *p = sim_pages(test);
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, p, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+
+	/* Cold: the tables are read. */
+	rviommu_model_get_stats(model, &a);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_16K, 1, NULL), 0);
+	rviommu_model_get_stats(model, &b);
+	KUNIT_EXPECT_EQ(test, b.requests - a.requests, 4);
+	KUNIT_EXPECT_GT(test, b.reads, a.reads);
+	/* Warm: they are not. */
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_16K, 1, NULL), 0);
+	rviommu_model_get_stats(model, &a);
+	KUNIT_EXPECT_EQ(test, a.requests - b.requests, 4);
+	KUNIT_EXPECT_EQ(test, a.reads, b.reads);
+	KUNIT_EXPECT_EQ(test, a.commands, b.commands);
+	KUNIT_EXPECT_EQ(test, a.faults, b.faults);
+
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+	rviommu_model_get_stats(model, &b);
+	KUNIT_EXPECT_GT(test, b.commands, a.commands);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, NULL), -EFAULT);
+	rviommu_model_get_stats(model, &a);
+	KUNIT_EXPECT_EQ(test, a.faults - b.faults, 1);
+	KUNIT_EXPECT_EQ(test, a.faults_lost, 0);
+	/* A record for which there is no room. */
+	rviommu_model_inject(model, RVIOMMU_MODEL_INJECT_FQ_OF, 1);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 1, NULL), -EFAULT);
+	rviommu_model_get_stats(model, &b);
+	KUNIT_EXPECT_EQ(test, b.faults - a.faults, 1);
+	KUNIT_EXPECT_EQ(test, b.faults_lost, 1);
+	KUNIT_EXPECT_EQ(test, b.unspecified, 0);
+	KUNIT_EXPECT_EQ(test, b.evictions, 0);
+}
+
+/* Hardware that caches little is slower, and no different. */
+static void sim_little_cache(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_model_stats stats;
+	struct iommu_domain *domain;
+	struct sim_fixture *f;
+	u8 *p = sim_pages(test);
+	unsigned int i;
+
+	rviommu_sim_config_init(&config);
+	config.model.cache_limit = 4;
+	f = sim_up(test, "rviommu_kunit_sim", &config);
+	domain = sim_domain(f);
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	for (i = 0; i < 4; i++) {
+		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, p, SZ_64K, IOMMU_READ | IOMMU_WRITE),
+				0);
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL), 0);
+		KUNIT_EXPECT_TRUE(test, holds(p, SZ_64K, i));
+		KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 9, NULL), -EFAULT);
+	}
+	rviommu_model_get_stats(rviommu_sim_model(f->sim), &stats);
+	KUNIT_EXPECT_GT(test, stats.evictions, 0);
+	KUNIT_EXPECT_EQ(test, stats.unspecified, 0);
+}
+
+/* ----- Errors of the hardware ----- */
+
+static const enum rviommu_model_injection sim_errors[] = {
+	RVIOMMU_MODEL_INJECT_CQ_MF, RVIOMMU_MODEL_INJECT_CQ_ILL, RVIOMMU_MODEL_INJECT_CQ_TO,
+	RVIOMMU_MODEL_INJECT_FQ_MF, RVIOMMU_MODEL_INJECT_FQ_OF,
+};
+
+/*
+ * Commands and records meet errors, one or some in a row; the outcome is the same.
+ * Not so when what replaces an illegal command is illegal as well: see sim_dead().
+ */
+static void sim_queue_errors(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct rviommu_model *model = rviommu_sim_model(f->sim);
+	struct iommu_domain *domain = sim_domain(f);
+	u8 *a = sim_pages(test);
+	unsigned int i, times;
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	for (times = 1; times <= 3; times++) {
+		for (i = 0; i < ARRAY_SIZE(sim_errors); i++) {
+			KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K,
+						      IOMMU_READ | IOMMU_WRITE), 0);
+			KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL),
+					0);
+			KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, i));
+			rviommu_model_inject(model, sim_errors[i],
+					     sim_errors[i] == RVIOMMU_MODEL_INJECT_CQ_ILL ?
+					     1 : times);
+			KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+			KUNIT_EXPECT_EQ_MSG(test,
+					    sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 99, NULL),
+					    -EFAULT, "injection %u", sim_errors[i]);
+			rviommu_model_inject(model, sim_errors[i], 0);
+		}
+	}
+}
+
+/* The same with devices that write, and fault, all the time, and domains that change. */
+static void sim_errors_replace(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct rviommu_model *model = rviommu_sim_model(f->sim);
+	struct iommu_domain *domain[2] = { sim_domain(f), sim_domain(f) };
+	u8 *pages[2] = { sim_pages(test), sim_pages(test) };
+	struct sim_hammer h = { .f = f };
+	struct task_struct *task;
+	unsigned int i, stale = 0, missed = 0;
+
+	/* Half of what the thread writes to is not there. */
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, sim_map(domain[i], IOVA, pages[i], SZ_32K,
+					      IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain[0]), 0);
+	task = kthread_run(sim_hammer, &h, "sim_hammer");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	for (i = 1; i <= 60; i++) {
+		u8 *old = pages[(i + 1) & 1], *new = pages[i & 1];
+
+		/* No command of an attach may be illegal. */
+		if (sim_errors[i % ARRAY_SIZE(sim_errors)] != RVIOMMU_MODEL_INJECT_CQ_ILL)
+			rviommu_model_inject(model, sim_errors[i % ARRAY_SIZE(sim_errors)], 1);
+		KUNIT_EXPECT_EQ(test, sim_attach(f, domain[i & 1]), 0);
+		memset(old, 0, SZ_32K);
+		if (sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_32K, i, NULL))
+			missed++;
+		stale += !zeroes(old, SZ_32K);
+		missed += zeroes(new, SZ_32K);
+		if (i % 16 == 1)
+			sim_wait_write(&h);
+	}
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, stale, 0);
+	KUNIT_EXPECT_EQ(test, missed, 0);
+	KUNIT_EXPECT_GT(test, h.faults, 0);
+}
+
+/* Hardware that refuses every command: no DMA gets through it any more, and it can go. */
+static void sim_dead(struct kunit *test)
+{
+	const struct sim_variant *v = test->param_value;
+	struct sim_fixture *f = sim_up_variant(test, v);
+	struct rviommu_model *model = rviommu_sim_model(f->sim);
+	struct iommu_domain *domain = sim_domain(f), *other = sim_domain(f);
 	u8 *a = sim_pages(test);
 	unsigned int i;
 
 	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
-	for (i = 0; i < ARRAY_SIZE(errors); i++) {
-		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE),
-				0);
-		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL), 0);
-		KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, i));
-		rviommu_model_inject(rviommu_sim_model(f->sim), errors[i], 1);
-		/* A command or a record meets the error; the outcome is the same. */
-		KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
-		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 99, NULL), -EFAULT,
-				    "injection %u", errors[i]);
-	}
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 1, NULL), 0);
+	rviommu_model_inject(model, RVIOMMU_MODEL_INJECT_CQ_ILL, 1000);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, SZ_4K), SZ_4K);
+	rviommu_model_inject(model, RVIOMMU_MODEL_INJECT_CQ_ILL, 0);
+	memset(a, 0, SZ_64K);
+	for (i = 0; i < SZ_64K; i += SZ_4K)
+		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA + i, 8, 2, NULL), -EFAULT);
+	KUNIT_EXPECT_TRUE(test, zeroes(a, SZ_64K));
+	KUNIT_EXPECT_NE(test, sim_attach(f, other), 0);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA + SZ_4K, SZ_32K), SZ_32K);
 }
+
+static const struct sim_variant error_variants[] = {
+	{ .name = "everything" },
+	{ .name = "worst case", .switches = WORST },
+	{ .name = "small queues, one vector, worst case", .queue_lg2 = 2, .vectors = 1,
+	  .switches = WORST },
+	{ .name = "wires", .wired = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(error_variant, error_variants, name);
 
 /* ----- Devices that go ----- */
 
@@ -600,7 +778,7 @@ static int sim_write_until_gone(void *data)
 	do {
 		struct rviommu_sim_dma dma = {
 			.op = w->jobs & 1 ? RVIOMMU_SIM_COPY : RVIOMMU_SIM_FILL,
-			.iova = w->iova, .src_iova = w->iova + SZ_32K, .length = SZ_32K,
+			.iova = w->iova, .src_iova = w->iova + SZ_32K, .length = SZ_8K,
 			.operand = 41,
 		};
 
@@ -683,7 +861,7 @@ static void sim_removal(struct kunit *test)
 
 	rviommu_sim_config_init(&config);
 	config.endpoints = 2;
-	for (round = 0; round < 32; round++) {
+	for (round = 0; round < 24; round++) {
 		config.model.switches = round & 1 ? WORST : 0;
 		sim = rviommu_sim_create("rviommu_kunit_sim", &config);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
@@ -704,9 +882,13 @@ static struct kunit_case sim_cases[] = {
 	KUNIT_CASE_PARAM(sim_parts, variant_gen_params),
 	KUNIT_CASE(sim_permissions),
 	KUNIT_CASE_PARAM(sim_replace, variant_gen_params),
-	KUNIT_CASE(sim_dma_api),
 	KUNIT_CASE(sim_two_instances),
-	KUNIT_CASE(sim_queue_errors),
+	KUNIT_CASE(sim_two_kinds),
+	KUNIT_CASE(sim_counters),
+	KUNIT_CASE(sim_little_cache),
+	KUNIT_CASE_PARAM(sim_queue_errors, error_variant_gen_params),
+	KUNIT_CASE_PARAM(sim_errors_replace, error_variant_gen_params),
+	KUNIT_CASE_PARAM(sim_dead, error_variant_gen_params),
 	KUNIT_CASE(sim_gone),
 	KUNIT_CASE(sim_removal),
 	{}

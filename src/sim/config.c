@@ -69,7 +69,8 @@ const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
 
 	if (config->endpoints > RVIOMMU_SIM_MAX_ENDPOINTS)
 		return "there are too many endpoints";
-	if ((config->first_id + (u64)config->endpoints) >> sim_id_lg2(config))
+	if (config->endpoints &&
+	    (config->first_id + (u64)config->endpoints - 1) >> sim_id_lg2(config))
 		return "the endpoints' device IDs are wider than the directory";
 	if (config->pasid_bits > 20)
 		return "PASIDs have at most 20 bits";

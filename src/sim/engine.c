@@ -49,11 +49,17 @@ EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
  * @p: where the bytes are
  * @held: the model's cookie
  * @use: the ATC's entry, or NULL
+ * @flags: interrupts before
+ *
+ * A fence waits for accesses in hand, and whoever waits for a fence may do so in
+ * an interrupt or a timer (the flush queue of the DMA API). Hardware goes on
+ * meanwhile; the thread that is our hardware would not, so it is not interrupted.
  */
 struct sim_access {
 	void *p;
 	u8 held;
 	struct sim_atc_entry *use;
+	unsigned long flags;
 };
 
 static void sim_unmap(struct sim_engine *engine, const struct sim_access *access)
@@ -62,6 +68,7 @@ static void sim_unmap(struct sim_engine *engine, const struct sim_access *access
 	smp_mb();
 	rviommu_model_release(engine->sim->model, access->held);
 	sim_atc_unuse(&engine->atc, access->use);
+	local_irq_restore(access->flags);
 }
 
 /*
@@ -87,17 +94,18 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 	struct rviommu_model_request req;
 	struct rviommu_model_response rsp;
 
+	local_irq_save(access->flags);
 	do {
 		req = untranslated;
 		if (sim_atc_use(&engine->atc, &req, &access->use, &dma->cause))
-			return -EFAULT;
+			goto refused;
 		if (!rviommu_model_translate(engine->sim->model, &req, &rsp))
 			break;
 		sim_atc_unuse(&engine->atc, access->use);
 		dma->cause = rsp.cause;
 		/* If ATS was switched off meanwhile, it is an untranslated request now. */
 		if (!access->use || sim_atc_is_on(&engine->atc))
-			return -EFAULT;
+			goto refused;
 	} while (true);
 
 	dma->cause = 0;
@@ -109,6 +117,10 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 	}
 	access->p = phys_to_virt(rsp.spa);
 	return rsp.length;
+
+refused:
+	local_irq_restore(access->flags);
+	return -EFAULT;
 }
 
 static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *good)
