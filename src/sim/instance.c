@@ -485,9 +485,11 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 
 	if (!sim)
 		return;
+	/* First, so that nobody plugs anything in any more. */
+	debugfs_remove_recursive(sim->debugfs);
+	sim_pci_destroy(sim);
 	for (i = 0; i < RVIOMMU_SIM_MAX_ENDPOINTS; i++)
 		rviommu_sim_remove_endpoint(sim, i);
-	debugfs_remove_recursive(sim->debugfs);
 	if (sim->pdev)
 		sim_del_device(sim);
 	if (sim->worker)
@@ -563,6 +565,10 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 		}
 		sim->endpoints[i] = ep;
 	}
+	ret = sim_pci_create(sim);
+	if (ret)
+		goto err;
+	sim_pci_debugfs(sim);
 	return sim;
 
 err:
