@@ -139,7 +139,8 @@ static int atc_map(struct atc_fixture *f, u8 *to, unsigned int page, unsigned in
 
 	for (i = page; i < page + nr && !ret; i++)
 		ret = iommu_map(f->domain, IOVA + i * SZ_4K,
-				virt_to_phys(to + (PAGES - 1 - i) * SZ_4K), SZ_4K, prot, GFP_KERNEL);
+				virt_to_phys(to + (PAGES - 1 - i) * SZ_4K), SZ_4K, prot,
+				GFP_KERNEL);
 	return ret;
 }
 

@@ -573,6 +573,7 @@ void sim_atc_enable(struct sim_atc *atc, bool on)
 {
 	if (on && !READ_ONCE(atc->on))
 		atomic_or(SIM_ATC_FORGET, &atc->todo);
+	/* Emptied first: see sim_atc_is_on(). */
 	smp_store_release(&atc->on, on);
 }
 
@@ -584,7 +585,7 @@ void sim_atc_enable(struct sim_atc *atc, bool on)
  */
 void sim_atc_reset(struct sim_atc *atc)
 {
-	smp_store_release(&atc->on, false);
+	WRITE_ONCE(atc->on, false);
 	atomic_or(SIM_ATC_FORGET | SIM_ATC_DROP_QUEUE, &atc->todo);
 }
 

@@ -404,7 +404,8 @@ static int sim_function_plug(struct sim_function *fn)
 	ret = pdev && device_iommu_mapped(&pdev->dev) ? 0 : -ENODEV;
 	pci_unlock_rescan_remove();
 	if (ret) {
-		pr_err("%s: the IOMMU did not take PCI function %u\n", fn->pci->sim->name, fn->slot);
+		pr_err("%s: the IOMMU did not take PCI function %u\n", fn->pci->sim->name,
+		       fn->slot);
 		sim_function_unplug(fn, false);
 	}
 	return ret;
