@@ -135,7 +135,7 @@ static void fn_appear(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, rviommu_sim_ats_depth(&pdev->dev), 5);
 		KUNIT_EXPECT_NE(test, pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PRI), 0);
 		KUNIT_EXPECT_TRUE(test, device_iommu_mapped(&pdev->dev));
-		KUNIT_EXPECT_PTR_EQ(test, dev_iommu_ops(&pdev->dev), &rviommu_ops);
+		KUNIT_EXPECT_PTR_EQ(test, pdev->dev.iommu->iommu_dev->ops, &rviommu_ops);
 		groups[i] = iommu_group_get(&pdev->dev);
 		KUNIT_EXPECT_NOT_NULL(test, groups[i]);
 		for (k = 0; k < i; k++)
@@ -149,7 +149,7 @@ static void fn_appear(struct kunit *test)
 	pdev = NULL;
 	for_each_pci_dev(pdev) {
 		if (pci_domain_nr(pdev->bus) < 0x1000 && device_iommu_mapped(&pdev->dev))
-			KUNIT_EXPECT_PTR_NE(test, dev_iommu_ops(&pdev->dev), &rviommu_ops);
+			KUNIT_EXPECT_PTR_NE(test, pdev->dev.iommu->iommu_dev->ops, &rviommu_ops);
 	}
 }
 

@@ -10,9 +10,11 @@
  * all of them.
  */
 #include <linux/bitfield.h>
+#include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -646,6 +648,48 @@ void sim_atc_del(struct sim_atc *atc)
 	spin_lock_irqsave(&atc->lock, flags);
 	sim_forget_all(atc);
 	spin_unlock_irqrestore(&atc->lock, flags);
+}
+
+/* ----- debugfs ----- */
+
+static int sim_atc_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+	const struct sim_atc_entry *e;
+	unsigned long index, flags;
+	struct sim_atc *atc;
+
+	rcu_read_lock();
+	xa_for_each(&sim->atcs, index, atc) {
+		spin_lock_irqsave(&atc->lock, flags);
+		sim_catch_up(atc);
+		seq_printf(s, "device %#x %s entries %llu hits %llu requests %llu invalidations %llu overflows %llu lost %llu\n",
+			   atc->id, sim_atc_is_on(atc) ? "on" : "off", atc->stats.entries,
+			   atc->stats.hits, atc->stats.requests, atc->stats.invalidations,
+			   atc->stats.overflows, atc->stats.lost);
+		list_for_each_entry(e, &atc->entries, node) {
+			seq_printf(s, "  addr %#llx lg2 %u spa %#llx perms %#x ", e->first,
+				   e->size_lg2, e->spa, e->perms);
+			if (e->space->key < SPACE_NONE)
+				seq_printf(s, "pasid %#x\n", e->space->key);
+			else
+				seq_puts(s, e->space->key == SPACE_NONE ? "no pasid\n" :
+					 "every pasid\n");
+		}
+		spin_unlock_irqrestore(&atc->lock, flags);
+	}
+	rcu_read_unlock();
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sim_atc);
+
+/**
+ * sim_atc_debugfs() - a file about the ATCs of all devices
+ * @sim: the instance, whose directory is there
+ */
+void sim_atc_debugfs(struct rviommu_sim *sim)
+{
+	debugfs_create_file("atc", 0400, sim->debugfs, sim, &sim_atc_fops);
 }
 
 /* ----- For tests and drivers without PCI ----- */

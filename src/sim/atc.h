@@ -100,5 +100,6 @@ void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use);
 
 void sim_atc_message(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
 void sim_atc_work(struct rviommu_sim *sim);
+void sim_atc_debugfs(struct rviommu_sim *sim);
 
 #endif /* RVIOMMU_SIM_ATC_H */

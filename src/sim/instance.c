@@ -185,7 +185,8 @@ static struct rviommu_sim *to_sim(struct rviommu_bus *bus)
 
 /*
  * Whoever looks at a register gives an asynchronous IOMMU, and devices that answer
- * late, a chance to get on: on a machine with one CPU, its worker does not run while a driver polls.
+ * late, a chance to get on: on a machine with one CPU, its worker does not run while a
+ * driver polls.
  */
 static void sim_look(struct rviommu_sim *sim)
 {
@@ -388,6 +389,7 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file("caches", 0400, sim->debugfs, sim, &sim_caches_fops);
 	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
 	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
+	sim_atc_debugfs(sim);
 }
 
 /* ----- From create to destroy ----- */
