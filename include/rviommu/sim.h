@@ -128,6 +128,7 @@ struct rviommu_sim_dma {
  * @requests: translations that it was given
  * @evictions: entries dropped because of the limit
  * @invalidations: Invalidation Requests
+ * @answers: those that were answered
  * @overflows: those that came while the queue was full: software has to know its
  *             depth. They wait as if on the link, and are not lost.
  * @lost: those that nobody will answer
@@ -138,6 +139,7 @@ struct rviommu_sim_atc_stats {
 	u64 requests;
 	u64 evictions;
 	u64 invalidations;
+	u64 answers;
 	u64 overflows;
 	u64 lost;
 };

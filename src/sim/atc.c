@@ -277,10 +277,12 @@ static u32 sim_process(struct sim_atc *atc)
 			sim_begin(atc, &atc->queue[0]);
 		if (!list_empty(&atc->draining))
 			break;
-		if (atc->switches & RVIOMMU_SIM_ATC_LOST)
+		if (atc->switches & RVIOMMU_SIM_ATC_LOST) {
 			atc->stats.lost++;
-		else
+		} else {
+			atc->stats.answers++;
 			done |= BIT(atc->queue[0].itag);
+		}
 		atc->queued--;
 		memmove(&atc->queue[0], &atc->queue[1], atc->queued * sizeof(atc->queue[0]));
 	}
