@@ -15,6 +15,7 @@ struct device;
 struct rviommu_sim;
 
 #define RVIOMMU_SIM_MAX_ENDPOINTS	64
+#define RVIOMMU_SIM_MAX_FUNCTIONS	32
 
 /**
  * struct rviommu_sim_config - one simulated IOMMU before it is built
@@ -22,7 +23,12 @@ struct rviommu_sim;
  * @endpoints: platform devices behind it, 0 to %RVIOMMU_SIM_MAX_ENDPOINTS
  * @first_id: device_id of the first endpoint; the others follow
  * @wired: interrupts are wires, not messages
+ * @pci_functions: PCI functions behind it, 0 to %RVIOMMU_SIM_MAX_FUNCTIONS, in slots 0
+ *                 and up of one bus; a kernel without PCI_ATS and PCI_PASID has none
+ * @pci_bus: number of that bus. The device_id of a function is its routing ID:
+ *           pci_bus << 8 | slot << 3.
  * @ats: devices say that they can do ATS
+ * @pri: PCI functions have a page request interface, if they can do ATS
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
  * @ats_depth: Invalidation Requests that a device can queue, 1 to 32
  * @atc_limit: entries that a device's ATC holds at most, 0: no limit
@@ -34,7 +40,10 @@ struct rviommu_sim_config {
 	unsigned int endpoints;
 	u32 first_id;
 	bool wired;
+	unsigned int pci_functions;
+	u8 pci_bus;
 	bool ats;
+	bool pri;
 	u8 pasid_bits;
 	u8 ats_depth;
 	u32 atc_limit;
@@ -49,6 +58,11 @@ void rviommu_sim_destroy(struct rviommu_sim *sim);
 struct rviommu_model *rviommu_sim_model(struct rviommu_sim *sim);
 struct device *rviommu_sim_endpoint(struct rviommu_sim *sim, unsigned int index);
 void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index);
+
+/* With CONFIG_RVIOMMU_SIM_PCI */
+struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index);
+int rviommu_sim_add_function(struct rviommu_sim *sim, unsigned int index);
+void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bool surprise);
 
 /**
  * enum rviommu_sim_op - what a DMA engine can do
@@ -114,6 +128,7 @@ struct rviommu_sim_dma {
  * @requests: translations that it was given
  * @evictions: entries dropped because of the limit
  * @invalidations: Invalidation Requests
+ * @answers: those that were answered
  * @overflows: those that came while the queue was full: software has to know its
  *             depth. They wait as if on the link, and are not lost.
  * @lost: those that nobody will answer
@@ -124,6 +139,7 @@ struct rviommu_sim_atc_stats {
 	u64 requests;
 	u64 evictions;
 	u64 invalidations;
+	u64 answers;
 	u64 overflows;
 	u64 lost;
 };

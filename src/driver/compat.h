@@ -10,6 +10,7 @@
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/module.h>
+#include <linux/pci.h>
 
 #include <uapi/linux/iommufd.h>
 
@@ -153,6 +154,27 @@ static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
 	if (!IS_ERR(domain))
 		domain->owner = ops;
 	return domain;
+#endif
+}
+
+/*
+ * A PCI domain number for a host bridge of ours. The core has a list of such numbers
+ * in newer kernels, and takes one from it when a bridge with that number goes; before,
+ * what no bus uses is free.
+ */
+static inline bool rviommu_reserve_pci_domain(int domain)
+{
+#ifdef RVIOMMU_HAVE_EMUL_PCI_DOMAIN
+	return pci_bus_find_emul_domain_nr(domain, domain, domain) == domain;
+#else
+	return true;
+#endif
+}
+
+static inline void rviommu_release_pci_domain(int domain)
+{
+#ifdef RVIOMMU_HAVE_EMUL_PCI_DOMAIN
+	pci_bus_release_emul_domain_nr(domain);
 #endif
 }
 

@@ -10,9 +10,11 @@
  * all of them.
  */
 #include <linux/bitfield.h>
+#include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -140,6 +142,25 @@ static void sim_forget_all(struct sim_atc *atc)
 	atc->generation++;
 }
 
+/*
+ * Do what was asked for where no lock could be taken. The lock is held, and nobody
+ * has looked at anything yet.
+ */
+static void sim_catch_up(struct sim_atc *atc)
+{
+	unsigned int todo;
+
+	if (likely(!atomic_read(&atc->todo)))
+		return;
+	todo = atomic_xchg(&atc->todo, 0);
+	sim_forget_all(atc);
+	if (todo & SIM_ATC_DROP_QUEUE) {
+		list_splice_tail_init(&atc->draining, &atc->dead);
+		atc->stats.lost += atc->queued;
+		atc->queued = 0;
+	}
+}
+
 static u8 sim_need(const struct rviommu_model_request *req)
 {
 	u8 need = 0;
@@ -250,15 +271,18 @@ static u32 sim_process(struct sim_atc *atc)
 {
 	u32 done = 0;
 
+	sim_catch_up(atc);
 	while (atc->queued) {
 		if (!atc->queue[0].begun)
 			sim_begin(atc, &atc->queue[0]);
 		if (!list_empty(&atc->draining))
 			break;
-		if (atc->switches & RVIOMMU_SIM_ATC_LOST)
+		if (atc->switches & RVIOMMU_SIM_ATC_LOST) {
 			atc->stats.lost++;
-		else
+		} else {
+			atc->stats.answers++;
 			done |= BIT(atc->queue[0].itag);
+		}
 		atc->queued--;
 		memmove(&atc->queue[0], &atc->queue[1], atc->queued * sizeof(atc->queue[0]));
 	}
@@ -300,6 +324,7 @@ static void sim_invalidate(struct sim_atc *atc, const struct rviommu_model_ats_m
 	spin_lock_irqsave(&atc->lock, flags);
 	if (atc->gone)
 		goto out;
+	sim_catch_up(atc);
 	atc->stats.invalidations++;
 	if (atc->queued >= atc->depth)
 		atc->stats.overflows++;
@@ -425,7 +450,7 @@ static int sim_fill(struct sim_atc *atc, const struct rviommu_model_request *req
 	struct sim_atc_entry *e = kzalloc(sizeof(*e), GFP_KERNEL);
 	struct sim_atc_space *space = kzalloc(sizeof(*space), GFP_KERNEL);
 	unsigned long flags;
-	bool global;
+	bool global, on;
 	u8 perms;
 	int ret;
 
@@ -439,9 +464,11 @@ static int sim_fill(struct sim_atc *atc, const struct rviommu_model_request *req
 	perms = e->perms;
 	ret = 1;
 	spin_lock_irqsave(&atc->lock, flags);
+	on = sim_atc_is_on(atc);
+	sim_catch_up(atc);
 	atc->stats.requests++;
 	/* What was asked before a request to forget may not be kept after it. */
-	if (atc->on && atc->generation == generation) {
+	if (on && atc->generation == generation) {
 		sim_insert(atc, global ? SPACE_GLOBAL : sim_key(req->pv, req->process_id), e,
 			   &space);
 		e = NULL;
@@ -480,7 +507,8 @@ int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 	*use = NULL;
 	do {
 		spin_lock_irqsave(&atc->lock, flags);
-		on = atc->on;
+		on = sim_atc_is_on(atc);
+		sim_catch_up(atc);
 		generation = atc->generation;
 		e = on ? sim_find(atc, req) : NULL;
 		if (e) {
@@ -529,7 +557,8 @@ void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use)
  */
 bool sim_atc_is_on(struct sim_atc *atc)
 {
-	return READ_ONCE(atc->on);
+	/* Who sees it on sees that it was emptied before. */
+	return smp_load_acquire(&atc->on);
 }
 
 /**
@@ -541,33 +570,27 @@ bool sim_atc_is_on(struct sim_atc *atc)
  * invalidation). Clearing the bit leaves everything in it: software sends
  * Invalidation Requests after that ("Guidelines for enabling and disabling ATS and/or
  * PRI").
+ *
+ * Any context, under any lock. Calls for one device are the caller's to serialise.
  */
 void sim_atc_enable(struct sim_atc *atc, bool on)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&atc->lock, flags);
-	if (on && !atc->on)
-		sim_forget_all(atc);
-	WRITE_ONCE(atc->on, on);
-	spin_unlock_irqrestore(&atc->lock, flags);
+	if (on && !READ_ONCE(atc->on))
+		atomic_or(SIM_ATC_FORGET, &atc->todo);
+	/* Emptied first: see sim_atc_is_on(). */
+	smp_store_release(&atc->on, on);
 }
 
 /**
  * sim_atc_reset() - a function-level reset
  * @atc: the cache: empty afterwards and off; requests in the queue are lost
+ *
+ * As sim_atc_enable().
  */
 void sim_atc_reset(struct sim_atc *atc)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&atc->lock, flags);
 	WRITE_ONCE(atc->on, false);
-	sim_forget_all(atc);
-	list_splice_tail_init(&atc->draining, &atc->dead);
-	atc->stats.lost += atc->queued;
-	atc->queued = 0;
-	spin_unlock_irqrestore(&atc->lock, flags);
+	atomic_or(SIM_ATC_FORGET | SIM_ATC_DROP_QUEUE, &atc->todo);
 }
 
 /**
@@ -627,6 +650,48 @@ void sim_atc_del(struct sim_atc *atc)
 	spin_lock_irqsave(&atc->lock, flags);
 	sim_forget_all(atc);
 	spin_unlock_irqrestore(&atc->lock, flags);
+}
+
+/* ----- debugfs ----- */
+
+static int sim_atc_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+	const struct sim_atc_entry *e;
+	unsigned long index, flags;
+	struct sim_atc *atc;
+
+	rcu_read_lock();
+	xa_for_each(&sim->atcs, index, atc) {
+		spin_lock_irqsave(&atc->lock, flags);
+		sim_catch_up(atc);
+		seq_printf(s, "device %#x %s entries %llu hits %llu requests %llu invalidations %llu overflows %llu lost %llu\n",
+			   atc->id, sim_atc_is_on(atc) ? "on" : "off", atc->stats.entries,
+			   atc->stats.hits, atc->stats.requests, atc->stats.invalidations,
+			   atc->stats.overflows, atc->stats.lost);
+		list_for_each_entry(e, &atc->entries, node) {
+			seq_printf(s, "  addr %#llx lg2 %u spa %#llx perms %#x ", e->first,
+				   e->size_lg2, e->spa, e->perms);
+			if (e->space->key < SPACE_NONE)
+				seq_printf(s, "pasid %#x\n", e->space->key);
+			else
+				seq_puts(s, e->space->key == SPACE_NONE ? "no pasid\n" :
+					 "every pasid\n");
+		}
+		spin_unlock_irqrestore(&atc->lock, flags);
+	}
+	rcu_read_unlock();
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sim_atc);
+
+/**
+ * sim_atc_debugfs() - a file about the ATCs of all devices
+ * @sim: the instance, whose directory is there
+ */
+void sim_atc_debugfs(struct rviommu_sim *sim)
+{
+	debugfs_create_file("atc", 0400, sim->debugfs, sim, &sim_atc_fops);
 }
 
 /* ----- For tests and drivers without PCI ----- */
@@ -730,6 +795,7 @@ int rviommu_sim_atc_stats(struct device *dev, struct rviommu_sim_atc_stats *stat
 	if (!engine)
 		return -ENODEV;
 	spin_lock_irqsave(&engine->atc.lock, flags);
+	sim_catch_up(&engine->atc);
 	*stats = engine->atc.stats;
 	spin_unlock_irqrestore(&engine->atc.lock, flags);
 	sim_engine_put(engine);
@@ -758,6 +824,7 @@ unsigned int rviommu_sim_list_atc(struct device *dev,
 	if (!engine)
 		return 0;
 	spin_lock_irqsave(&engine->atc.lock, flags);
+	sim_catch_up(&engine->atc);
 	list_for_each_entry(e, &engine->atc.entries, node) {
 		u32 key = e->space->key;
 		struct rviommu_sim_atc_entry entry = {

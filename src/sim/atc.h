@@ -6,6 +6,8 @@
 #ifndef RVIOMMU_SIM_ATC_H
 #define RVIOMMU_SIM_ATC_H
 
+#include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -19,6 +21,10 @@ struct sim_atc_entry;
 
 /* Tags of an Invalidation Request: the IOMMU never has more under way. */
 #define SIM_ATC_QUEUE		32
+
+/* What is left to do for whoever takes the lock next */
+#define SIM_ATC_FORGET		BIT(0)
+#define SIM_ATC_DROP_QUEUE	BIT(1)
 
 /**
  * struct sim_atc_request - an Invalidation Request that was not answered yet
@@ -45,9 +51,11 @@ struct sim_atc_request {
  * @sim: the instance; constant
  * @id: device_id; constant
  * @depth: requests that the device says it can queue; constant
+ * @on: the device asks for translations; written without the lock, which cannot be
+ *      taken where configuration space is written
+ * @todo: SIM_ATC_FORGET and so on, done before anything else under the lock
  * @lock: protects the rest. Taken with interrupts off: messages arrive anywhere.
  *        The model is not called under it.
- * @on: the device asks for translations
  * @gone: the device answers nothing any more
  * @switches: RVIOMMU_SIM_ATC_*
  * @limit: entries that it holds at most, 0: no limit
@@ -64,8 +72,9 @@ struct sim_atc {
 	struct rviommu_sim *sim;
 	u32 id;
 	unsigned int depth;
-	spinlock_t lock; /* see above */
 	bool on;
+	atomic_t todo;
+	spinlock_t lock; /* see above */
 	bool gone;
 	u32 switches;
 	unsigned int limit;
@@ -91,5 +100,6 @@ void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use);
 
 void sim_atc_message(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
 void sim_atc_work(struct rviommu_sim *sim);
+void sim_atc_debugfs(struct rviommu_sim *sim);
 
 #endif /* RVIOMMU_SIM_ATC_H */

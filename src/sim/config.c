@@ -20,7 +20,9 @@ void rviommu_sim_config_init(struct rviommu_sim_config *config)
 	*config = (struct rviommu_sim_config){
 		.endpoints = 4,
 		.first_id = 0x10,
+		.pci_bus = 1,
 		.ats = true,
+		.pri = true,
 		.pasid_bits = 20,
 		.ats_depth = 32,
 	};
@@ -57,6 +59,26 @@ static unsigned int sim_id_lg2(const struct rviommu_sim_config *config)
 	return config->model.ddtp_modes & BIT(RVIOMMU_DDTP_MODE_2LVL) ? leaf + 9 : leaf;
 }
 
+/* The functions' IDs and those of the endpoints are told apart. */
+static const char *sim_pci_check(const struct rviommu_sim_config *config)
+{
+	unsigned int i;
+
+	if (config->pci_functions > RVIOMMU_SIM_MAX_FUNCTIONS)
+		return "one PCI bus has 32 slots";
+	if (config->pci_functions && !IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI))
+		return "this kernel has no PCI ATS and PASID, so there are no PCI functions";
+	for (i = 0; i < config->pci_functions; i++) {
+		u32 id = config->pci_bus << 8 | i << 3;
+
+		if (id >> sim_id_lg2(config))
+			return "the PCI functions' routing IDs are wider than the directory";
+		if (id >= config->first_id && id - config->first_id < config->endpoints)
+			return "endpoints and PCI functions have the same device IDs";
+	}
+	return NULL;
+}
+
 /**
  * rviommu_sim_config_check() - can there be such an IOMMU?
  * @config: what is asked for
@@ -66,12 +88,16 @@ static unsigned int sim_id_lg2(const struct rviommu_sim_config *config)
 const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
 {
 	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS, config->model.capabilities);
+	const char *why;
 
 	if (config->endpoints > RVIOMMU_SIM_MAX_ENDPOINTS)
 		return "there are too many endpoints";
 	if (config->endpoints &&
 	    (config->first_id + (u64)config->endpoints - 1) >> sim_id_lg2(config))
 		return "the endpoints' device IDs are wider than the directory";
+	why = sim_pci_check(config);
+	if (why)
+		return why;
 	if (config->pasid_bits > 20)
 		return "PASIDs have at most 20 bits";
 	if (config->ats_depth < 1 || config->ats_depth > SIM_ATC_QUEUE)

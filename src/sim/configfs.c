@@ -96,6 +96,9 @@ SIM_ATTR(pq_max_lg2, si->config.model.pq_max_lg2, "%llu");
 SIM_ATTR(cache_limit, si->config.model.cache_limit, "%llu");
 SIM_ATTR(switches, si->config.model.switches, "%#llx");
 SIM_ATTR(seed, si->config.model.seed, "%llu");
+SIM_ATTR(pci_functions, si->config.pci_functions, "%llu");
+SIM_ATTR(pci_bus, si->config.pci_bus, "%#llx");
+SIM_ATTR(pri, si->config.pri, "%llu");
 SIM_ATTR(ats, si->config.ats, "%llu");
 SIM_ATTR(pasid_bits, si->config.pasid_bits, "%llu");
 SIM_ATTR(ats_depth, si->config.ats_depth, "%llu");
@@ -159,6 +162,9 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_cache_limit,
 	&sim_attr_switches,
 	&sim_attr_seed,
+	&sim_attr_pci_functions,
+	&sim_attr_pci_bus,
+	&sim_attr_pri,
 	&sim_attr_ats,
 	&sim_attr_pasid_bits,
 	&sim_attr_ats_depth,

@@ -210,40 +210,49 @@ static int sim_allowed(const struct sim_engine *engine, const struct rviommu_sim
 	return need & ~enabled ? -EPERM : 0;
 }
 
+/* The next part of a job, of whatever size; @old is what FETCH_ADD found. */
+static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy,
+			u64 *old)
+{
+	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
+	size_t left = dma->length - dma->done, good;
+	struct sim_access access;
+	ssize_t n;
+	int ret;
+
+	if (dma->op == RVIOMMU_SIM_COPY) {
+		n = sim_fetch(engine, dma, copy);
+		if (n < 0)
+			return n;
+		left = n;
+	}
+	n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
+	if (n < 0)
+		return n;
+	rviommu_sim_in_flight(engine->dev);
+	ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : old, &good);
+	sim_unmap(engine, &access);
+	dma->done += good;
+	return ret;
+}
+
 static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
 {
 	unsigned int resets = READ_ONCE(engine->resets);
-	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
 	u64 old = dma->operand;
+	int ret = 0;
 
-	while (dma->done < dma->length) {
-		size_t left = dma->length - dma->done, good;
-		struct sim_access access;
-		ssize_t n;
-		int ret;
-
+	while (dma->done < dma->length && !ret) {
+		/* A reset waits until no bytes move any more. */
+		down_read(&engine->moving);
 		ret = sim_allowed(engine, dma, resets);
-		if (ret)
-			return ret;
-		if (dma->op == RVIOMMU_SIM_COPY) {
-			n = sim_fetch(engine, dma, copy);
-			if (n < 0)
-				return n;
-			left = n;
-		}
-		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
-		if (n < 0)
-			return n;
-		rviommu_sim_in_flight(engine->dev);
-		ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
-		sim_unmap(engine, &access);
-		dma->done += good;
-		if (ret)
-			return ret;
+		if (!ret)
+			ret = sim_dma_part(engine, dma, copy, &old);
+		up_read(&engine->moving);
 	}
-	if (dma->op == RVIOMMU_SIM_FETCH_ADD)
+	if (!ret && dma->op == RVIOMMU_SIM_FETCH_ADD)
 		dma->operand = old;
-	return 0;
+	return ret;
 }
 
 /* ----- Jobs ----- */
@@ -267,6 +276,7 @@ void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct d
 	engine->dev = dev;
 	engine->id = id;
 	engine->gone = false;
+	init_rwsem(&engine->moving);
 	refcount_set(&engine->users, 1);
 	init_completion(&engine->idle);
 	spin_lock(&sim_engines_lock);

@@ -188,7 +188,8 @@ static struct rviommu_sim *to_sim(struct rviommu_bus *bus)
 
 /*
  * Whoever looks at a register gives an asynchronous IOMMU, and devices that answer
- * late, a chance to get on: on a machine with one CPU, its worker does not run while a driver polls.
+ * late, a chance to get on: on a machine with one CPU, its worker does not run while a
+ * driver polls.
  */
 static void sim_look(struct rviommu_sim *sim)
 {
@@ -391,6 +392,7 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file("caches", 0400, sim->debugfs, sim, &sim_caches_fops);
 	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
 	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
+	sim_atc_debugfs(sim);
 }
 
 /* ----- From create to destroy ----- */
@@ -510,9 +512,11 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 
 	if (!sim)
 		return;
+	/* First, so that nobody plugs anything in any more. */
+	debugfs_remove_recursive(sim->debugfs);
+	sim_pci_destroy(sim);
 	for (i = 0; i < RVIOMMU_SIM_MAX_ENDPOINTS; i++)
 		rviommu_sim_remove_endpoint(sim, i);
-	debugfs_remove_recursive(sim->debugfs);
 	if (sim->pdev)
 		sim_del_device(sim);
 	if (sim->worker)
@@ -613,6 +617,10 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 		}
 		sim->endpoints[i] = ep;
 	}
+	ret = sim_pci_create(sim);
+	if (ret)
+		goto err;
+	sim_pci_debugfs(sim);
 	return sim;
 
 err:

@@ -23,6 +23,10 @@ static unsigned int endpoints = 4;
 module_param(endpoints, uint, 0444);
 MODULE_PARM_DESC(endpoints, "Devices behind it (default: 4)");
 
+static unsigned int pci_functions = IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI) ? 2 : 0;
+module_param(pci_functions, uint, 0444);
+MODULE_PARM_DESC(pci_functions, "PCI functions behind it (default: 2, if this kernel can)");
+
 static bool wired;
 module_param(wired, bool, 0444);
 MODULE_PARM_DESC(wired, "Its interrupts are wires (default: messages)");
@@ -45,6 +49,7 @@ static int __init sim_default_create(void)
 		sim_default.model.capabilities = capabilities;
 	rviommu_model_config_fit(&sim_default.model);
 	sim_default.endpoints = endpoints;
+	sim_default.pci_functions = pci_functions;
 	sim_default.wired = wired;
 	sim_default.model.switches = switches;
 	sim_default.model.seed = seed;
@@ -58,8 +63,11 @@ static int __init sim_default_create(void)
 
 static int __init sim_init(void)
 {
-	int ret = 0;
+	int ret;
 
+	ret = sim_pci_register();
+	if (ret)
+		return ret;
 	sim_debugfs_root = debugfs_create_dir("rviommu_sim", NULL);
 	if (instance)
 		ret = sim_default_create();
@@ -74,6 +82,7 @@ err_instance:
 	rviommu_sim_destroy(sim_instance);
 err_debugfs:
 	debugfs_remove_recursive(sim_debugfs_root);
+	sim_pci_unregister();
 	return ret;
 }
 
@@ -82,6 +91,7 @@ static void __exit sim_exit(void)
 	sim_configfs_unregister();
 	rviommu_sim_destroy(sim_instance);
 	debugfs_remove_recursive(sim_debugfs_root);
+	sim_pci_unregister();
 }
 
 module_init(sim_init);

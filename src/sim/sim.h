@@ -7,6 +7,7 @@
  *   engine.c    DMA engine of a device, whatever its bus
  *   atc.c       address translation cache of a device
  *   endpoint.c  devices behind it: platform devices
+ *   pci.c       and PCI functions, with their host bridge
  *   configfs.c  user space's way to instances
  *   main.c      module parameters and the default instance
  */
@@ -17,6 +18,7 @@
 #include <linux/kthread.h>
 #include <linux/platform_device.h>
 #include <linux/refcount.h>
+#include <linux/rwsem.h>
 #include <linux/xarray.h>
 
 #include <rviommu/bus.h>
@@ -43,6 +45,7 @@
  * @last: time up to which the model was told that it passed, ns; xchg
  * @endpoints: devices behind it; NULL where one was removed. Written by create,
  *             remove and destroy, which their callers serialise.
+ * @pci: host bridge and functions, or NULL
  * @atcs: struct sim_atc by device_id; RCU
  * @atc_late: one of them put something off; READ_ONCE and WRITE_ONCE
  * @debugfs: directory of this instance
@@ -60,10 +63,13 @@ struct rviommu_sim {
 	struct task_struct *worker;
 	atomic64_t last;
 	struct sim_endpoint *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
+	struct sim_pci *pci;
 	struct xarray atcs;
 	bool atc_late;
 	struct dentry *debugfs;
 };
+
+struct sim_pci;
 
 /* What software has enabled in a device; all of it where there is no such switch */
 #define SIM_ENGINE_MASTER	BIT(0)
@@ -81,6 +87,7 @@ struct rviommu_sim {
  * @gone: the device is being removed: jobs shall end
  * @users: jobs under way, and one until sim_engine_del()
  * @idle: of which there is none left
+ * @moving: held for reading while bytes move, for writing by who waits for that
  * @enabled: SIM_ENGINE_*; READ_ONCE and WRITE_ONCE
  * @resets: counts them: a job ends when it changes; likewise
  * @atc: the device's ATC. Belongs to the device, not to its engine: sim_atc_add() before,
@@ -97,6 +104,7 @@ struct sim_engine {
 	bool gone;
 	refcount_t users;
 	struct completion idle;
+	struct rw_semaphore moving;
 	unsigned long enabled;
 	unsigned int resets;
 	struct sim_atc atc;
@@ -127,6 +135,36 @@ int sim_name_iommu(struct device *dev, struct fwnode_handle *iommu, u32 id);
 void sim_forget_iommu(struct device *dev);
 struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
 void sim_endpoint_del(struct sim_endpoint *ep);
+
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+int sim_pci_register(void);
+void sim_pci_unregister(void);
+int sim_pci_create(struct rviommu_sim *sim);
+void sim_pci_destroy(struct rviommu_sim *sim);
+void sim_pci_debugfs(struct rviommu_sim *sim);
+#else
+static inline int sim_pci_register(void)
+{
+	return 0;
+}
+
+static inline void sim_pci_unregister(void)
+{
+}
+
+static inline int sim_pci_create(struct rviommu_sim *sim)
+{
+	return 0;
+}
+
+static inline void sim_pci_destroy(struct rviommu_sim *sim)
+{
+}
+
+static inline void sim_pci_debugfs(struct rviommu_sim *sim)
+{
+}
+#endif
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);

@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PCI functions behind a simulated IOMMU: a host bridge in a domain of its own, with
+ * root-complex integrated endpoints that exist only here. The PCI core finds them
+ * as it finds any other, and so do drivers and VFIO.
+ *
+ * A function's device_id is its routing ID: bus number and slot. No function has
+ * memory or interrupts; its DMA engine is driven with rviommu_sim_dma().
+ */
+#define pr_fmt(fmt) "rviommu_sim: " fmt
+
+#include <linux/debugfs.h>
+#include <linux/export.h>
+#include <linux/iommu.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "sim.h"
+
+/*
+ * QEMU's "pci-ids" keeps 1af4:10f0 to 10ff free for experiments that never leave
+ * the laboratory.
+ */
+#define SIM_VENDOR	PCI_VENDOR_ID_REDHAT_QUMRANET
+#define SIM_DEVICE	0x10f0
+#define SIM_SUBSYSTEM	0x5249
+
+/* Domains that no firmware is known to use and that 16 bits hold */
+#define SIM_DOMAIN_MIN	0x1000
+#define SIM_DOMAIN_MAX	0xffff
+
+/* Where things are in configuration space; what follows is 0 */
+#define SIM_CAP_EXP	0x40
+#define SIM_CAP_PASID	0x100
+#define SIM_CAP_ATS	0x110
+#define SIM_CAP_PRI	0x120
+#define SIM_CFG_SIZE	0x140
+
+/* Page requests under way that a function can have */
+#define SIM_PRI_MAX	32
+
+/**
+ * struct sim_function - one PCI function, plugged in or not
+ * @engine: its DMA engine, in use while a struct pci_dev of it is registered
+ * @pci: where it is
+ * @slot: and which; function 0 of that slot
+ * @plugged: it is there. Under sim_pci.lock.
+ * @pdev: the core's name for it while registered. Written by the bus notifier.
+ * @reset: waits until no bytes move, and ends a reset
+ * @lock: protects what follows. Raw: configuration space is accessed under a raw lock.
+ * @present: it responds, unless
+ * @resetting: it is in a reset
+ * @config: its configuration space
+ */
+struct sim_function {
+	struct sim_engine engine;
+	struct sim_pci *pci;
+	unsigned int slot;
+	bool plugged;
+	struct pci_dev *pdev;
+	struct work_struct reset;
+	raw_spinlock_t lock; /* see above */
+	bool present;
+	bool resetting;
+	u8 config[SIM_CFG_SIZE];
+};
+
+/**
+ * struct sim_pci - a host bridge and its bus
+ * @sysdata: what x86 wants to find behind every bus's sysdata
+ * @sim: the instance
+ * @domain: PCI domain
+ * @bridge: the host bridge
+ * @busn: its only bus number
+ * @lock: plugging in and pulling out
+ * @reset_value: configuration space after a reset
+ * @writable: bits of it that software can write
+ * @functions: by index, which is the slot
+ */
+struct sim_pci {
+#ifdef CONFIG_X86
+	struct pci_sysdata sysdata;
+#endif
+	struct rviommu_sim *sim;
+	int domain;
+	struct pci_host_bridge *bridge;
+	struct resource busn;
+	struct mutex lock; /* see above */
+	u8 reset_value[SIM_CFG_SIZE];
+	u8 writable[SIM_CFG_SIZE];
+	struct sim_function functions[RVIOMMU_SIM_MAX_FUNCTIONS];
+};
+
+/* A domain number is free until the root bus of it is registered. */
+static DEFINE_MUTEX(sim_domain_lock);
+
+static u32 sim_get(const u8 *config, unsigned int where, unsigned int size)
+{
+	u32 value = 0;
+
+	while (size--)
+		value = value << 8 | config[where + size];
+	return value;
+}
+
+static void sim_put(u8 *config, unsigned int where, unsigned int size, u32 value)
+{
+	for (; size--; value >>= 8)
+		config[where++] = value;
+}
+
+/* ----- What a function looks like ----- */
+
+/* Put a capability at @where behind the one before it, @last. */
+static void sim_ext_cap(struct sim_pci *pci, unsigned int *last, unsigned int where, u16 id)
+{
+	u8 *r = pci->reset_value;
+
+	/* The first has to be where the list begins, be it an empty one. */
+	if (*last)
+		sim_put(r, *last + 2, 2, 1 | where << 4);
+	else if (where != PCI_CFG_SPACE_SIZE)
+		sim_put(r, PCI_CFG_SPACE_SIZE, 4, where << 20);
+	sim_put(r, where, 2, id);
+	sim_put(r, where + 2, 2, 1);
+	*last = where;
+}
+
+static void sim_pci_layout(struct sim_pci *pci)
+{
+	const struct rviommu_sim_config *config = &pci->sim->config;
+	u8 *r = pci->reset_value, *w = pci->writable;
+	unsigned int last = 0;
+
+	sim_put(r, PCI_VENDOR_ID, 2, SIM_VENDOR);
+	sim_put(r, PCI_DEVICE_ID, 2, SIM_DEVICE);
+	sim_put(w, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
+		PCI_COMMAND_INTX_DISABLE);
+	sim_put(r, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
+	sim_put(r, PCI_CLASS_DEVICE, 2, PCI_CLASS_ACCELERATOR_PROCESSING);
+	sim_put(w, PCI_CACHE_LINE_SIZE, 1, 0xff);
+	sim_put(r, PCI_SUBSYSTEM_VENDOR_ID, 2, SIM_VENDOR);
+	sim_put(r, PCI_SUBSYSTEM_ID, 2, SIM_SUBSYSTEM);
+	sim_put(r, PCI_CAPABILITY_LIST, 1, SIM_CAP_EXP);
+	sim_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
+
+	sim_put(r, SIM_CAP_EXP, 1, PCI_CAP_ID_EXP);
+	sim_put(r, SIM_CAP_EXP + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
+	sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
+	sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2,
+		PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ_512B);
+	sim_put(w, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2,
+		PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE |
+		PCI_EXP_DEVCTL_URRE | PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN |
+		PCI_EXP_DEVCTL_READRQ | PCI_EXP_DEVCTL_BCR_FLR);
+	/* One end-to-end TLP prefix: the PASID */
+	if (config->pasid_bits)
+		sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4, PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
+
+	if (config->pasid_bits) {
+		sim_ext_cap(pci, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
+		sim_put(r, SIM_CAP_PASID + PCI_PASID_CAP, 2,
+			PCI_PASID_CAP_EXEC | PCI_PASID_CAP_PRIV | config->pasid_bits << 8);
+		sim_put(w, SIM_CAP_PASID + PCI_PASID_CTRL, 2,
+			PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_EXEC | PCI_PASID_CTRL_PRIV);
+	}
+	if (config->ats) {
+		sim_ext_cap(pci, &last, SIM_CAP_ATS, PCI_EXT_CAP_ID_ATS);
+		/* 0 says 32. Addresses are page aligned, bit 5; bit 6: the Global bit works. */
+		sim_put(r, SIM_CAP_ATS + PCI_ATS_CAP, 2, config->ats_depth % 32 | BIT(5) | BIT(6));
+		sim_put(w, SIM_CAP_ATS + PCI_ATS_CTRL, 2,
+			PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
+	}
+	if (config->ats && config->pri) {
+		sim_ext_cap(pci, &last, SIM_CAP_PRI, PCI_EXT_CAP_ID_PRI);
+		sim_put(w, SIM_CAP_PRI + PCI_PRI_CTRL, 2, PCI_PRI_CTRL_ENABLE | PCI_PRI_CTRL_RESET);
+		sim_put(r, SIM_CAP_PRI + PCI_PRI_STATUS, 2, PCI_PRI_STATUS_STOPPED);
+		sim_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, SIM_PRI_MAX);
+		sim_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
+	}
+}
+
+/* ----- Configuration space; no lock but the function's may be taken ----- */
+
+static void sim_function_power(struct sim_function *fn)
+{
+	memcpy(fn->config, fn->pci->reset_value, sizeof(fn->config));
+	WRITE_ONCE(fn->engine.enabled, 0);
+	sim_atc_reset(&fn->engine.atc);
+}
+
+/* "Function Level Reset": all is as after power-on once what moves has moved. */
+static void sim_function_reset(struct sim_function *fn)
+{
+	WRITE_ONCE(fn->engine.resets, fn->engine.resets + 1);
+	sim_function_power(fn);
+	fn->resetting = true;
+	schedule_work(&fn->reset);
+}
+
+static void sim_function_reset_work(struct work_struct *work)
+{
+	struct sim_function *fn = container_of(work, struct sim_function, reset);
+	unsigned long flags;
+
+	down_write(&fn->engine.moving);
+	up_write(&fn->engine.moving);
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	fn->resetting = false;
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+}
+
+/* Let what the registers say come true. */
+static void sim_function_apply(struct sim_function *fn)
+{
+	u16 command = sim_get(fn->config, PCI_COMMAND, 2);
+	u16 pasid = sim_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
+	u16 ats = sim_get(fn->config, SIM_CAP_ATS + PCI_ATS_CTRL, 2);
+	u16 pri = sim_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+	unsigned long enabled = 0;
+
+	if (sim_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
+		sim_function_reset(fn);
+		return;
+	}
+	if (command & PCI_COMMAND_MASTER)
+		enabled |= SIM_ENGINE_MASTER;
+	if (pasid & PCI_PASID_CTRL_ENABLE) {
+		enabled |= SIM_ENGINE_PASID;
+		enabled |= pasid & PCI_PASID_CTRL_EXEC ? SIM_ENGINE_EXEC : 0;
+		enabled |= pasid & PCI_PASID_CTRL_PRIV ? SIM_ENGINE_PRIV : 0;
+	}
+	WRITE_ONCE(fn->engine.enabled, enabled);
+	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
+	/* A function has no page requests under way when it is told to stop or to reset. */
+	if (fn->pci->sim->config.ats && fn->pci->sim->config.pri) {
+		sim_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, pri & ~PCI_PRI_CTRL_RESET);
+		sim_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
+			pri & PCI_PRI_CTRL_ENABLE ? 0 : PCI_PRI_STATUS_STOPPED);
+	}
+}
+
+static struct sim_function *sim_function_at(struct pci_bus *bus, unsigned int devfn)
+{
+	struct sim_pci *pci = bus->sysdata;
+
+	if (bus->number != pci->busn.start || PCI_FUNC(devfn))
+		return NULL;
+	return &pci->functions[PCI_SLOT(devfn)];
+}
+
+static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
+{
+	struct sim_function *fn = sim_function_at(bus, devfn);
+	int ret = PCIBIOS_DEVICE_NOT_FOUND;
+	unsigned long flags;
+
+	*value = ~0U;
+	if (!fn)
+		return ret;
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	if (fn->present && !fn->resetting) {
+		sim_put(fn->config, SIM_CAP_EXP + PCI_EXP_DEVSTA, 2,
+			rwsem_is_locked(&fn->engine.moving) ? PCI_EXP_DEVSTA_TRPND : 0);
+		*value = where + size <= SIM_CFG_SIZE ? sim_get(fn->config, where, size) : 0;
+		ret = PCIBIOS_SUCCESSFUL;
+	}
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	return ret;
+}
+
+static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
+{
+	struct sim_function *fn = sim_function_at(bus, devfn);
+	int ret = PCIBIOS_DEVICE_NOT_FOUND;
+	unsigned long flags;
+	u32 mask, old;
+
+	if (!fn)
+		return ret;
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	if (fn->present && !fn->resetting) {
+		if (where + size <= SIM_CFG_SIZE) {
+			mask = sim_get(fn->pci->writable, where, size);
+			old = sim_get(fn->config, where, size);
+			sim_put(fn->config, where, size, (old & ~mask) | (value & mask));
+			sim_function_apply(fn);
+		}
+		ret = PCIBIOS_SUCCESSFUL;
+	}
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	return ret;
+}
+
+static struct pci_ops sim_pci_ops = {
+	.read = sim_config_read,
+	.write = sim_config_write,
+};
+
+/* ----- Devices come and go ----- */
+
+/*
+ * Before the core asks for a device's IOMMU, say which it is; and let it have its
+ * engine, since the IOMMU's driver may ask about it. Nobody else's device has our ops.
+ */
+static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	struct pci_dev *pdev = to_pci_dev(data);
+	struct sim_function *fn;
+	struct rviommu_sim *sim;
+	int ret;
+
+	if (pdev->bus->ops != &sim_pci_ops)
+		return NOTIFY_DONE;
+	fn = sim_function_at(pdev->bus, pdev->devfn);
+	if (!fn)
+		return NOTIFY_DONE;
+	sim = fn->pci->sim;
+
+	switch (action) {
+	case BUS_NOTIFY_ADD_DEVICE:
+		flush_work(&fn->reset);
+		ret = sim_name_iommu(&pdev->dev, sim->bus.fwnode, pci_dev_id(pdev));
+		if (ret) {
+			pci_err(pdev, "cannot be put behind %s: %d\n", sim->name, ret);
+			return NOTIFY_DONE;
+		}
+		sim_engine_add(&fn->engine, sim, &pdev->dev, pci_dev_id(pdev));
+		WRITE_ONCE(fn->pdev, pdev);
+		return NOTIFY_OK;
+	case BUS_NOTIFY_DEL_DEVICE:
+		if (READ_ONCE(fn->pdev) != pdev)
+			return NOTIFY_DONE;
+		WRITE_ONCE(fn->pdev, NULL);
+		sim_engine_del(&fn->engine);
+		return NOTIFY_OK;
+	}
+	return NOTIFY_DONE;
+}
+
+/* Above the core's, which has 0 */
+static struct notifier_block sim_pci_nb = {
+	.notifier_call = sim_pci_notify,
+	.priority = 1,
+};
+
+static void sim_function_unplug(struct sim_function *fn, bool surprise)
+{
+	struct pci_dev *pdev;
+	unsigned long flags;
+
+	if (!fn->plugged)
+		return;
+	pdev = pci_get_slot(fn->pci->bridge->bus, PCI_DEVFN(fn->slot, 0));
+	if (surprise) {
+		WRITE_ONCE(fn->engine.gone, true);
+		raw_spin_lock_irqsave(&fn->lock, flags);
+		fn->present = false;
+		raw_spin_unlock_irqrestore(&fn->lock, flags);
+		sim_atc_pull(&fn->engine.atc);
+		if (pdev)
+			pdev->error_state = pci_channel_io_perm_failure;
+	}
+	if (pdev)
+		pci_stop_and_remove_bus_device_locked(pdev);
+	pci_dev_put(pdev);
+
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	fn->present = false;
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	flush_work(&fn->reset);
+	sim_atc_del(&fn->engine.atc);
+	fn->plugged = false;
+}
+
+static int sim_function_plug(struct sim_function *fn)
+{
+	struct pci_bus *bus = fn->pci->bridge->bus;
+	u16 id = PCI_DEVID(bus->number, PCI_DEVFN(fn->slot, 0));
+	struct pci_dev *pdev;
+	unsigned long flags;
+	int ret;
+
+	if (fn->plugged)
+		return -EEXIST;
+	ret = sim_atc_add(&fn->engine.atc, fn->pci->sim, id);
+	if (ret)
+		return ret;
+	fn->plugged = true;
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	sim_function_power(fn);
+	fn->present = true;
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+
+	pci_lock_rescan_remove();
+	pdev = pci_scan_single_device(bus, PCI_DEVFN(fn->slot, 0));
+	if (pdev)
+		pci_bus_add_device(pdev);
+	ret = pdev && device_iommu_mapped(&pdev->dev) ? 0 : -ENODEV;
+	pci_unlock_rescan_remove();
+	if (ret) {
+		pr_err("%s: the IOMMU did not take PCI function %u\n", fn->pci->sim->name,
+		       fn->slot);
+		sim_function_unplug(fn, false);
+	}
+	return ret;
+}
+
+static struct sim_function *sim_function(struct rviommu_sim *sim, unsigned int index)
+{
+	return sim->pci && index < sim->config.pci_functions ? &sim->pci->functions[index] : NULL;
+}
+
+/**
+ * rviommu_sim_function() - a PCI function behind an instance
+ * @sim: the instance
+ * @index: from 0
+ *
+ * Return: the device (a struct pci_dev's), which stays until it is removed, or NULL.
+ */
+struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index)
+{
+	struct sim_function *fn = sim_function(sim, index);
+	struct pci_dev *pdev = fn ? READ_ONCE(fn->pdev) : NULL;
+
+	return pdev ? &pdev->dev : NULL;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_function);
+
+/**
+ * rviommu_sim_add_function() - plug a PCI function in
+ * @sim: the instance
+ * @index: which, of those that the instance was built with
+ *
+ * On return the core knows it, and it has an IOMMU. May sleep.
+ *
+ * Return: 0; -EINVAL: there is no such slot; -EEXIST: it is there; -ENODEV: the IOMMU
+ * or the core did not take it; -ENOMEM.
+ */
+int rviommu_sim_add_function(struct rviommu_sim *sim, unsigned int index)
+{
+	struct sim_function *fn = sim_function(sim, index);
+	int ret;
+
+	if (!fn)
+		return -EINVAL;
+	mutex_lock(&sim->pci->lock);
+	ret = sim_function_plug(fn);
+	mutex_unlock(&sim->pci->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_add_function);
+
+/**
+ * rviommu_sim_remove_function() - take a PCI function out
+ * @sim: the instance
+ * @index: which; nothing happens if there is none
+ * @surprise: without notice: it answers nothing any more when its driver and the
+ *            IOMMU's hear of it
+ *
+ * Its DMA ends: jobs that run end with -ENODEV. With notice that is after its
+ * driver was unbound. May sleep.
+ */
+void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bool surprise)
+{
+	struct sim_function *fn = sim_function(sim, index);
+
+	if (!fn)
+		return;
+	mutex_lock(&sim->pci->lock);
+	sim_function_unplug(fn, surprise);
+	mutex_unlock(&sim->pci->lock);
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_remove_function);
+
+/* ----- debugfs ----- */
+
+static int sim_functions_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+	struct sim_pci *pci = sim->pci;
+	unsigned int i;
+
+	mutex_lock(&pci->lock);
+	for (i = 0; i < sim->config.pci_functions; i++)
+		seq_printf(s, "%u %04x:%02x:%02x.0 %s\n", i, pci->domain, (u8)pci->busn.start, i,
+			   pci->functions[i].plugged ? "plugged" : "empty");
+	mutex_unlock(&pci->lock);
+	return 0;
+}
+
+static int sim_functions_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, sim_functions_show, inode->i_private);
+}
+
+/* "add INDEX", "remove INDEX", "surprise INDEX" */
+static ssize_t sim_functions_write(struct file *file, const char __user *from, size_t count,
+				   loff_t *pos)
+{
+	struct rviommu_sim *sim = file_inode(file)->i_private;
+	char text[32] = {}, verb[12];
+	unsigned int index;
+	int ret = 0;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	if (sscanf(text, "%11s %u", verb, &index) != 2 || !sim_function(sim, index))
+		return -EINVAL;
+	if (!strcmp(verb, "add"))
+		ret = rviommu_sim_add_function(sim, index);
+	else if (!strcmp(verb, "remove"))
+		rviommu_sim_remove_function(sim, index, false);
+	else if (!strcmp(verb, "surprise"))
+		rviommu_sim_remove_function(sim, index, true);
+	else
+		ret = -EINVAL;
+	return ret ?: count;
+}
+
+static const struct file_operations sim_functions_fops = {
+	.owner = THIS_MODULE,
+	.open = sim_functions_open,
+	.read = seq_read,
+	.write = sim_functions_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+/**
+ * sim_pci_debugfs() - files about the functions
+ * @sim: the instance, whose directory is there
+ */
+void sim_pci_debugfs(struct rviommu_sim *sim)
+{
+	if (sim->pci)
+		debugfs_create_file("functions", 0600, sim->debugfs, sim, &sim_functions_fops);
+}
+
+/* ----- The host bridge ----- */
+
+static bool sim_domain_used(int domain)
+{
+	struct pci_bus *bus = NULL;
+
+	while ((bus = pci_find_next_bus(bus)))
+		if (pci_domain_nr(bus) == domain)
+			return true;
+	return false;
+}
+
+/* Return: the domain, or -ENOSPC; sim_domain_lock is held */
+static int sim_domain_get(void)
+{
+	int domain;
+
+	for (domain = SIM_DOMAIN_MIN; domain <= SIM_DOMAIN_MAX; domain++)
+		if (!sim_domain_used(domain) && rviommu_reserve_pci_domain(domain))
+			return domain;
+	return -ENOSPC;
+}
+
+static int sim_bridge_add(struct sim_pci *pci)
+{
+	struct pci_host_bridge *bridge = pci_alloc_host_bridge(0);
+	int ret;
+
+	if (!bridge)
+		return -ENOMEM;
+	mutex_lock(&sim_domain_lock);
+	ret = sim_domain_get();
+	if (ret < 0)
+		goto err;
+	pci->domain = ret;
+#ifdef CONFIG_X86
+	pci->sysdata.domain = pci->domain;
+	pci->sysdata.node = NUMA_NO_NODE;
+#endif
+#ifdef CONFIG_PCI_DOMAINS_GENERIC
+	bridge->domain_nr = pci->domain;
+#endif
+	pci->busn = (struct resource){
+		.name = "rviommu_sim",
+		.start = pci->sim->config.pci_bus,
+		.end = pci->sim->config.pci_bus,
+		.flags = IORESOURCE_BUS,
+	};
+	pci_add_resource(&bridge->windows, &pci->busn);
+	bridge->sysdata = pci;
+	bridge->ops = &sim_pci_ops;
+	bridge->busnr = pci->busn.start;
+	ret = pci_host_probe(bridge);
+	if (ret) {
+		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
+			rviommu_release_pci_domain(pci->domain);
+		goto err;
+	}
+	pci->bridge = bridge;
+	mutex_unlock(&sim_domain_lock);
+	return 0;
+
+err:
+	mutex_unlock(&sim_domain_lock);
+	pci_free_host_bridge(bridge);
+	return ret;
+}
+
+/**
+ * sim_pci_destroy() - no functions, no bridge any more
+ * @sim: the instance; it may have none
+ */
+void sim_pci_destroy(struct rviommu_sim *sim)
+{
+	struct sim_pci *pci = sim->pci;
+	unsigned int i;
+
+	if (!pci)
+		return;
+	if (pci->bridge) {
+		for (i = 0; i < sim->config.pci_functions; i++)
+			rviommu_sim_remove_function(sim, i, false);
+		pci_lock_rescan_remove();
+		pci_stop_root_bus(pci->bridge->bus);
+		pci_remove_root_bus(pci->bridge->bus);
+		pci_unlock_rescan_remove();
+		pci_free_host_bridge(pci->bridge);
+		/* Where domains are the core's, the bridge takes its own along. */
+		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
+			rviommu_release_pci_domain(pci->domain);
+	}
+	sim->pci = NULL;
+	mutex_destroy(&pci->lock);
+	kvfree(pci);
+}
+
+/**
+ * sim_pci_create() - a host bridge with functions, if the instance has any
+ * @sim: the instance, whose IOMMU works
+ *
+ * Return: 0, or an error; nothing is left to undo then.
+ */
+int sim_pci_create(struct rviommu_sim *sim)
+{
+	struct sim_pci *pci;
+	unsigned int i;
+	int ret;
+
+	if (!sim->config.pci_functions)
+		return 0;
+#ifdef CONFIG_X86
+	/* to_pci_sysdata() */
+	BUILD_BUG_ON(offsetof(struct sim_pci, sysdata));
+#endif
+	pci = kvzalloc(sizeof(*pci), GFP_KERNEL);
+	if (!pci)
+		return -ENOMEM;
+	pci->sim = sim;
+	mutex_init(&pci->lock);
+	sim_pci_layout(pci);
+	for (i = 0; i < RVIOMMU_SIM_MAX_FUNCTIONS; i++) {
+		struct sim_function *fn = &pci->functions[i];
+
+		fn->pci = pci;
+		fn->slot = i;
+		raw_spin_lock_init(&fn->lock);
+		INIT_WORK(&fn->reset, sim_function_reset_work);
+	}
+	sim->pci = pci;
+	ret = sim_bridge_add(pci);
+	for (i = 0; i < sim->config.pci_functions && !ret; i++)
+		ret = rviommu_sim_add_function(sim, i);
+	if (ret)
+		sim_pci_destroy(sim);
+	return ret;
+}
+
+/**
+ * sim_pci_register() - watch for our functions
+ *
+ * Return: 0, or an error of the driver core.
+ */
+int sim_pci_register(void)
+{
+	return bus_register_notifier(&pci_bus_type, &sim_pci_nb);
+}
+
+/**
+ * sim_pci_unregister() - undo sim_pci_register(); no instance is left
+ */
+void sim_pci_unregister(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &sim_pci_nb);
+}
