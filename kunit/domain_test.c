@@ -7,6 +7,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/kthread.h>
+#include <linux/of.h>
 #include <linux/sizes.h>
 
 #include "testdev.h"
@@ -588,6 +589,75 @@ static void domain_bad_ids(struct kunit *test)
 	testdev_del(td, dev);
 	/* The directory keeps its tables, two of them for these IDs. */
 	KUNIT_EXPECT_EQ(test, testdev_live(), live + 2);
+}
+
+static void count_release(void *released)
+{
+	(*(unsigned int *)released)++;
+}
+
+/* The core frees a group when nobody has it any more: count that in @released. */
+static void watch_group(struct device *dev, unsigned int *released)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+
+	iommu_group_set_iommudata(group, released, count_release);
+	iommu_group_put(group);
+}
+
+/* The same group by two IDs is one answer, two groups are none. No reference is lost. */
+static void domain_shared_groups(struct kunit *test)
+{
+	static const u32 ids_a[] = { 1, 2 }, ids_b[] = { 1, 2, 3 }, ids_c[] = { 4 };
+	static const u32 ids_both[] = { 3, 5, 4, 1 };
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *a = testdev_add(td, ids_a, 2), *b = testdev_add(td, ids_b, 3);
+	struct device *c = testdev_add(td, ids_c, 1), *both;
+	unsigned int released[2] = {};
+
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(a) && device_iommu_mapped(b) &&
+			  device_iommu_mapped(c));
+	KUNIT_EXPECT_PTR_EQ(test, a->iommu_group, b->iommu_group);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, c->iommu_group);
+	watch_group(a, &released[0]);
+	watch_group(c, &released[1]);
+
+	both = testdev_add(td, ids_both, ARRAY_SIZE(ids_both));
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(both));
+	/* It left nothing, and disturbed nobody. */
+	KUNIT_EXPECT_NULL(test, xa_load(&td->iommu.dids, 5));
+	expect_blocked(td, 5);
+	expect_first_stage(td, 3, iommu_get_domain_for_dev(a), 9);
+	expect_first_stage(td, 4, iommu_get_domain_for_dev(c), 9);
+	testdev_del(td, both);
+
+	testdev_del(td, a);
+	KUNIT_EXPECT_EQ(test, released[0], 0);
+	testdev_del(td, b);
+	KUNIT_EXPECT_EQ(test, released[0], 1);
+	KUNIT_EXPECT_EQ(test, released[1], 0);
+	testdev_del(td, c);
+	KUNIT_EXPECT_EQ(test, released[1], 1);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
+/* What is promised to VFIO and iommufd, and what is not */
+static void domain_capable(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct of_phandle_args args = { .args_count = 2, .args = { 1, 2 } };
+
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_NOEXEC));
+	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_PRE_BOOT_PROTECTION));
+	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
+
+	/* One cell: the device ID. */
+	KUNIT_EXPECT_EQ(test, rviommu_ops.of_xlate(dev, &args), -EINVAL);
+	args.args_count = 0;
+	KUNIT_EXPECT_EQ(test, rviommu_ops.of_xlate(dev, &args), -EINVAL);
 }
 
 /* Of the test that runs: stores to the directory, and contexts of ID 7 found invalid */
@@ -1752,6 +1822,8 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_ids_of_many_domains),
 	KUNIT_CASE(domain_bad_ids),
 	KUNIT_CASE(domain_shared_id),
+	KUNIT_CASE(domain_shared_groups),
+	KUNIT_CASE(domain_capable),
 	KUNIT_CASE(domain_probe_without_memory),
 	KUNIT_CASE(domain_replace_without_memory),
 	KUNIT_CASE(domain_two_iommus),
