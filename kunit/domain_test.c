@@ -1315,9 +1315,10 @@ static void watch_table(struct testdev *td, struct retire_watch *watch,
  */
 static void domain_unmap_order(struct kunit *test)
 {
-	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
 	struct device *dev = testdev_add_one(td, 1);
 	struct iommu_domain *a = make_domain(test, dev);
+	const struct testdev_command vma = CMD_VMA(pscid_of(a));
 	struct iommu_iotlb_gather gather;
 	struct retire_watch watch;
 	long live;
@@ -1330,8 +1331,13 @@ static void domain_unmap_order(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x200000, RW, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, testdev_live(), live + 1);
 	watch_table(td, &watch, a, 0x40000000);
+	fakebus_clear(td->bus);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x40000000, 0x200000), 0x200000);
 	td->doorbell = NULL;
+	/* AV and NL; S, and eight ones for 2 MiB */
+	EXPECT_COMMANDS(td, "with its links",
+			{ vma.dword0 | 1ULL << 10 | 1ULL << 34,
+			  (0x40000000ULL >> 12 | 0xff) << 10 | 1ULL << 9 }, CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, watch.doorbells, 1);
 	KUNIT_EXPECT_EQ(test, watch.retired, 0);
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
