@@ -4,8 +4,10 @@
  * hardware finds, which commands it gets, and that a failure changes nothing.
  */
 #include <kunit/test.h>
+#include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/of.h>
 #include <linux/sizes.h>
@@ -1660,6 +1662,66 @@ static void domain_dies_in_attach(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/**
+ * struct fault_reader - the interrupt's thread, about to count a fault
+ * @td: the IOMMU
+ * @found: it has found the device
+ * @stop: and may go on
+ * @did: what it found
+ * @ep: the same
+ * @kept: both were still waiting for it at the end
+ * @done: it has ended
+ */
+struct fault_reader {
+	struct testdev *td;
+	struct completion found;
+	bool stop;
+	struct rviommu_did *did;
+	struct rviommu_endpoint *ep;
+	bool kept;
+	struct completion done;
+};
+
+static int read_endpoint(void *arg)
+{
+	struct fault_reader *reader = arg;
+	unsigned long end = jiffies + 20 * HZ;
+
+	rcu_read_lock();
+	reader->did = xa_load(&reader->td->iommu.dids, 1);
+	reader->ep = reader->did ? READ_ONCE(reader->did->owner) : NULL;
+	complete(&reader->found);
+	/* A removal that waits for readers ends here, and fails the test. */
+	while (!READ_ONCE(reader->stop) && time_before(jiffies, end))
+		cpu_relax();
+	/* set by call_rcu() */
+	reader->kept = reader->ep && READ_ONCE(reader->stop) &&
+		       READ_ONCE(reader->did->rcu.func) && READ_ONCE(reader->ep->rcu.func);
+	rcu_read_unlock();
+	complete(&reader->done);
+	return 0;
+}
+
+/* Who reports a fault may look at a device that is just removed: it is not freed. */
+static void domain_device_goes_under_reader(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct fault_reader reader = { .td = td };
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "the reader needs a CPU of its own");
+	init_completion(&reader.found);
+	init_completion(&reader.done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(read_endpoint, &reader, "rviommu-reader")));
+	wait_for_completion(&reader.found);
+	testdev_del(td, dev);
+	WRITE_ONCE(reader.stop, true);
+	wait_for_completion(&reader.done);
+	KUNIT_EXPECT_TRUE(test, reader.kept);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
 /* ----- Attach against unmap ----- */
 
 #define RACE_IOVA	0x5000
@@ -1849,6 +1911,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_gather),
 	KUNIT_CASE(domain_dma_api),
 	KUNIT_CASE(domain_device_goes),
+	KUNIT_CASE(domain_device_goes_under_reader),
 	KUNIT_CASE(domain_iommu_goes),
 	KUNIT_CASE(domain_outlives_device),
 	KUNIT_CASE(domain_dead_queue),
