@@ -19,6 +19,7 @@
 #define CAP_NL		BIT_ULL(42)
 #define CAP_S		BIT_ULL(43)
 
+#define CQT		0x24
 #define CQCSR		0x48
 #define IPSR		0x54
 
@@ -131,6 +132,9 @@ static void command_range(struct kunit *test)
  * @live: pieces of memory in use before
  * @deaths: calls of on_dead
  * @release_at: executing starts at so many reads of cqcsr
+ * @inner: operations of @bus, where a case put its own before them
+ * @rung: doorbells that it saw
+ * @early: those that came before the fence was known as issued
  * @cmds: of the last batch of marks
  */
 struct command_test {
@@ -141,6 +145,9 @@ struct command_test {
 	long live;
 	unsigned int deaths;
 	unsigned int release_at;
+	const struct rviommu_bus_ops *inner;
+	unsigned int rung;
+	unsigned int early;
 	struct rviommu_command cmds[128];
 };
 
@@ -273,12 +280,17 @@ static void expect_alive(struct command_test *t)
 	expect_marks(t, 900, 2);
 }
 
-/* Given up: said once, the owner told once, and nothing goes on. */
+/*
+ * Given up: said once, the owner told once, and nothing goes on. Nor because the
+ * time for a fence ran out, in which a waiter looks at cqcsr 78125 times: whatever
+ * else is wrong has to be noticed at a look.
+ */
 static void expect_dead(struct command_test *t)
 {
 	u32 fence;
 
 	KUNIT_EXPECT_TRUE(t->test, t->cq.dead);
+	KUNIT_EXPECT_LT(t->test, t->fake->reads[CQCSR / 4], 50000);
 	KUNIT_EXPECT_EQ(t->test, t->deaths, 1);
 	fakebus_clear(t->bus);
 	KUNIT_EXPECT_EQ(t->test, sync_marks(t, 900, 2), -EIO);
@@ -340,6 +352,42 @@ static void command_sync(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_FENCES), 3);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_WAITERS), 3);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_FULL), 0);
+}
+
+/* The one that counts: the newest fence in the ring is known as issued. */
+static void doorbell_after_issued(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct command_test *t = to_fakebus(bus)->read_arg;
+	const struct rviommu_command *ring = t->cq.q.base;
+
+	if (offset == CQT) {
+		t->rung++;
+		t->early += le64_to_cpu(ring[(value - 1) & 15].dword[0]) !=
+			    ((u64)READ_ONCE(t->cq.issued) << 32 | 0x3402);
+	}
+	t->inner->write32(bus, offset, value);
+}
+
+/*
+ * The IOMMU may complete the fence within the doorbell. Whoever sees its number in
+ * memory then, on another CPU, must not find that it was never issued.
+ */
+static void command_issued_before_doorbell(struct kunit *test)
+{
+	struct command_test *t = start(test, 4);
+	struct rviommu_bus_ops ops = *t->bus->ops;
+	unsigned int i;
+
+	t->inner = t->bus->ops;
+	ops.write32 = doorbell_after_issued;
+	t->fake->read_arg = t;
+	t->bus->ops = &ops;
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, sync_marks(t, i, i % 3), 0);
+	t->bus->ops = t->inner;
+	KUNIT_EXPECT_EQ(test, t->rung, 10);
+	KUNIT_EXPECT_EQ(test, t->early, 0);
+	expect_alive(t);
 }
 
 /* Every length at every place of the ring, whether it fits at once or not. */
@@ -588,15 +636,25 @@ static void command_illegal_widened(struct kunit *test)
 	expect_alive(t);
 }
 
-/* Left out, it would be a lie; so these end the queue. */
+/* Left out, it would be a lie; so these end the queue, at once. */
 static void command_illegal_mandatory(struct kunit *test)
 {
 	const struct rviommu_command vma = rviommu_cmd_iotinval_vma_all();
 	const struct rviommu_command ddt = rviommu_cmd_inval_ddt(4);
+	const struct rviommu_command unknown = raw(0x3f, 0);
 	struct command_test *t = start(test, 4);
 
+	/* a fence that is left out would keep its waiters until the end of their time */
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, OP_FENCE, 0, 1);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 3), -EIO);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 0);
+	expect_dead(t);
+
+	/* what took the place of the command that was left out */
+	t = start(test, 4);
+	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, ~0ULL, NOP, 0, 1000);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &unknown, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
 	expect_dead(t);
 
 	t = start(test, 4);
@@ -877,6 +935,20 @@ static void command_restart_fails(struct kunit *test)
 	expect_dead(t);
 }
 
+/* Where a queue that stays on may still write is not given back: ring and fence. */
+static void command_never_off(struct kunit *test)
+{
+	struct command_test *t = start(test, 4);
+	void *ring = t->cq.q.base, *done_page = t->cq.done_page;
+
+	t->fake->never_off = true;
+	rviommu_cmdq_destroy(&t->cq);
+	KUNIT_EXPECT_PTR_EQ(test, t->cq.done_page, NULL);
+	KUNIT_ASSERT_EQ(test, rviommu_mem_live(), t->live + 2);
+	rviommu_page_free(ring);
+	rviommu_page_free(done_page);
+}
+
 static void command_gone(struct kunit *test)
 {
 	struct command_test *t = start(test, 4);
@@ -925,6 +997,37 @@ static void command_off_and_on(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
 	expect_alive(t);
 	KUNIT_EXPECT_EQ(test, t->cq.issued, number + 1);
+}
+
+/*
+ * Producers that came between the last fence and the switch: one whose commands
+ * and fence are in the ring, and will never be executed, and one that waits for
+ * room. Both are told, and the next enable starts afresh.
+ */
+static void command_off_under_producers(struct kunit *test)
+{
+	struct command_test *t = start(test, 3);
+	struct rviommu_cmdq_batch batch = {};
+	u32 fence;
+
+	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 3), 0);
+	t->fake->rate = 0;
+	KUNIT_ASSERT_EQ(test, issue_marks(t, 3, 2, &fence), 0);
+	/* as if they had come after the fence of rviommu_cmdq_disable() */
+	t->cq.running = false;
+	list_add_tail(&batch.link, &t->cq.pending);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_disable(&t->cq), 0);
+	KUNIT_EXPECT_EQ(test, batch.state, RVIOMMU_CMDQ_FAILED);
+	KUNIT_EXPECT_TRUE(test, list_empty(&t->cq.pending));
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	KUNIT_EXPECT_FALSE(test, t->cq.dead);
+
+	/* the caches are emptied after that: what was lost is not owed any more */
+	t->fake->rate = UINT_MAX;
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_enable(&t->cq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	expect_alive(t);
+	expect_marks(t, 900, 2);
 }
 
 static unsigned int allocations_left;
@@ -1194,6 +1297,7 @@ static struct kunit_case command_cases[] = {
 	KUNIT_CASE(command_encoding),
 	KUNIT_CASE(command_range),
 	KUNIT_CASE(command_sync),
+	KUNIT_CASE(command_issued_before_doorbell),
 	KUNIT_CASE(command_wrap),
 	KUNIT_CASE(command_number_wrap),
 	KUNIT_CASE(command_full),
@@ -1216,9 +1320,11 @@ static struct kunit_case command_cases[] = {
 	KUNIT_CASE(command_slow),
 	KUNIT_CASE(command_late_write),
 	KUNIT_CASE(command_restart_fails),
+	KUNIT_CASE(command_never_off),
 	KUNIT_CASE(command_gone),
 	KUNIT_CASE(command_switched_off),
 	KUNIT_CASE(command_off_and_on),
+	KUNIT_CASE(command_off_under_producers),
 	KUNIT_CASE(command_init_fails),
 	KUNIT_CASE(command_kill),
 	KUNIT_CASE(command_many_producers),

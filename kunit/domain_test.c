@@ -4,9 +4,12 @@
  * hardware finds, which commands it gets, and that a failure changes nothing.
  */
 #include <kunit/test.h>
+#include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/of.h>
 #include <linux/sizes.h>
 
 #include "testdev.h"
@@ -182,6 +185,89 @@ static void domain_replace(struct kunit *test)
 	iommu_domain_free(b);
 }
 
+/**
+ * struct order - what is true whenever an attach rings the doorbell
+ * @ep: the device
+ * @old: what it leaves; NULL where it is no paging domain
+ * @new: where it goes; NULL likewise
+ * @page: a leaf page of the directory is replaced
+ * @doorbells: how often it rang
+ * @old_missed: how often an unmap of @old would have passed over this IOMMU
+ * @new_missed: the same of @new
+ * @retired: how often the old page was given up already
+ */
+struct order {
+	struct rviommu_endpoint *ep;
+	struct iommu_domain *old, *new;
+	bool page;
+	unsigned int doorbells, old_missed, new_missed, retired;
+};
+
+static void order_doorbell(struct testdev *td)
+{
+	struct order *order = td->arg;
+
+	order->doorbells++;
+	order->old_missed += order->old && users(order->old, td) != 1;
+	order->new_missed += order->new && users(order->new, td) != 1;
+	order->retired += order->page && !order->ep->updates[0].replaced;
+}
+
+static struct iommu_domain *if_paging(struct iommu_domain *domain)
+{
+	return rviommu_domain_is_paging(domain) ? domain : NULL;
+}
+
+/*
+ * While the IOMMU may use the old context or the new one, whoever unmaps in either
+ * domain has to invalidate there; and the page with the old one is still in use. So
+ * it must be when the invalidation goes out: the new target was added before the
+ * new context was published, the old one is removed after the fence.
+ */
+static void domain_order(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 0x12345);
+	struct iommu_domain *def = iommu_get_domain_for_dev(dev);
+	struct iommu_domain *a = make_domain(test, dev), *b = make_domain(test, dev);
+	const struct {
+		struct iommu_domain *domain;
+		bool page;
+		unsigned int doorbells;
+	} steps[] = {
+		{ a, true, 1 }, { b, true, 1 }, { &rviommu_identity_domain, true, 1 },
+		{ a, true, 1 }, { &rviommu_blocking_domain, false, 1 }, { b, false, 2 },
+		{ def, true, 1 },
+	};
+	struct order order = { .ep = testdev_ep(dev), .old = def };
+	unsigned int i;
+
+	td->arg = &order;
+	td->doorbell = order_doorbell;
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		order.new = if_paging(steps[i].domain);
+		order.page = steps[i].page;
+		order.doorbells = 0;
+		KUNIT_EXPECT_EQ(test, rviommu_attach(order.ep, steps[i].domain), 0);
+		KUNIT_EXPECT_EQ_MSG(test, order.doorbells, steps[i].doorbells, "step %u", i);
+		order.old = order.new;
+	}
+	KUNIT_EXPECT_EQ(test, users(a, td) + users(b, td), 0);
+
+	/* The device goes. */
+	order.new = NULL;
+	order.page = false;
+	order.doorbells = 0;
+	testdev_del(td, dev);
+	KUNIT_EXPECT_EQ(test, order.doorbells, 1);
+	td->doorbell = NULL;
+	KUNIT_EXPECT_EQ(test, order.old_missed, 0);
+	KUNIT_EXPECT_EQ(test, order.new_missed, 0);
+	KUNIT_EXPECT_EQ(test, order.retired, 0);
+	iommu_domain_free(a);
+	iommu_domain_free(b);
+}
+
 /* As VFIO does it: nothing is reachable until there is a domain. */
 static void domain_dma_owner(struct kunit *test)
 {
@@ -322,6 +408,7 @@ static void domain_alloc_flags(struct kunit *test)
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
 	struct device *dev = testdev_add_one(td, 1);
 	const long live = testdev_live();
+	const struct iommu_user_data data = {};
 	struct iommu_domain *domain;
 	unsigned int bit;
 
@@ -331,6 +418,8 @@ static void domain_alloc_flags(struct kunit *test)
 		domain = rviommu_domain_alloc_paging_flags(dev, BIT(bit), NULL);
 		KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(domain), -EOPNOTSUPP);
 	}
+	domain = rviommu_domain_alloc_paging_flags(dev, 0, &data);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(domain), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
@@ -343,7 +432,7 @@ static void domain_several_ids(struct kunit *test)
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
 	struct device *dev = testdev_add(td, many_ids, ARRAY_SIZE(many_ids));
 	struct iommu_domain *def, *a;
-	unsigned int i, k, nr, fences = 0;
+	unsigned int i;
 
 	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
 	def = iommu_get_domain_for_dev(dev);
@@ -357,18 +446,8 @@ static void domain_several_ids(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
 		expect_first_stage(td, many_ids[i], a, 9);
-	/* However often each: those two, and one fence at the end. */
-	fakebus_commands(td->bus, &nr);
-	for (k = 0; k < nr; k++) {
-		const struct testdev_command vma = CMD_VMA(pscid_of(def));
-		u64 dword0 = fakebus_command(td->bus, k, 0);
-
-		KUNIT_EXPECT_TRUE(test, dword0 == vma.dword0 || dword0 == 0x3 ||
-				  (u32)dword0 == 0x3402);
-		fences += (u32)dword0 == 0x3402;
-	}
-	KUNIT_EXPECT_EQ(test, fences, 1);
-	KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, nr - 1, 0), 0x3402);
+	/* However many: what is owed for all of them is said once. */
+	EXPECT_COMMANDS(td, "def to a", CMD_DDT_ALL, CMD_VMA(pscid_of(def)), CMD_FENCE);
 
 	iommu_detach_device(a, dev);
 	iommu_domain_free(a);
@@ -403,6 +482,87 @@ static void domain_very_many_ids(struct kunit *test)
 	iommu_domain_free(a);
 }
 
+/*
+ * Identity and a second stage differ in one word, which changes in place: each ID owes
+ * its own command, up to eight of them; above, one for all is cheaper.
+ */
+static void domain_ids_in_place(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	u32 ids[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	struct device *eight = testdev_add(td, ids, 8), *nine;
+	struct iommu_domain *a;
+	u16 gscid;
+
+	for (unsigned int i = 0; i < 9; i++)
+		ids[i] += 0x20;
+	nine = testdev_add(td, ids, 9);
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(eight) && device_iommu_mapped(nine));
+	a = rviommu_alloc_nest_parent(eight);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
+	gscid = to_rviommu_domain(a)->gscid;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(eight), &rviommu_identity_domain), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(nine), &rviommu_identity_domain), 0);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(eight), a), 0);
+	EXPECT_COMMANDS(td, "eight", CMD_DDT(1), CMD_DDT(2), CMD_DDT(3), CMD_DDT(4), CMD_DDT(5),
+			CMD_DDT(6), CMD_DDT(7), CMD_DDT(8), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), a), 0);
+	EXPECT_COMMANDS(td, "nine", CMD_DDT_ALL, CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), &rviommu_identity_domain), 0);
+	EXPECT_COMMANDS(td, "nine back", CMD_DDT_ALL, CMD_VMA_GSCID(gscid), CMD_GVMA(gscid),
+			CMD_FENCE);
+
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(eight), iommu_get_domain_for_dev(eight)),
+			0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), iommu_get_domain_for_dev(nine)), 0);
+	iommu_domain_free(a);
+}
+
+/* IDs that come from many domains owe more than one batch of commands holds. */
+static void domain_ids_of_many_domains(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_domain *from[30];
+	struct device *dev;
+	struct iommu_domain *def;
+	unsigned int i, k, nr, found;
+	u32 ids[30];
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = i;
+	dev = testdev_add(td, ids, ARRAY_SIZE(ids));
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(dev));
+	def = iommu_get_domain_for_dev(dev);
+	/* As if devices that share its IDs had been attached to them */
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct rviommu_ddt_update update = { .did = ids[i] };
+
+		from[i] = rviommu_domain_create(&td->iommu, false);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(from[i]));
+		update.new = rviommu_make_dc(&td->iommu, &from[i]->domain);
+		mutex_lock(&td->iommu.ddt.lock);
+		KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(&td->iommu.ddt, &update, 1), 0);
+		rviommu_ddt_publish(&td->iommu.ddt, &update, 1);
+		rviommu_ddt_retire(&td->iommu.ddt, &update, 1);
+		mutex_unlock(&td->iommu.ddt.lock);
+	}
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(dev), def), 0);
+	fakebus_commands(td->bus, &nr);
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		const struct testdev_command vma = CMD_VMA(from[i]->pscid);
+
+		expect_first_stage(td, ids[i], def, 9);
+		for (k = 0, found = 0; k < nr; k++)
+			found += fakebus_command(td->bus, k, 0) == vma.dword0;
+		KUNIT_EXPECT_EQ_MSG(test, found, 1, "ID %u", i);
+		from[i]->domain.ops->free(&from[i]->domain);
+	}
+	KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, nr - 1, 0), 0x3402);
+}
+
 static void domain_bad_ids(struct kunit *test)
 {
 	static const u32 twice[] = { 5, 5, 6, 5, 6 }, wide[] = { 5, 0x1000000 };
@@ -433,14 +593,107 @@ static void domain_bad_ids(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live + 2);
 }
 
+static void count_release(void *released)
+{
+	(*(unsigned int *)released)++;
+}
+
+/* The core frees a group when nobody has it any more: count that in @released. */
+static void watch_group(struct device *dev, unsigned int *released)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+
+	iommu_group_set_iommudata(group, released, count_release);
+	iommu_group_put(group);
+}
+
+/* The same group by two IDs is one answer, two groups are none. No reference is lost. */
+static void domain_shared_groups(struct kunit *test)
+{
+	static const u32 ids_a[] = { 1, 2 }, ids_b[] = { 1, 2, 3 }, ids_c[] = { 4 };
+	static const u32 ids_both[] = { 3, 5, 4, 1 };
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *a = testdev_add(td, ids_a, 2), *b = testdev_add(td, ids_b, 3);
+	struct device *c = testdev_add(td, ids_c, 1), *both;
+	unsigned int released[2] = {};
+
+	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(a) && device_iommu_mapped(b) &&
+			  device_iommu_mapped(c));
+	KUNIT_EXPECT_PTR_EQ(test, a->iommu_group, b->iommu_group);
+	KUNIT_EXPECT_PTR_NE(test, a->iommu_group, c->iommu_group);
+	watch_group(a, &released[0]);
+	watch_group(c, &released[1]);
+
+	both = testdev_add(td, ids_both, ARRAY_SIZE(ids_both));
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(both));
+	/* It left nothing, and disturbed nobody. */
+	KUNIT_EXPECT_NULL(test, xa_load(&td->iommu.dids, 5));
+	expect_blocked(td, 5);
+	expect_first_stage(td, 3, iommu_get_domain_for_dev(a), 9);
+	expect_first_stage(td, 4, iommu_get_domain_for_dev(c), 9);
+	testdev_del(td, both);
+
+	testdev_del(td, a);
+	KUNIT_EXPECT_EQ(test, released[0], 0);
+	testdev_del(td, b);
+	KUNIT_EXPECT_EQ(test, released[0], 1);
+	KUNIT_EXPECT_EQ(test, released[1], 0);
+	testdev_del(td, c);
+	KUNIT_EXPECT_EQ(test, released[1], 1);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
+/* What is promised to VFIO and iommufd, and what is not */
+static void domain_capable(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct of_phandle_args args = { .args_count = 2, .args = { 1, 2 } };
+
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_DEFERRED_FLUSH));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_NOEXEC));
+	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_PRE_BOOT_PROTECTION));
+	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
+
+	/* One cell: the device ID. */
+	KUNIT_EXPECT_EQ(test, rviommu_ops.of_xlate(dev, &args), -EINVAL);
+	args.args_count = 0;
+	KUNIT_EXPECT_EQ(test, rviommu_ops.of_xlate(dev, &args), -EINVAL);
+}
+
+/* Of the test that runs: stores to the directory, and contexts of ID 7 found invalid */
+static unsigned int ddt_stores, ddt_blocked;
+
+static void store_and_look(struct rviommu_ddt *ddt, u64 *where, u64 value)
+{
+	struct rviommu_dc dc;
+
+	rviommu_ddt_store(ddt, where, value);
+	ddt_stores++;
+	ddt_blocked += !rviommu_ddt_read(ddt, 7, &dc);
+}
+
 static void domain_shared_id(struct kunit *test)
 {
 	static const u32 ids_a[] = { 7, 8 }, ids_b[] = { 7, 9 };
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
-	struct device *a = testdev_add(td, ids_a, 2), *b = testdev_add(td, ids_b, 2), *c;
+	struct device *a = testdev_add(td, ids_a, 2), *b, *c;
+	const struct rviommu_ddt_ops *ops = td->iommu.ddt.ops;
+	struct rviommu_ddt_ops looking = *ops;
 	struct iommu_domain *def, *domain;
 	struct iommu_group *group;
 	char name[48];
+
+	/* The second one appears while the first does DMA. */
+	looking.store = store_and_look;
+	ddt_stores = 0;
+	ddt_blocked = 0;
+	td->iommu.ddt.ops = &looking;
+	b = testdev_add(td, ids_b, 2);
+	td->iommu.ddt.ops = ops;
+	KUNIT_EXPECT_GT(test, ddt_stores, 0);
+	KUNIT_EXPECT_EQ(test, ddt_blocked, 0);
 
 	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(a));
 	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(b));
@@ -1019,6 +1272,118 @@ static void domain_map_over_empty_table(struct kunit *test)
 
 /* ----- Deferred flushing ----- */
 
+/**
+ * struct retire_watch - what became of a table whenever commands go out
+ * @dom: its domain
+ * @page: its descriptor
+ * @doorbells: how often they did
+ * @waiting: how often a table still waited for a flush then
+ * @retired: how often this one was given up already
+ */
+struct retire_watch {
+	struct rviommu_domain *dom;
+	struct rviommu_page *page;
+	unsigned int doorbells, waiting, retired;
+};
+
+static void watch_retire(struct testdev *td)
+{
+	struct retire_watch *watch = td->arg;
+
+	watch->doorbells++;
+	watch->waiting += !list_empty(&watch->dom->pending);
+	/* set by call_rcu() */
+	watch->retired += !!watch->page->rcu.func;
+}
+
+static void watch_table(struct testdev *td, struct retire_watch *watch,
+			struct iommu_domain *domain, u64 iova)
+{
+	u64 entry = *entry_at(domain, iova, 1);
+
+	*watch = (struct retire_watch) {
+		.dom = to_rviommu_domain(domain),
+		.page = rviommu_page_of(phys_to_virt((entry >> 10 & GENMASK_ULL(43, 0)) << 12)),
+	};
+	watch->page->rcu.func = NULL;
+	td->arg = watch;
+	td->doorbell = watch_retire;
+}
+
+/*
+ * The order in which tables go: unlinked, then forgotten by the IOMMU, then given up.
+ * A flush takes those that wait before it sends its command: one that is unlinked
+ * after that is not covered by it.
+ */
+static void domain_unmap_order(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	const struct testdev_command vma = CMD_VMA(pscid_of(a));
+	struct iommu_iotlb_gather gather;
+	struct retire_watch watch;
+	long live;
+
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	/* so that the other tables stay */
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40200000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+	live = testdev_live();
+
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x200000, RW, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + 1);
+	watch_table(td, &watch, a, 0x40000000);
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x40000000, 0x200000), 0x200000);
+	td->doorbell = NULL;
+	/* AV and NL; S, and eight ones for 2 MiB */
+	EXPECT_COMMANDS(td, "with its links",
+			{ vma.dword0 | 1ULL << 10 | 1ULL << 34,
+			  (0x40000000ULL >> 12 | 0xff) << 10 | 1ULL << 9 }, CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, watch.doorbells, 1);
+	KUNIT_EXPECT_EQ(test, watch.retired, 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+
+	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x40000000, 0x1000, 0x200000, RW, GFP_KERNEL), 0);
+	watch_table(td, &watch, a, 0x40000000);
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, 0x40000000, 0x200000, &gather), 0x200000);
+	KUNIT_EXPECT_EQ(test, watch.doorbells, 0);
+	KUNIT_EXPECT_FALSE(test, list_empty(&watch.dom->pending));
+	iommu_flush_iotlb_all(a);
+	td->doorbell = NULL;
+	KUNIT_EXPECT_EQ(test, watch.doorbells, 1);
+	KUNIT_EXPECT_EQ(test, watch.waiting, 0);
+	KUNIT_EXPECT_EQ(test, watch.retired, 0);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
+/* Numbers that a domain had are there for the next one: the lowest free is taken. */
+static void domain_numbers_come_back(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_domain *dom;
+	unsigned int id, tag, i;
+
+	for (i = 0; i < 2; i++) {
+		dom = rviommu_domain_create(&td->iommu, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
+		id = dom->id;
+		tag = i ? dom->gscid : dom->pscid;
+		KUNIT_EXPECT_NE(test, id, 0);
+		KUNIT_EXPECT_NE(test, tag, 0);
+		dom->domain.ops->free(&dom->domain);
+		dom = rviommu_domain_create(&td->iommu, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
+		KUNIT_EXPECT_LE(test, dom->id, id);
+		KUNIT_EXPECT_LE(test, i ? dom->gscid : dom->pscid, tag);
+		dom->domain.ops->free(&dom->domain);
+	}
+}
+
 static void domain_deferred_flush(struct kunit *test)
 {
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
@@ -1297,6 +1662,66 @@ static void domain_dies_in_attach(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/**
+ * struct fault_reader - the interrupt's thread, about to count a fault
+ * @td: the IOMMU
+ * @found: it has found the device
+ * @stop: and may go on
+ * @did: what it found
+ * @ep: the same
+ * @kept: both were still waiting for it at the end
+ * @done: it has ended
+ */
+struct fault_reader {
+	struct testdev *td;
+	struct completion found;
+	bool stop;
+	struct rviommu_did *did;
+	struct rviommu_endpoint *ep;
+	bool kept;
+	struct completion done;
+};
+
+static int read_endpoint(void *arg)
+{
+	struct fault_reader *reader = arg;
+	unsigned long end = jiffies + 20 * HZ;
+
+	rcu_read_lock();
+	reader->did = xa_load(&reader->td->iommu.dids, 1);
+	reader->ep = reader->did ? READ_ONCE(reader->did->owner) : NULL;
+	complete(&reader->found);
+	/* A removal that waits for readers ends here, and fails the test. */
+	while (!READ_ONCE(reader->stop) && time_before(jiffies, end))
+		cpu_relax();
+	/* set by call_rcu() */
+	reader->kept = reader->ep && READ_ONCE(reader->stop) &&
+		       READ_ONCE(reader->did->rcu.func) && READ_ONCE(reader->ep->rcu.func);
+	rcu_read_unlock();
+	complete(&reader->done);
+	return 0;
+}
+
+/* Who reports a fault may look at a device that is just removed: it is not freed. */
+static void domain_device_goes_under_reader(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct fault_reader reader = { .td = td };
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "the reader needs a CPU of its own");
+	init_completion(&reader.found);
+	init_completion(&reader.done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(read_endpoint, &reader, "rviommu-reader")));
+	wait_for_completion(&reader.found);
+	testdev_del(td, dev);
+	WRITE_ONCE(reader.stop, true);
+	wait_for_completion(&reader.done);
+	KUNIT_EXPECT_TRUE(test, reader.kept);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
+}
+
 /* ----- Attach against unmap ----- */
 
 #define RACE_IOVA	0x5000
@@ -1453,6 +1878,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_default),
 	KUNIT_CASE(domain_notify_valid),
 	KUNIT_CASE(domain_replace),
+	KUNIT_CASE(domain_order),
 	KUNIT_CASE(domain_dma_owner),
 	KUNIT_CASE(domain_replace_one_level),
 	KUNIT_CASE(domain_formats),
@@ -1460,8 +1886,12 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_alloc_flags),
 	KUNIT_CASE(domain_several_ids),
 	KUNIT_CASE(domain_very_many_ids),
+	KUNIT_CASE(domain_ids_in_place),
+	KUNIT_CASE(domain_ids_of_many_domains),
 	KUNIT_CASE(domain_bad_ids),
 	KUNIT_CASE(domain_shared_id),
+	KUNIT_CASE(domain_shared_groups),
+	KUNIT_CASE(domain_capable),
 	KUNIT_CASE(domain_probe_without_memory),
 	KUNIT_CASE(domain_replace_without_memory),
 	KUNIT_CASE(domain_two_iommus),
@@ -1474,11 +1904,14 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_bad_unmap),
 	KUNIT_CASE(domain_map_without_memory),
 	KUNIT_CASE(domain_map_over_empty_table),
+	KUNIT_CASE(domain_unmap_order),
+	KUNIT_CASE(domain_numbers_come_back),
 	KUNIT_CASE(domain_deferred_flush),
 	KUNIT_CASE(domain_free_with_pending),
 	KUNIT_CASE(domain_gather),
 	KUNIT_CASE(domain_dma_api),
 	KUNIT_CASE(domain_device_goes),
+	KUNIT_CASE(domain_device_goes_under_reader),
 	KUNIT_CASE(domain_iommu_goes),
 	KUNIT_CASE(domain_outlives_device),
 	KUNIT_CASE(domain_dead_queue),

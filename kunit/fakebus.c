@@ -227,7 +227,8 @@ static void write_csr(struct fakebus *fake, unsigned int queue, u32 value)
 		violation(fake, "csr written while busy", offset, value);
 	*csr &= ~(value & RW1C(offset));
 	if (enable) {
-		*csr &= ~RW1C(offset);
+		if (!fake->keeps_errors)
+			*csr &= ~RW1C(offset);
 		*reg(fake, queues[queue].base + (queue ? 12 : 8)) = 0;
 	}
 	*csr &= ~(RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
@@ -545,7 +546,11 @@ out:
 	return stored;
 }
 
+/* With the lock: other threads, of the driver among them, write registers. */
 u32 fakebus_peek(struct rviommu_bus *bus, unsigned int offset)
 {
-	return *reg(to_fakebus(bus), offset);
+	struct fakebus *fake = to_fakebus(bus);
+
+	guard(spinlock_irqsave)(&fake->lock);
+	return *reg(fake, offset);
 }

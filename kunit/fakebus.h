@@ -61,6 +61,7 @@ enum fakebus_trap {
  * @busy_forever: busy does not go away
  * @never_on: the enable bits do not switch queues on
  * @never_off: clearing them does not switch queues off
+ * @keeps_errors: error bits of a csr survive switching its queue on
  * @gone: all registers read all ones
  * @lie_cqh: what cqh reads, if not 0
  * @lie_fqt: what fqt reads, if not 0
@@ -99,6 +100,7 @@ struct fakebus {
 	bool busy_forever;
 	bool never_on;
 	bool never_off;
+	bool keeps_errors;
 	bool gone;
 	u32 lie_cqh;
 	u32 lie_fqt;

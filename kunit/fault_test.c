@@ -187,6 +187,10 @@ static void fault_format(struct kunit *test)
  * @ep: endpoint with device_id DID
  * @did: its entry in @iommu.dids
  * @live: pieces of memory in use before
+ * @inner: operations of @bus, where a case put its own before them
+ * @late: faults to report after a read of the tail
+ * @heads: writes of fqh
+ * @acks: writes that clear ipsr.fip
  */
 struct fault_test {
 	struct kunit *test;
@@ -196,6 +200,10 @@ struct fault_test {
 	struct rviommu_endpoint *ep;
 	struct rviommu_did did;
 	long live;
+	const struct rviommu_bus_ops *inner;
+	unsigned int late;
+	unsigned int heads;
+	unsigned int acks;
 };
 
 static unsigned int short_timeout(void)
@@ -385,6 +393,61 @@ static void fault_overflow_again(struct kunit *test)
 	expect_works(t);
 }
 
+static u32 read32_then_fault(struct rviommu_bus *bus, unsigned int offset)
+{
+	struct fault_test *t = to_fakebus(bus)->read_arg;
+	u32 value = t->inner->read32(bus, offset);
+
+	if (offset == FQT && t->late) {
+		t->late--;
+		KUNIT_EXPECT_TRUE(t->test, fault_at(t, 0x888000));
+	}
+	return value;
+}
+
+static void write32_head(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct fault_test *t = to_fakebus(bus)->read_arg;
+
+	/* The IOMMU may overwrite a record that the head has passed. */
+	if (offset == FQH) {
+		KUNIT_EXPECT_EQ(t->test, records(t) & 7, value);
+		t->heads++;
+	}
+	t->inner->write32(bus, offset, value);
+}
+
+/*
+ * A fault that comes when the tail was just read is not lost: its interrupt is
+ * pending after the service. And a record is read before it is given back.
+ */
+static void fault_after_tail(struct kunit *test)
+{
+	struct fault_test *t = start(test);
+	struct rviommu_bus_ops ops = *t->bus->ops;
+
+	ops.read32 = read32_then_fault;
+	ops.write32 = write32_head;
+	t->inner = t->bus->ops;
+	t->fake->read_arg = t;
+	t->bus->ops = &ops;
+
+	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x1000));
+	t->late = 1;
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, records(t), 1);
+	KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval, 0x1000);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 2);
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, records(t), 2);
+	KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval, 0x888000);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
+	KUNIT_EXPECT_EQ(test, t->heads, 2);
+
+	t->bus->ops = t->inner;
+	expect_works(t);
+}
+
 static void fault_memory_fault(struct kunit *test)
 {
 	struct fault_test *t = start(test);
@@ -466,6 +529,58 @@ static void fault_busy_forever(struct kunit *test)
 	expect_works(t);
 }
 
+static void write32_acks(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct fault_test *t = to_fakebus(bus)->read_arg;
+
+	t->acks += offset == IPSR && value & 2;
+	t->inner->write32(bus, offset, value);
+}
+
+/*
+ * Given up, and it cannot be switched off: with the error still there its interrupt
+ * is pending again as soon as it is cleared. A message is then left pending, or
+ * there would be one after the other; a wire that stays raised would be worse.
+ */
+static void fault_given_up(struct kunit *test)
+{
+	struct fault_test *t = start(test);
+	struct rviommu_bus_ops ops = *t->bus->ops;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		fault_at(t, 0x1000 * i);
+	t->fake->busy_forever = true;
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_FALSE(test, t->iommu.faultq.running);
+
+	ops.write32 = write32_acks;
+	t->inner = t->bus->ops;
+	t->fake->read_arg = t;
+	t->bus->ops = &ops;
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, t->acks, 0);
+	t->bus->wired = true;
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, t->acks, 1);
+	t->bus->wired = false;
+	t->bus->ops = t->inner;
+}
+
+static void fault_never_on(struct kunit *test)
+{
+	struct fault_test *t = start(test);
+
+	KUNIT_EXPECT_EQ(test, rviommu_faultq_disable(&t->iommu.faultq), 0);
+	t->fake->never_on = true;
+	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), -ETIMEDOUT);
+	expect_off(t);
+
+	t->fake->never_on = false;
+	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+	expect_works(t);
+}
+
 static void fault_off_and_on(struct kunit *test)
 {
 	struct fault_test *t = start(test);
@@ -476,7 +591,10 @@ static void fault_off_and_on(struct kunit *test)
 	expect_off(t);
 	for (i = 0x28; i < 0x54; i += 4)
 		t->fake->reg[i / 4] = 0;
+	/* pending from before: new faults would raise no message */
+	t->fake->reg[IPSR / 4] |= 2;
 	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
 	expect_works(t);
 }
 
@@ -586,10 +704,13 @@ static struct kunit_case fault_cases[] = {
 	KUNIT_CASE(fault_wrap),
 	KUNIT_CASE(fault_overflow),
 	KUNIT_CASE(fault_overflow_again),
+	KUNIT_CASE(fault_after_tail),
 	KUNIT_CASE(fault_memory_fault),
 	KUNIT_CASE(fault_impossible_tail),
 	KUNIT_CASE(fault_gone),
 	KUNIT_CASE(fault_busy_forever),
+	KUNIT_CASE(fault_given_up),
+	KUNIT_CASE(fault_never_on),
 	KUNIT_CASE(fault_off_and_on),
 	KUNIT_CASE(fault_init_fails),
 	KUNIT_CASE(fault_concurrent),

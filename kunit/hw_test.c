@@ -354,6 +354,8 @@ static void writable(struct kunit *test)
 	static const int prots[] = {
 		IOMMU_WRITE, RW, RW | IOMMU_CACHE, RW | IOMMU_NOEXEC, RW | IOMMU_MMIO,
 		RW | IOMMU_CACHE | IOMMU_NOEXEC,
+		/* A hint: requests have user privilege, whatever is asked. */
+		RW | IOMMU_PRIV, IOMMU_WRITE | IOMMU_PRIV,
 	};
 	struct rviommu_hw_device *hw = rviommu_hw_main(test);
 	struct iommu_domain *domain = rviommu_hw_domain(test, hw, false);

@@ -381,8 +381,11 @@ static void invalidate_targets(struct kunit *test)
 	unsigned int i;
 	long live;
 
-	for (i = 0; i < NR_IOMMUS; i++)
+	for (i = 0; i < NR_IOMMUS; i++) {
 		td[i] = testdev_up(test, TESTDEV_CAPS);
+		/* Only who waits for a fence gets it executed. */
+		td[i]->fake->rate = 1;
+	}
 	dom = make_domain(td[0], false);
 	live = testdev_live();
 
@@ -426,6 +429,29 @@ static void invalidate_targets(struct kunit *test)
 		if (set & BIT(i))
 			rviommu_target_remove(dom, &td[i]->iommu);
 	expect_targets(test, td, dom, 0);
+	free_domain(dom);
+}
+
+/* Counts outlive the array that they were counted in. */
+static void invalidate_targets_counted(struct kunit *test)
+{
+	struct testdev *a = testdev_up(test, TESTDEV_CAPS), *b = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_domain *dom = make_domain(a, false);
+	const u32 pscid = dom->pscid;
+
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
+	/* a new array */
+	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &b->iommu), 0);
+	rviommu_target_remove(dom, &a->iommu);
+	rviommu_invalidate_all(dom);
+	EXPECT_COMMANDS(a, "one of two is left", CMD_VMA(pscid), CMD_FENCE);
+	EXPECT_COMMANDS(b, "the other IOMMU", CMD_VMA(pscid), CMD_FENCE);
+	rviommu_target_remove(dom, &a->iommu);
+	rviommu_invalidate_all(dom);
+	testdev_expect(a, "none is left", NULL, 0);
+	EXPECT_COMMANDS(b, "the other IOMMU still", CMD_VMA(pscid), CMD_FENCE);
+	rviommu_target_remove(dom, &b->iommu);
 	free_domain(dom);
 }
 
@@ -557,6 +583,7 @@ static struct kunit_case invalidate_cases[] = {
 	KUNIT_CASE(invalidate_mutations),
 	KUNIT_CASE(invalidate_contexts),
 	KUNIT_CASE(invalidate_targets),
+	KUNIT_CASE(invalidate_targets_counted),
 	KUNIT_CASE(invalidate_targets_without_memory),
 	KUNIT_CASE(invalidate_dead_target),
 	KUNIT_CASE(invalidate_targets_race),

@@ -34,6 +34,7 @@
  * @depth: expected depth of the process directory
  * @no_ats: devices without ATS
  * @ats_depth: of their invalidate queue, 0: 32
+ * @ats_timeout: ns that the IOMMU waits for a device, 0: as long as PCIe lets it
  * @switches: worst cases
  */
 struct pasid_variant {
@@ -44,6 +45,7 @@ struct pasid_variant {
 	u8 depth;
 	bool no_ats;
 	u8 ats_depth;
+	u64 ats_timeout;
 	u32 switches;
 };
 
@@ -120,6 +122,8 @@ static struct pasid_fixture *pasid_up(struct kunit *test, const struct pasid_var
 	config.pasid_bits = v->bits;
 	config.ats = !v->no_ats;
 	config.ats_depth = v->ats_depth ?: 32;
+	if (v->ats_timeout)
+		config.model.ats_timeout = v->ats_timeout;
 	if (v->levels)
 		KUNIT_ASSERT_EQ(test, rviommu_sim_config_levels(&config, v->levels), 0);
 	rviommu_model_config_fit(&config.model);
@@ -801,12 +805,19 @@ static void pasid_ats_depth(struct kunit *test)
  */
 static void pasid_ats_lost(struct kunit *test)
 {
-	const struct pasid_variant *v = test->param_value;
-	struct pasid_fixture *f = pasid_up(test, v, "rviommu_kunit_pasid");
+	struct pasid_variant patient = *(const struct pasid_variant *)test->param_value;
+	const struct pasid_variant *v = &patient;
 	struct iommu_domain *domain, *next;
+	struct pasid_fixture *f;
 	u8 *page, *next_page;
 	unsigned int i;
 
+	/* In the first case the driver loses its patience, in the others the IOMMU does. */
+	if (test->param_value != &variants[0])
+		patient.ats_timeout = 100 * NSEC_PER_MSEC;
+	f = pasid_up(test, v, "rviommu_kunit_pasid");
+	if (test->param_value == &variants[0])
+		f->iommu->cmdq.timeout_us = 100000;
 	if (v->no_ats || v->levels == 1) {
 		kunit_skip(test, "no ATS");
 		return;

@@ -212,6 +212,20 @@ static void queue_leftover(struct kunit *test)
 	expect_nothing(test, t);
 }
 
+/* Spec: switching on clears errors. If it does not, the queue would stand still. */
+static void queue_error_stays(struct kunit *test)
+{
+	struct queue_test *t = queue_test(test);
+
+	KUNIT_ASSERT_EQ(test, init_queue(t, 4), 0);
+	t->fake->keeps_errors = true;
+	t->fake->reg[t->kind->csr / 4] |= t->kind->errors;
+	KUNIT_EXPECT_EQ(test, rviommu_queue_enable(&t->q, 2), 0);
+	KUNIT_EXPECT_EQ(test, csr(t), 0x10003);
+	KUNIT_EXPECT_TRUE(test, rviommu_queue_destroy(&t->q));
+	expect_nothing(test, t);
+}
+
 static void queue_busy_forever(struct kunit *test)
 {
 	struct queue_test *t = queue_test(test);
@@ -351,6 +365,7 @@ static struct kunit_case queue_cases[] = {
 	KUNIT_CASE_PARAM(queue_base_changed, kind_gen_params),
 	KUNIT_CASE_PARAM(queue_on_off, kind_gen_params),
 	KUNIT_CASE_PARAM(queue_leftover, kind_gen_params),
+	KUNIT_CASE_PARAM(queue_error_stays, kind_gen_params),
 	KUNIT_CASE_PARAM(queue_busy_forever, kind_gen_params),
 	KUNIT_CASE_PARAM(queue_never_on, kind_gen_params),
 	KUNIT_CASE_PARAM(queue_never_off, kind_gen_params),

@@ -445,7 +445,8 @@ static void sim_replace(struct kunit *test)
 	u8 *pages[2] = { sim_pages(test), sim_pages(test) };
 	u8 *around = sim_pages(test);
 	struct sim_hammer h = { .f = f };
-	const unsigned int rounds = 500;
+	/* The detector of data races delays each access that it watches. */
+	const unsigned int rounds = IS_ENABLED(CONFIG_KCSAN) ? 50 : 500;
 	struct task_struct *task;
 	unsigned int i, stale = 0, missed = 0;
 

@@ -169,6 +169,14 @@ kernel_build() {
 	echo "$build"
 }
 
+# kernel_hold NAME: until the calling shell ends, no other run builds that test
+# kernel. Before kernel_build, by whoever runs a kernel with our code in it: else
+# another clone with the same cache could put its own code there in between.
+kernel_hold() {
+	cache_init
+	lock "run-$1${RVIOMMU_BUILD:+-$(hash_of <(echo "$RVIOMMU_BUILD"))}"
+}
+
 # kunit_suites CONFIG: the names of all suites that a kernel of that
 # configuration must run.
 kunit_suites() {
@@ -181,15 +189,21 @@ kunit_suites() {
 	done
 }
 
+# modules_hold NAME [debug]: until the calling (sub)shell ends, no other run builds
+# modules there, of another clone maybe.
+modules_hold() {
+	lock "modules-$1${2:+-$2}-$(hash_of <(echo "${RVIOMMU_BUILD:-} ${RVIOMMU_MODULES:-}"))"
+}
+
 # modules_build NAME BUILD [debug]: build our modules, W=1, against a test
 # kernel, from a copy of this tree. Prints the directory they are in.
-# RVIOMMU_MODULES names another directory than the one in BUILD.
+# RVIOMMU_MODULES names another directory than the one in BUILD. Only under
+# modules_hold, for as long as the directory is used.
 modules_build() {
 	local name=$1 build=$2 arch release fragments cross target dir make
 	kernel_describe "$name"
 	dir=${RVIOMMU_MODULES:-$build/rviommu-modules}${3:+-$3}
 	(
-		lock "modules-$(hash_of <(echo "$dir"))"
 		modules_copy "$dir" || exit 1
 		kernel_make "$build/source" "$build"
 		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \

@@ -236,6 +236,8 @@ static void faultq_service(struct rviommu *iommu)
 	struct rviommu_queue *q = &fq->q;
 	u32 csr;
 
+	lockdep_assert_held(&fq->lock);
+
 	if (!fq->running) {
 		/*
 		 * A queue that was given up and does not switch off may raise its

@@ -327,6 +327,12 @@ static void write_cqcsr(struct rviommu_model *m, u32 value)
 		  RVIOMMU_CQCSR_ERRORS | RVIOMMU_CQCSR_FENCE_W_IP);
 	if (!was_on && m->cq.csr & RVIOMMU_QCSR_EN)
 		rviommu_m_commands_reset(m);
+	/*
+	 * Commands that were fetched may be aborted ("In-memory queue" registers, note at
+	 * cqcsr), and so are those that wait for devices: no later fence waits for them.
+	 */
+	if (was_on && !(m->cq.csr & RVIOMMU_QCSR_EN))
+		rviommu_m_ats_reset(m);
 }
 
 static void write_register(struct rviommu_model *m, unsigned int offset, u32 value)
