@@ -447,8 +447,8 @@ static int sim_ask(struct sim_atc *atc, const struct rviommu_model_request *req,
 static int sim_fill(struct sim_atc *atc, const struct rviommu_model_request *req, u64 generation,
 		    u16 *cause)
 {
-	struct sim_atc_entry *e = kzalloc(sizeof(*e), GFP_KERNEL);
-	struct sim_atc_space *space = kzalloc(sizeof(*space), GFP_KERNEL);
+	struct sim_atc_entry *e = kzalloc(sizeof(*e), GFP_ATOMIC | __GFP_NOWARN);
+	struct sim_atc_space *space = kzalloc(sizeof(*space), GFP_ATOMIC | __GFP_NOWARN);
 	unsigned long flags;
 	bool global, on;
 	u8 perms;
@@ -491,7 +491,7 @@ out:
  *       NULL: none, @req stays untranslated
  * @cause: of a refusal
  *
- * May sleep.
+ * Any context; without memory for an entry the access stays untranslated.
  *
  * Return: 0; -EFAULT: the IOMMU does not translate it, or permits less.
  */
