@@ -21,6 +21,7 @@ struct rviommu_sim;
  * @endpoints: platform devices behind it, 0 to %RVIOMMU_SIM_MAX_ENDPOINTS
  * @first_id: device_id of the first endpoint; the others follow
  * @wired: interrupts are wires, not messages
+ * @exerciser: the driver for user space (exerciser.c) binds to the endpoints
  *
  * Plain data: building, checking and printing it touches no device.
  */
@@ -29,6 +30,7 @@ struct rviommu_sim_config {
 	unsigned int endpoints;
 	u32 first_id;
 	bool wired;
+	bool exerciser;
 };
 
 void rviommu_sim_config_init(struct rviommu_sim_config *config);
@@ -91,6 +93,28 @@ struct rviommu_sim_dma {
 };
 
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
+/**
+ * struct rviommu_sim_results - what a device did for its exerciser, since it was bound
+ * @bytes: moved
+ * @dmas: jobs of its DMA engine
+ * @refused: of which the IOMMU refused so many
+ * @mappings: made for it
+ * @replacements: of the domain it is attached to
+ * @mismatches: comparisons that failed
+ * @cause: of the last touch, see struct rviommu_sim_dma
+ */
+struct rviommu_sim_results {
+	u64 bytes;
+	u64 dmas;
+	u64 refused;
+	u64 mappings;
+	u64 replacements;
+	u64 mismatches;
+	u16 cause;
+};
+
+int rviommu_sim_exercise(struct device *dev, const char *command,
+			 struct rviommu_sim_results *results);
 u8 rviommu_sim_pattern(u64 seed, size_t offset);
 
 #endif /* RVIOMMU_SIM_H */

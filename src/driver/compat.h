@@ -10,6 +10,8 @@
 #include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
 
 #include <uapi/linux/iommufd.h>
 
@@ -99,6 +101,17 @@ static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
 	if (!IS_ERR(domain))
 		domain->owner = ops;
 	return domain;
+#endif
+}
+
+/* Which driver a platform device is for: a string of the device in older kernels. */
+static inline int rviommu_set_driver_override(struct platform_device *pdev, const char *name)
+{
+#ifdef RVIOMMU_HAVE_DEVICE_DRIVER_OVERRIDE
+	return device_set_driver_override(&pdev->dev, name);
+#else
+	pdev->driver_override = kstrdup(name, GFP_KERNEL);
+	return pdev->driver_override ? 0 : -ENOMEM;
 #endif
 }
 

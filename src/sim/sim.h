@@ -6,6 +6,7 @@
  *   instance.c  model, registers, interrupts, platform device of an instance
  *   engine.c    DMA engine of a device, whatever its bus
  *   endpoint.c  devices behind it: platform devices
+ *   exerciser.c a driver for them, with commands for user space
  *   configfs.c  user space's way to instances
  *   main.c      module parameters and the default instance
  */
@@ -104,6 +105,10 @@ void sim_endpoint_del(struct sim_endpoint *ep);
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);
+
+int sim_exerciser_register(void);
+void sim_exerciser_unregister(void);
+int sim_exerciser_bind(struct platform_device *pdev);
 
 int sim_configfs_register(void);
 void sim_configfs_unregister(void);
