@@ -74,8 +74,8 @@ static void exercise_copy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.mappings, 3);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4095 3 2", NULL), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 65536 4 2", NULL), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1048576 1 1", &r), 0);
-	KUNIT_EXPECT_EQ(test, r.bytes, 3 * (1 + 4095 * 6 + SZ_64K * 8 + SZ_1M));
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4194304 1 2", &r), 0);
+	KUNIT_EXPECT_EQ(test, r.bytes, 3 * (1 + 4095 * 6 + SZ_64K * 8 + SZ_4M * 2ULL));
 	KUNIT_EXPECT_EQ(test, r.refused, 0);
 	KUNIT_EXPECT_EQ(test, r.mismatches, 0);
 }
@@ -117,7 +117,7 @@ static void exercise_touch(struct kunit *test)
 static void exercise_bad_commands(struct kunit *test)
 {
 	static const char * const commands[] = {
-		"", "copy", "copy 0 1 1", "copy 1 0 1", "copy 1 1 0", "copy 1048577 1 1",
+		"", "copy", "copy 0 1 1", "copy 1 0 1", "copy 1 1 0", "copy 4194305 1 1",
 		"copy 1 65 1", "copy 1 1 1000001", "copy 1 1 1 1", "copy 1 1", "replace",
 		"replace 0", "replace 1 0", "replace 1 1 1", "replace 1000001", "touch",
 		"touch x", "touch 8 execute", "touch 8 read 8", "fill 1 1 1",
@@ -158,6 +158,64 @@ static void exercise_claimed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 2 2", NULL), 0);
 }
 
+/**
+ * struct exercise_user - a thread that has a command run until the device is gone
+ * @dev: the device, to which we have a reference
+ * @command: what to do, for long
+ * @ret: how it ended; 1 before
+ * @task: the thread
+ */
+struct exercise_user {
+	struct device *dev;
+	const char *command;
+	int ret;
+	struct task_struct *task;
+};
+
+static int exercise_use(void *data)
+{
+	struct exercise_user *user = data;
+
+	WRITE_ONCE(user->ret, rviommu_sim_exercise(user->dev, user->command, NULL));
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* Two devices, busy with one command each, go with their IOMMU. */
+static void exercise_removal(struct kunit *test)
+{
+	static const char * const commands[] = { "copy 16384 2 1000000", "replace 1000000 2" };
+	struct exercise_user user[ARRAY_SIZE(commands)] = {};
+	struct rviommu_model_stats stats;
+	unsigned int round, i;
+
+	for (round = 0; round < 4; round++) {
+		struct rviommu_sim *sim = exercise_up(test, round & 1 ? WORST : 0, true);
+
+		for (i = 0; i < ARRAY_SIZE(commands); i++) {
+			user[i].dev = get_device(rviommu_sim_endpoint(sim, i));
+			user[i].command = commands[i];
+			user[i].ret = 1;
+			user[i].task = kthread_run(exercise_use, &user[i], "exercise");
+			KUNIT_ASSERT_NOT_ERR_OR_NULL(test, user[i].task);
+		}
+		do {
+			schedule_timeout_uninterruptible(1);
+			rviommu_model_get_stats(rviommu_sim_model(sim), &stats);
+		} while (stats.requests < 100);
+		rviommu_sim_destroy(sim);
+		for (i = 0; i < ARRAY_SIZE(commands); i++) {
+			/* It was waited for. */
+			KUNIT_EXPECT_EQ(test, READ_ONCE(user[i].ret), -ENODEV);
+			KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(user[i].dev, "touch 8", NULL),
+					-ENODEV);
+			kthread_stop(user[i].task);
+			put_device(user[i].dev);
+		}
+	}
+}
+
 static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE_PARAM(exercise_copy, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_replace, kind_gen_params),
@@ -165,6 +223,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE(exercise_bad_commands),
 	KUNIT_CASE(exercise_unasked),
 	KUNIT_CASE(exercise_claimed),
+	KUNIT_CASE(exercise_removal),
 	{}
 };
 

@@ -65,9 +65,9 @@ stock_modules() {
 	# The compiler that the kernel was built with.
 	gcc=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables")
 	need_packages make "${gcc:-gcc}" libc6-dev rsync xz-utils
-	dir=$cache/stock/modules-$2
+	dir=$cache/stock/modules-$2${RVIOMMU_DEBUG:+-debug}
 	(
-		lock "stock-modules-$2"
+		lock "stock-$(basename "$dir")"
 		modules_copy "$dir" || exit 1
 		# Type information for BPF would need one more package, and helps nobody here.
 		with_progress stock-modules "$dir.log" 900 nice make -C "$kdir" M="$dir" -j"$jobs" \

@@ -30,7 +30,7 @@
 #include "compat.h"
 #include "sim.h"
 
-#define EX_MAX_BYTES	SZ_1M
+#define EX_MAX_BYTES	SZ_4M
 #define EX_MAX_THREADS	64
 #define EX_MAX_ROUNDS	1000000
 
@@ -252,6 +252,7 @@ static int ex_finish(struct ex_job *job)
 /**
  * struct ex_buffers - what a thread of copy works on
  * @src: memory that is contiguous, mapped with dma_map_single()
+ * @src_dma: its address for the device
  * @pages: single pages, mapped with dma_map_sgtable()
  * @nr: how many
  * @sgt: the same
@@ -260,6 +261,7 @@ static int ex_finish(struct ex_job *job)
  */
 struct ex_buffers {
 	void *src;
+	dma_addr_t src_dma;
 	struct page **pages;
 	unsigned int nr;
 	struct sg_table sgt;
@@ -308,19 +310,20 @@ static int ex_alloc_buffers(struct ex_job *job, struct ex_buffers *b)
 }
 
 /* What the device does: reads all of @src, writes all of the pages and of @coherent. */
-static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, dma_addr_t src, u64 seed)
+static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, u64 seed)
 {
 	struct rviommu_sim_dma fill = {
 		.op = RVIOMMU_SIM_FILL, .iova = b->coherent_dma, .length = job->bytes,
 		.operand = seed + 1,
 	};
 	struct rviommu_sim_dma verify = {
-		.op = RVIOMMU_SIM_VERIFY, .iova = src, .length = job->bytes, .operand = seed,
+		.op = RVIOMMU_SIM_VERIFY, .iova = b->src_dma, .length = job->bytes,
+		.operand = seed,
 	};
 	struct exerciser *ex = job->ex;
 	struct scatterlist *sg;
 	unsigned int i;
-	u64 from = src;
+	u64 from = b->src_dma;
 	int ret;
 
 	for_each_sgtable_dma_sg(&b->sgt, sg, i) {
@@ -341,30 +344,70 @@ static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, dma_addr_t src,
 	return ret ? ex_fail(job, ret, "the device reads other bytes than written", &verify) : 0;
 }
 
-static int ex_copy_round(struct ex_job *job, struct ex_buffers *b)
+static int ex_map_src(struct ex_job *job, struct ex_buffers *b)
 {
-	struct exerciser *ex = job->ex;
-	struct device *dev = ex->dev;
-	u64 seed = ex_seed(ex, 2);
-	dma_addr_t src;
+	b->src_dma = dma_map_single(job->ex->dev, b->src, job->bytes, DMA_TO_DEVICE);
+	if (dma_mapping_error(job->ex->dev, b->src_dma))
+		return ex_fail(job, -ENOMEM, "dma_map_single", NULL);
+	atomic64_inc(&job->ex->mappings);
+	return 0;
+}
+
+static void ex_unmap_src(struct ex_job *job, struct ex_buffers *b)
+{
+	dma_unmap_single(job->ex->dev, b->src_dma, job->bytes, DMA_TO_DEVICE);
+}
+
+static int ex_map_pages(struct ex_job *job, struct ex_buffers *b)
+{
+	int ret = dma_map_sgtable(job->ex->dev, &b->sgt, DMA_FROM_DEVICE, 0);
+
+	if (ret)
+		return ex_fail(job, ret, "dma_map_sgtable", NULL);
+	atomic64_inc(&job->ex->mappings);
+	return 0;
+}
+
+static void ex_unmap_pages(struct ex_job *job, struct ex_buffers *b)
+{
+	dma_unmap_sgtable(job->ex->dev, &b->sgt, DMA_FROM_DEVICE, 0);
+}
+
+/*
+ * Addresses that were freed last are used first. So the two mappings are made in
+ * either order in turns: each gets the other's addresses of the round before, and a
+ * translation that should be forgotten leads to the wrong memory.
+ */
+static int ex_copy_mapped(struct ex_job *job, struct ex_buffers *b, u64 seed, bool pages_first)
+{
+	int (*map[2])(struct ex_job *job, struct ex_buffers *b) = { ex_map_src, ex_map_pages };
+	void (*unmap[2])(struct ex_job *job, struct ex_buffers *b) = {
+		ex_unmap_src, ex_unmap_pages,
+	};
+	int ret;
+
+	ret = map[pages_first](job, b);
+	if (ret)
+		return ret;
+	ret = map[!pages_first](job, b);
+	if (!ret) {
+		ret = ex_copy_dma(job, b, seed);
+		unmap[!pages_first](job, b);
+	}
+	unmap[pages_first](job, b);
+	return ret;
+}
+
+static int ex_copy_round(struct ex_job *job, struct ex_buffers *b, bool pages_first)
+{
+	u64 seed = ex_seed(job->ex, 2);
 	unsigned int i;
 	int ret;
 
 	ex_fill(b->src, job->bytes, seed, 0);
 	for (i = 0; i < b->nr; i++)
 		clear_page(page_address(b->pages[i]));
-	src = dma_map_single(dev, b->src, job->bytes, DMA_TO_DEVICE);
-	if (dma_mapping_error(dev, src))
-		return ex_fail(job, -ENOMEM, "dma_map_single", NULL);
-	ret = dma_map_sgtable(dev, &b->sgt, DMA_FROM_DEVICE, 0);
-	if (ret) {
-		dma_unmap_single(dev, src, job->bytes, DMA_TO_DEVICE);
-		return ex_fail(job, ret, "dma_map_sgtable", NULL);
-	}
-	atomic64_add(2, &ex->mappings);
-	ret = ex_copy_dma(job, b, src, seed);
-	dma_unmap_sgtable(dev, &b->sgt, DMA_FROM_DEVICE, 0);
-	dma_unmap_single(dev, src, job->bytes, DMA_TO_DEVICE);
+	ret = ex_copy_mapped(job, b, seed, pages_first);
 	if (ret)
 		return ret;
 
@@ -390,7 +433,7 @@ static int ex_copy_thread(struct ex_job *job, unsigned int index)
 	if (ret)
 		ex_fail(job, ret, "buffers", NULL);
 	for (i = 0; !ret && i < job->rounds && !READ_ONCE(job->stop); i++) {
-		ret = ex_copy_round(job, &b);
+		ret = ex_copy_round(job, &b, i & 1);
 		cond_resched();
 	}
 	ex_free_buffers(job, &b);
@@ -768,12 +811,13 @@ static struct platform_driver ex_driver = {
 
 /**
  * rviommu_sim_exercise() - run a command on a device, as user space does
- * @dev: an endpoint of an instance with struct rviommu_sim_config.exerciser; it has
- *       to stay bound to its driver meanwhile
+ * @dev: an endpoint of an instance with struct rviommu_sim_config.exerciser, to which
+ *       the caller has a reference; it may be gone
  * @command: what would be written to "run" in debugfs
  * @results: where to put the device's counts, or NULL
  *
- * May sleep, and takes as long as the command does.
+ * May sleep, and takes as long as the command does; the device's lock is held
+ * meanwhile, so that its driver stays.
  *
  * Return: 0; -EINVAL: no such command; -EIO: a byte was not what it should be;
  * -EFAULT: the IOMMU refused a DMA that it should not; -EINTR; -ENODEV: the device
@@ -783,9 +827,11 @@ static struct platform_driver ex_driver = {
 int rviommu_sim_exercise(struct device *dev, const char *command,
 			 struct rviommu_sim_results *results)
 {
-	struct exerciser *ex = dev_get_drvdata(dev);
+	struct exerciser *ex;
 	int ret;
 
+	guard(device)(dev);
+	ex = dev_get_drvdata(dev);
 	if (!ex || dev->driver != &ex_driver.driver)
 		return -ENODEV;
 	ret = ex_exercise(ex, command);
