@@ -64,7 +64,7 @@ stock_modules() {
 	kdir=$(stock_headers "$1" "$2") || exit 1
 	# The compiler that the kernel was built with.
 	gcc=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables")
-	need_packages make "${gcc:-gcc}" libc6-dev rsync xz-utils
+	need_packages make "${gcc:-gcc}" libc6-dev libelf-dev rsync xz-utils
 	dir=$cache/stock/modules-$2${RVIOMMU_DEBUG:+-debug}
 	(
 		lock "stock-$(basename "$dir")"
