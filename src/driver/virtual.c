@@ -44,6 +44,8 @@ static struct platform_driver rviommu_virtual_driver = {
 	.driver = {
 		.name = RVIOMMU_BUS_DEVICE,
 		.suppress_bind_attrs = true,
+		/* Whoever adds the device looks at once whether we took it. */
+		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 	},
 };
 

@@ -63,7 +63,8 @@ const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
 
 	if (config->endpoints > RVIOMMU_SIM_MAX_ENDPOINTS)
 		return "there are too many endpoints";
-	if ((config->first_id + (u64)config->endpoints) >> sim_id_lg2(config))
+	if (config->endpoints &&
+	    (config->first_id + (u64)config->endpoints - 1) >> sim_id_lg2(config))
 		return "the endpoints' device IDs are wider than the directory";
 	if (config->wired ? igs == RVIOMMU_IGS_MSI : igs == RVIOMMU_IGS_WSI)
 		return "capabilities.IGS does not have that kind of interrupt";

@@ -6,6 +6,8 @@
  * Nothing exists until then. What cannot be is refused there, with the reason in
  * the log; while live, nothing but live can be written.
  */
+#define pr_fmt(fmt) "rviommu_sim: " fmt
+
 #include <linux/cleanup.h>
 #include <linux/configfs.h>
 #include <linux/module.h>
@@ -36,6 +38,24 @@ static struct sim_item *to_sim_item(struct config_item *item)
 	return container_of(to_config_group(item), struct sim_item, group);
 }
 
+/*
+ * May this value be stored? Called under the lock; @fits: the member can hold it.
+ */
+static int sim_may_store(struct sim_item *si, const char *attr, u64 value, bool fits)
+{
+	const char *name = config_item_name(&si->group.cg_item);
+
+	if (si->sim) {
+		pr_err("%s: %s cannot be changed while live\n", name, attr);
+		return -EBUSY;
+	}
+	if (!fits) {
+		pr_err("%s: %s cannot be %llu\n", name, attr, value);
+		return -ERANGE;
+	}
+	return 0;
+}
+
 /* A number: shown in a format of its own, stored if the instance is not live. */
 #define SIM_ATTR(name, value, fmt)							\
 static ssize_t sim_##name##_show(struct config_item *item, char *page)			\
@@ -56,10 +76,9 @@ static ssize_t sim_##name##_store(struct config_item *item, const char *page, si
 	if (ret)									\
 		return ret;								\
 	guard(mutex)(&si->lock);							\
-	if (si->sim)									\
-		return -EBUSY;								\
-	if (new != (typeof(value))new)							\
-		return -ERANGE;								\
+	ret = sim_may_store(si, #name, new, new == (typeof(value))new);			\
+	if (ret)									\
+		return ret;								\
 	(value) = new;									\
 	return n;									\
 }											\
@@ -93,7 +112,7 @@ static int sim_go_live(struct sim_item *si, const char *name)
 	struct rviommu_sim *sim;
 
 	if (si->levels && rviommu_sim_config_levels(&config, si->levels)) {
-		pr_err("rviommu_sim: %s: ddt_levels is not 0 to 3\n", name);
+		pr_err("%s: ddt_levels is not 0 to 3\n", name);
 		return -EINVAL;
 	}
 	rviommu_model_config_fit(&config.model);
@@ -146,7 +165,6 @@ static void sim_item_release(struct config_item *item)
 {
 	struct sim_item *si = to_sim_item(item);
 
-	rviommu_sim_destroy(si->sim);
 	mutex_destroy(&si->lock);
 	kfree(si);
 }
@@ -173,8 +191,21 @@ static struct config_group *sim_make_group(struct config_group *group, const cha
 	return &si->group;
 }
 
+/* The instance goes with its directory, whoever has a file of that open still. */
+static void sim_drop_item(struct config_group *group, struct config_item *item)
+{
+	struct sim_item *si = to_sim_item(item);
+
+	mutex_lock(&si->lock);
+	rviommu_sim_destroy(si->sim);
+	si->sim = NULL;
+	mutex_unlock(&si->lock);
+	config_item_put(item);
+}
+
 static struct configfs_group_operations sim_group_ops = {
 	.make_group = sim_make_group,
+	.drop_item = sim_drop_item,
 };
 
 static const struct config_item_type sim_subsys_type = {

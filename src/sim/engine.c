@@ -11,6 +11,7 @@
 #include <linux/export.h>
 #include <linux/hashtable.h>
 #include <linux/io.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -42,12 +43,28 @@ u8 rviommu_sim_pattern(u64 seed, size_t offset)
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
 
+/**
+ * struct sim_hold - memory that an access has in hand
+ * @addr: where
+ * @cookie: for rviommu_model_release()
+ * @flags: interrupts before
+ *
+ * A fence waits for accesses in hand, and whoever waits for a fence may do so in
+ * an interrupt or a timer (the flush queue of the DMA API). Hardware goes on
+ * meanwhile; the thread that is our hardware would not, so it is not interrupted.
+ */
+struct sim_hold {
+	void *addr;
+	u8 cookie;
+	unsigned long flags;
+};
+
 /*
  * Ask the model for the first part of an access. Returns its bytes in one
  * page of memory, held until sim_unmap(), or -EFAULT.
  */
 static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u64 iova,
-		       size_t left, bool write, void **addr, u8 *held)
+		       size_t left, bool write, struct sim_hold *hold)
 {
 	struct rviommu_model_request req = {
 		.kind = RVIOMMU_MODEL_UNTRANSLATED,
@@ -64,25 +81,29 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 	};
 	struct rviommu_model_response rsp;
 
+	local_irq_save(hold->flags);
 	if (rviommu_model_translate(engine->sim->model, &req, &rsp)) {
+		local_irq_restore(hold->flags);
 		dma->cause = rsp.cause;
 		return -EFAULT;
 	}
-	*held = rsp.held;
 	/* Nothing lies there, or an interrupt file that a copy cannot write. */
 	if (rsp.mrif || !sim_memory(rsp.spa, rsp.length)) {
 		rviommu_model_release(engine->sim->model, rsp.held);
+		local_irq_restore(hold->flags);
 		return -EFAULT;
 	}
-	*addr = phys_to_virt(rsp.spa);
+	hold->cookie = rsp.held;
+	hold->addr = phys_to_virt(rsp.spa);
 	return rsp.length;
 }
 
-static void sim_unmap(struct sim_engine *engine, u8 held)
+static void sim_unmap(struct sim_engine *engine, struct sim_hold *hold)
 {
 	/* What was written is visible before a fence that waits for it completes. */
 	smp_mb();
-	rviommu_model_release(engine->sim->model, held);
+	rviommu_model_release(engine->sim->model, hold->cookie);
+	local_irq_restore(hold->flags);
 }
 
 static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *good)
@@ -129,15 +150,14 @@ static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy,
 /* The bytes of the next part of a copy, into the engine's memory. */
 static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
 {
+	struct sim_hold hold;
 	ssize_t n;
-	void *p;
-	u8 held;
 
 	n = sim_map(engine, dma, dma->src_iova + dma->done, dma->length - dma->done, false,
-		    &p, &held);
+		    &hold);
 	if (n > 0) {
-		memcpy(copy, p, n);
-		sim_unmap(engine, held);
+		memcpy(copy, hold.addr, n);
+		sim_unmap(engine, &hold);
 	}
 	return n;
 }
@@ -149,9 +169,8 @@ static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, v
 
 	while (dma->done < dma->length) {
 		size_t left = dma->length - dma->done, good;
+		struct sim_hold hold;
 		ssize_t n;
-		void *p;
-		u8 held;
 		int ret;
 
 		if (READ_ONCE(engine->gone))
@@ -162,11 +181,12 @@ static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, v
 				return n;
 			left = n;
 		}
-		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &p, &held);
+		n = sim_map(engine, dma, dma->iova + dma->done, left, write, &hold);
 		if (n < 0)
 			return n;
-		ret = sim_touch(dma, p, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old, &good);
-		sim_unmap(engine, held);
+		ret = sim_touch(dma, hold.addr, n, dma->op == RVIOMMU_SIM_COPY ? copy : &old,
+				&good);
+		sim_unmap(engine, &hold);
 		dma->done += good;
 		if (ret)
 			return ret;

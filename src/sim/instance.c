@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "rviommu_sim: " fmt
 
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
@@ -14,9 +15,11 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/property.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "sim.h"
 
@@ -438,6 +441,28 @@ void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index)
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_remove_endpoint);
 
+/* All instances. The lock is for names, which sysfs and debugfs have only once. */
+static LIST_HEAD(sim_instances);
+static DEFINE_MUTEX(sim_instances_lock);
+
+static int sim_enlist(struct rviommu_sim *sim)
+{
+	struct rviommu_sim *other;
+
+	guard(mutex)(&sim_instances_lock);
+	list_for_each_entry(other, &sim_instances, node)
+		if (!strcmp(other->name, sim->name))
+			return -EEXIST;
+	list_add_tail(&sim->node, &sim_instances);
+	return 0;
+}
+
+static void sim_delist(struct rviommu_sim *sim)
+{
+	guard(mutex)(&sim_instances_lock);
+	list_del_init(&sim->node);
+}
+
 static void sim_del_device(struct rviommu_sim *sim)
 {
 	platform_device_unregister(sim->pdev);
@@ -496,6 +521,7 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 		kthread_stop(sim->worker);
 	sim_free_irqs(sim);
 	rviommu_model_destroy(sim->model);
+	sim_delist(sim);
 	kfree(sim->name);
 	kfree(sim);
 }
@@ -510,7 +536,8 @@ EXPORT_SYMBOL_GPL(rviommu_sim_destroy);
  * endpoints to their default domains. May sleep.
  *
  * Return: the instance; -EINVAL for a configuration that cannot be (the log
- * says why); -ENODEV if the driver does not take it; -ENOMEM.
+ * says why); -EEXIST if there is one of that name; -ENODEV if the driver does not
+ * take it; -ENOMEM.
  */
 struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config)
 {
@@ -527,6 +554,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim = kzalloc(sizeof(*sim), GFP_KERNEL);
 	if (!sim)
 		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&sim->node);
 	sim->config = *config;
 	sim->name = kstrdup(name, GFP_KERNEL);
 	atomic64_set(&sim->last, ktime_get_ns());
@@ -538,6 +566,11 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim->model = rviommu_model_create(&config->model, &sim_model_ops, sim);
 	if (!sim->name || !sim->model)
 		goto err;
+	ret = sim_enlist(sim);
+	if (ret) {
+		pr_err("%s: there is an instance of that name\n", name);
+		goto err;
+	}
 	ret = sim_alloc_irqs(sim);
 	if (ret)
 		goto err;

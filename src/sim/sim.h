@@ -26,7 +26,8 @@
 
 /**
  * struct rviommu_sim - one simulated IOMMU
- * @name: for logs and debugfs
+ * @node: in the list of all instances, under its lock
+ * @name: for logs, sysfs and debugfs; unique
  * @config: what it was built from; constant, but for model.switches, which debugfs
  *          writes and reads with WRITE_ONCE and READ_ONCE
  * @model: the hardware. Locks itself.
@@ -42,6 +43,7 @@
  * @debugfs: directory of this instance
  */
 struct rviommu_sim {
+	struct list_head node;
 	const char *name;
 	struct rviommu_sim_config config;
 	struct rviommu_model *model;

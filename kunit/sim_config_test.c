@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The data model of the simulated IOMMU: what can be, and what is refused and why. No device. */
+#include <kunit/test.h>
+#include <linux/bitfield.h>
+#include <linux/string.h>
+
+#include <rviommu/regs.h>
+#include <rviommu/sim.h>
+
+/**
+ * struct sim_refusal - one thing that is wrong with an IOMMU that can everything
+ * @name: of the case
+ * @why: words of the reason; NULL: nothing is wrong
+ * @break_it: does it
+ */
+struct sim_refusal {
+	const char *name;
+	const char *why;
+	void (*break_it)(struct rviommu_sim_config *config);
+};
+
+static void nothing(struct rviommu_sim_config *c)
+{
+}
+
+static void no_endpoints(struct rviommu_sim_config *c)
+{
+	c->endpoints = 0;
+	c->first_id = 0xffffff;
+}
+
+static void last_id(struct rviommu_sim_config *c)
+{
+	c->first_id = 0xffffff - 3;
+}
+
+static void wide_id(struct rviommu_sim_config *c)
+{
+	c->first_id = 0xffffff - 2;
+}
+
+static void last_id_one_level(struct rviommu_sim_config *c)
+{
+	rviommu_sim_config_levels(c, 1);
+	c->first_id = 64 - 4;
+}
+
+static void wide_id_one_level(struct rviommu_sim_config *c)
+{
+	rviommu_sim_config_levels(c, 1);
+	c->first_id = 64 - 3;
+}
+
+static void base_format(struct rviommu_sim_config *c)
+{
+	c->model.capabilities &= ~(RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF |
+				   RVIOMMU_CAP_AMO_MRIF);
+	rviommu_model_config_fit(&c->model);
+}
+
+/* Contexts of half the size: twice as many devices. */
+static void last_id_base(struct rviommu_sim_config *c)
+{
+	base_format(c);
+	rviommu_sim_config_levels(c, 2);
+	c->first_id = 65536 - 4;
+}
+
+static void wide_id_base(struct rviommu_sim_config *c)
+{
+	last_id_base(c);
+	c->first_id++;
+}
+
+static void wrapping_id(struct rviommu_sim_config *c)
+{
+	c->first_id = ~0U;
+}
+
+static void many_endpoints(struct rviommu_sim_config *c)
+{
+	c->endpoints = RVIOMMU_SIM_MAX_ENDPOINTS;
+}
+
+static void too_many_endpoints(struct rviommu_sim_config *c)
+{
+	c->endpoints = RVIOMMU_SIM_MAX_ENDPOINTS + 1;
+}
+
+static void set_igs(struct rviommu_sim_config *c, u64 igs)
+{
+	c->model.capabilities &= ~RVIOMMU_CAP_IGS;
+	c->model.capabilities |= FIELD_PREP(RVIOMMU_CAP_IGS, igs);
+	rviommu_model_config_fit(&c->model);
+}
+
+static void messages_only(struct rviommu_sim_config *c)
+{
+	set_igs(c, RVIOMMU_IGS_MSI);
+}
+
+static void wires_only(struct rviommu_sim_config *c)
+{
+	set_igs(c, RVIOMMU_IGS_WSI);
+}
+
+static void wired(struct rviommu_sim_config *c)
+{
+	c->wired = true;
+}
+
+static void wired_wires_only(struct rviommu_sim_config *c)
+{
+	wires_only(c);
+	wired(c);
+}
+
+static void wired_messages_only(struct rviommu_sim_config *c)
+{
+	messages_only(c);
+	wired(c);
+}
+
+static void no_levels(struct rviommu_sim_config *c)
+{
+	c->model.ddtp_modes = 0;
+}
+
+static void three_vectors(struct rviommu_sim_config *c)
+{
+	c->model.vectors = 3;
+}
+
+static void no_queue(struct rviommu_sim_config *c)
+{
+	c->model.cq_max_lg2 = 0;
+}
+
+static void wrong_switch(struct rviommu_sim_config *c)
+{
+	c->model.switches = RVIOMMU_MODEL_SWITCHES + 1;
+}
+
+static void no_capability(struct rviommu_sim_config *c)
+{
+	c->model.capabilities = 0;
+	rviommu_model_config_fit(&c->model);
+}
+
+static const struct sim_refusal refusals[] = {
+	{ "nothing", NULL, nothing },
+	{ "no endpoints", NULL, no_endpoints },
+	{ "the last device ID", NULL, last_id },
+	{ "a device ID too wide", "wider", wide_id },
+	{ "the last device ID, one level", NULL, last_id_one_level },
+	{ "a device ID too wide, one level", "wider", wide_id_one_level },
+	{ "base format", NULL, base_format },
+	{ "the last device ID, base format", NULL, last_id_base },
+	{ "a device ID too wide, base format", "wider", wide_id_base },
+	{ "device IDs that wrap", "wider", wrapping_id },
+	{ "many endpoints", NULL, many_endpoints },
+	{ "too many endpoints", "too many", too_many_endpoints },
+	{ "messages only", NULL, messages_only },
+	{ "wires only, by message", "interrupt", wires_only },
+	{ "wires only, by wire", NULL, wired_wires_only },
+	{ "both, by wire", NULL, wired },
+	{ "messages only, by wire", "interrupt", wired_messages_only },
+	{ "no levels", "ddtp_modes", no_levels },
+	{ "three vectors", "vectors", three_vectors },
+	{ "no queue", "queue", no_queue },
+	{ "a switch that is none", "switch", wrong_switch },
+	{ "no capability", "", no_capability },
+};
+
+KUNIT_ARRAY_PARAM_DESC(refusal, refusals, name);
+
+static void test_check(struct kunit *test)
+{
+	const struct sim_refusal *r = test->param_value;
+	struct rviommu_sim_config config;
+	const char *why;
+
+	rviommu_sim_config_init(&config);
+	r->break_it(&config);
+	why = rviommu_sim_config_check(&config);
+	if (!r->why) {
+		KUNIT_EXPECT_NULL_MSG(test, why, "refused: %s", why);
+		return;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, why);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(why, r->why), "refused: %s", why);
+}
+
+/* What is refused on paper is not built either. */
+static void test_create(struct kunit *test)
+{
+	const struct sim_refusal *r = test->param_value;
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+
+	rviommu_sim_config_init(&config);
+	r->break_it(&config);
+	sim = rviommu_sim_create("rviommu_kunit_sim", &config);
+	if (!r->why) {
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+		KUNIT_EXPECT_EQ(test, !rviommu_sim_endpoint(sim, 0), !config.endpoints);
+		rviommu_sim_destroy(sim);
+		return;
+	}
+	KUNIT_EXPECT_PTR_EQ(test, sim, ERR_PTR(-EINVAL));
+}
+
+static void test_levels(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	unsigned int levels;
+
+	rviommu_sim_config_init(&config);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_config_levels(&config, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_config_levels(&config, 4), -EINVAL);
+	for (levels = 1; levels <= 3; levels++) {
+		KUNIT_EXPECT_EQ(test, rviommu_sim_config_levels(&config, levels), 0);
+		KUNIT_EXPECT_EQ(test, config.model.ddtp_modes,
+				BIT(RVIOMMU_DDTP_MODE_1LVL + levels - 1));
+	}
+}
+
+/* sysfs and debugfs have a name only once. */
+static void test_names(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim *a, *b;
+
+	rviommu_sim_config_init(&config);
+	a = rviommu_sim_create("rviommu_kunit_sim", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, a);
+	b = rviommu_sim_create("rviommu_kunit_sim", &config);
+	KUNIT_EXPECT_PTR_EQ(test, b, ERR_PTR(-EEXIST));
+	b = rviommu_sim_create("rviommu_kunit_sim2", &config);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, b);
+	rviommu_sim_destroy(a);
+	if (!IS_ERR(b))
+		rviommu_sim_destroy(b);
+	/* And it is free again. */
+	a = rviommu_sim_create("rviommu_kunit_sim", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, a);
+	rviommu_sim_destroy(a);
+}
+
+static struct kunit_case sim_config_cases[] = {
+	KUNIT_CASE_PARAM(test_check, refusal_gen_params),
+	KUNIT_CASE_PARAM(test_create, refusal_gen_params),
+	KUNIT_CASE(test_levels),
+	KUNIT_CASE(test_names),
+	{}
+};
+
+static struct kunit_suite sim_config_suite = {
+	.name = "rviommu_sim_config",
+	.test_cases = sim_config_cases,
+};
+
+kunit_test_suite(sim_config_suite);

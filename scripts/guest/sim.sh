@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# The simulated IOMMU as modules: loaded, used and removed in every order,
+# instances by configfs, and nothing left behind.
+
+. ./lib.sh
+top=/sys/kernel/config/rviommu_sim
+
+driver() {
+	insmod /modules/rviommu.ko
+}
+
+sim() {
+	insmod /modules/rviommu_sim.ko "$@"
+}
+
+# refuses COMMAND...
+refuses() {
+	! "$@"
+}
+
+# said WORDS...: the kernel's log has it since the last call of hush.
+said() {
+	dmesg | sed "1,/^.*$mark\$/d" | grep -q -- "$*" && return
+	echo "the log does not say: $*"
+	dmesg | tail -n 5
+	return 1
+}
+
+marks=0
+hush() {
+	marks=$((marks + 1))
+	mark="sim.sh mark $marks"
+	echo "<6>$mark" >/dev/kmsg
+}
+
+loaded() {
+	grep -q "^$1 " /proc/modules
+}
+
+# make NAME [FILE=VALUE...]: a directory, not live yet.
+make() {
+	item=$top/$1
+	mkdir "$item" || return 1
+	shift
+	for pair; do
+		echo "${pair#*=}" >"$item/${pair%%=*}" || return 1
+	done
+}
+
+# up NAME [FILE=VALUE...]
+up() {
+	make "$@" && echo 1 >"$top/$1/live"
+}
+
+# down NAME: live or not
+down() {
+	rmdir "$top/$1"
+}
+
+# endpoints: how many there are
+endpoints() {
+	find /sys/bus/platform/devices -name 'rviommu-sim-endpoint*' | grep -c .
+}
+
+# bound: how many IOMMUs the driver has
+bound() {
+	find /sys/class/iommu -mindepth 1 | grep -c .
+}
+
+nothing_left() {
+	[ "$(endpoints)" -eq 0 ] && [ "$(bound)" -eq 0 ] && ! loaded rviommu_sim &&
+		! loaded rviommu && [ ! -e /sys/kernel/debug/rviommu_sim ] && [ ! -e $top ]
+}
+
+# ----- Orders -----
+
+sim_alone() {
+	hush
+	refuses sim && said "is it loaded" && nothing_left
+}
+
+sim_then_driver() {
+	sim instance=0 && make a && hush && refuses eval "echo 1 >$top/a/live" &&
+		said "is it loaded" && grep -qx 0 $top/a/live &&
+		driver && echo 1 >$top/a/live && grep -qx 1 $top/a/live &&
+		[ "$(endpoints)" -eq 4 ] && down a && rmmod rviommu && rmmod rviommu_sim &&
+		nothing_left
+}
+
+driver_then_sim() {
+	driver && sim endpoints=3 && [ "$(endpoints)" -eq 3 ] && [ "$(bound)" -eq 1 ] &&
+		refuses rmmod rviommu && rmmod rviommu_sim && [ "$(endpoints)" -eq 0 ] &&
+		rmmod rviommu && nothing_left
+}
+
+# Without devices nothing holds the driver: it may go and come back.
+driver_in_between() {
+	driver && sim instance=0 && up a endpoints=0 && [ "$(bound)" -eq 1 ] &&
+		rmmod rviommu && [ "$(bound)" -eq 0 ] && grep -qx 1 $top/a/live &&
+		driver && [ "$(bound)" -eq 1 ] && rmmod rviommu && down a &&
+		rmmod rviommu_sim && nothing_left
+}
+
+# A directory holds the module, live or not.
+directory_holds() {
+	driver && sim instance=0 && up a && refuses rmmod rviommu_sim &&
+		echo 0 >$top/a/live && refuses rmmod rviommu_sim && rmmod rviommu &&
+		down a && rmmod rviommu_sim && nothing_left
+}
+
+# The instance goes with its directory although a file of it is open.
+file_open() {
+	driver && sim instance=0 && up a || return 1
+	exec 9<$top/a/live
+	down a
+	gone=$?
+	left=$(endpoints)
+	up a && [ "$(endpoints)" -eq 4 ] && down a
+	again=$?
+	exec 9<&-
+	[ $gone -eq 0 ] && [ "$left" -eq 0 ] && [ $again -eq 0 ] && rmmod rviommu_sim &&
+		rmmod rviommu && nothing_left
+}
+
+# Two cases of the DMA suite, the module loaded for each. "full" runs all of it.
+unit() {
+	driver && sim instance=0 || return 1
+	for case in test_single test_sg; do
+		# With a newline it would match nothing.
+		printf %s rviommu_sim_dma.$case >/sys/module/kunit/parameters/filter_glob
+		insmod /modules/rviommu_kunit.ko || return 1
+		cat /sys/kernel/debug/kunit/rviommu_sim_dma/results >/tmp/ktap
+		grep -E '^ *not ok' /tmp/ktap && return 1
+		grep -qE '^ +ok ' /tmp/ktap || return 1
+		refuses rmmod rviommu_sim && refuses rmmod rviommu || return 1
+		rmmod rviommu_kunit || return 1
+	done
+	rmmod rviommu_sim && rmmod rviommu && nothing_left
+}
+
+repeat() {
+	n=$1
+	shift
+	while [ "$n" -gt 0 ]; do
+		"$@" || return 1
+		n=$((n - 1))
+	done
+}
+
+# ----- Attributes -----
+
+# holds FILE VALUE: what is written is read back.
+holds() {
+	echo "$2" >"$top/a/$1" && [ "$(cat "$top/a/$1")" = "$2" ]
+}
+
+attributes() {
+	make a && holds capabilities 0x18c0f4f10 && holds ddt_levels 2 && holds endpoints 7 &&
+		holds first_id 0x100 && holds wired 1 && holds vectors 2 &&
+		holds cq_max_lg2 5 && holds fq_max_lg2 6 && holds pq_max_lg2 7 &&
+		holds cache_limit 1000 && holds switches 0x3 && holds seed 99 && holds live 0 &&
+		down a
+}
+
+# Not live: what is there is what was written, no more and no less.
+attributes_work() {
+	# shellcheck disable=SC2154	# lib.sh sets debugfs
+	up a ddt_levels=2 endpoints=7 first_id=0x100 wired=1 vectors=2 cq_max_lg2=5 \
+		fq_max_lg2=6 switches=0x3 &&
+		[ "$(endpoints)" -eq 7 ] &&
+		grep -qx 'command_queue_entries 32' "$debugfs/a/capabilities" &&
+		grep -qx 'fault_queue_entries 64' "$debugfs/a/capabilities" &&
+		grep -qx 'interrupts_used wired' "$debugfs/a/capabilities" &&
+		grep -qx 'ddt_levels 2' "$debugfs/a/capabilities" &&
+		down a
+}
+
+# too_wide FILE VALUE WORDS...: not even stored
+too_wide() {
+	file=$1
+	value=$2
+	shift 2
+	make a && hush && refuses eval "echo $value >$top/a/$file"
+	rc=$?
+	down a && [ $rc -eq 0 ] || return 1
+	[ $# -eq 0 ] || said "$@"
+}
+
+# cannot_be WORDS FILE=VALUE...: refused when it shall be live, for that reason
+cannot_be() {
+	words=$1
+	shift
+	make a "$@" && hush && refuses eval "echo 1 >$top/a/live" &&
+		grep -qx 0 $top/a/live &&
+		said "rviommu_sim: a: .*$words" && [ "$(endpoints)" -eq 0 ]
+	rc=$?
+	down a && return $rc
+}
+
+live_is_closed() {
+	up a || return 1
+	for file in capabilities ddt_levels endpoints first_id wired vectors cq_max_lg2 \
+		fq_max_lg2 pq_max_lg2 cache_limit switches seed; do
+		hush
+		refuses eval "echo 1 >$top/a/$file" && said "a: $file cannot be changed" || return 1
+	done
+	# Live twice is live, dead twice is dead.
+	echo 1 >$top/a/live && [ "$(endpoints)" -eq 4 ] && echo 0 >$top/a/live &&
+		echo 0 >$top/a/live && [ "$(endpoints)" -eq 0 ] && down a
+}
+
+name_taken() {
+	sim_instance=rviommu_sim
+	make $sim_instance && hush && refuses eval "echo 1 >$top/$sim_instance/live" &&
+		said "an instance of that name"
+	rc=$?
+	down $sim_instance && return $rc
+}
+
+debug_files() {
+	up a && dir=/sys/kernel/debug/rviommu_sim/a && grep -q '^commands [1-9]' "$dir/counters" &&
+		grep -qx 'unspecified 0' "$dir/counters" && cat "$dir/caches" >/dev/null &&
+		echo 0x1f >"$dir/switches" && grep -qx 0x1f "$dir/switches" &&
+		refuses eval "echo 0x1000 >$dir/switches" && echo 0 4 >"$dir/inject" &&
+		refuses eval "echo 99 1 >$dir/inject" && refuses eval "echo x >$dir/inject" && down a
+}
+
+# ----- Everything at once -----
+
+# Three directories that come and go, readers of everything, a driver that is
+# taken away whenever nobody has a device.
+churn_instance() {
+	i=0
+	while [ $i -lt 8 ]; do
+		mkdir "$top/$1" || return 1
+		echo $((i % 3)) >"$top/$1/endpoints"
+		echo $((i & 1 ? 0x1f : 0)) >"$top/$1/switches"
+		echo 1 >"$top/$1/live" && echo lived >>/tmp/lived
+		[ $((i % 4)) -eq 0 ] || echo 0 >"$top/$1/live"
+		rmdir "$top/$1" || return 1
+		i=$((i + 1))
+	done
+}
+
+churn() {
+	driver && sim instance=0 || return 1
+	rm -f /tmp/stop /tmp/lived /tmp/churn.*
+	pids=
+	for name in a b c; do
+		churn_instance $name >/tmp/churn.$name 2>&1 &
+		pids="$pids $!"
+	done
+	(while [ ! -e /tmp/stop ]; do
+		find "$debugfs" /sys/kernel/debug/rviommu_sim /sys/class/iommu/ $top/ -type f \
+			-perm -400 ! -name mutate -exec cat {} + >/dev/null 2>&1
+	done) &
+	reader=$!
+	(while [ ! -e /tmp/stop ]; do
+		rmmod rviommu 2>/dev/null && driver && echo away >>/tmp/churn.away
+	done) &
+	remover=$!
+	failed=0
+	for pid in $pids; do
+		wait "$pid" || failed=$((failed + 1))
+	done
+	touch /tmp/stop
+	wait $reader $remover
+	rm /tmp/stop
+	cat /tmp/churn.?
+	echo "$failed of 3 failed; $(grep -c . /tmp/lived) lived; away $(grep -c . /tmp/churn.away) times"
+	rmmod rviommu_sim && rmmod rviommu && nothing_left &&
+		[ $failed -eq 0 ] && [ -s /tmp/lived ]
+}
+
+no_leaks() {
+	sleep 6	# younger objects are not reported
+	echo scan >/sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak
+	[ ! -s /sys/kernel/debug/kmemleak ] || ! grep -qE 'rviommu|sim_|configfs' /sys/kernel/debug/kmemleak
+}
+
+mount -t configfs none /sys/kernel/config
+check "without the driver the simulated IOMMU says why it does not load" sim_alone
+check "simulated IOMMU, then driver, 3 times" repeat 3 sim_then_driver
+check "driver, then simulated IOMMU, 3 times" repeat 3 driver_then_sim
+check "the driver goes and comes under an instance without devices" repeat 2 driver_in_between
+check "a directory holds the module" repeat 2 directory_holds
+check "an instance goes with its directory, files open or not" repeat 2 file_open
+check "unit tests come and go" unit
+
+driver
+sim
+make a
+all=$(cat $top/a/capabilities)
+down a
+check "attributes hold what is written" attributes
+check "and the instance is what they say" attributes_work
+check "a number that does not fit is refused: vectors" too_wide vectors 256 "vectors cannot be 256"
+check "wired" too_wide wired 2 "wired cannot be 2"
+check "first_id" too_wide first_id 0x100000000 "first_id cannot be"
+check "what is no number" too_wide seed x
+check "too many endpoints" cannot_be "too many endpoints" endpoints=65
+check "device IDs wider than the directory" cannot_be wider ddt_levels=1 first_id=0x3e
+check "four levels" cannot_be "0 to 3" ddt_levels=4
+check "three vectors" cannot_be vectors vectors=3
+check "a queue without entries" cannot_be queue cq_max_lg2=0
+check "a switch that is none" cannot_be switch switches=0x1000
+check "wires where there are messages only" cannot_be interrupt \
+	wired=1 capabilities=$((all & ~0x30000000))
+check "no capability" cannot_be . capabilities=0
+check "the driver refuses an IOMMU without a page table format" \
+	cannot_be "does not take it" capabilities=$((all & ~0xf0f00))
+check "a live instance cannot be changed" live_is_closed
+check "a name that is taken" name_taken
+check "files in debugfs" debug_files
+rmmod rviommu_sim
+rmmod rviommu
+check "all of it is gone" nothing_left
+
+check "instances, readers and removers at once" churn
+check "no memory leaked" no_leaks
+check "nothing alarming in the kernel's log" dmesg_clean
+finish
