@@ -32,6 +32,9 @@ check-kcsan:
 demo:
 	scripts/demo
 
+demo-riscv:
+	scripts/demo-riscv
+
 bench:
 	scripts/bench
 
@@ -44,7 +47,8 @@ model:
 help:
 	@echo 'make              build the modules for the running kernel (KDIR=... for another)'
 	@echo 'make install      and install them'
-	@echo 'make demo         real DMA through the driver, on an emulated machine'
+	@echo 'make demo         DMA through driver and simulated IOMMU, in a Debian kernel on an emulated PC'
+	@echo 'make demo-riscv   real devices behind the IOMMU of an emulated RISC-V machine'
 	@echo 'make check        all tests'
 	@echo 'make kunit        the unit tests only, as a user-mode kernel: seconds'
 	@echo 'make check-kcsan  the unit tests with the data race detector'
@@ -56,4 +60,4 @@ help:
 	@echo 'RVIOMMU_DEBUG=1   adds the switches that break the driver on purpose (tests only)'
 	@echo 'RVIOMMU_CACHE=... where test kernels are kept (default: ~/.cache/rviommu)'
 
-.PHONY: modules install clean kdir check kunit check-kcsan demo bench lint model help
+.PHONY: modules install clean kdir check kunit check-kcsan demo demo-riscv bench lint model help

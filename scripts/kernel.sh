@@ -215,13 +215,14 @@ modules_build() {
 }
 
 # modules_copy DIR: what a module build needs. Without the times: a file that
-# changed is newer than its object, whatever clone it came from.
+# changed is newer than its object, whatever clone it came from. The first rule
+# that matches counts: what was built is protected before anything is included.
 modules_copy() {
 	mkdir -p "$1"
-	rsync -rlp --checksum --delete --include='/Kbuild' --include='/src/***' \
-		--include='/include/***' --include='/kunit/***' --include='/scripts/' \
-		--include='/scripts/probe-kernel' --filter='P *.o' \
+	rsync -rlp --checksum --delete --filter='P *.o' \
 		--filter='P *.ko' --filter='P *.mod*' --filter='P .*.cmd' \
 		--filter='P *.d' --filter='P Module.symvers' --filter='P modules.order' \
-		--exclude='*' "$tree/" "$1/"
+		--include='/Kbuild' --include='/src/***' \
+		--include='/include/***' --include='/kunit/***' --include='/scripts/' \
+		--include='/scripts/probe-kernel' --exclude='*' "$tree/" "$1/"
 }

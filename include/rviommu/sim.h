@@ -32,6 +32,7 @@ struct rviommu_sim;
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
  * @ats_depth: Invalidation Requests that a device can queue, 1 to 32
  * @atc_limit: entries that a device's ATC holds at most, 0: no limit
+ * @exerciser: the driver for user space (exerciser.c) binds to the endpoints
  *
  * Plain data: building, checking and printing it touches no device.
  */
@@ -47,6 +48,7 @@ struct rviommu_sim_config {
 	u8 pasid_bits;
 	u8 ats_depth;
 	u32 atc_limit;
+	bool exerciser;
 };
 
 void rviommu_sim_config_init(struct rviommu_sim_config *config);
@@ -180,6 +182,28 @@ unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
 
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
 void rviommu_sim_in_flight(struct device *dev);
+/**
+ * struct rviommu_sim_results - what a device did for its exerciser, since it was bound
+ * @bytes: moved
+ * @dmas: jobs of its DMA engine
+ * @refused: of which the IOMMU refused so many
+ * @mappings: made for it
+ * @replacements: of the domain it is attached to
+ * @mismatches: comparisons that failed
+ * @cause: of the last touch, see struct rviommu_sim_dma
+ */
+struct rviommu_sim_results {
+	u64 bytes;
+	u64 dmas;
+	u64 refused;
+	u64 mappings;
+	u64 replacements;
+	u64 mismatches;
+	u16 cause;
+};
+
+int rviommu_sim_exercise(struct device *dev, const char *command,
+			 struct rviommu_sim_results *results);
 u8 rviommu_sim_pattern(u64 seed, size_t offset);
 
 #endif /* RVIOMMU_SIM_H */

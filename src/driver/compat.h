@@ -11,6 +11,8 @@
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
 
 #include <uapi/linux/iommufd.h>
 
@@ -175,6 +177,17 @@ static inline void rviommu_release_pci_domain(int domain)
 {
 #ifdef RVIOMMU_HAVE_EMUL_PCI_DOMAIN
 	pci_bus_release_emul_domain_nr(domain);
+#endif
+}
+
+/* Which driver a platform device is for: a string of the device in older kernels. */
+static inline int rviommu_set_driver_override(struct platform_device *pdev, const char *name)
+{
+#ifdef RVIOMMU_HAVE_DEVICE_DRIVER_OVERRIDE
+	return device_set_driver_override(&pdev->dev, name);
+#else
+	pdev->driver_override = kstrdup(name, GFP_KERNEL);
+	return pdev->driver_override ? 0 : -ENOMEM;
 #endif
 }
 

@@ -89,6 +89,7 @@ SIM_ATTR(ddt_levels, si->levels, "%llu");
 SIM_ATTR(endpoints, si->config.endpoints, "%llu");
 SIM_ATTR(first_id, si->config.first_id, "%#llx");
 SIM_ATTR(wired, si->config.wired, "%llu");
+SIM_ATTR(exerciser, si->config.exerciser, "%llu");
 SIM_ATTR(vectors, si->config.model.vectors, "%llu");
 SIM_ATTR(cq_max_lg2, si->config.model.cq_max_lg2, "%llu");
 SIM_ATTR(fq_max_lg2, si->config.model.fq_max_lg2, "%llu");
@@ -155,6 +156,7 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_endpoints,
 	&sim_attr_first_id,
 	&sim_attr_wired,
+	&sim_attr_exerciser,
 	&sim_attr_vectors,
 	&sim_attr_cq_max_lg2,
 	&sim_attr_fq_max_lg2,

@@ -129,12 +129,17 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 		sim_endpoint_free(ep);
 		return ERR_PTR(ret);
 	}
-	if (device_iommu_mapped(&pdev->dev))
+	if (!device_iommu_mapped(&pdev->dev)) {
+		dev_err(&pdev->dev, "the IOMMU did not take the device
+");
+		ret = -ENODEV;
+	} else if (sim->config.exerciser) {
+		ret = sim_exerciser_bind(pdev);
+	}
+	if (!ret)
 		return ep;
-
-	dev_err(&pdev->dev, "the IOMMU did not take the device\n");
 	sim_endpoint_del(ep);
-	return ERR_PTR(-ENODEV);
+	return ERR_PTR(ret);
 }
 
 /**

@@ -31,6 +31,10 @@ static bool wired;
 module_param(wired, bool, 0444);
 MODULE_PARM_DESC(wired, "Its interrupts are wires (default: messages)");
 
+static bool exerciser = true;
+module_param(exerciser, bool, 0444);
+MODULE_PARM_DESC(exerciser, "Bind the driver that user space can command to its devices (default: yes)");
+
 static unsigned int switches;
 module_param(switches, uint, 0444);
 MODULE_PARM_DESC(switches, "Worst-case switches, see include/rviommu/model.h (default: 0)");
@@ -51,6 +55,7 @@ static int __init sim_default_create(void)
 	sim_default.endpoints = endpoints;
 	sim_default.pci_functions = pci_functions;
 	sim_default.wired = wired;
+	sim_default.exerciser = exerciser;
 	sim_default.model.switches = switches;
 	sim_default.model.seed = seed;
 	if (ddt_levels && rviommu_sim_config_levels(&sim_default, ddt_levels)) {
@@ -69,10 +74,13 @@ static int __init sim_init(void)
 	if (ret)
 		return ret;
 	sim_debugfs_root = debugfs_create_dir("rviommu_sim", NULL);
+	ret = sim_exerciser_register();
+	if (ret)
+		goto err_debugfs;
 	if (instance)
 		ret = sim_default_create();
 	if (ret)
-		goto err_debugfs;
+		goto err_exerciser;
 	ret = sim_configfs_register();
 	if (ret)
 		goto err_instance;
@@ -80,6 +88,8 @@ static int __init sim_init(void)
 
 err_instance:
 	rviommu_sim_destroy(sim_instance);
+err_exerciser:
+	sim_exerciser_unregister();
 err_debugfs:
 	debugfs_remove_recursive(sim_debugfs_root);
 	sim_pci_unregister();
@@ -90,6 +100,7 @@ static void __exit sim_exit(void)
 {
 	sim_configfs_unregister();
 	rviommu_sim_destroy(sim_instance);
+	sim_exerciser_unregister();
 	debugfs_remove_recursive(sim_debugfs_root);
 	sim_pci_unregister();
 }

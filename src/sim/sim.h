@@ -8,6 +8,7 @@
  *   atc.c       address translation cache of a device
  *   endpoint.c  devices behind it: platform devices
  *   pci.c       and PCI functions, with their host bridge
+ *   exerciser.c a driver for them, with commands for user space
  *   configfs.c  user space's way to instances
  *   main.c      module parameters and the default instance
  */
@@ -168,6 +169,10 @@ static inline void sim_pci_debugfs(struct rviommu_sim *sim)
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);
+
+int sim_exerciser_register(void);
+void sim_exerciser_unregister(void);
+int sim_exerciser_bind(struct platform_device *pdev);
 
 int sim_configfs_register(void);
 void sim_configfs_unregister(void);

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The driver that user space exercises simulated devices with: what works
+ * succeeds and is counted, what is refused is told, and a device may go at any
+ * moment.
+ */
+#include <kunit/test.h>
+#include <linux/device.h>
+#include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/sizes.h>
+#include <rviommu/sim.h>
+
+#define WRITE_PAGE_FAULT	15
+#define WORST			(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |	\
+				 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH)
+
+static void exercise_end(void *sim)
+{
+	rviommu_sim_destroy(sim);
+}
+
+static struct rviommu_sim *exercise_up(struct kunit *test, u32 switches, bool exerciser)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 2;
+	config.model.switches = switches;
+	config.exerciser = exerciser;
+	sim = rviommu_sim_create("rviommu_kunit_exerciser", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	return sim;
+}
+
+/* With an end that cannot be forgotten. */
+static struct device *exercise_dev(struct kunit *test, u32 switches, bool exerciser)
+{
+	struct rviommu_sim *sim = exercise_up(test, switches, exerciser);
+
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exercise_end, sim), 0);
+	return rviommu_sim_endpoint(sim, 0);
+}
+
+struct exercise_kind {
+	const char *name;
+	u32 switches;
+};
+
+static const struct exercise_kind kinds[] = {
+	{ "kind" },
+	{ "worst case", WORST },
+};
+
+KUNIT_ARRAY_PARAM_DESC(kind, kinds, name);
+
+static u32 exercise_switches(struct kunit *test)
+{
+	const struct exercise_kind *kind = test->param_value;
+
+	return kind->switches;
+}
+
+/* Buffers that are not pages, one page, and more than a leaf table of the IOMMU. */
+static void exercise_copy(struct kunit *test)
+{
+	struct device *dev = exercise_dev(test, exercise_switches(test), true);
+	struct rviommu_sim_results r;
+
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1 1 1", &r), 0);
+	/* Copied, verified, filled. */
+	KUNIT_EXPECT_EQ(test, r.bytes, 3);
+	KUNIT_EXPECT_EQ(test, r.mappings, 3);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4095 3 2", NULL), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 65536 4 2", NULL), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4194304 1 2", &r), 0);
+	KUNIT_EXPECT_EQ(test, r.bytes, 3 * (1 + 4095 * 6 + SZ_64K * 8 + SZ_4M * 2ULL));
+	KUNIT_EXPECT_EQ(test, r.refused, 0);
+	KUNIT_EXPECT_EQ(test, r.mismatches, 0);
+}
+
+static void exercise_replace(struct kunit *test)
+{
+	struct device *dev = exercise_dev(test, exercise_switches(test), true);
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct rviommu_sim_results r;
+
+	/* Odd and even: the DMA API's domain is back in both cases. */
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "replace 1", NULL), 0);
+	KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(dev), domain);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "replace 200 3", &r), 0);
+	KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(dev), domain);
+	KUNIT_EXPECT_EQ(test, r.replacements, 201);
+	KUNIT_EXPECT_GE(test, r.dmas, 2 * 201);
+	KUNIT_EXPECT_EQ(test, r.refused, 0);
+	KUNIT_EXPECT_EQ(test, r.mismatches, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
+}
+
+static void exercise_touch(struct kunit *test)
+{
+	struct device *dev = exercise_dev(test, 0, true);
+	struct rviommu_sim_results r;
+
+	if (iommu_get_domain_for_dev(dev)->type == IOMMU_DOMAIN_IDENTITY)
+		kunit_skip(test, "devices are not translated");
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "touch 0x7ff000000 write", &r), 0);
+	KUNIT_EXPECT_EQ(test, r.refused, 1);
+	KUNIT_EXPECT_EQ(test, r.cause, WRITE_PAGE_FAULT);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "touch 0x7ff000000", &r), 0);
+	KUNIT_EXPECT_EQ(test, r.refused, 2);
+	KUNIT_EXPECT_EQ(test, r.cause, WRITE_PAGE_FAULT - 2);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "touch 4", NULL), -EINVAL);
+}
+
+static void exercise_bad_commands(struct kunit *test)
+{
+	static const char * const commands[] = {
+		"", "copy", "copy 0 1 1", "copy 1 0 1", "copy 1 1 0", "copy 4194305 1 1",
+		"copy 1 65 1", "copy 1 1 1000001", "copy 1 1 1 1", "copy 1 1", "replace",
+		"replace 0", "replace 1 0", "replace 1 1 1", "replace 1000001", "touch",
+		"touch x", "touch 8 execute", "touch 8 read 8", "fill 1 1 1",
+	};
+	struct device *dev = exercise_dev(test, 0, true);
+	struct rviommu_sim_results r;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_exercise(dev, commands[i], &r), -EINVAL,
+				    "'%s'", commands[i]);
+		KUNIT_EXPECT_EQ_MSG(test, r.dmas, 0, "'%s'", commands[i]);
+	}
+}
+
+/* Where nobody asked for it, the group is free for whoever claims it. */
+static void exercise_unasked(struct kunit *test)
+{
+	struct device *dev = exercise_dev(test, 0, false);
+
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "touch 8", NULL), -ENODEV);
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, test), 0);
+	iommu_device_release_dma_owner(dev);
+}
+
+static void exercise_claimed(struct kunit *test)
+{
+	struct device *dev = exercise_dev(test, 0, true);
+
+	KUNIT_EXPECT_EQ(test, iommu_device_claim_dma_owner(dev, test), -EPERM);
+	device_release_driver(dev);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "touch 8", NULL), -ENODEV);
+	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, test), 0);
+	/* Not while somebody else has it. */
+	KUNIT_EXPECT_LT(test, device_attach(dev), 1);
+	iommu_device_release_dma_owner(dev);
+	KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 2 2", NULL), 0);
+}
+
+/**
+ * struct exercise_user - a thread that has a command run until the device is gone
+ * @dev: the device, to which we have a reference
+ * @command: what to do, for long
+ * @ret: how it ended; 1 before
+ * @task: the thread
+ */
+struct exercise_user {
+	struct device *dev;
+	const char *command;
+	int ret;
+	struct task_struct *task;
+};
+
+static int exercise_use(void *data)
+{
+	struct exercise_user *user = data;
+
+	WRITE_ONCE(user->ret, rviommu_sim_exercise(user->dev, user->command, NULL));
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* Two devices, busy with one command each, go with their IOMMU. */
+static void exercise_removal(struct kunit *test)
+{
+	static const char * const commands[] = { "copy 16384 2 1000000", "replace 1000000 2" };
+	struct exercise_user user[ARRAY_SIZE(commands)] = {};
+	struct rviommu_model_stats stats;
+	unsigned int round, i;
+
+	for (round = 0; round < 4; round++) {
+		struct rviommu_sim *sim = exercise_up(test, round & 1 ? WORST : 0, true);
+
+		for (i = 0; i < ARRAY_SIZE(commands); i++) {
+			user[i].dev = get_device(rviommu_sim_endpoint(sim, i));
+			user[i].command = commands[i];
+			user[i].ret = 1;
+			user[i].task = kthread_run(exercise_use, &user[i], "exercise");
+			KUNIT_ASSERT_NOT_ERR_OR_NULL(test, user[i].task);
+		}
+		do {
+			schedule_timeout_uninterruptible(1);
+			rviommu_model_get_stats(rviommu_sim_model(sim), &stats);
+		} while (stats.requests < 100);
+		rviommu_sim_destroy(sim);
+		for (i = 0; i < ARRAY_SIZE(commands); i++) {
+			/* It was waited for. */
+			KUNIT_EXPECT_EQ(test, READ_ONCE(user[i].ret), -ENODEV);
+			KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(user[i].dev, "touch 8", NULL),
+					-ENODEV);
+			kthread_stop(user[i].task);
+			put_device(user[i].dev);
+		}
+	}
+}
+
+static struct kunit_case exercise_cases[] = {
+	KUNIT_CASE_PARAM(exercise_copy, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_replace, kind_gen_params),
+	KUNIT_CASE(exercise_touch),
+	KUNIT_CASE(exercise_bad_commands),
+	KUNIT_CASE(exercise_unasked),
+	KUNIT_CASE(exercise_claimed),
+	KUNIT_CASE(exercise_removal),
+	{}
+};
+
+static struct kunit_suite exercise_suite = {
+	.name = "rviommu_exerciser",
+	.test_cases = exercise_cases,
+};
+
+kunit_test_suite(exercise_suite);

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154	# lib.sh sets them
+#
+# Debian's stock 6.12 kernel for PCs: image and headers, unpacked into the cache
+# and not installed anywhere. Sourced after lib.sh and apt.sh.
+
+stock_suite=bookworm-backports
+stock_arch=amd64
+
+# stock_version CONF: the newest kernel there, as uname -r says it.
+stock_version() {
+	local version
+	version=$(APT_CONFIG=$1 apt-cache depends "linux-headers-$stock_arch" 2>/dev/null |
+		sed -n 's/^ *Depends: linux-headers-//p' | head -n 1)
+	[ -n "$version" ] || die "$stock_suite has no linux-headers-$stock_arch"
+	echo "$version"
+}
+
+# stock_image CONF VERSION: prints a directory with vmlinuz and the modules of
+# its own that ours need.
+stock_image() (
+	dir=$cache/stock/image-$2
+	lock "stock-image-$2"
+	if [ ! -e "$dir/.complete" ]; then
+		deb=$(apt_fetch "$1" "linux-image-$2") || exit 1
+		tmp=$(mktemp -d "$cache/tmp/image.XXXXXX")
+		dpkg-deb --fsys-tarfile "$deb" |
+			tar -x -C "$tmp" --wildcards './boot/vmlinuz-*' '*/fs/configfs/configfs.ko*'
+		mkdir -p "$dir/modules"
+		mv "$tmp"/boot/vmlinuz-* "$dir/vmlinuz"
+		find "$tmp" -name '*.ko*' -exec mv {} "$dir/modules/" \;
+		find "$dir/modules" -name '*.xz' -exec xz -d {} +
+		rm -rf "$tmp" "$deb"
+		touch "$dir/.complete"
+	fi
+	echo "$dir"
+)
+
+# stock_headers CONF VERSION: prints a directory to build modules against.
+stock_headers() (
+	dir=$cache/stock/headers-$2
+	lock "stock-headers-$2"
+	if [ ! -e "$dir/.complete" ]; then
+		rm -rf "$dir"
+		mkdir -p "$dir"
+		for package in "linux-headers-$2" "linux-headers-${2%-"$stock_arch"}-common" \
+			       "linux-kbuild-${2%-"$stock_arch"}"; do
+			deb=$(apt_fetch "$1" "$package") || exit 1
+			dpkg-deb -x "$deb" "$dir"
+		done
+		# Links are relative; this one line is not.
+		sed -i "s,^include /usr/src/,include $dir/usr/src/," \
+			"$dir/usr/src/linux-headers-$2/Makefile"
+		rm -rf "${dir:?}/usr/share"
+		touch "$dir/.complete"
+	fi
+	echo "$dir/usr/src/linux-headers-$2"
+)
+
+# stock_modules CONF VERSION: builds our modules and prints where they are.
+stock_modules() {
+	local kdir dir gcc
+	kdir=$(stock_headers "$1" "$2") || exit 1
+	# The compiler that the kernel was built with.
+	gcc=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$kdir/.kernelvariables")
+	need_packages make "${gcc:-gcc}" libc6-dev libelf-dev rsync xz-utils
+	dir=$cache/stock/modules-$2${RVIOMMU_DEBUG:+-debug}
+	(
+		lock "stock-$(basename "$dir")"
+		modules_copy "$dir" || exit 1
+		# Type information for BPF would need one more package, and helps nobody here.
+		with_progress stock-modules "$dir.log" 900 nice make -C "$kdir" M="$dir" -j"$jobs" \
+			CONFIG_DEBUG_INFO_BTF_MODULES= ${RVIOMMU_DEBUG:+RVIOMMU_DEBUG=1} modules
+	) || exit 1
+	echo "$dir"
+}

@@ -1,0 +1,886 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A driver for simulated devices, for user space to try an IOMMU with: it does
+ * what drivers do (map, let the device work, unmap) and compares every byte.
+ *
+ * It binds where a device's driver_override asks for it: to the devices of an
+ * instance with struct rviommu_sim_config.exerciser, and wherever the user wants
+ * it. It takes commands in debugfs, one at a time per device. Nothing here knows of
+ * the model: mappings are the DMA API's and the IOMMU core's, DMA is
+ * rviommu_sim_dma().
+ */
+#include <linux/cleanup.h>
+#include <linux/completion.h>
+#include <linux/debugfs.h>
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/iommu.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "sim.h"
+
+#define EX_MAX_BYTES	SZ_4M
+#define EX_MAX_THREADS	64
+#define EX_MAX_ROUNDS	1000000
+
+/*
+ * The buffer that is replaced: pages that the device reads, pages that it writes,
+ * and a last one for whoever replaces.
+ */
+#define EX_REPLACE_SIZE	SZ_64K
+#define EX_PAGES	(EX_REPLACE_SIZE / SZ_4K)
+#define EX_READ_PAGES	(EX_PAGES / 2)
+#define EX_WRITE_PAGES	(EX_PAGES - EX_READ_PAGES - 1)
+#define EX_OWN_PAGE	(EX_PAGES - 1)
+
+/* Bytes of one DMA of a thread during replacements. */
+#define EX_PIECE	256
+
+/* How long the threads may take for a DMA each, before that is an error. */
+#define EX_PATIENCE	(30 * HZ)
+
+/**
+ * struct exerciser - one device that is exercised (its driver data)
+ * @dev: the device
+ * @dir: its directory in debugfs
+ * @wq: runs the threads of commands
+ * @lock: held by the command that runs
+ * @text_lock: protects @command, @status, @running and the members that begin with
+ *             @touched; a leaf
+ * @command: the last command
+ * @status: how it ended, 0 or a negative errno; 0 while it runs
+ * @running: it has not ended yet
+ * @touched: where the last touch went
+ * @touched_write: it was a write
+ * @touched_blocked: the IOMMU refused it
+ * @touched_cause: why
+ * @touched_any: there was one
+ * @seed: of the last pattern; no two DMAs write the same bytes
+ * @bytes: that the device moved
+ * @dmas: jobs of the device
+ * @refused: of which the IOMMU refused so many
+ * @mappings: of the DMA API and of the domains that replaced it
+ * @replacements: of one domain by another
+ * @mismatches: comparisons that failed
+ */
+struct exerciser {
+	struct device *dev;
+	struct dentry *dir;
+	struct workqueue_struct *wq;
+	struct mutex lock; /* see above */
+	struct mutex text_lock; /* see above */
+	char command[64];
+	int status;
+	bool running;
+	u64 touched;
+	bool touched_write;
+	bool touched_blocked;
+	u16 touched_cause;
+	bool touched_any;
+	atomic64_t seed;
+	atomic64_t bytes;
+	atomic64_t dmas;
+	atomic64_t refused;
+	atomic64_t mappings;
+	atomic64_t replacements;
+	atomic64_t mismatches;
+};
+
+struct ex_job;
+
+/**
+ * struct ex_thread - one thread of a command
+ * @work: runs it
+ * @job: the command
+ * @index: from 0
+ */
+struct ex_thread {
+	struct work_struct work;
+	struct ex_job *job;
+	unsigned int index;
+};
+
+/**
+ * struct ex_job - what the threads of a command share
+ * @ex: the device
+ * @run: what each of them does; ends soon after @stop
+ * @threads: the threads
+ * @nr: how many
+ * @left: how many have not ended
+ * @done: none is left
+ * @stop: they shall end
+ * @ret: the first error, or 0
+ * @bytes: copy: size of a buffer
+ * @rounds: copy: how often
+ * @iova: replace: the buffer, in both domains
+ * @seed: replace: of the pattern in the first domain's memory; the second's is @seed + 1
+ * @turns: replace: DMAs of the threads
+ */
+struct ex_job {
+	struct exerciser *ex;
+	int (*run)(struct ex_job *job, unsigned int index);
+	struct ex_thread *threads;
+	unsigned int nr;
+	atomic_t left;
+	struct completion done;
+	bool stop;
+	int ret;
+	size_t bytes;
+	unsigned int rounds;
+	dma_addr_t iova;
+	u64 seed;
+	atomic64_t turns;
+};
+
+/* ----- Bytes ----- */
+
+static void ex_fill(u8 *p, size_t n, u64 seed, size_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		p[i] = rviommu_sim_pattern(seed, offset + i);
+}
+
+static bool ex_holds(const u8 *p, size_t n, u64 seed, size_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (READ_ONCE(p[i]) != rviommu_sim_pattern(seed, offset + i))
+			return false;
+	return true;
+}
+
+static u64 ex_seed(struct exerciser *ex, unsigned int nr)
+{
+	return atomic64_add_return(nr, &ex->seed) - nr;
+}
+
+static int ex_dma(struct exerciser *ex, struct rviommu_sim_dma *dma)
+{
+	int ret = rviommu_sim_dma(ex->dev, dma);
+
+	atomic64_inc(&ex->dmas);
+	atomic64_add(dma->done, &ex->bytes);
+	if (ret == -EFAULT)
+		atomic64_inc(&ex->refused);
+	return ret;
+}
+
+/* ----- Threads ----- */
+
+/*
+ * The first error of a command is its result, and is explained; that the device was
+ * pulled out needs no explanation.
+ */
+static int ex_fail(struct ex_job *job, int ret, const char *what, const struct rviommu_sim_dma *dma)
+{
+	struct exerciser *ex = job->ex;
+
+	if (ret == -EILSEQ) {
+		atomic64_inc(&ex->mismatches);
+		ret = -EIO;
+	}
+	WRITE_ONCE(job->stop, true);
+	if (cmpxchg(&job->ret, 0, ret) || ret == -ENODEV)
+		return ret;
+	if (dma)
+		dev_err(ex->dev, "%s at %#llx + %#zx: error %d, cause %u\n", what, dma->iova,
+			dma->done, ret, dma->cause);
+	else
+		dev_err(ex->dev, "%s: error %d\n", what, ret);
+	return ret;
+}
+
+static void ex_thread(struct work_struct *work)
+{
+	struct ex_thread *thread = container_of(work, struct ex_thread, work);
+	struct ex_job *job = thread->job;
+
+	job->run(job, thread->index);
+	if (atomic_dec_and_test(&job->left))
+		complete(&job->done);
+}
+
+static int ex_start(struct ex_job *job)
+{
+	unsigned int i;
+
+	job->threads = kcalloc(job->nr, sizeof(*job->threads), GFP_KERNEL);
+	if (!job->threads)
+		return -ENOMEM;
+	init_completion(&job->done);
+	atomic_set(&job->left, job->nr);
+	for (i = 0; i < job->nr; i++) {
+		job->threads[i].job = job;
+		job->threads[i].index = i;
+		INIT_WORK(&job->threads[i].work, ex_thread);
+		queue_work(job->ex->wq, &job->threads[i].work);
+	}
+	return 0;
+}
+
+/* The threads end by themselves, or by job->stop, or because of a signal to us. */
+static int ex_finish(struct ex_job *job)
+{
+	unsigned int i;
+
+	if (wait_for_completion_interruptible(&job->done)) {
+		WRITE_ONCE(job->stop, true);
+		cmpxchg(&job->ret, 0, -EINTR);
+	}
+	for (i = 0; i < job->nr; i++)
+		flush_work(&job->threads[i].work);
+	kfree(job->threads);
+	return job->ret;
+}
+
+/* ----- copy ----- */
+
+/**
+ * struct ex_buffers - what a thread of copy works on
+ * @src: memory that is contiguous, mapped with dma_map_single()
+ * @src_dma: its address for the device
+ * @pages: single pages, mapped with dma_map_sgtable()
+ * @nr: how many
+ * @sgt: the same
+ * @coherent: memory of dma_alloc_coherent()
+ * @coherent_dma: its address for the device
+ */
+struct ex_buffers {
+	void *src;
+	dma_addr_t src_dma;
+	struct page **pages;
+	unsigned int nr;
+	struct sg_table sgt;
+	void *coherent;
+	dma_addr_t coherent_dma;
+};
+
+static void ex_free_buffers(struct ex_job *job, struct ex_buffers *b)
+{
+	unsigned int i;
+
+	if (b->coherent)
+		dma_free_coherent(job->ex->dev, job->bytes, b->coherent, b->coherent_dma);
+	sg_free_table(&b->sgt);
+	for (i = 0; b->pages && i < b->nr; i++)
+		if (b->pages[i])
+			__free_page(b->pages[i]);
+	kfree(b->pages);
+	if (b->src)
+		free_pages_exact(b->src, job->bytes);
+}
+
+static int ex_alloc_buffers(struct ex_job *job, struct ex_buffers *b)
+{
+	unsigned int i;
+	int ret;
+
+	b->nr = DIV_ROUND_UP(job->bytes, PAGE_SIZE);
+	b->src = alloc_pages_exact(job->bytes, GFP_KERNEL);
+	b->pages = kcalloc(b->nr, sizeof(*b->pages), GFP_KERNEL);
+	if (!b->src || !b->pages)
+		return -ENOMEM;
+	for (i = 0; i < b->nr; i++) {
+		b->pages[i] = alloc_page(GFP_KERNEL);
+		if (!b->pages[i])
+			return -ENOMEM;
+	}
+	ret = sg_alloc_table_from_pages(&b->sgt, b->pages, b->nr, 0, job->bytes, GFP_KERNEL);
+	if (ret)
+		return ret;
+	b->coherent = dma_alloc_coherent(job->ex->dev, job->bytes, &b->coherent_dma, GFP_KERNEL);
+	if (!b->coherent)
+		return -ENOMEM;
+	atomic64_inc(&job->ex->mappings);
+	return 0;
+}
+
+/* What the device does: reads all of @src, writes all of the pages and of @coherent. */
+static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, u64 seed)
+{
+	struct rviommu_sim_dma fill = {
+		.op = RVIOMMU_SIM_FILL, .iova = b->coherent_dma, .length = job->bytes,
+		.operand = seed + 1,
+	};
+	struct rviommu_sim_dma verify = {
+		.op = RVIOMMU_SIM_VERIFY, .iova = b->src_dma, .length = job->bytes,
+		.operand = seed,
+	};
+	struct exerciser *ex = job->ex;
+	struct scatterlist *sg;
+	unsigned int i;
+	u64 from = b->src_dma;
+	int ret;
+
+	for_each_sgtable_dma_sg(&b->sgt, sg, i) {
+		struct rviommu_sim_dma copy = {
+			.op = RVIOMMU_SIM_COPY, .src_iova = from, .iova = sg_dma_address(sg),
+			.length = sg_dma_len(sg),
+		};
+
+		ret = ex_dma(ex, &copy);
+		if (ret)
+			return ex_fail(job, ret, "copy", &copy);
+		from += sg_dma_len(sg);
+	}
+	ret = ex_dma(ex, &fill);
+	if (ret)
+		return ex_fail(job, ret, "write to coherent memory", &fill);
+	ret = ex_dma(ex, &verify);
+	return ret ? ex_fail(job, ret, "the device reads other bytes than written", &verify) : 0;
+}
+
+static int ex_map_src(struct ex_job *job, struct ex_buffers *b)
+{
+	b->src_dma = dma_map_single(job->ex->dev, b->src, job->bytes, DMA_TO_DEVICE);
+	if (dma_mapping_error(job->ex->dev, b->src_dma))
+		return ex_fail(job, -ENOMEM, "dma_map_single", NULL);
+	atomic64_inc(&job->ex->mappings);
+	return 0;
+}
+
+static void ex_unmap_src(struct ex_job *job, struct ex_buffers *b)
+{
+	dma_unmap_single(job->ex->dev, b->src_dma, job->bytes, DMA_TO_DEVICE);
+}
+
+static int ex_map_pages(struct ex_job *job, struct ex_buffers *b)
+{
+	int ret = dma_map_sgtable(job->ex->dev, &b->sgt, DMA_FROM_DEVICE, 0);
+
+	if (ret)
+		return ex_fail(job, ret, "dma_map_sgtable", NULL);
+	atomic64_inc(&job->ex->mappings);
+	return 0;
+}
+
+static void ex_unmap_pages(struct ex_job *job, struct ex_buffers *b)
+{
+	dma_unmap_sgtable(job->ex->dev, &b->sgt, DMA_FROM_DEVICE, 0);
+}
+
+/*
+ * Addresses that were freed last are used first. So the two mappings are made in
+ * either order in turns: each gets the other's addresses of the round before, and a
+ * translation that should be forgotten leads to the wrong memory.
+ */
+static int ex_copy_mapped(struct ex_job *job, struct ex_buffers *b, u64 seed, bool pages_first)
+{
+	int (*map[2])(struct ex_job *job, struct ex_buffers *b) = { ex_map_src, ex_map_pages };
+	void (*unmap[2])(struct ex_job *job, struct ex_buffers *b) = {
+		ex_unmap_src, ex_unmap_pages,
+	};
+	int ret;
+
+	ret = map[pages_first](job, b);
+	if (ret)
+		return ret;
+	ret = map[!pages_first](job, b);
+	if (!ret) {
+		ret = ex_copy_dma(job, b, seed);
+		unmap[!pages_first](job, b);
+	}
+	unmap[pages_first](job, b);
+	return ret;
+}
+
+static int ex_copy_round(struct ex_job *job, struct ex_buffers *b, bool pages_first)
+{
+	u64 seed = ex_seed(job->ex, 2);
+	unsigned int i;
+	int ret;
+
+	ex_fill(b->src, job->bytes, seed, 0);
+	for (i = 0; i < b->nr; i++)
+		clear_page(page_address(b->pages[i]));
+	ret = ex_copy_mapped(job, b, seed, pages_first);
+	if (ret)
+		return ret;
+
+	for (i = 0; i < b->nr; i++) {
+		size_t offset = (size_t)i * PAGE_SIZE;
+
+		if (!ex_holds(page_address(b->pages[i]), min(job->bytes - offset, PAGE_SIZE),
+			      seed, offset))
+			return ex_fail(job, -EILSEQ, "the device copied other bytes", NULL);
+	}
+	if (!ex_holds(b->coherent, job->bytes, seed + 1, 0))
+		return ex_fail(job, -EILSEQ, "coherent memory has other bytes", NULL);
+	return 0;
+}
+
+static int ex_copy_thread(struct ex_job *job, unsigned int index)
+{
+	struct ex_buffers b = {};
+	unsigned int i;
+	int ret;
+
+	ret = ex_alloc_buffers(job, &b);
+	if (ret)
+		ex_fail(job, ret, "buffers", NULL);
+	for (i = 0; !ret && i < job->rounds && !READ_ONCE(job->stop); i++) {
+		ret = ex_copy_round(job, &b, i & 1);
+		cond_resched();
+	}
+	ex_free_buffers(job, &b);
+	return ret;
+}
+
+/* copy BYTES THREADS ROUNDS */
+static int ex_copy(struct exerciser *ex, size_t bytes, unsigned int threads, unsigned int rounds)
+{
+	struct ex_job job = {
+		.ex = ex, .run = ex_copy_thread, .nr = threads, .bytes = bytes, .rounds = rounds,
+	};
+	int ret;
+
+	if (!bytes || bytes > EX_MAX_BYTES || !threads || threads > EX_MAX_THREADS || !rounds ||
+	    rounds > EX_MAX_ROUNDS)
+		return -EINVAL;
+	ret = ex_start(&job);
+	return ret ?: ex_finish(&job);
+}
+
+/* ----- replace ----- */
+
+/* A piece is all the first domain's or all the second's. */
+static int ex_replace_read(struct ex_job *job, unsigned long turn, u8 *buf)
+{
+	size_t offset = turn * EX_PIECE % (EX_READ_PAGES * SZ_4K);
+	struct rviommu_sim_dma read = {
+		.op = RVIOMMU_SIM_READ, .iova = job->iova + offset, .length = EX_PIECE, .buf = buf,
+	};
+	int ret = ex_dma(job->ex, &read);
+
+	if (ret)
+		return ex_fail(job, ret, "read during replacement", &read);
+	if (!ex_holds(buf, EX_PIECE, job->seed, offset) &&
+	    !ex_holds(buf, EX_PIECE, job->seed + 1, offset))
+		return ex_fail(job, -EILSEQ, "read bytes that belong to neither domain", &read);
+	return 0;
+}
+
+static int ex_replace_write(struct ex_job *job, unsigned long turn)
+{
+	size_t offset = (EX_READ_PAGES + turn % EX_WRITE_PAGES) * SZ_4K;
+	struct rviommu_sim_dma write = {
+		.op = RVIOMMU_SIM_FILL, .iova = job->iova + offset, .length = EX_PIECE,
+		.operand = ex_seed(job->ex, 1),
+	};
+	int ret = ex_dma(job->ex, &write);
+
+	return ret ? ex_fail(job, ret, "write during replacement", &write) : 0;
+}
+
+static int ex_replace_thread(struct ex_job *job, unsigned int index)
+{
+	unsigned long turn = index;
+	int ret = 0;
+	u8 *buf;
+
+	buf = kmalloc(EX_PIECE, GFP_KERNEL);
+	if (!buf)
+		return ex_fail(job, -ENOMEM, "memory of a thread", NULL);
+	while (!ret && !READ_ONCE(job->stop)) {
+		ret = ex_replace_read(job, turn, buf);
+		if (!ret)
+			ret = ex_replace_write(job, turn);
+		atomic64_inc(&job->turns);
+		turn++;
+		cond_resched();
+	}
+	kfree(buf);
+	return ret;
+}
+
+/* Wait until a turn has begun and ended since the call. */
+static int ex_wait_turn(struct ex_job *job)
+{
+	s64 want = atomic64_read(&job->turns) + job->nr + 1;
+	unsigned long end = jiffies + EX_PATIENCE;
+
+	while (atomic64_read(&job->turns) < want) {
+		if (READ_ONCE(job->stop))
+			return READ_ONCE(job->ret) ?: -EINTR;
+		if (signal_pending(current))
+			return -EINTR;
+		if (time_after(jiffies, end))
+			return ex_fail(job, -ETIMEDOUT, "the threads do not get on", NULL);
+		usleep_range(20, 100);
+	}
+	return 0;
+}
+
+/*
+ * One replacement. Once it is over, nothing reads or writes the old memory, and
+ * everything the new.
+ */
+static int ex_replace_once(struct ex_job *job, struct iommu_group *group,
+			   struct iommu_domain *domain, u8 *mem[2], bool own)
+{
+	struct rviommu_sim_dma verify = {
+		.op = RVIOMMU_SIM_VERIFY, .iova = job->iova, .length = SZ_4K,
+		.operand = job->seed + own,
+	};
+	struct rviommu_sim_dma fill = {
+		.op = RVIOMMU_SIM_FILL, .iova = job->iova + EX_OWN_PAGE * SZ_4K, .length = SZ_4K,
+		.operand = ex_seed(job->ex, 1),
+	};
+	size_t written = EX_READ_PAGES * SZ_4K;
+	u8 *old = mem[!own] + written;
+	int ret = 0;
+
+	if (own)
+		ret = iommu_attach_group(domain, group);
+	else
+		iommu_detach_group(domain, group);
+	if (ret)
+		return ex_fail(job, ret, "iommu_attach_group", NULL);
+	atomic64_inc(&job->ex->replacements);
+
+	memset(old, 0, EX_REPLACE_SIZE - written);
+	ret = ex_dma(job->ex, &verify);
+	if (ret)
+		return ex_fail(job, ret, "read after replacement", &verify);
+	ret = ex_dma(job->ex, &fill);
+	if (ret)
+		return ex_fail(job, ret, "write after replacement", &fill);
+	if (!ex_holds(mem[own] + EX_OWN_PAGE * SZ_4K, SZ_4K, fill.operand, 0))
+		return ex_fail(job, -EILSEQ, "what was written after a replacement is not there",
+			       &fill);
+	ret = ex_wait_turn(job);
+	if (ret)
+		return ret;
+	if (memchr_inv(old, 0, EX_REPLACE_SIZE - written))
+		return ex_fail(job, -EILSEQ, "a write reached memory that had been replaced", NULL);
+	return 0;
+}
+
+/*
+ * The domain of the DMA API and one of ours take turns, by the core's public
+ * interface, which never passes through a blocked state.
+ */
+static int ex_replace_run(struct ex_job *job, struct iommu_domain *domain, u8 *mem[2],
+			  unsigned int times)
+{
+	struct iommu_group *group = iommu_group_get(job->ex->dev);
+	unsigned int i;
+	int ret;
+
+	if (!group)
+		return -ENODEV;
+	ret = ex_start(job);
+	if (ret)
+		goto put;
+	for (i = 0; !ret && i < times; i++)
+		ret = ex_replace_once(job, group, domain, mem, !(i & 1));
+	WRITE_ONCE(job->stop, true);
+	ret = ex_finish(job) ?: ret;
+	if (iommu_get_domain_for_dev(job->ex->dev) == domain)
+		iommu_detach_group(domain, group);
+put:
+	iommu_group_put(group);
+	return ret;
+}
+
+/* replace TIMES [THREADS] */
+static int ex_replace(struct exerciser *ex, unsigned int times, unsigned int threads)
+{
+	struct ex_job job = {
+		.ex = ex, .run = ex_replace_thread, .nr = threads, .seed = ex_seed(ex, 2),
+	};
+	struct device *dev = ex->dev;
+	struct iommu_domain *domain;
+	u8 *mem[2];
+	int ret;
+
+	if (!times || times > EX_MAX_ROUNDS || !threads || threads > EX_MAX_THREADS)
+		return -EINVAL;
+	mem[0] = dma_alloc_coherent(dev, EX_REPLACE_SIZE, &job.iova, GFP_KERNEL);
+	mem[1] = alloc_pages_exact(EX_REPLACE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	domain = iommu_paging_domain_alloc(dev);
+	ret = PTR_ERR_OR_ZERO(domain);
+	if (!mem[0] || !mem[1])
+		ret = -ENOMEM;
+	if (ret)
+		goto free;
+	ret = iommu_map(domain, job.iova, virt_to_phys(mem[1]), EX_REPLACE_SIZE,
+			IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	if (ret)
+		goto free;
+	atomic64_add(2, &ex->mappings);
+	ex_fill(mem[0], EX_READ_PAGES * SZ_4K, job.seed, 0);
+	ex_fill(mem[1], EX_READ_PAGES * SZ_4K, job.seed + 1, 0);
+	ret = ex_replace_run(&job, domain, mem, times);
+	iommu_unmap(domain, job.iova, EX_REPLACE_SIZE);
+free:
+	if (!IS_ERR(domain))
+		iommu_domain_free(domain);
+	if (mem[1])
+		free_pages_exact(mem[1], EX_REPLACE_SIZE);
+	if (mem[0])
+		dma_free_coherent(dev, EX_REPLACE_SIZE, mem[0], job.iova);
+	return ret;
+}
+
+/* ----- touch ----- */
+
+/* touch IOVA [write]: a refusal is no error, it may be what was asked for. */
+static int ex_touch(struct exerciser *ex, u64 iova, bool write)
+{
+	u64 word;
+	struct rviommu_sim_dma dma = {
+		/* Adding 0 is a write that changes nothing, wherever it goes. */
+		.op = write ? RVIOMMU_SIM_FETCH_ADD : RVIOMMU_SIM_READ,
+		.iova = iova, .length = sizeof(word), .buf = &word,
+	};
+	int ret;
+
+	if (!IS_ALIGNED(iova, sizeof(word)))
+		return -EINVAL;
+	ret = ex_dma(ex, &dma);
+	if (ret && ret != -EFAULT)
+		return ret;
+	guard(mutex)(&ex->text_lock);
+	ex->touched = iova;
+	ex->touched_write = write;
+	ex->touched_blocked = ret;
+	ex->touched_cause = dma.cause;
+	ex->touched_any = true;
+	return 0;
+}
+
+/* ----- debugfs ----- */
+
+static int ex_command(struct exerciser *ex, const char *text)
+{
+	unsigned int threads = 2, rounds;
+	char word[8] = {}, more;
+	unsigned long bytes;
+	u64 iova;
+	int n;
+
+	if (sscanf(text, "copy %lu %u %u %c", &bytes, &threads, &rounds, &more) == 3)
+		return ex_copy(ex, bytes, threads, rounds);
+	n = sscanf(text, "replace %u %u %c", &rounds, &threads, &more);
+	if (n == 1 || n == 2)
+		return ex_replace(ex, rounds, threads);
+	n = sscanf(text, "touch %lli %7s %c", &iova, word, &more);
+	if (n == 1 || (n == 2 && (!strcmp(word, "read") || !strcmp(word, "write"))))
+		return ex_touch(ex, iova, word[0] == 'w');
+	return -EINVAL;
+}
+
+static int ex_exercise(struct exerciser *ex, const char *command)
+{
+	int ret;
+
+	ret = mutex_lock_interruptible(&ex->lock);
+	if (ret)
+		return ret;
+	scoped_guard(mutex, &ex->text_lock) {
+		strscpy(ex->command, command, sizeof(ex->command));
+		ex->running = true;
+	}
+	ret = ex_command(ex, command);
+	scoped_guard(mutex, &ex->text_lock) {
+		ex->running = false;
+		ex->status = ret;
+	}
+	mutex_unlock(&ex->lock);
+	return ret;
+}
+
+static ssize_t ex_run_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
+{
+	struct exerciser *ex = file->private_data;
+	char text[sizeof(ex->command)] = {};
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	return ex_exercise(ex, strim(text)) ?: count;
+}
+
+static const struct file_operations ex_run_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = ex_run_write,
+};
+
+static int ex_results_show(struct seq_file *s, void *unused)
+{
+	struct exerciser *ex = s->private;
+
+	guard(mutex)(&ex->text_lock);
+	if (ex->command[0]) {
+		seq_printf(s, "command %s\n", ex->command);
+		if (ex->running)
+			seq_puts(s, "status running\n");
+		else
+			seq_printf(s, "status %d\n", ex->status);
+	}
+	seq_printf(s, "bytes %lld\n", atomic64_read(&ex->bytes));
+	seq_printf(s, "dmas %lld\n", atomic64_read(&ex->dmas));
+	seq_printf(s, "refused %lld\n", atomic64_read(&ex->refused));
+	seq_printf(s, "mappings %lld\n", atomic64_read(&ex->mappings));
+	seq_printf(s, "replacements %lld\n", atomic64_read(&ex->replacements));
+	seq_printf(s, "mismatches %lld\n", atomic64_read(&ex->mismatches));
+	if (ex->touched_any) {
+		seq_printf(s, "touched %#llx %s\n", ex->touched,
+			   ex->touched_write ? "write" : "read");
+		seq_printf(s, "touched_blocked %s\n", ex->touched_blocked ? "yes" : "no");
+		seq_printf(s, "touched_cause %u\n", ex->touched_cause);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(ex_results);
+
+/* ----- Driver ----- */
+
+static int ex_probe(struct platform_device *pdev)
+{
+	struct sim_engine *engine = sim_engine_get(&pdev->dev);
+	struct dentry *parent;
+	struct exerciser *ex;
+
+	/* Somebody else's device, told to use this driver. */
+	if (!engine)
+		return -ENODEV;
+	/* Stays until the device is gone. */
+	parent = engine->sim->debugfs;
+	sim_engine_put(engine);
+
+	ex = kzalloc(sizeof(*ex), GFP_KERNEL);
+	if (!ex)
+		return -ENOMEM;
+	ex->dev = &pdev->dev;
+	ex->wq = alloc_workqueue("rviommu_sim", WQ_UNBOUND, 0);
+	if (!ex->wq) {
+		kfree(ex);
+		return -ENOMEM;
+	}
+	mutex_init(&ex->lock);
+	mutex_init(&ex->text_lock);
+	/* The device can do what the IOMMU can: any address, any length. */
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	platform_set_drvdata(pdev, ex);
+	ex->dir = debugfs_create_dir(dev_name(&pdev->dev), parent);
+	debugfs_create_file("run", 0200, ex->dir, ex, &ex_run_fops);
+	debugfs_create_file("results", 0444, ex->dir, ex, &ex_results_fops);
+	return 0;
+}
+
+/*
+ * Waits for a command that runs. When the device is pulled out it ends at once,
+ * because no DMA succeeds any more.
+ */
+static void ex_remove(struct platform_device *pdev)
+{
+	struct exerciser *ex = platform_get_drvdata(pdev);
+
+	debugfs_remove_recursive(ex->dir);
+	destroy_workqueue(ex->wq);
+	mutex_destroy(&ex->lock);
+	mutex_destroy(&ex->text_lock);
+	kfree(ex);
+}
+
+static struct platform_driver ex_driver = {
+	.probe = ex_probe,
+	.remove = ex_remove,
+	.driver = {
+		.name = "rviommu-sim-exerciser",
+	},
+};
+
+/**
+ * rviommu_sim_exercise() - run a command on a device, as user space does
+ * @dev: an endpoint of an instance with struct rviommu_sim_config.exerciser, to which
+ *       the caller has a reference; it may be gone
+ * @command: what would be written to "run" in debugfs
+ * @results: where to put the device's counts, or NULL
+ *
+ * May sleep, and takes as long as the command does; the device's lock is held
+ * meanwhile, so that its driver stays.
+ *
+ * Return: 0; -EINVAL: no such command; -EIO: a byte was not what it should be;
+ * -EFAULT: the IOMMU refused a DMA that it should not; -EINTR; -ENODEV: the device
+ * is gone; -ETIMEDOUT; -ENOMEM; an error of the IOMMU core. The log says which
+ * comparison or DMA it was.
+ */
+int rviommu_sim_exercise(struct device *dev, const char *command,
+			 struct rviommu_sim_results *results)
+{
+	struct exerciser *ex;
+	int ret;
+
+	guard(device)(dev);
+	ex = dev_get_drvdata(dev);
+	if (!ex || dev->driver != &ex_driver.driver)
+		return -ENODEV;
+	ret = ex_exercise(ex, command);
+	if (results)
+		*results = (struct rviommu_sim_results){
+			.bytes = atomic64_read(&ex->bytes),
+			.dmas = atomic64_read(&ex->dmas),
+			.refused = atomic64_read(&ex->refused),
+			.mappings = atomic64_read(&ex->mappings),
+			.replacements = atomic64_read(&ex->replacements),
+			.mismatches = atomic64_read(&ex->mismatches),
+			.cause = ex->touched_cause,
+		};
+	return ret;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_exercise);
+
+/**
+ * sim_exerciser_bind() - let a device be exercised
+ * @pdev: the device; it has its DMA engine already
+ *
+ * Return: 0; -ENOMEM; -ENODEV if the driver did not take it.
+ */
+int sim_exerciser_bind(struct platform_device *pdev)
+{
+	int ret = rviommu_set_driver_override(pdev, ex_driver.driver.name);
+
+	if (ret)
+		return ret;
+	ret = device_attach(&pdev->dev);
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -ENODEV;
+}
+
+/**
+ * sim_exerciser_register() - before any instance is built
+ *
+ * Return: 0, or an error of the driver core.
+ */
+int sim_exerciser_register(void)
+{
+	return platform_driver_register(&ex_driver);
+}
+
+/**
+ * sim_exerciser_unregister() - after all instances are gone
+ */
+void sim_exerciser_unregister(void)
+{
+	platform_driver_unregister(&ex_driver);
+}
