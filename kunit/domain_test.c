@@ -123,7 +123,7 @@ static void domain_replace(struct kunit *test)
 	fakebus_clear(td->bus);
 	/* ta and fsc change: a new leaf page, and everything of the old domain is forgotten. */
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
-	EXPECT_COMMANDS(td, "to a", CMD_DDT_ALL, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "to a", CMD_DDT_ALL, CMD_FENCE, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, a, 9);
 	KUNIT_EXPECT_EQ(test, users(a, td), 1);
 	KUNIT_EXPECT_EQ(test, users(def, td), 0);
@@ -139,13 +139,14 @@ static void domain_replace(struct kunit *test)
 
 	/* What iommufd does: directly from one to the other */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, b), 0);
-	EXPECT_COMMANDS(td, "a to b", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "a to b", CMD_DDT_ALL, CMD_FENCE, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, b, 9);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
 	KUNIT_EXPECT_EQ(test, users(b, td), 1);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_identity_domain), 0);
-	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_VMA(pscid_of(b)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_FENCE,
+			CMD_VMA(pscid_of(b)), CMD_FENCE);
 	expect_context(td, 0x12345, 1, 0, 0, 0);
 	KUNIT_EXPECT_EQ(test, users(b, td), 0);
 
@@ -156,7 +157,8 @@ static void domain_replace(struct kunit *test)
 
 	/* One word says it all: in place. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
-	EXPECT_COMMANDS(td, "a to blocking", CMD_DDT(0x12345), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "a to blocking", CMD_DDT(0x12345), CMD_FENCE,
+			CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_blocked(td, 0x12345);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
@@ -175,7 +177,7 @@ static void domain_replace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
 	fakebus_clear(td->bus);
 	iommu_detach_device(a, dev);
-	EXPECT_COMMANDS(td, "back", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "back", CMD_DDT_ALL, CMD_FENCE, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, def, 9);
 	KUNIT_EXPECT_EQ(test, users(def, td), 1);
 	iommu_domain_free(a);
@@ -191,13 +193,13 @@ static void domain_dma_owner(struct kunit *test)
 
 	fakebus_clear(td->bus);
 	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, td), 0);
-	EXPECT_COMMANDS(td, "claim", CMD_DDT(0x33), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "claim", CMD_DDT(0x33), CMD_FENCE, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_blocked(td, 0x33);
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	expect_first_stage(td, 0x33, a, 9);
 	fakebus_clear(td->bus);
 	iommu_detach_device(a, dev);
-	EXPECT_COMMANDS(td, "detach", CMD_DDT(0x33), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "detach", CMD_DDT(0x33), CMD_FENCE, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_blocked(td, 0x33);
 	iommu_device_release_dma_owner(dev);
 	expect_first_stage(td, 0x33, def, 9);
@@ -219,7 +221,7 @@ static void domain_replace_one_level(struct kunit *test)
 	fakebus_clear(td->bus);
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	EXPECT_COMMANDS(td, "to a", CMD_DDT(0x7f), CMD_FENCE, CMD_DDT(0x7f), CMD_FENCE,
-			CMD_DDT(0x7f), CMD_VMA(pscid_of(def)), CMD_FENCE);
+			CMD_DDT(0x7f), CMD_FENCE, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 0x7f, a, 9);
 	iommu_detach_device(a, dev);
 	expect_first_stage(td, 0x7f, def, 9);
@@ -277,10 +279,10 @@ static void domain_formats(struct kunit *test)
 		iommu_detach_device(parent, dev);
 		/* Back to another second stage, only one word differs. */
 		if (c->mode)
-			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
+			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL, CMD_FENCE,
 					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
 		else
-			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
+			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21), CMD_FENCE,
 					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
 		iommu_domain_free(parent);
 		testdev_remove(td);
@@ -357,7 +359,7 @@ static void domain_several_ids(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
 		expect_first_stage(td, many_ids[i], a, 9);
-	/* However often each: those two, and one fence at the end. */
+	/* However often each: those two, a fence between them, and one at the end. */
 	fakebus_commands(td->bus, &nr);
 	for (k = 0; k < nr; k++) {
 		const struct testdev_command vma = CMD_VMA(pscid_of(def));
@@ -367,7 +369,7 @@ static void domain_several_ids(struct kunit *test)
 				  (u32)dword0 == 0x3402);
 		fences += (u32)dword0 == 0x3402;
 	}
-	KUNIT_EXPECT_EQ(test, fences, 1);
+	KUNIT_EXPECT_EQ(test, fences, 2);
 	KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, nr - 1, 0), 0x3402);
 
 	iommu_detach_device(a, dev);
@@ -468,7 +470,8 @@ static void domain_shared_id(struct kunit *test)
 	fakebus_clear(td->bus);
 	testdev_del(td, a);
 	/* What only it had is blocked and forgotten; the other one's goes on. */
-	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_FENCE,
+			CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 7, def, 9);
 	expect_blocked(td, 8);
 	expect_first_stage(td, 9, def, 9);
@@ -634,7 +637,7 @@ static void domain_waits(struct kunit *test)
 		fakebus_clear(td[i]->bus);
 		td[i]->fake->rate = 1;
 		KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev[i]), 0);
-		EXPECT_COMMANDS(td[i], "attach", CMD_DDT_ALL, CMD_VMA(def), CMD_FENCE);
+		EXPECT_COMMANDS(td[i], "attach", CMD_DDT_ALL, CMD_FENCE, CMD_VMA(def), CMD_FENCE);
 	}
 	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x2000), 0x2000);
@@ -649,7 +652,7 @@ static void domain_waits(struct kunit *test)
 		EXPECT_COMMANDS(td[i], "walk", CMD_VMA(pscid), CMD_FENCE);
 	for (i = 0; i < 2; i++) {
 		iommu_detach_device(a, dev[i]);
-		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_VMA(pscid), CMD_FENCE);
+		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_FENCE, CMD_VMA(pscid), CMD_FENCE);
 	}
 	iommu_domain_free(a);
 }
@@ -1179,7 +1182,7 @@ static void domain_device_goes(struct kunit *test)
 	pscid = dom_of(dev)->pscid;
 	fakebus_clear(td->bus);
 	testdev_del(td, dev);
-	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_VMA(pscid), CMD_FENCE);
+	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_FENCE, CMD_VMA(pscid), CMD_FENCE);
 	expect_blocked(td, 0x42);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
 	KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));

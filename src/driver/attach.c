@@ -62,29 +62,60 @@ static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int
 	return false;
 }
 
+static bool rviommu_is_iodir(struct rviommu_command cmd)
+{
+	return FIELD_GET(RVIOMMU_CMD_OPCODE, le64_to_cpu(cmd.dword[0])) ==
+	       RVIOMMU_CMD_OPCODE_IODIR;
+}
+
+/*
+ * Queue the first @split of @nr commands with a fence of their own, if there are others
+ * behind them. Returns how many were queued.
+ */
+static unsigned int rviommu_fence_off(struct rviommu *iommu, const struct rviommu_command *cmds,
+				      unsigned int split, unsigned int nr)
+{
+	u32 fence;
+
+	if (!split || split == nr || rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_ORDER))
+		return 0;
+	rviommu_cmdq_issue(&iommu->cmdq, cmds, split, &fence);
+	return split;
+}
+
 /*
  * Make the IOMMU forget the old contexts. An error means that it was taken out
  * of service (ddtp is Off): then it uses neither the old nor the new one, and
  * there is nothing to undo.
  *
  * The IDs of a device mostly leave the same domain: what is owed for all of them
- * is said once, and fits into one batch with one fence.
+ * is said once.
+ *
+ * Between the directory and the translations comes a fence, for commands are executed
+ * in any order (spec "Command-Queue Fence commands" and before). DMA that still finds
+ * the old context after its translations were invalidated brings them back, and the
+ * domain, which this IOMMU is no target of any more, leaves them there for good.
  */
 static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_ddt_update *updates,
 				  unsigned int nr)
 {
 	struct rviommu_command cmds[(RVIOMMU_DIDS_ONE_BY_ONE + 1) * RVIOMMU_CONTEXT_COMMANDS];
 	struct rviommu_command owed[RVIOMMU_CONTEXT_COMMANDS];
-	unsigned int i, k, nr_owed, used = 0;
+	unsigned int i, k, nr_owed, used = 0, turn, split = 0, first;
 	bool changed = false;
 	u32 fence;
 
-	for (i = 0; i < nr; i++) {
+	for (turn = 0; turn < 2 * nr; turn++) {
+		i = turn % nr;
+		if (turn == nr)
+			split = used;
 		if (updates[i].how == RVIOMMU_PUBLISH_NONE)
 			continue;
 		changed = true;
 		nr_owed = rviommu_context_commands(iommu, &updates[i], owed);
 		for (k = 0; k < nr_owed; k++) {
+			if (rviommu_is_iodir(owed[k]) ? turn >= nr : turn < nr)
+				continue;
 			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
 			    rviommu_has_command(&owed[k], 1, rviommu_cmd_inval_ddt(updates[i].did)))
 				owed[k] = rviommu_cmd_inval_ddt_all();
@@ -93,18 +124,21 @@ static void rviommu_sync_contexts(struct rviommu *iommu, const struct rviommu_dd
 		}
 		/* IDs of many domains: aliases of one device do not have that. */
 		if (used + RVIOMMU_CONTEXT_COMMANDS > ARRAY_SIZE(cmds)) {
-			rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
+			first = rviommu_fence_off(iommu, cmds, split, used);
+			rviommu_cmdq_issue(&iommu->cmdq, cmds + first, used - first, &fence);
 			used = 0;
+			split = 0;
 		}
 	}
+	first = rviommu_fence_off(iommu, cmds, split, used);
 	/*
 	 * The fence is wanted also when nothing has to be forgotten: after the
 	 * operation no DMA that was translated before it is still on its way.
 	 */
 	if (changed && rviommu_mutated(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
-		rviommu_cmdq_issue(&iommu->cmdq, cmds, used, &fence);
+		rviommu_cmdq_issue(&iommu->cmdq, cmds + first, used - first, &fence);
 	else if (changed)
-		rviommu_cmdq_sync(&iommu->cmdq, cmds, used);
+		rviommu_cmdq_sync(&iommu->cmdq, cmds + first, used - first);
 }
 
 static int rviommu_replace_contexts(struct rviommu *iommu, struct rviommu_ddt_update *updates,
