@@ -37,6 +37,8 @@
  * @endpoints: devices behind it; NULL where one was removed. Written by create,
  *             remove and destroy, which their callers serialise.
  * @debugfs: directory of this instance
+ * @hook: rviommu_sim_set_hook(), or NULL; release and acquire
+ * @hook_arg: for @hook; written before it
  */
 struct rviommu_sim {
 	const char *name;
@@ -51,6 +53,8 @@ struct rviommu_sim {
 	atomic64_t last;
 	struct platform_device *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
 	struct dentry *debugfs;
+	void (*hook)(void *arg);
+	void *hook_arg;
 };
 
 /**

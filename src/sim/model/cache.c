@@ -433,3 +433,4 @@ rviommu_model_list_cached(struct rviommu_model *m, u32 kinds,
 	rviommu_m_leave(m);
 	return n;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_list_cached);

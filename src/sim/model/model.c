@@ -158,6 +158,7 @@ void rviommu_model_config_fit(struct rviommu_model_config *config)
 		break;
 	}
 }
+EXPORT_SYMBOL_GPL(rviommu_model_config_fit);
 
 void rviommu_model_config_init(struct rviommu_model_config *config)
 {
@@ -331,6 +332,7 @@ void rviommu_model_set_switches(struct rviommu_model *m, u32 switches)
 		rviommu_m_settle(m);
 	rviommu_m_leave(m);
 }
+EXPORT_SYMBOL_GPL(rviommu_model_set_switches);
 
 void rviommu_model_advance(struct rviommu_model *m, u64 ns)
 {
@@ -349,6 +351,7 @@ void rviommu_model_inject(struct rviommu_model *m, enum rviommu_model_injection 
 		m->inject[what] = times;
 	rviommu_m_leave(m);
 }
+EXPORT_SYMBOL_GPL(rviommu_model_inject);
 
 void rviommu_model_get_stats(struct rviommu_model *m, struct rviommu_model_stats *stats)
 {
@@ -357,3 +360,4 @@ void rviommu_model_get_stats(struct rviommu_model *m, struct rviommu_model_stats
 	stats->evictions = m->cache.evictions;
 	rviommu_m_leave(m);
 }
+EXPORT_SYMBOL_GPL(rviommu_model_get_stats);

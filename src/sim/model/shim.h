@@ -12,6 +12,7 @@
 #include <linux/bitfield.h>
 #include <linux/bits.h>
 #include <linux/compiler.h>
+#include <linux/export.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -75,6 +76,9 @@ static inline void rviommu_shim_free(const void *memory)
 #include <linux/types.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What tests in other kernel modules call. */
+#define EXPORT_SYMBOL_GPL(name)	_Static_assert(1, #name)
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define FIELD_GET(mask, value)	(((value) & (mask)) >> __builtin_ctzll(mask))
