@@ -166,13 +166,15 @@ static bool accesses_committed(struct rviommu_model *m, u64 dword0)
 	unsigned int i;
 	u8 want = 0;
 
+	/* Pairs with the one in rviommu_model_release(). */
+	rviommu_shim_mb();
 	if (!m->fence_begun) {
 		if (dword0 & RVIOMMU_CMD_IOFENCE_PR)
 			want |= 1;
 		if (dword0 & RVIOMMU_CMD_IOFENCE_PW)
 			want |= 2;
 		for (i = 0; i < 2; i++) {
-			if (want >> i & 1 && m->held[i][!m->epoch[i]])
+			if (want >> i & 1 && rviommu_shim_counted(&m->held[i][!m->epoch[i]]))
 				return false;	/* of a fence that was given up */
 		}
 		for (i = 0; i < 2; i++)
@@ -181,7 +183,7 @@ static bool accesses_committed(struct rviommu_model *m, u64 dword0)
 		m->fence_begun = true;
 	}
 	for (i = 0; i < 2; i++) {
-		if (m->fence_waits >> i & 1 && m->held[i][!m->epoch[i]])
+		if (m->fence_waits >> i & 1 && rviommu_shim_counted(&m->held[i][!m->epoch[i]]))
 			return false;
 	}
 	return true;

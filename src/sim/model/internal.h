@@ -74,9 +74,9 @@
 #define NR_ITAGS		32
 #define NR_DELAYED		16
 #define OUTBOX_SIZE		16
-#define CACHE_BUCKETS		4096
+#define CACHE_BUCKETS		16384
 #define NR_SHIFTS		64
-#define NR_RECENT		512
+#define NR_RECENT		4096
 
 /*
  * How often a request may start again because invalidations keep crossing it.
@@ -261,7 +261,7 @@ struct rviommu_model {
 	bool processing;	/* somebody executes commands */
 	struct rviommu_m_itag itag[NR_ITAGS];
 	bool ats_timed_out;
-	u32 held[2][2];		/* [reads, writes][epoch] */
+	rviommu_shim_count held[2][2];	/* [reads, writes][epoch]; see rviommu_model_release() */
 	u8 epoch[2];
 	u8 fence_waits;		/* bit 0: reads, bit 1: writes, held in the other epoch */
 	bool fence_begun;
