@@ -66,7 +66,7 @@ static inline void rviommu_shim_up(rviommu_shim_count *count)
 static inline void rviommu_shim_down(rviommu_shim_count *count)
 {
 	atomic_dec_if_positive(count);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic(); /* orders when it was 0, too */
 }
 
 static inline u32 rviommu_shim_counted(const rviommu_shim_count *count)
@@ -76,7 +76,7 @@ static inline u32 rviommu_shim_counted(const rviommu_shim_count *count)
 
 static inline void rviommu_shim_mb(void)
 {
-	smp_mb();
+	smp_mb(); /* callers say what it pairs with */
 }
 
 /* Zeroed memory; may sleep. */
