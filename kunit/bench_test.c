@@ -21,7 +21,7 @@
 #include <rviommu/regs.h>
 
 #include "../src/driver/mem.h"
-#include "../src/driver/rviommu.h"
+#include "hw.h"
 
 #define SAMPLES		31
 #define RW		(IOMMU_READ | IOMMU_WRITE)
@@ -405,8 +405,228 @@ static void bench_table(struct kunit *test)
 		kernels_free(domains[2]);
 }
 
+/* --- the simulated IOMMU ---------------------------------------------- */
+
+#if IS_ENABLED(CONFIG_RVIOMMU_SIM)
+#include <rviommu/sim.h>
+
+#define BATCH		1024
+/* A buffer; as many pages as one leaf table holds; more than the newest answers */
+#define ONE_BUFFER	16
+#define FEW		512
+#define MANY		(16 * 1024)
+
+/**
+ * struct bench_sim - a device behind a simulated IOMMU
+ * @sim: the instance
+ * @model: its hardware
+ * @dev: the device
+ * @iommu: the driver's side
+ * @id: device_id
+ * @domain: MANY pages from BASE on, in leaves of 4 KiB, all the same 64 KiB of memory
+ * @memory: that memory
+ * @buf: memory of the device
+ * @page: SZ_4K, which the compiler does not know
+ */
+struct bench_sim {
+	struct rviommu_sim *sim;
+	struct rviommu_model *model;
+	struct device *dev;
+	struct rviommu *iommu;
+	u32 id;
+	struct iommu_domain *domain;
+	u8 *memory;
+	u8 *buf;
+	size_t page;
+};
+
+/* Of BATCH operations the time of one, in picoseconds; the median of many samples */
+static u64 bench_sim_time(struct bench_sim *b, void (*op)(struct bench_sim *b, unsigned int i))
+{
+	u64 samples[SAMPLES], t;
+	unsigned int n, i;
+
+	/* The first round warms up. */
+	for (n = 0; n <= SAMPLES; n++) {
+		t = ktime_get_ns();
+		for (i = 0; i < BATCH; i++)
+			op(b, n * BATCH + i);
+		t = ktime_get_ns() - t;
+		if (n)
+			samples[n - 1] = t;
+		cond_resched();
+	}
+	return div64_u64(median(samples) * 1000, BATCH);
+}
+
+static void bench_sim_memcpy(struct bench_sim *b, unsigned int i)
+{
+	memcpy(b->memory + i % 16 * SZ_4K, b->buf, SZ_4K);
+	barrier();
+}
+
+static void bench_sim_memcpy_any(struct bench_sim *b, unsigned int i)
+{
+	memcpy(b->memory + i % 16 * SZ_4K, b->buf, b->page);
+	barrier();
+}
+
+static void bench_sim_write(struct bench_sim *b, unsigned int page)
+{
+	struct rviommu_sim_dma dma = {
+		.op = RVIOMMU_SIM_WRITE, .iova = BASE + (u64)page * SZ_4K, .length = SZ_4K,
+		.buf = b->buf,
+	};
+
+	rviommu_sim_dma(b->dev, &dma);
+}
+
+static void bench_sim_write_buffer(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_write(b, i % ONE_BUFFER);
+}
+
+static void bench_sim_write_few(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_write(b, i % FEW);
+}
+
+static void bench_sim_write_many(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_write(b, i % MANY);
+}
+
+static void bench_sim_ask(struct bench_sim *b, unsigned int page)
+{
+	struct rviommu_model_request req = {
+		.write = true, .hold = true, .device_id = b->id,
+		.iova = BASE + (u64)page * SZ_4K, .length = SZ_4K,
+	};
+	struct rviommu_model_response rsp;
+
+	rviommu_model_translate(b->model, &req, &rsp);
+	rviommu_model_release(b->model, rsp.held);
+}
+
+static void bench_sim_ask_buffer(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_ask(b, i % ONE_BUFFER);
+}
+
+static void bench_sim_ask_few(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_ask(b, i % FEW);
+}
+
+static void bench_sim_ask_many(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_ask(b, i % MANY);
+}
+
+static void bench_sim_forget(struct bench_sim *b, unsigned int i)
+{
+	const struct rviommu_command cmd = rviommu_cmd_iotinval_vma_all();
+
+	rviommu_cmdq_sync(&b->iommu->cmdq, &cmd, 1);
+}
+
+static void bench_sim_cold(struct bench_sim *b, unsigned int i)
+{
+	bench_sim_forget(b, i);
+	bench_sim_ask(b, i % FEW);
+}
+
+static void bench_sim_line(struct kunit *test, const char *what, u64 ps)
+{
+	kunit_info(test, "%-52s%6llu.%llu\n", what, ps / 1000, ps % 1000 / 100);
+}
+
+static void bench_sim_run(struct kunit *test, struct bench_sim *b)
+{
+	u64 plain, warm, forget;
+	unsigned int i;
+
+	for (i = 0; i < MANY; i++)
+		bench_sim_ask_many(b, i);
+	kunit_info(test, "nanoseconds, simulated IOMMU, Sv48, leaves of 4 KiB\n");
+	plain = bench_sim_time(b, bench_sim_memcpy);
+	bench_sim_line(test, "memcpy of 4 KiB", plain);
+	bench_sim_line(test, "memcpy of a length unknown to the compiler",
+		       bench_sim_time(b, bench_sim_memcpy_any));
+	warm = bench_sim_time(b, bench_sim_write_buffer);
+	bench_sim_line(test, "DMA of 4 KiB, 64 KiB of IOVA", warm);
+	bench_sim_line(test, "DMA of 4 KiB, 2 MiB of IOVA",
+		       bench_sim_time(b, bench_sim_write_few));
+	bench_sim_line(test, "DMA of 4 KiB, 64 MiB of IOVA",
+		       bench_sim_time(b, bench_sim_write_many));
+	bench_sim_line(test, "translation alone, 64 KiB of IOVA",
+		       bench_sim_time(b, bench_sim_ask_buffer));
+	bench_sim_line(test, "translation alone, 2 MiB of IOVA",
+		       bench_sim_time(b, bench_sim_ask_few));
+	bench_sim_line(test, "translation alone, 64 MiB of IOVA",
+		       bench_sim_time(b, bench_sim_ask_many));
+	forget = bench_sim_time(b, bench_sim_forget);
+	bench_sim_line(test, "invalidation of everything and its fence", forget);
+	bench_sim_line(test, "translation after that: a cold walk",
+		       bench_sim_time(b, bench_sim_cold) - forget);
+	kunit_info(test, "a translated DMA of 4 KiB costs %llu.%02llu times a memcpy\n",
+		   warm / plain, warm % plain * 100 / plain);
+}
+
+static void bench_sim(struct kunit *test)
+{
+	static size_t page = SZ_4K;
+	struct rviommu_sim_config config;
+	struct iommu_attach_handle handle;
+	struct rviommu_endpoint *ep;
+	struct iommu_group *group;
+	struct bench_sim b = { .page = READ_ONCE(page) };
+	unsigned int i;
+	int ret = 0;
+
+	rviommu_sim_config_init(&config);
+	b.memory = alloc_pages_exact(SZ_64K, GFP_KERNEL | __GFP_ZERO);
+	b.buf = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+	b.sim = rviommu_sim_create("rviommu_kunit_bench", &config);
+	KUNIT_ASSERT_NOT_NULL(test, b.memory);
+	KUNIT_ASSERT_NOT_NULL(test, b.buf);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, b.sim);
+	b.model = rviommu_sim_model(b.sim);
+	b.dev = rviommu_sim_endpoint(b.sim, 0);
+	ep = dev_iommu_priv_get(b.dev);
+	b.iommu = ep->iommu;
+	b.id = ep->ids[0];
+	group = iommu_group_get(b.dev);
+	ret = iommu_group_claim_dma_owner(group, &b);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	b.domain = iommu_paging_domain_alloc(b.dev);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, b.domain);
+	for (i = 0; i < MANY && !ret; i++)
+		ret = iommu_map(b.domain, BASE + (u64)i * SZ_4K,
+				virt_to_phys(b.memory) + i % 16 * SZ_4K, SZ_4K, RW, GFP_KERNEL);
+	if (!ret)
+		ret = iommu_replace_group_handle(group, b.domain, &handle);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	if (!ret) {
+		bench_sim_run(test, &b);
+		iommu_detach_group_handle(b.domain, group);
+	}
+	iommu_group_release_dma_owner(group);
+	iommu_group_put(group);
+	iommu_domain_free(b.domain);
+	rviommu_sim_destroy(b.sim);
+	free_pages_exact(b.memory, SZ_64K);
+}
+#else
+static void bench_sim(struct kunit *test)
+{
+	kunit_skip(test, "without the simulated IOMMU");
+}
+#endif
+
 static struct kunit_case bench_cases[] = {
 	KUNIT_CASE_SLOW(bench_table),
+	KUNIT_CASE_SLOW(bench_sim),
 	{}
 };
 

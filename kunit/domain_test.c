@@ -126,7 +126,7 @@ static void domain_replace(struct kunit *test)
 	fakebus_clear(td->bus);
 	/* ta and fsc change: a new leaf page, and everything of the old domain is forgotten. */
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
-	EXPECT_COMMANDS(td, "to a", CMD_DDT_ALL, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "to a", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, a, 9);
 	KUNIT_EXPECT_EQ(test, users(a, td), 1);
 	KUNIT_EXPECT_EQ(test, users(def, td), 0);
@@ -142,13 +142,13 @@ static void domain_replace(struct kunit *test)
 
 	/* What iommufd does: directly from one to the other */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, b), 0);
-	EXPECT_COMMANDS(td, "a to b", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "a to b", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, b, 9);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
 	KUNIT_EXPECT_EQ(test, users(b, td), 1);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_identity_domain), 0);
-	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_VMA(pscid_of(b)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(b)), CMD_FENCE);
 	expect_context(td, 0x12345, 1, 0, 0, 0);
 	KUNIT_EXPECT_EQ(test, users(b, td), 0);
 
@@ -159,7 +159,8 @@ static void domain_replace(struct kunit *test)
 
 	/* One word says it all: in place. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
-	EXPECT_COMMANDS(td, "a to blocking", CMD_DDT(0x12345), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "a to blocking", CMD_DDT(0x12345), CMD_BARRIER, CMD_VMA(pscid_of(a)),
+			CMD_FENCE);
 	expect_blocked(td, 0x12345);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
@@ -178,7 +179,7 @@ static void domain_replace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
 	fakebus_clear(td->bus);
 	iommu_detach_device(a, dev);
-	EXPECT_COMMANDS(td, "back", CMD_DDT_ALL, CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "back", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_first_stage(td, 0x12345, def, 9);
 	KUNIT_EXPECT_EQ(test, users(def, td), 1);
 	iommu_domain_free(a);
@@ -277,13 +278,13 @@ static void domain_dma_owner(struct kunit *test)
 
 	fakebus_clear(td->bus);
 	KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(dev, td), 0);
-	EXPECT_COMMANDS(td, "claim", CMD_DDT(0x33), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "claim", CMD_DDT(0x33), CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_blocked(td, 0x33);
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	expect_first_stage(td, 0x33, a, 9);
 	fakebus_clear(td->bus);
 	iommu_detach_device(a, dev);
-	EXPECT_COMMANDS(td, "detach", CMD_DDT(0x33), CMD_VMA(pscid_of(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "detach", CMD_DDT(0x33), CMD_BARRIER, CMD_VMA(pscid_of(a)), CMD_FENCE);
 	expect_blocked(td, 0x33);
 	iommu_device_release_dma_owner(dev);
 	expect_first_stage(td, 0x33, def, 9);
@@ -305,7 +306,7 @@ static void domain_replace_one_level(struct kunit *test)
 	fakebus_clear(td->bus);
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	EXPECT_COMMANDS(td, "to a", CMD_DDT(0x7f), CMD_FENCE, CMD_DDT(0x7f), CMD_FENCE,
-			CMD_DDT(0x7f), CMD_VMA(pscid_of(def)), CMD_FENCE);
+			CMD_DDT(0x7f), CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 0x7f, a, 9);
 	iommu_detach_device(a, dev);
 	expect_first_stage(td, 0x7f, def, 9);
@@ -364,10 +365,10 @@ static void domain_formats(struct kunit *test)
 		/* Back to another second stage, only one word differs. */
 		if (c->mode)
 			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
-					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
 		else
 			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
-					CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
 		iommu_domain_free(parent);
 		testdev_remove(td);
 	}
@@ -447,7 +448,7 @@ static void domain_several_ids(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
 		expect_first_stage(td, many_ids[i], a, 9);
 	/* However many: what is owed for all of them is said once. */
-	EXPECT_COMMANDS(td, "def to a", CMD_DDT_ALL, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "def to a", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
 
 	iommu_detach_device(a, dev);
 	iommu_domain_free(a);
@@ -511,7 +512,7 @@ static void domain_ids_in_place(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), a), 0);
 	EXPECT_COMMANDS(td, "nine", CMD_DDT_ALL, CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), &rviommu_identity_domain), 0);
-	EXPECT_COMMANDS(td, "nine back", CMD_DDT_ALL, CMD_VMA_GSCID(gscid), CMD_GVMA(gscid),
+	EXPECT_COMMANDS(td, "nine back", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA_GSCID(gscid), CMD_GVMA(gscid),
 			CMD_FENCE);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(eight), iommu_get_domain_for_dev(eight)),
@@ -721,7 +722,7 @@ static void domain_shared_id(struct kunit *test)
 	fakebus_clear(td->bus);
 	testdev_del(td, a);
 	/* What only it had is blocked and forgotten; the other one's goes on. */
-	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
 	expect_first_stage(td, 7, def, 9);
 	expect_blocked(td, 8);
 	expect_first_stage(td, 9, def, 9);
@@ -887,7 +888,7 @@ static void domain_waits(struct kunit *test)
 		fakebus_clear(td[i]->bus);
 		td[i]->fake->rate = 1;
 		KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev[i]), 0);
-		EXPECT_COMMANDS(td[i], "attach", CMD_DDT_ALL, CMD_VMA(def), CMD_FENCE);
+		EXPECT_COMMANDS(td[i], "attach", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(def), CMD_FENCE);
 	}
 	KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x2000, RW, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x2000), 0x2000);
@@ -902,7 +903,7 @@ static void domain_waits(struct kunit *test)
 		EXPECT_COMMANDS(td[i], "walk", CMD_VMA(pscid), CMD_FENCE);
 	for (i = 0; i < 2; i++) {
 		iommu_detach_device(a, dev[i]);
-		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_VMA(pscid), CMD_FENCE);
+		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid), CMD_FENCE);
 	}
 	iommu_domain_free(a);
 }
@@ -1544,7 +1545,7 @@ static void domain_device_goes(struct kunit *test)
 	pscid = dom_of(dev)->pscid;
 	fakebus_clear(td->bus);
 	testdev_del(td, dev);
-	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_VMA(pscid), CMD_FENCE);
+	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_BARRIER, CMD_VMA(pscid), CMD_FENCE);
 	expect_blocked(td, 0x42);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&td->iommu.dids));
 	KUNIT_EXPECT_TRUE(test, list_empty(&td->iommu.endpoints));

@@ -164,6 +164,7 @@ struct testdev_command {
 };
 
 #define CMD_FENCE		{ 0x3402, 0 }
+#define CMD_BARRIER		{ 0x002, 0 }
 #define CMD_DDT_ALL		{ 0x003, 0 }
 #define CMD_DDT(did)		{ 0x003 | 1ULL << 33 | (u64)(did) << 40, 0 }
 #define CMD_VMA_ALL		{ 0x001, 0 }

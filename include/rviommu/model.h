@@ -76,7 +76,9 @@ struct rviommu_model_ats_msg {
  * @ats: the IOMMU sends a message to a device. May call
  *       rviommu_model_inval_completion() at once.
  * @other_work: let software, or anything else, do something between two words
- *              that the IOMMU reads (%RVIOMMU_MODEL_WORD_BY_WORD). May be NULL.
+ *              that the IOMMU reads (%RVIOMMU_MODEL_WORD_BY_WORD), and between two
+ *              commands that a fence waits for (%RVIOMMU_MODEL_DELAY_COMMANDS).
+ *              May be NULL.
  * @unspecified: software did what the specification leaves UNSPECIFIED; @what
  *               says it in words. Runs under the lock. May be NULL.
  *
@@ -101,14 +103,15 @@ struct rviommu_model_ops {
  * ASYNC: register writes only record what was asked; rviommu_model_run() does
  *   it: queues turn on and off, ddtp modes change, commands are processed.
  * DELAY_COMMANDS: commands count as fetched long before they are executed, and
- *   are executed out of order; only IOFENCE.C waits for them.
+ *   are executed out of order, with other work in between; only IOFENCE.C
+ *   waits for them.
  * WORD_BY_WORD: contexts and MSI PTEs are read one doubleword at a time in
  *   random order, with other work before and between the words.
  * PREFETCH: valid contexts and PTEs near those in use are read and cached.
  * RANDOM_RESET: registers whose reset value is UNSPECIFIED get a random one.
- * CONTEXT_SPA: with a context the IOMMU caches the supervisor-physical address
- *   of the table it points to, translated when the context was first used;
- *   IOTINVAL.GVMA does not reach it ("IOMMU directory cache invalidation
+ * CONTEXT_SPA: with a context, or a non-leaf entry of a process directory, the
+ *   IOMMU caches the supervisor-physical address of the table it points to,
+ *   translated when the entry was first used; IOTINVAL.GVMA does not reach it ("IOMMU directory cache invalidation
  *   commands", note).
  */
 #define RVIOMMU_MODEL_ASYNC		BIT(0)

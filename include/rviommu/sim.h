@@ -58,6 +58,7 @@ const char *rviommu_sim_config_check(const struct rviommu_sim_config *config);
 struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config);
 void rviommu_sim_destroy(struct rviommu_sim *sim);
 struct rviommu_model *rviommu_sim_model(struct rviommu_sim *sim);
+void rviommu_sim_set_hook(struct rviommu_sim *sim, void (*hook)(void *arg), void *arg);
 struct device *rviommu_sim_endpoint(struct rviommu_sim *sim, unsigned int index);
 void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index);
 

@@ -126,33 +126,73 @@ static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int
 	return false;
 }
 
+/* Commands for changed directories that are collected before they have to go out */
+#define RVIOMMU_OWED_DIRECTORY	(RVIOMMU_DIDS_ONE_BY_ONE + 1)
+/* and for the translations behind them */
+#define RVIOMMU_OWED_SPACES	(2 * RVIOMMU_OWED_DIRECTORY)
+
 /**
  * struct rviommu_owed - commands on their way to the IOMMU, each of them once
  * @iommu: the IOMMU
- * @cmds: what is to be said
- * @nr: entries of @cmds
+ * @directory: IODIR commands
+ * @spaces: IOTINVAL commands
+ * @nr_directory: entries of @directory
+ * @nr_spaces: entries of @spaces
  *
  * The IDs of a device mostly leave the same domain: what is owed for all of them
- * is said once, and fits into one batch with one fence.
+ * is said once, and fits into one batch.
+ *
+ * Between the directory and the translations comes a barrier, for commands are executed
+ * in any order (spec "Command-Queue (CQ)"; only IOFENCE.C orders them). DMA that
+ * still finds the old context after its translations were invalidated brings them
+ * back, and the domain, which this IOMMU is no target of any more, leaves them there
+ * for good.
  */
 struct rviommu_owed {
 	struct rviommu *iommu;
-	struct rviommu_command cmds[(RVIOMMU_DIDS_ONE_BY_ONE + 1) * RVIOMMU_CONTEXT_COMMANDS];
-	unsigned int nr;
+	struct rviommu_command directory[RVIOMMU_OWED_DIRECTORY];
+	struct rviommu_command spaces[RVIOMMU_OWED_SPACES];
+	unsigned int nr_directory;
+	unsigned int nr_spaces;
 };
+
+/* What is owed, in order, and no more. Returns the number of commands. */
+static unsigned int rviommu_owed_commands(struct rviommu_owed *owed, struct rviommu_command *cmds)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < owed->nr_directory; i++)
+		cmds[nr++] = owed->directory[i];
+	if (nr && owed->nr_spaces && !rviommu_mutated(owed->iommu, RVIOMMU_MUTATE_INVAL_ORDER))
+		cmds[nr++] = rviommu_cmd_barrier();
+	for (i = 0; i < owed->nr_spaces; i++)
+		cmds[nr++] = owed->spaces[i];
+	owed->nr_directory = 0;
+	owed->nr_spaces = 0;
+	return nr;
+}
+
+/* Commands that rviommu_owed_commands() writes at most */
+#define RVIOMMU_OWED_COMMANDS	(RVIOMMU_OWED_DIRECTORY + 1 + RVIOMMU_OWED_SPACES)
 
 static void rviommu_owe(struct rviommu_owed *owed, struct rviommu_command cmd)
 {
+	bool iodir = FIELD_GET(RVIOMMU_CMD_OPCODE, le64_to_cpu(cmd.dword[0])) ==
+		     RVIOMMU_CMD_OPCODE_IODIR;
+	struct rviommu_command *list = iodir ? owed->directory : owed->spaces;
+	unsigned int *nr = iodir ? &owed->nr_directory : &owed->nr_spaces;
 	u32 fence;
 
-	if (rviommu_has_command(owed->cmds, owed->nr, cmd))
+	if (rviommu_has_command(list, *nr, cmd))
 		return;
 	/* IDs of many domains: aliases of one device do not have that. */
-	if (owed->nr == ARRAY_SIZE(owed->cmds)) {
-		rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
-		owed->nr = 0;
+	if (*nr == (iodir ? RVIOMMU_OWED_DIRECTORY : RVIOMMU_OWED_SPACES)) {
+		struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS];
+
+		rviommu_cmdq_issue(&owed->iommu->cmdq, cmds, rviommu_owed_commands(owed, cmds),
+				   &fence);
 	}
-	owed->cmds[owed->nr++] = cmd;
+	list[(*nr)++] = cmd;
 }
 
 /* The translations of a domain that something was detached from. */
@@ -176,19 +216,14 @@ static void rviommu_owe_domain(struct rviommu_owed *owed, struct iommu_domain *d
  */
 static int rviommu_settle(struct rviommu_owed *owed, struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
-	unsigned int i, nr = rviommu_ats_commands(ep, pasid, cmds);
+	struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS + RVIOMMU_ATS_COMMANDS];
+	unsigned int nr = rviommu_owed_commands(owed, cmds);
 	u32 fence;
 
-	if (owed->nr + nr > ARRAY_SIZE(owed->cmds)) {
-		rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
-		owed->nr = 0;
-	}
-	for (i = 0; i < nr; i++)
-		owed->cmds[owed->nr++] = cmds[i];
+	nr += rviommu_ats_commands(ep, pasid, cmds + nr);
 	if (rviommu_mutated(owed->iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
-		return rviommu_cmdq_issue(&owed->iommu->cmdq, owed->cmds, owed->nr, &fence);
-	return rviommu_cmdq_sync(&owed->iommu->cmdq, owed->cmds, owed->nr);
+		return rviommu_cmdq_issue(&owed->iommu->cmdq, cmds, nr, &fence);
+	return rviommu_cmdq_sync(&owed->iommu->cmdq, cmds, nr);
 }
 
 static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsigned int nr)

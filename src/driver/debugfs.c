@@ -759,6 +759,7 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_DDT_LINKS] = "ddt_links",
 	[RVIOMMU_MUTATE_GUEST_VMA] = "guest_vma",
 	[RVIOMMU_MUTATE_GUEST_GVMA] = "guest_gvma",
+	[RVIOMMU_MUTATE_INVAL_ORDER] = "inval_order",
 	[RVIOMMU_MUTATE_TARGET_LATE] = "target_late",
 	[RVIOMMU_MUTATE_TARGET_EARLY] = "target_early",
 	[RVIOMMU_MUTATE_COPY_PAGE] = "copy_page",

@@ -26,6 +26,7 @@
  * @RVIOMMU_MUTATE_DDT_LINKS: DV=0 of IODIR.INVAL_DDT after a page was replaced
  * @RVIOMMU_MUTATE_GUEST_VMA: IOTINVAL.VMA of the guest, leaving a second stage
  * @RVIOMMU_MUTATE_GUEST_GVMA: IOTINVAL.GVMA of the guest, leaving a second stage
+ * @RVIOMMU_MUTATE_INVAL_ORDER: the fence between IODIR.INVAL_DDT and IOTINVAL on attach
  * @RVIOMMU_MUTATE_TARGET_LATE: the target is added after the context was published
  * @RVIOMMU_MUTATE_TARGET_EARLY: the old target is removed before anything is published
  * @RVIOMMU_MUTATE_COPY_PAGE: a context of several words changes in place, broken meanwhile,
@@ -63,6 +64,7 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_DDT_LINKS,
 	RVIOMMU_MUTATE_GUEST_VMA,
 	RVIOMMU_MUTATE_GUEST_GVMA,
+	RVIOMMU_MUTATE_INVAL_ORDER,
 	RVIOMMU_MUTATE_TARGET_LATE,
 	RVIOMMU_MUTATE_TARGET_EARLY,
 	RVIOMMU_MUTATE_COPY_PAGE,

@@ -286,6 +286,17 @@ static void sim_unspecified(void *ctx, const char *what)
 			     what);
 }
 
+/* Whoever tests software puts here what shall happen in the worst moments. */
+static void sim_other_work(void *ctx)
+{
+	struct rviommu_sim *sim = ctx;
+	/* Pairs with rviommu_sim_set_hook(). */
+	void (*hook)(void *arg) = smp_load_acquire(&sim->hook);
+
+	if (hook)
+		hook(sim->hook_arg);
+}
+
 static const struct rviommu_model_ops sim_model_ops = {
 	.read64 = sim_read64,
 	.write64 = sim_write64,
@@ -294,6 +305,7 @@ static const struct rviommu_model_ops sim_model_ops = {
 	.msi = sim_msi,
 	.wire = sim_wire,
 	.ats = sim_ats,
+	.other_work = sim_other_work,
 	.unspecified = sim_unspecified,
 };
 
@@ -408,6 +420,23 @@ struct rviommu_model *rviommu_sim_model(struct rviommu_sim *sim)
 	return sim->model;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_model);
+
+/**
+ * rviommu_sim_set_hook() - what happens while the hardware is in the middle of something
+ * @sim: the instance
+ * @hook: called between two words that the IOMMU reads of a context, and between two
+ *        delayed commands, in the context of whoever made the IOMMU do that: it may
+ *        sleep only where that may. NULL: nothing happens.
+ * @arg: for @hook
+ *
+ * Set once, before the switches that lead there, and not changed before they are off.
+ */
+void rviommu_sim_set_hook(struct rviommu_sim *sim, void (*hook)(void *arg), void *arg)
+{
+	sim->hook_arg = arg;
+	smp_store_release(&sim->hook, hook); /* after its argument */
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_set_hook);
 
 /**
  * rviommu_sim_endpoint() - a device behind an instance

@@ -50,6 +50,8 @@
  * @atcs: struct sim_atc by device_id; RCU
  * @atc_late: one of them put something off; READ_ONCE and WRITE_ONCE
  * @debugfs: directory of this instance
+ * @hook: rviommu_sim_set_hook(), or NULL; release and acquire
+ * @hook_arg: for @hook; written before it
  */
 struct rviommu_sim {
 	struct list_head node;
@@ -68,6 +70,8 @@ struct rviommu_sim {
 	struct xarray atcs;
 	bool atc_late;
 	struct dentry *debugfs;
+	void (*hook)(void *arg);
+	void *hook_arg;
 };
 
 struct sim_pci;

@@ -166,13 +166,15 @@ static bool accesses_committed(struct rviommu_model *m, u64 dword0)
 	unsigned int i;
 	u8 want = 0;
 
+	/* Pairs with the one in rviommu_model_release(). */
+	rviommu_shim_mb();
 	if (!m->fence_begun) {
 		if (dword0 & RVIOMMU_CMD_IOFENCE_PR)
 			want |= 1;
 		if (dword0 & RVIOMMU_CMD_IOFENCE_PW)
 			want |= 2;
 		for (i = 0; i < 2; i++) {
-			if (want >> i & 1 && m->held[i][!m->epoch[i]])
+			if (want >> i & 1 && rviommu_shim_counted(&m->held[i][!m->epoch[i]]))
 				return false;	/* of a fence that was given up */
 		}
 		for (i = 0; i < 2; i++)
@@ -181,7 +183,7 @@ static bool accesses_committed(struct rviommu_model *m, u64 dword0)
 		m->fence_begun = true;
 	}
 	for (i = 0; i < 2; i++) {
-		if (m->fence_waits >> i & 1 && m->held[i][!m->epoch[i]])
+		if (m->fence_waits >> i & 1 && rviommu_shim_counted(&m->held[i][!m->epoch[i]]))
 			return false;
 	}
 	return true;
@@ -191,9 +193,17 @@ static bool accesses_committed(struct rviommu_model *m, u64 dword0)
 static enum outcome fence(struct rviommu_model *m, u64 dword0, u64 dword1)
 {
 	u64 addr = FIELD_GET(RVIOMMU_CMD_IOFENCE_ADDR, dword1) << 2;
+	u32 resets;
 
 	while (m->nr_delayed) {
 		if (execute_delayed(m) != DONE)
+			return WAIT;
+		if (!m->nr_delayed)
+			break;
+		/* Between two commands anything may happen, to this queue, too. */
+		resets = m->cq_resets;
+		rviommu_m_other_work(m);
+		if (m->cq_resets != resets)
 			return WAIT;
 	}
 	if (rviommu_m_ats_waiting(m))
@@ -264,17 +274,23 @@ unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n)
 {
 	unsigned int done = 0;
 
+	/* Somebody is at it, in the middle of a fence. */
+	if (m->processing)
+		return 0;
+	m->processing = true;
 	/* Some commands linger; others, by chance, do not. */
 	while (m->nr_delayed && (!rviommu_m_switch(m, RVIOMMU_MODEL_DELAY_COMMANDS) ||
 				 !(rviommu_m_random(m) & 15))) {
 		if (execute_delayed(m) != DONE)
-			return 0;
+			goto out;
 	}
 	while (done < n && may_fetch(m)) {
 		if (step(m) != DONE)
 			break;
 		done++;
 	}
+out:
+	m->processing = false;
 	return done;
 }
 
@@ -287,6 +303,7 @@ void rviommu_m_commands_reset(struct rviommu_model *m)
 	m->nr_delayed = 0;
 	m->fence_begun = false;
 	m->ats_timed_out = false;
+	m->cq_resets++;
 }
 
 unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n)

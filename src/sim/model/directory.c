@@ -288,8 +288,8 @@ static unsigned int pdt_shift(unsigned int level)
 }
 
 /*
- * Translate the address of an entry in a table that a context points to.
- * With CONTEXT_SPA the result stays with the cached context.
+ * Translate the address of an entry in a table that a context, or a non-leaf entry of the
+ * process directory, points to. With CONTEXT_SPA the result stays with the cached entry.
  */
 u16 rviommu_m_context_table(struct rviommu_m_xlate *x, const struct rviommu_m_key *owner,
 			    u64 gpa, u64 *spa)
@@ -320,18 +320,15 @@ u16 rviommu_m_context_table(struct rviommu_m_xlate *x, const struct rviommu_m_ke
 }
 
 /*
- * Find the page of the leaf process directory. *root says whether it is the
- * one that DC.fsc points to.
+ * Find the page of the leaf process directory. *owner becomes what points to it: the
+ * device context or a non-leaf entry.
  */
-static u16 walk_pdt(struct rviommu_m_xlate *x, u64 *page, bool *root)
+static u16 walk_pdt(struct rviommu_m_xlate *x, u64 *page, struct rviommu_m_key *owner)
 {
 	struct rviommu_model *m = x->m;
 	unsigned int level, levels = FIELD_GET(RVIOMMU_FSC_MODE, x->dc[RVIOMMU_DC_FSC]);
 	bool be = x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_SBE;
 	u32 did = x->req->device_id;
-	struct rviommu_m_key owner = {
-		.kind = RVIOMMU_MODEL_DC, .device_id = did, .index = did,
-	};
 	struct rviommu_m_key key = { .kind = RVIOMMU_MODEL_PDTE, .device_id = did };
 	struct rviommu_m_entry *e = NULL;
 	u64 addr, pdte;
@@ -339,7 +336,9 @@ static u16 walk_pdt(struct rviommu_m_xlate *x, u64 *page, bool *root)
 	int ret;
 
 	*page = ppn_to_addr(FIELD_GET(RVIOMMU_FSC_PPN, x->dc[RVIOMMU_DC_FSC]));
-	*root = true;
+	*owner = (struct rviommu_m_key){
+		.kind = RVIOMMU_MODEL_DC, .device_id = did, .index = did,
+	};
 	for (level = 1; level < levels; level++) {
 		key.shift = pdt_shift(level);
 		key.index = x->pid >> key.shift;
@@ -352,14 +351,13 @@ static u16 walk_pdt(struct rviommu_m_xlate *x, u64 *page, bool *root)
 		if (pdte & DIRENT_RESERVED)
 			return CAUSE_PDT_MISCONFIGURED;
 		*page = ppn_to_addr(FIELD_GET(RVIOMMU_DIRENT_PPN, pdte));
-		*root = false;
+		*owner = key;
 	}
 	while (--level) {
 		key.shift = pdt_shift(level);
 		key.index = x->pid >> key.shift;
 		addr = *page + 8 * (key.index & 0x1ff);
-		cause = *root ? rviommu_m_context_table(x, &owner, addr, &addr) :
-				rviommu_m_implicit(x, addr, false, &addr);
+		cause = rviommu_m_context_table(x, owner, addr, &addr);
 		if (cause)
 			return cause;
 		ret = rviommu_m_read_words(m, addr, be, &pdte, 1);
@@ -371,28 +369,23 @@ static u16 walk_pdt(struct rviommu_m_xlate *x, u64 *page, bool *root)
 		if (pdte & DIRENT_RESERVED)
 			return CAUSE_PDT_MISCONFIGURED;
 		*page = ppn_to_addr(FIELD_GET(RVIOMMU_DIRENT_PPN, pdte));
-		*root = false;
+		*owner = key;
 	}
 	return 0;
 }
 
 static u16 read_pc(struct rviommu_m_xlate *x, u64 *pc)
 {
-	u32 did = x->req->device_id;
-	struct rviommu_m_key owner = {
-		.kind = RVIOMMU_MODEL_DC, .device_id = did, .index = did,
-	};
-	bool root;
+	struct rviommu_m_key owner;
 	u64 addr;
 	u16 cause;
 	int ret;
 
-	cause = walk_pdt(x, &addr, &root);
+	cause = walk_pdt(x, &addr, &owner);
 	if (cause)
 		return cause;
 	addr += 16 * (x->pid & 0xff);
-	cause = root ? rviommu_m_context_table(x, &owner, addr, &addr) :
-		       rviommu_m_implicit(x, addr, false, &addr);
+	cause = rviommu_m_context_table(x, &owner, addr, &addr);
 	if (cause)
 		return cause;
 	ret = rviommu_m_read_words(x->m, addr, x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_SBE, pc,

@@ -74,9 +74,9 @@
 #define NR_ITAGS		32
 #define NR_DELAYED		16
 #define OUTBOX_SIZE		16
-#define CACHE_BUCKETS		4096
+#define CACHE_BUCKETS		16384
 #define NR_SHIFTS		64
-#define NR_RECENT		512
+#define NR_RECENT		4096
 
 /*
  * How often a request may start again because invalidations keep crossing it.
@@ -145,8 +145,8 @@ struct rviommu_m_key {
  * @checked: kind DC: @cause is known
  * @cause: kind DC: 0, or 259 if the context is misconfigured
  * @has_spa: @spa is known
- * @spa: DC and PC: supervisor-physical address of the table that the context
- *       points to (%RVIOMMU_MODEL_CONTEXT_SPA)
+ * @spa: DC, PC and PDT entries: supervisor-physical address of the table that the
+ *       entry points to (%RVIOMMU_MODEL_CONTEXT_SPA)
  * @word: the entry as read from memory
  */
 struct rviommu_m_entry {
@@ -257,9 +257,11 @@ struct rviommu_model {
 	/* Commands */
 	u64 delayed[NR_DELAYED][2];
 	unsigned int nr_delayed;
+	u32 cq_resets;		/* how often the queue was turned off */
+	bool processing;	/* somebody executes commands */
 	struct rviommu_m_itag itag[NR_ITAGS];
 	bool ats_timed_out;
-	u32 held[2][2];		/* [reads, writes][epoch] */
+	rviommu_shim_count held[2][2];	/* [reads, writes][epoch]; see rviommu_model_release() */
 	u8 epoch[2];
 	u8 fence_waits;		/* bit 0: reads, bit 1: writes, held in the other epoch */
 	bool fence_begun;

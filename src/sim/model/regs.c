@@ -397,8 +397,11 @@ static void settle_ddtp(struct rviommu_model *m)
 		m->ddtp_active = m->ddtp;
 		m->generation++;
 	}
+	/* Pairs with the one in rviommu_model_release(). */
+	rviommu_shim_mb();
 	if (!FIELD_GET(RVIOMMU_DDTP_MODE, m->ddtp) &&
-	    (m->held[0][0] || m->held[0][1] || m->held[1][0] || m->held[1][1]))
+	    (rviommu_shim_counted(&m->held[0][0]) || rviommu_shim_counted(&m->held[0][1]) ||
+	     rviommu_shim_counted(&m->held[1][0]) || rviommu_shim_counted(&m->held[1][1])))
 		return;
 	m->ddtp_busy = false;
 }

@@ -9,6 +9,7 @@
 #ifdef __KERNEL__
 
 #include <linux/array_size.h>
+#include <linux/atomic.h>
 #include <linux/bitfield.h>
 #include <linux/bits.h>
 #include <linux/compiler.h>
@@ -51,6 +52,31 @@ static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
 	unsigned long flags = l->flags;
 
 	spin_unlock_irqrestore(&l->lock, flags);
+}
+
+/* A count that goes up under the lock and down without it */
+typedef atomic_t rviommu_shim_count;
+
+static inline void rviommu_shim_up(rviommu_shim_count *count)
+{
+	atomic_inc(count);
+}
+
+/* Not below 0. What the caller did before, and does after, is ordered against it. */
+static inline void rviommu_shim_down(rviommu_shim_count *count)
+{
+	atomic_dec_if_positive(count);
+	smp_mb__after_atomic(); /* orders when it was 0, too */
+}
+
+static inline u32 rviommu_shim_counted(const rviommu_shim_count *count)
+{
+	return atomic_read(count);
+}
+
+static inline void rviommu_shim_mb(void)
+{
+	smp_mb(); /* callers say what it pairs with */
 }
 
 /* Zeroed memory; may sleep. */
@@ -122,6 +148,30 @@ static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
 	if (!l->held)
 		abort();
 	l->held = false;
+}
+
+typedef u32 rviommu_shim_count;
+
+#define READ_ONCE(x)	(x)
+
+static inline void rviommu_shim_up(rviommu_shim_count *count)
+{
+	++*count;
+}
+
+static inline void rviommu_shim_down(rviommu_shim_count *count)
+{
+	if (*count)
+		--*count;
+}
+
+static inline u32 rviommu_shim_counted(const rviommu_shim_count *count)
+{
+	return *count;
+}
+
+static inline void rviommu_shim_mb(void)
+{
 }
 
 static inline void *rviommu_shim_alloc(size_t size)

@@ -238,29 +238,37 @@ static u8 hold(struct rviommu_model *m, const struct rviommu_model_request *req)
 
 	/* Two bits each: 1 = held, 2 = in which epoch */
 	if (!req->write || req->amo) {
-		m->held[0][m->epoch[0]]++;
+		rviommu_shim_up(&m->held[0][m->epoch[0]]);
 		cookie |= 1 | m->epoch[0] << 1;
 	}
 	if (req->write) {
-		m->held[1][m->epoch[1]]++;
+		rviommu_shim_up(&m->held[1][m->epoch[1]]);
 		cookie |= (1 | m->epoch[1] << 1) << 2;
 	}
 	return cookie;
 }
 
+/*
+ * Hardly ever does anything wait for it, and then no lock is needed. Either this sees
+ * what waits -- a command in the queue, ddtp on its way to Off -- or what waits, having
+ * put itself there, sees the count that was taken down.
+ */
 void rviommu_model_release(struct rviommu_model *m, u8 held)
 {
 	unsigned int i;
 
-	rviommu_m_enter(m);
 	for (i = 0; i < 2; i++, held >>= 2) {
-		if (held & 1 && m->held[i][held >> 1 & 1])
-			m->held[i][held >> 1 & 1]--;
+		if (held & 1)
+			rviommu_shim_down(&m->held[i][held >> 1 & 1]);
 	}
+	if (likely(READ_ONCE(m->cq.head) == READ_ONCE(m->cq.tail) && !READ_ONCE(m->ddtp_busy)))
+		return;
+	rviommu_m_enter(m);
 	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
 		rviommu_m_settle(m);
 	rviommu_m_leave(m);
 }
+EXPORT_SYMBOL_GPL(rviommu_model_release);
 
 static void answer(struct rviommu_m_xlate *x, struct rviommu_model_response *rsp)
 {
@@ -395,9 +403,12 @@ int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_
 {
 	struct rviommu_m_xlate x;
 
-	rviommu_m_enter(m);
-	if (answer_again(m, req, rsp))
-		goto out;
+	rviommu_shim_lock(&m->lock);
+	/* Then nothing has changed that something could have waited for. */
+	if (likely(answer_again(m, req, rsp))) {
+		rviommu_shim_unlock(&m->lock);
+		return rsp->status;
+	}
 	memset(rsp, 0, sizeof(*rsp));
 	rviommu_m_xlate_init(&x, m, req);
 	m->stats.requests++;
@@ -408,10 +419,10 @@ int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_
 	remember(&x, rsp);
 	if (unlikely(rviommu_m_switch(m, RVIOMMU_MODEL_PREFETCH)))
 		rviommu_m_prefetch(&x);
-out:
 	rviommu_m_leave(m);
 	return rsp->status;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_translate);
 
 /*
  * Read what is near the thing just used, as an IOMMU may at any time. What is

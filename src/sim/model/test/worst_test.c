@@ -287,7 +287,7 @@ static void invalidations_without_end(void)
 /*
  * CONTEXT_SPA: the translated address of the table that a context points to
  * stays with the context, whatever GVMA says; how = 0: off; 1: first stage by
- * DC; 2: by PC; 3: the process directory.
+ * DC; 2: by PC; 3: the process directory; 4: its leaf table, by a non-leaf entry.
  */
 static void context_spa(void)
 {
@@ -296,7 +296,9 @@ static void context_spa(void)
 	struct rviommu_dc dc;
 	unsigned int how;
 
-	for (how = 0; how < 4; how++) {
+	for (how = 0; how < 5; how++) {
+		unsigned int pd = how == 4 ? RVIOMMU_PDTP_MODE_PD17 : RVIOMMU_PDTP_MODE_PD8;
+
 		bench_config();
 		bench.config.switches = how ? RVIOMMU_MODEL_CONTEXT_SPA : 0;
 		bench_start();
@@ -312,7 +314,7 @@ static void context_spa(void)
 		moved = root1;
 		if (how >= 2) {
 			dc.word[0] |= RVIOMMU_DC_TC_PDTV;
-			dc.word[3] = fsc(RVIOMMU_PDTP_MODE_PD8, pdt);
+			dc.word[3] = fsc(pd, pdt);
 			pc_write(dc.word[3], PID, RVIOMMU_PC_TA_V, fsc(SV39, root1));
 			req.pv = true;
 			req.process_id = PID;
@@ -320,9 +322,9 @@ static void context_spa(void)
 		dc_write(DID, &dc);
 		map(root1, SV39, VA, DATA, PTE_RWX);
 		map(copy, SV39, VA, DATA + 0x1000, PTE_RWX);
-		if (how == 3) {
+		if (how >= 3) {
 			/* the directory moves: its copy leads to the other tables */
-			moved = pdt;
+			moved = how == 3 ? pdt : pc_addr(dc.word[3], PID) & ~0xfffULL;
 			page = new_page();
 			pc_write(fsc(RVIOMMU_PDTP_MODE_PD8, page), PID, RVIOMMU_PC_TA_V,
 				 fsc(SV39, copy));
@@ -337,7 +339,7 @@ static void context_spa(void)
 		map(root2, SV39, moved, copy, PTE_RWX);
 		inval_gvma(0, 0, 0);
 		inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
-		if (how == 3)
+		if (how >= 3)
 			inval_pdt(DID, PID);
 		expect_pa(&req, old);
 		inval_ddt(true, DID);

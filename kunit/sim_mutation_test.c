@@ -1,0 +1,1058 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Would anybody notice? Each step by which the driver keeps the hardware from
+ * using what is gone is left out in turn (mutate.h), on the simulated IOMMU,
+ * and at least one of the scenarios below has to notice. With nothing left out
+ * none of them may.
+ *
+ * Nothing here depends on luck. The hardware caches all it may; where an order of
+ * steps is in question, the scenario acts in the middle of the driver's operation:
+ * after a store to the directory, while it waits for a fence, between two words
+ * that the hardware reads, between two commands that it executes. So every
+ * scenario does the same in each run.
+ *
+ * A scenario looks where a write of the device would go, and lets it not go there:
+ * what a broken driver leaves behind may lead anywhere.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <rviommu/sim.h>
+
+#include "../src/driver/debugfs.h"
+#include "../src/driver/mem.h"
+#include "hw.h"
+
+#define IOVA			0x1000000000ULL
+#define NOWHERE			(~0ULL)
+#define DDT_ENTRY_NOT_VALID	258
+#define RW			(IOMMU_READ | IOMMU_WRITE)
+#define CAP_FIRST	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57)
+#define CAP_EXTENDED	(RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF | RVIOMMU_CAP_AMO_MRIF)
+
+/* No scenario lets the device move bytes, so any addresses do. */
+#define PA(n)			(0x40000000ULL + (n) * SZ_4M)
+
+struct scene;
+
+/**
+ * struct scenario - something that a driver must get right
+ * @name: for the table
+ * @run: does it; what went wrong, or NULL
+ * @clear: capabilities that the hardware lacks
+ * @levels: depth of its directory, 0: any
+ * @switches: worst cases of the hardware
+ * @unowned: the device stays with its default domain
+ */
+struct scenario {
+	const char *name;
+	const char *(*run)(struct scene *s);
+	u64 clear;
+	unsigned int levels;
+	u32 switches;
+	bool unowned;
+};
+
+/**
+ * struct scene - an IOMMU, a device, two domains, and what is in the driver's way
+ * @owner: the thread that runs the scenario: hooks are for it alone
+ * @sim: the instance
+ * @model: its hardware
+ * @iommu: the driver's side
+ * @dev: endpoint 0
+ * @id: its device_id
+ * @group: its group, of which we have DMA ownership
+ * @handles: the core wants a new one with each replacement
+ * @attaches: counts replacements, to take turns with @handles
+ * @attached: domain in force, or NULL
+ * @domain: two paging domains
+ * @grave: pages that the driver retired; they are kept until the hardware is gone
+ * @retired: how many
+ * @bus: the true register access
+ * @ddt: the true access to the directory
+ * @on_store: called after a store to the directory, in the middle of an attach
+ * @stores: stores so far
+ * @on_wait: called once, when the driver has been waiting for a fence for a while
+ * @on_doorbell: called before the command queue's tail moves
+ * @on_work: called in the middle of what the hardware does, by any thread
+ * @held: cookie of a DMA that is under way
+ * @waited: @on_wait was called
+ * @count: for scenarios
+ * @at: for scenarios: when to act
+ * @wrong: the first thing that a hook saw go wrong
+ */
+struct scene {
+	struct task_struct *owner;
+	struct rviommu_sim *sim;
+	struct rviommu_model *model;
+	struct rviommu *iommu;
+	struct device *dev;
+	u32 id;
+	struct iommu_group *group;
+	struct iommu_attach_handle handles[2];
+	unsigned int attaches;
+	struct iommu_domain *attached;
+	struct iommu_domain *domain[2];
+	struct list_head grave;
+	unsigned int retired;
+	const struct rviommu_bus_ops *bus;
+	const struct rviommu_ddt_ops *ddt;
+	void (*on_store)(struct scene *s);
+	unsigned int stores;
+	void (*on_wait)(struct scene *s);
+	void (*on_doorbell)(struct scene *s, u32 tail);
+	void (*on_work)(struct scene *s);
+	u8 held;
+	bool waited;
+	unsigned int count;
+	unsigned int at;
+	const char *wrong;
+};
+
+/* The one at work: what hooks the driver has no argument for. */
+static struct scene *scene;
+
+/* ----- In the driver's way ----- */
+
+static u32 scene_read32(struct rviommu_bus *bus, unsigned int offset)
+{
+	struct scene *s = scene;
+	void (*hook)(struct scene *s) = s->on_wait;
+
+	if (current == s->owner && hook && offset == RVIOMMU_REG_CQCSR) {
+		s->on_wait = NULL;
+		s->waited = true;
+		hook(s);
+	}
+	return s->bus->read32(bus, offset);
+}
+
+static u64 scene_read64(struct rviommu_bus *bus, unsigned int offset)
+{
+	return scene->bus->read64(bus, offset);
+}
+
+static void scene_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
+{
+	struct scene *s = scene;
+
+	if (current == s->owner && s->on_doorbell && offset == RVIOMMU_REG_CQT)
+		s->on_doorbell(s, value);
+	s->bus->write32(bus, offset, value);
+}
+
+static void scene_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
+{
+	scene->bus->write64(bus, offset, value);
+}
+
+static const struct rviommu_bus_ops scene_bus_ops = {
+	.read32 = scene_read32,
+	.read64 = scene_read64,
+	.write32 = scene_write32,
+	.write64 = scene_write64,
+};
+
+static void scene_store(struct rviommu_ddt *ddt, u64 *where, u64 value)
+{
+	struct scene *s = scene;
+
+	s->ddt->store(ddt, where, value);
+	s->stores++;
+	if (s->on_store)
+		s->on_store(s);
+}
+
+static int scene_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	return scene->ddt->sync(ddt, did, all);
+}
+
+static const struct rviommu_ddt_ops scene_ddt_ops = {
+	.store = scene_store,
+	.sync = scene_sync,
+};
+
+static void scene_work(void *arg)
+{
+	struct scene *s = arg;
+	void (*hook)(struct scene *s) = READ_ONCE(s->on_work);
+
+	if (hook)
+		hook(s);
+}
+
+/* Nothing is freed that hardware may lead to: it would read what is not there. */
+static void scene_retire(struct list_head *pages)
+{
+	struct list_head *p;
+
+	list_for_each(p, pages)
+		scene->retired++;
+	list_splice_tail_init(pages, &scene->grave);
+}
+
+/* ----- Words of scenarios ----- */
+
+/* Where a write of the device to @iova goes, if anywhere. Sleeps as little as hooks may. */
+static u64 reaches_why(struct scene *s, u64 iova, u16 *cause)
+{
+	struct rviommu_model_request req = {
+		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.write = true,
+		.device_id = s->id,
+		.iova = iova,
+		.length = 8,
+	};
+	struct rviommu_model_response rsp;
+
+	if (rviommu_model_translate(s->model, &req, &rsp)) {
+		*cause = rsp.cause;
+		return NOWHERE;
+	}
+	return rsp.spa;
+}
+
+static u64 reaches(struct scene *s, u64 iova)
+{
+	u16 cause;
+
+	return reaches_why(s, iova, &cause);
+}
+
+/* A DMA that was translated and is not over until let_go(). */
+static bool hold(struct scene *s, u64 iova)
+{
+	struct rviommu_model_request req = {
+		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.write = true,
+		.hold = true,
+		.device_id = s->id,
+		.iova = iova,
+		.length = 8,
+	};
+	struct rviommu_model_response rsp;
+
+	if (rviommu_model_translate(s->model, &req, &rsp))
+		return false;
+	s->held = rsp.held;
+	s->waited = false;
+	return true;
+}
+
+static void let_go(struct scene *s)
+{
+	u8 held = s->held;
+
+	s->held = 0;
+	if (held)
+		rviommu_model_release(s->model, held);
+}
+
+static int attach(struct scene *s, unsigned int which)
+{
+	struct iommu_domain *domain = s->domain[which];
+	int ret = iommu_replace_group_handle(s->group, domain,
+					     &s->handles[s->attaches++ % ARRAY_SIZE(s->handles)]);
+
+	if (!ret)
+		s->attached = domain;
+	return ret;
+}
+
+/* Block the device. */
+static void detach(struct scene *s)
+{
+	if (s->attached)
+		iommu_detach_group_handle(s->attached, s->group);
+	s->attached = NULL;
+}
+
+static int map(struct scene *s, unsigned int which, u64 iova, u64 pa, size_t size)
+{
+	return iommu_map(s->domain[which], iova, pa, size, RW, GFP_KERNEL);
+}
+
+static bool unmap(struct scene *s, unsigned int which, u64 iova, size_t size)
+{
+	return iommu_unmap(s->domain[which], iova, size) == size;
+}
+
+/* Without invalidation: that comes with the next flush. */
+static bool unmap_deferred(struct scene *s, unsigned int which, u64 iova, size_t size)
+{
+	struct iommu_iotlb_gather gather;
+
+	iommu_iotlb_gather_init(&gather);
+	gather.queued = true;
+	return iommu_unmap_fast(s->domain[which], iova, size, &gather) == size;
+}
+
+/* Both domains map IOVA, to pages of their own. */
+static bool map_both(struct scene *s)
+{
+	return !map(s, 0, IOVA, PA(0), SZ_4K) && !map(s, 1, IOVA, PA(1), SZ_4K);
+}
+
+#define CANNOT	"it could not be set up"
+
+/* ----- Unmap ----- */
+
+static const char *unmap_page(struct scene *s)
+{
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_4K) || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	if (!unmap(s, 0, IOVA, SZ_4K))
+		return CANNOT;
+	if (reaches(s, IOVA) != NOWHERE)
+		return "an unmapped page is reached";
+	if (map(s, 0, IOVA, PA(1), SZ_4K))
+		return CANNOT;
+	return reaches(s, IOVA) == PA(1) ? NULL : "a new page is not reached";
+}
+
+/* One leaf is sixteen entries, each of which may be cached. */
+static const char *unmap_napot(struct scene *s)
+{
+	u64 i;
+
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_64K))
+		return CANNOT;
+	for (i = 0; i < SZ_64K; i += SZ_4K)
+		if (reaches(s, IOVA + i) != PA(0) + i)
+			return CANNOT;
+	if (!unmap(s, 0, IOVA, SZ_64K))
+		return CANNOT;
+	for (i = 0; i < SZ_64K; i += SZ_4K)
+		if (reaches(s, IOVA + i) != NOWHERE)
+			return "a part of an unmapped leaf is reached";
+	return NULL;
+}
+
+/* 2 MiB in leaves of 4 KiB: not aligned to anything more. */
+static int map_table(struct scene *s, u64 iova, u64 pa)
+{
+	return map(s, 0, iova, pa + SZ_4K, SZ_2M);
+}
+
+/* With a whole table its link goes, too. */
+static const char *unmap_table(struct scene *s)
+{
+	if (attach(s, 0) || map_table(s, IOVA, PA(0)) || reaches(s, IOVA) != PA(0) + SZ_4K)
+		return CANNOT;
+	if (!unmap(s, 0, IOVA, SZ_2M))
+		return CANNOT;
+	if (reaches(s, IOVA) != NOWHERE)
+		return "an unmapped page is reached";
+	if (map_table(s, IOVA, PA(2)))
+		return CANNOT;
+	return reaches(s, IOVA) == PA(2) + SZ_4K ? NULL : "a new table is not reached";
+}
+
+/* A leaf takes the place of an empty table. */
+static const char *leaf_for_table(struct scene *s)
+{
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_4K) || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	if (!unmap(s, 0, IOVA, SZ_4K) || map(s, 0, IOVA, PA(1), SZ_2M))
+		return CANNOT;
+	if (reaches(s, IOVA + SZ_1M) != PA(1) + SZ_1M || reaches(s, IOVA) != PA(1))
+		return "a leaf is not reached";
+	return NULL;
+}
+
+static const char *deferred_unmap(struct scene *s)
+{
+	if (attach(s, 0) || map_table(s, IOVA, PA(0)) || reaches(s, IOVA) != PA(0) + SZ_4K)
+		return CANNOT;
+	if (!unmap_deferred(s, 0, IOVA, SZ_2M))
+		return CANNOT;
+	iommu_flush_iotlb_all(s->domain[0]);
+	if (reaches(s, IOVA) != NOWHERE)
+		return "a page is reached after the flush";
+	if (map_table(s, IOVA, PA(2)))
+		return CANNOT;
+	return reaches(s, IOVA) == PA(2) + SZ_4K ? NULL : "a new table is not reached";
+}
+
+/* ----- Waiting, and what has to wait ----- */
+
+/* The driver waits for a DMA that is under way: then nothing may be retired yet. */
+static void end_of_dma(struct scene *s)
+{
+	if (s->retired)
+		s->wrong = "a table is retired while DMA is under way";
+	let_go(s);
+}
+
+static const char *waited(struct scene *s)
+{
+	s->on_wait = NULL;
+	let_go(s);
+	if (s->wrong)
+		return s->wrong;
+	return s->waited ? NULL : "it does not wait for DMA that is under way";
+}
+
+static const char *unmap_under_dma(struct scene *s)
+{
+	if (attach(s, 0) || map_table(s, IOVA, PA(0)) || !hold(s, IOVA))
+		return CANNOT;
+	s->on_wait = end_of_dma;
+	if (!unmap(s, 0, IOVA, SZ_2M))
+		return CANNOT;
+	return waited(s);
+}
+
+static const char *flush_under_dma(struct scene *s)
+{
+	if (attach(s, 0) || map_table(s, IOVA, PA(0)) || !hold(s, IOVA))
+		return CANNOT;
+	if (!unmap_deferred(s, 0, IOVA, SZ_2M) || s->retired)
+		return CANNOT;
+	s->on_wait = end_of_dma;
+	iommu_flush_iotlb_all(s->domain[0]);
+	return waited(s);
+}
+
+/* Somebody else unmaps while the flush waits: too late to be covered by it. */
+static void unmap_meanwhile(struct scene *s)
+{
+	if (!unmap_deferred(s, 0, IOVA + SZ_2M, SZ_2M))
+		s->wrong = CANNOT;
+	let_go(s);
+}
+
+static const char *unmap_under_flush(struct scene *s)
+{
+	if (attach(s, 0) || map_table(s, IOVA, PA(0)) || map_table(s, IOVA + SZ_2M, PA(2)) ||
+	    reaches(s, IOVA + SZ_2M) == NOWHERE || !hold(s, IOVA) ||
+	    !unmap_deferred(s, 0, IOVA, SZ_2M))
+		return CANNOT;
+	s->on_wait = unmap_meanwhile;
+	iommu_flush_iotlb_all(s->domain[0]);
+	/* Without waiting nothing happens meanwhile: not what this one is about. */
+	s->on_wait = NULL;
+	let_go(s);
+	if (s->waited && s->retired > 1)
+		return "a table is retired that the flush did not cover";
+	return s->wrong;
+}
+
+static const char *attach_under_dma(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0) || !hold(s, IOVA))
+		return CANNOT;
+	s->on_wait = end_of_dma;
+	if (attach(s, 1))
+		return CANNOT;
+	return waited(s);
+}
+
+/* ----- Attach and replace ----- */
+
+static const char *replace(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0) || reaches(s, IOVA) != PA(0) || attach(s, 1))
+		return CANNOT;
+	if (reaches(s, IOVA) != PA(1))
+		return "the old domain is in force after a replacement";
+	/* Nobody needs to hear of this. */
+	if (!unmap(s, 0, IOVA, SZ_4K) || map(s, 0, IOVA, PA(2), SZ_4K) || attach(s, 0))
+		return CANNOT;
+	if (reaches(s, IOVA) != PA(2))
+		return "what a domain had cached has outlived its detachment";
+	detach(s);
+	return reaches(s, IOVA) == NOWHERE ? NULL : "a blocked device reaches memory";
+}
+
+/* Commands that "Changing device directory table entry" wants */
+static void note_commands(struct scene *s, u32 tail)
+{
+	const struct rviommu_domain *dom = to_rviommu_domain(s->domain[0]);
+	struct rviommu_cmdq *cq = &s->iommu->cmdq;
+	const struct rviommu_command want[] = {
+		rviommu_cmd_iotinval_vma_gscid(dom->gscid),
+		rviommu_cmd_iotinval_gvma(dom->gscid),
+	};
+	u32 i, k;
+
+	for (i = s->at; i != tail; i = (i + 1) & rviommu_queue_mask(&cq->q))
+		for (k = 0; k < ARRAY_SIZE(want); k++)
+			if (!memcmp((struct rviommu_command *)cq->q.base + i, &want[k],
+				    sizeof(want[k])))
+				s->count |= BIT(k);
+	s->at = tail;
+}
+
+/*
+ * A first stage of a guest is nothing that this driver sets up, so no wrong byte
+ * can come of its cached entries; they have to go nevertheless.
+ */
+static const char *replace_owes(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0) || !to_rviommu_domain(s->domain[0])->gscid)
+		return CANNOT;
+	s->at = s->iommu->cmdq.tail;
+	s->on_doorbell = note_commands;
+	if (attach(s, 1))
+		return CANNOT;
+	s->on_doorbell = NULL;
+	return s->count == 3 ? NULL : "the guest's entries are not all invalidated";
+}
+
+/* Commands are executed in any order, and the device goes on in between. */
+static void access_between(struct scene *s)
+{
+	u64 where;
+
+	if (current != s->owner)
+		return;
+	s->count++;
+	where = reaches(s, IOVA);
+	if (where != PA(0) && where != PA(1) && where != PA(2) && where != PA(3))
+		s->wrong = "DMA faults between two commands of a replacement";
+}
+
+static const char *replace_out_of_order(struct scene *s)
+{
+	unsigned int i;
+
+	if (!map_both(s))
+		return CANNOT;
+	for (i = 0; i < 16 && !s->wrong; i++) {
+		u64 other = PA(i & 1 ? 0 : 2);
+
+		if (attach(s, 0) || reaches(s, IOVA) == NOWHERE)
+			return CANNOT;
+		WRITE_ONCE(s->on_work, access_between);
+		if (attach(s, 1))
+			return CANNOT;
+		WRITE_ONCE(s->on_work, NULL);
+		if (reaches(s, IOVA) != PA(1))
+			return "the old domain is in force after a replacement";
+		if (!unmap(s, 0, IOVA, SZ_4K) || map(s, 0, IOVA, other, SZ_4K) || attach(s, 0))
+			return CANNOT;
+		if (reaches(s, IOVA) != other)
+			return "what a domain had cached has outlived its detachment";
+	}
+	return s->wrong;
+}
+
+/* From the first moment on the new domain's unmaps have to reach this IOMMU. */
+static void unmap_of_new(struct scene *s)
+{
+	if (s->count || reaches(s, IOVA) != PA(1))
+		return;
+	s->count++;
+	if (!unmap(s, 1, IOVA, SZ_4K))
+		s->wrong = CANNOT;
+	if (reaches(s, IOVA) != NOWHERE)
+		s->wrong = "an unmapped page is reached while its domain is being attached";
+}
+
+static const char *unmap_under_attach(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0))
+		return CANNOT;
+	s->on_store = unmap_of_new;
+	if (attach(s, 1))
+		return CANNOT;
+	s->on_store = NULL;
+	if (s->wrong)
+		return s->wrong;
+	if (!s->count)
+		return CANNOT;
+	return reaches(s, IOVA) == NOWHERE ? NULL : "an unmapped page is reached";
+}
+
+/*
+ * To the last moment the old domain's unmaps have to reach it: the new context is
+ * published, but the hardware uses the old one, as it may.
+ */
+static void unmap_of_old(struct scene *s)
+{
+	if (s->count++)
+		return;
+	if (reaches(s, IOVA) != PA(0))
+		s->wrong = CANNOT;
+	if (!unmap(s, 0, IOVA, SZ_4K))
+		s->wrong = CANNOT;
+	if (reaches(s, IOVA) != NOWHERE)
+		s->wrong = "an unmapped page is reached while its domain is being replaced";
+}
+
+static const char *unmap_under_replace(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0) || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	s->on_store = unmap_of_old;
+	if (attach(s, 1))
+		return CANNOT;
+	s->on_store = NULL;
+	if (s->wrong)
+		return s->wrong;
+	return s->count ? NULL : CANNOT;
+}
+
+/* One access after the @at-th store, with nothing cached before it. */
+static void access_after_store(struct scene *s)
+{
+	u64 where;
+
+	if (s->stores != s->at)
+		return;
+	where = reaches(s, IOVA);
+	if (where == NOWHERE && s->iommu->ddt.levels > 1)
+		s->wrong = "DMA faults in the middle of a replacement";
+	if (where != NOWHERE && where != PA(0) && where != PA(1))
+		s->wrong = "DMA goes astray in the middle of a replacement";
+}
+
+static const char *replace_step_by_step(struct scene *s)
+{
+	if (!map_both(s))
+		return CANNOT;
+	for (s->at = 1; s->at <= 5 && !s->wrong; s->at++) {
+		/* Nothing of its context is cached then. */
+		if (attach(s, 0))
+			return CANNOT;
+		s->stores = 0;
+		s->on_store = access_after_store;
+		if (attach(s, 1))
+			return CANNOT;
+		s->on_store = NULL;
+		if (!s->wrong && reaches(s, IOVA) != PA(1))
+			s->wrong = "the new domain is not in force after a replacement";
+	}
+	return s->wrong;
+}
+
+/* ----- A walk that crosses a change ----- */
+
+/**
+ * struct walk - one DMA that stops in the middle of reading contexts
+ * @s: the scene
+ * @task: whose it is
+ * @pause: which word it stops before, from 1
+ * @words: words so far
+ * @paused: it has stopped, or is over
+ * @go: it may go on
+ * @over: it is over
+ * @went: it was told to go on
+ * @where: where it went
+ */
+struct walk {
+	struct scene *s;
+	struct task_struct *task;
+	unsigned int pause;
+	unsigned int words;
+	struct completion paused;
+	struct completion go;
+	struct completion over;
+	bool went;
+	u64 where;
+};
+
+static struct walk *walk;
+
+static void walk_word(struct scene *s)
+{
+	if (current != walk->task || ++walk->words != walk->pause)
+		return;
+	complete(&walk->paused);
+	wait_for_completion(&walk->go);
+}
+
+static int walk_thread(void *data)
+{
+	struct walk *w = data;
+
+	w->task = current;
+	w->where = reaches(w->s, IOVA);
+	complete(&w->paused);
+	complete(&w->over);
+	return 0;
+}
+
+static void walk_on(struct walk *w)
+{
+	if (w->went)
+		return;
+	w->went = true;
+	complete(&w->go);
+	wait_for_completion(&w->over);
+}
+
+static void walk_on_at_store(struct scene *s)
+{
+	if (s->stores == s->at)
+		walk_on(walk);
+}
+
+/* Attach a domain while a walk stands still; it goes on after the @at-th store. */
+static const char *walk_across(struct scene *s, unsigned int pause, unsigned int at,
+			       unsigned int new, u64 *where)
+{
+	struct walk w = { .s = s, .pause = pause };
+	struct task_struct *task;
+	int ret;
+
+	init_completion(&w.paused);
+	init_completion(&w.go);
+	init_completion(&w.over);
+	walk = &w;
+	task = kthread_create(walk_thread, &w, "sim_walk");
+	if (IS_ERR(task))
+		return CANNOT;
+	get_task_struct(task);
+	WRITE_ONCE(s->on_work, walk_word);
+	wake_up_process(task);
+	wait_for_completion(&w.paused);
+
+	s->at = at;
+	s->stores = 0;
+	s->on_store = walk_on_at_store;
+	ret = attach(s, new);
+	s->on_store = NULL;
+	walk_on(&w);
+	WRITE_ONCE(s->on_work, NULL);
+	kthread_stop(task);
+	put_task_struct(task);
+	*where = w.where;
+	return ret ? CANNOT : NULL;
+}
+
+/* Enough for every word of base contexts and their links, and every store of a change */
+#define WALK_WORDS	5
+#define WALK_STORES	4
+#define WALK_ROUNDS	(2 * WALK_WORDS * WALK_STORES)
+
+static const char *replace_across_walk(struct scene *s)
+{
+	const char *wrong = NULL;
+	unsigned int i;
+	u64 where;
+
+	if (!map_both(s))
+		return CANNOT;
+	for (i = 0; i < WALK_ROUNDS && !wrong; i++) {
+		/* Nothing of its context is cached then. */
+		if (attach(s, 0))
+			return CANNOT;
+		wrong = walk_across(s, 1 + i % WALK_WORDS, 1 + i / WALK_WORDS % WALK_STORES,
+				    1, &where);
+		if (wrong)
+			break;
+		if (where == NOWHERE && s->iommu->ddt.levels > 1)
+			return "DMA faults while its context is replaced";
+		if (where != NOWHERE && where != PA(0) && where != PA(1))
+			return "DMA goes astray while its context is replaced";
+		if (reaches(s, IOVA) != PA(1))
+			return "the new domain is not in force after a replacement";
+	}
+	return wrong;
+}
+
+static const char *attach_across_walk(struct scene *s)
+{
+	const char *wrong = NULL;
+	unsigned int i, new;
+	u64 where;
+
+	if (!map_both(s) || attach(s, 0))
+		return CANNOT;
+	for (i = 0; i < WALK_ROUNDS && !wrong; i++) {
+		/* An invalid context with the old domain's words in it */
+		detach(s);
+		new = !(i & 1);
+		wrong = walk_across(s, 1 + i % WALK_WORDS, 1 + i / WALK_WORDS % WALK_STORES,
+				    new, &where);
+		if (wrong)
+			break;
+		if (where != NOWHERE && where != PA(new))
+			return "DMA reaches a domain that is not attached any more";
+		if (reaches(s, IOVA) != PA(new))
+			return "the new domain is not in force after an attach";
+	}
+	return wrong;
+}
+
+/* ----- Coming and going ----- */
+
+static const char *removal(struct scene *s)
+{
+	u16 cause = 0;
+
+	reaches(s, IOVA);
+	rviommu_sim_remove_endpoint(s->sim, 0);
+	if (reaches_why(s, IOVA, &cause) != NOWHERE)
+		return "a device that is gone reaches memory";
+	return cause == DDT_ENTRY_NOT_VALID ? NULL : "the context of a gone device is valid";
+}
+
+static const char *unmap_in_suspend(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_4K) || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	rviommu_suspend(s->iommu);
+	if (!unmap(s, 0, IOVA, SZ_4K))
+		wrong = CANNOT;
+	if (rviommu_resume(s->iommu))
+		return CANNOT;
+	if (!wrong && reaches(s, IOVA) != NOWHERE)
+		wrong = "what was unmapped in suspend is reached after it";
+	return wrong;
+}
+
+/* ----- The table ----- */
+
+#define NO_RANGE	(RVIOMMU_CAP_S | RVIOMMU_CAP_NL)
+
+/* In this order: each change of the hardware costs an instance. */
+static const struct scenario scenarios[] = {
+	{ "unmap_page", unmap_page },
+	{ "unmap_napot", unmap_napot },
+	{ "unmap_table", unmap_table },
+	{ "leaf_for_table", leaf_for_table },
+	{ "deferred_unmap", deferred_unmap },
+	{ "unmap_under_dma", unmap_under_dma },
+	{ "flush_under_dma", flush_under_dma },
+	{ "unmap_under_flush", unmap_under_flush },
+	{ "attach_under_dma", attach_under_dma },
+	{ "replace", replace },
+	{ "replace_out_of_order", replace_out_of_order,
+	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS },
+	{ "unmap_under_attach", unmap_under_attach },
+	{ "unmap_under_replace", unmap_under_replace },
+	{ "replace_step_by_step", replace_step_by_step },
+	{ "unmap_in_suspend", unmap_in_suspend },
+	{ "unmap_page_guest", unmap_page, .clear = CAP_FIRST },
+	{ "unmap_table_guest", unmap_table, .clear = CAP_FIRST },
+	{ "replace_guest", replace, .clear = CAP_FIRST },
+	{ "replace_owes", replace_owes, .clear = CAP_FIRST },
+	{ "unmap_page_no_range", unmap_page, .clear = NO_RANGE },
+	{ "unmap_napot_no_range", unmap_napot, .clear = NO_RANGE },
+	{ "unmap_table_no_range", unmap_table, .clear = NO_RANGE },
+	{ "leaf_for_table_no_range", leaf_for_table, .clear = NO_RANGE },
+	{ "replace_across_walk", replace_across_walk, .levels = 2, .clear = CAP_EXTENDED,
+	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
+	{ "attach_across_walk", attach_across_walk, .levels = 2, .clear = CAP_EXTENDED,
+	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
+	{ "replace_one_level", replace, .levels = 1, .clear = CAP_EXTENDED },
+	{ "step_by_step_one_level", replace_step_by_step, .levels = 1, .clear = CAP_EXTENDED },
+	{ "across_walk_one_level", replace_across_walk, .levels = 1, .clear = CAP_EXTENDED,
+	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
+	{ "removal", removal, .unowned = true },
+};
+
+/* ----- Putting it up, and away again ----- */
+
+static bool same_hardware(const struct scenario *a, const struct scenario *b)
+{
+	return a->clear == b->clear && a->levels == b->levels && a->unowned == b->unowned;
+}
+
+static int scene_up(struct scene *s, const struct scenario *sc)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_endpoint *ep;
+	struct rviommu_sim *sim;
+	int ret;
+
+	rviommu_sim_config_init(&config);
+	config.model.capabilities &= ~sc->clear;
+	config.endpoints = 1;
+	if (sc->levels) {
+		ret = rviommu_sim_config_levels(&config, sc->levels);
+		if (ret)
+			return ret;
+	}
+	rviommu_model_config_fit(&config.model);
+	sim = rviommu_sim_create("rviommu_kunit_mutation", &config);
+	if (IS_ERR(sim))
+		return PTR_ERR(sim);
+	s->sim = sim;
+	s->model = rviommu_sim_model(sim);
+	s->dev = rviommu_sim_endpoint(sim, 0);
+	ep = dev_iommu_priv_get(s->dev);
+	s->id = ep->ids[0];
+	s->iommu = ep->iommu;
+	if (!sc->unowned) {
+		struct iommu_group *group = iommu_group_get(s->dev);
+
+		ret = iommu_group_claim_dma_owner(group, s);
+		if (ret) {
+			iommu_group_put(group);
+			return ret;
+		}
+		s->group = group;
+	}
+	s->bus = s->iommu->bus->ops;
+	s->iommu->bus->ops = &scene_bus_ops;
+	s->ddt = s->iommu->ddt.ops;
+	s->iommu->ddt.ops = &scene_ddt_ops;
+	rviommu_sim_set_hook(sim, scene_work, s);
+	return 0;
+}
+
+static void scene_down(struct scene *s)
+{
+	if (s->bus) {
+		s->iommu->ddt.ops = s->ddt;
+		s->iommu->bus->ops = s->bus;
+		s->bus = NULL;
+	}
+	if (s->group) {
+		iommu_group_release_dma_owner(s->group);
+		iommu_group_put(s->group);
+		s->group = NULL;
+	}
+	rviommu_sim_destroy(s->sim);
+	s->sim = NULL;
+}
+
+/* What goes wrong in a scenario with some steps left out, or with none. */
+static const char *scene_play(struct scene *s, const struct scenario *sc, unsigned long mutate)
+{
+	const char *wrong = CANNOT;
+	unsigned int i;
+
+	s->retired = 0;
+	s->count = 0;
+	s->wrong = NULL;
+	for (i = 0; i < ARRAY_SIZE(s->domain); i++) {
+		struct iommu_domain *domain = sc->unowned ? NULL :
+					      iommu_paging_domain_alloc(s->dev);
+
+		s->domain[i] = IS_ERR(domain) ? NULL : domain;
+	}
+	if (sc->unowned || (s->domain[0] && s->domain[1])) {
+		rviommu_model_set_switches(s->model, sc->switches);
+		WRITE_ONCE(s->iommu->mutate, mutate);
+		wrong = sc->run(s);
+		WRITE_ONCE(s->iommu->mutate, 0);
+		rviommu_model_set_switches(s->model, 0);
+	}
+	s->on_store = NULL;
+	s->on_wait = NULL;
+	s->on_doorbell = NULL;
+	WRITE_ONCE(s->on_work, NULL);
+	let_go(s);
+	/* Healthy again, and with empty caches. */
+	detach(s);
+	rviommu_hw_invalidate(s->iommu);
+	for (i = 0; i < ARRAY_SIZE(s->domain); i++) {
+		if (s->domain[i])
+			iommu_domain_free(s->domain[i]);
+		s->domain[i] = NULL;
+	}
+	return wrong;
+}
+
+/* Emulated, where this takes minutes, the first scenario that notices has to do. */
+#define ALL_WHO_NOTICE	IS_ENABLED(CONFIG_UML)
+
+/* What goes wrong in each scenario, or NULL, goes to @wrong. */
+static void play(struct kunit *test, unsigned long mutate, const char **wrong)
+{
+	struct scene *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	s->owner = current;
+	INIT_LIST_HEAD(&s->grave);
+	scene = s;
+	kunit_activate_static_stub(test, rviommu_page_retire, scene_retire);
+	memset(wrong, 0, ARRAY_SIZE(scenarios) * sizeof(*wrong));
+	for (i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		const struct scenario *sc = &scenarios[i];
+
+		if (i && !same_hardware(sc - 1, sc))
+			scene_down(s);
+		if (s->bus || !scene_up(s, sc)) {
+			wrong[i] = scene_play(s, sc, mutate);
+		} else {
+			wrong[i] = CANNOT;
+			scene_down(s);
+		}
+		if (wrong[i] && mutate && !ALL_WHO_NOTICE)
+			break;
+	}
+	scene_down(s);
+	kunit_deactivate_static_stub(test, rviommu_page_retire);
+	rviommu_page_retire(&s->grave);
+	scene = NULL;
+}
+
+/* ----- The suite ----- */
+
+/* A driver with nothing left out gets all of them right. */
+static void mutation_none(struct kunit *test)
+{
+	const char *wrong[ARRAY_SIZE(scenarios)];
+	unsigned int i;
+
+	play(test, 0, wrong);
+	for (i = 0; i < ARRAY_SIZE(scenarios); i++)
+		KUNIT_EXPECT_NULL_MSG(test, wrong[i], "%s: %s", scenarios[i].name, wrong[i]);
+}
+
+/* Which one a parameter stands for is where it lies. */
+static const char mutations[RVIOMMU_NR_MUTATIONS];
+
+static void mutation_describe(const char *mutation, char *desc)
+{
+	strscpy(desc, rviommu_mutation_name(mutation - mutations), KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(mutation, mutations, mutation_describe);
+
+#define LINE	96
+
+/* One step is left out: whoever notices is printed, and somebody has to. */
+static void mutation(struct kunit *test)
+{
+	unsigned int which = (const char *)test->param_value - mutations;
+	const char *wrong[ARRAY_SIZE(scenarios)];
+	unsigned int i, noticed = 0;
+	char line[LINE];
+	size_t at = 0;
+
+	play(test, BIT(which), wrong);
+	for (i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		if (!wrong[i])
+			continue;
+		/* A scenario that did not come about proves nothing. */
+		KUNIT_EXPECT_STRNEQ(test, wrong[i], CANNOT);
+		noticed++;
+		if (at && at + strlen(scenarios[i].name) + 2 >= LINE) {
+			kunit_info(test, "%-15s %s\n", rviommu_mutation_name(which), line);
+			at = 0;
+		}
+		at += scnprintf(line + at, LINE - at, "%s%s", at ? " " : "", scenarios[i].name);
+	}
+	if (at)
+		kunit_info(test, "%-15s %s\n", rviommu_mutation_name(which), line);
+	KUNIT_EXPECT_GT_MSG(test, noticed, 0, "nobody notices when %s is left out",
+			    rviommu_mutation_name(which));
+}
+
+static struct kunit_case mutation_cases[] = {
+	KUNIT_CASE_SLOW(mutation_none),
+	KUNIT_CASE_PARAM_ATTR(mutation, mutation_gen_params, { .speed = KUNIT_SPEED_SLOW }),
+	{}
+};
+
+static struct kunit_suite mutation_suite = {
+	.name = "rviommu_sim_mutation",
+	.test_cases = mutation_cases,
+};
+
+kunit_test_suite(mutation_suite);
