@@ -697,6 +697,7 @@ static void atc_property(struct kunit *test)
 
 	rviommu_sim_config_init(&config);
 	config.endpoints = 1;
+	config.ats = true;
 	config.pasid_bits = 9;
 	config.ats_depth = 7;
 	sim = rviommu_sim_create("rviommu_kunit_atc", &config);

@@ -47,6 +47,8 @@ struct scene;
  * @levels: depth of its directory, 0: any
  * @switches: worst cases of the hardware
  * @unowned: the device stays with its default domain
+ * @ats: the device has ATS
+ * @pasid: what domains are attached to, 0: the requester ID
  */
 struct scenario {
 	const char *name;
@@ -55,6 +57,8 @@ struct scenario {
 	unsigned int levels;
 	u32 switches;
 	bool unowned;
+	bool ats;
+	u32 pasid;
 };
 
 /**
@@ -64,7 +68,10 @@ struct scenario {
  * @model: its hardware
  * @iommu: the driver's side
  * @dev: endpoint 0
+ * @ep: what the driver knows of it
  * @id: its device_id
+ * @pasid: of its DMA, 0: none
+ * @busy: a hook is at work
  * @group: its group, of which we have DMA ownership
  * @handles: the core wants a new one with each replacement
  * @attaches: counts replacements, to take turns with @handles
@@ -91,7 +98,10 @@ struct scene {
 	struct rviommu_model *model;
 	struct rviommu *iommu;
 	struct device *dev;
+	struct rviommu_endpoint *ep;
 	u32 id;
+	u32 pasid;
+	bool busy;
 	struct iommu_group *group;
 	struct iommu_attach_handle handles[2];
 	unsigned int attaches;
@@ -203,6 +213,8 @@ static u64 reaches_why(struct scene *s, u64 iova, u16 *cause)
 {
 	struct rviommu_model_request req = {
 		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.pv = s->pasid,
+		.process_id = s->pasid,
 		.write = true,
 		.device_id = s->id,
 		.iova = iova,
@@ -229,6 +241,8 @@ static bool hold(struct scene *s, u64 iova)
 {
 	struct rviommu_model_request req = {
 		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.pv = s->pasid,
+		.process_id = s->pasid,
 		.write = true,
 		.hold = true,
 		.device_id = s->id,
@@ -256,9 +270,14 @@ static void let_go(struct scene *s)
 static int attach(struct scene *s, unsigned int which)
 {
 	struct iommu_domain *domain = s->domain[which];
-	int ret = iommu_replace_group_handle(s->group, domain,
-					     &s->handles[s->attaches++ % ARRAY_SIZE(s->handles)]);
+	int ret;
 
+	if (s->pasid)
+		ret = rviommu_attach_pasid(s->ep, s->pasid, domain, NULL);
+	else
+		ret = iommu_replace_group_handle(s->group, domain,
+						 &s->handles[s->attaches++ %
+							     ARRAY_SIZE(s->handles)]);
 	if (!ret)
 		s->attached = domain;
 	return ret;
@@ -267,7 +286,9 @@ static int attach(struct scene *s, unsigned int which)
 /* Block the device. */
 static void detach(struct scene *s)
 {
-	if (s->attached)
+	if (s->attached && s->pasid)
+		rviommu_detach_pasid(s->ep, s->pasid);
+	else if (s->attached)
 		iommu_detach_group_handle(s->attached, s->group);
 	s->attached = NULL;
 }
@@ -811,6 +832,90 @@ static const char *unmap_in_suspend(struct scene *s)
 	return wrong;
 }
 
+/* ----- The device's own cache ----- */
+
+/* A write of the device: it asks for a translation, and remembers it. */
+static void touch(struct scene *s)
+{
+	struct rviommu_sim_dma dma = {
+		.op = RVIOMMU_SIM_FILL, .pv = s->pasid, .pasid = s->pasid, .iova = IOVA,
+		.length = 8,
+	};
+
+	rviommu_sim_dma(s->dev, &dma);
+}
+
+static bool remembers(struct scene *s)
+{
+	return rviommu_sim_count_atc(s->dev, s->pasid, s->pasid);
+}
+
+static const char *unmap_ats(struct scene *s)
+{
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_4K))
+		return CANNOT;
+	touch(s);
+	if (!remembers(s) || !unmap(s, 0, IOVA, SZ_4K))
+		return CANNOT;
+	return remembers(s) ? "the device remembers an unmapped page" : NULL;
+}
+
+static const char *replace_ats(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0))
+		return CANNOT;
+	touch(s);
+	if (!remembers(s) || attach(s, 1))
+		return CANNOT;
+	if (remembers(s))
+		return "the device remembers the old domain after a replacement";
+	touch(s);
+	if (!remembers(s))
+		return CANNOT;
+	detach(s);
+	return remembers(s) ? "a blocked device remembers a page" : NULL;
+}
+
+static void touch_between(struct scene *s)
+{
+	if (current != s->owner || s->busy)
+		return;
+	s->busy = true;
+	touch(s);
+	s->busy = false;
+}
+
+static bool is_of_identity(const struct rviommu_sim_atc_entry *entry, void *arg)
+{
+	return entry->spa + (IOVA - entry->iova) == IOVA;
+}
+
+/*
+ * Between two commands the device asks again, and may be told what the IOMMU
+ * remembers: its context, if that is not invalidated first.
+ */
+static const char *identity_ats_out_of_order(struct scene *s)
+{
+	unsigned int i;
+
+	if (!map_both(s))
+		return CANNOT;
+	for (i = 0; i < 16; i++) {
+		if (rviommu_attach(s->ep, &rviommu_identity_domain))
+			return CANNOT;
+		touch(s);
+		if (!rviommu_sim_list_atc(s->dev, is_of_identity, NULL))
+			return CANNOT;
+		WRITE_ONCE(s->on_work, touch_between);
+		if (attach(s, 1))
+			return CANNOT;
+		WRITE_ONCE(s->on_work, NULL);
+		if (rviommu_sim_list_atc(s->dev, is_of_identity, NULL))
+			return "the device remembers the old domain after a replacement";
+	}
+	return NULL;
+}
+
 /* ----- The table ----- */
 
 #define NO_RANGE	(RVIOMMU_CAP_S | RVIOMMU_CAP_NL)
@@ -849,6 +954,21 @@ static const struct scenario scenarios[] = {
 	{ "step_by_step_one_level", replace_step_by_step, .levels = 1, .clear = CAP_EXTENDED },
 	{ "across_walk_one_level", replace_across_walk, .levels = 1, .clear = CAP_EXTENDED,
 	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
+	{ "replace_pasid", replace, .pasid = 5 },
+	{ "unmap_page_pasid", unmap_page, .pasid = 5 },
+	{ "replace_pasid_out_of_order", replace_out_of_order,
+	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS, .pasid = 5 },
+	{ "unmap_under_replace_pasid", unmap_under_replace, .pasid = 5 },
+	{ "replace_pasid_step_by_step", replace_step_by_step, .pasid = 5 },
+	{ "replace_pasid_across_walk", replace_across_walk,
+	  .switches = RVIOMMU_MODEL_WORD_BY_WORD, .pasid = 5 },
+	{ "attach_pasid_across_walk", attach_across_walk,
+	  .switches = RVIOMMU_MODEL_WORD_BY_WORD, .pasid = 5 },
+	{ "unmap_ats", unmap_ats, .ats = true },
+	{ "replace_ats", replace_ats, .ats = true },
+	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
+	{ "identity_ats_out_of_order", identity_ats_out_of_order, .ats = true,
+	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS },
 	{ "removal", removal, .unowned = true },
 };
 
@@ -856,7 +976,8 @@ static const struct scenario scenarios[] = {
 
 static bool same_hardware(const struct scenario *a, const struct scenario *b)
 {
-	return a->clear == b->clear && a->levels == b->levels && a->unowned == b->unowned;
+	return a->clear == b->clear && a->levels == b->levels && a->unowned == b->unowned &&
+	       a->ats == b->ats;
 }
 
 static int scene_up(struct scene *s, const struct scenario *sc)
@@ -868,6 +989,10 @@ static int scene_up(struct scene *s, const struct scenario *sc)
 
 	rviommu_sim_config_init(&config);
 	config.model.capabilities &= ~sc->clear;
+	/* Hooks sleep in a store to the directory, where a device could be lost. */
+	if (!sc->ats)
+		config.model.capabilities &= ~(RVIOMMU_CAP_ATS | RVIOMMU_CAP_T2GPA);
+	config.ats = sc->ats;
 	config.endpoints = 1;
 	if (sc->levels) {
 		ret = rviommu_sim_config_levels(&config, sc->levels);
@@ -882,6 +1007,7 @@ static int scene_up(struct scene *s, const struct scenario *sc)
 	s->model = rviommu_sim_model(sim);
 	s->dev = rviommu_sim_endpoint(sim, 0);
 	ep = dev_iommu_priv_get(s->dev);
+	s->ep = ep;
 	s->id = ep->ids[0];
 	s->iommu = ep->iommu;
 	if (!sc->unowned) {
@@ -933,6 +1059,10 @@ static const char *scene_play(struct scene *s, const struct scenario *sc, unsign
 
 		s->domain[i] = IS_ERR(domain) ? NULL : domain;
 	}
+	s->pasid = sc->pasid;
+	/* Another one keeps the process directory there. */
+	if (sc->pasid && rviommu_attach_pasid(s->ep, sc->pasid + 1, &rviommu_identity_domain, NULL))
+		return CANNOT;
 	if (sc->unowned || (s->domain[0] && s->domain[1])) {
 		rviommu_model_set_switches(s->model, sc->switches);
 		WRITE_ONCE(s->iommu->mutate, mutate);
@@ -947,6 +1077,8 @@ static const char *scene_play(struct scene *s, const struct scenario *sc, unsign
 	let_go(s);
 	/* Healthy again, and with empty caches. */
 	detach(s);
+	if (sc->pasid)
+		rviommu_detach_pasid(s->ep, sc->pasid + 1);
 	rviommu_hw_invalidate(s->iommu);
 	for (i = 0; i < ARRAY_SIZE(s->domain); i++) {
 		if (s->domain[i])

@@ -57,6 +57,7 @@ static void fn_config(struct rviommu_sim_config *config)
 	config->pci_functions = FUNCTIONS;
 	config->pci_bus = 0;
 	config->pasid_bits = 12;
+	config->ats = true;
 	config->ats_depth = 5;
 }
 

@@ -500,6 +500,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	ret = rviommu_start_ddt(iommu);
 	if (ret)
 		goto err_queues;
+	iommu->ddt.can_lose = iommu->caps & RVIOMMU_CAP_ATS;
 	ret = rviommu_quirks_init(iommu);
 	if (ret)
 		goto err_ddt;

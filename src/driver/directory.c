@@ -504,6 +504,35 @@ unlock:
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_quarantine);
 
+/* What makes the changes visible: one store for each. */
+static void ddt_store_last(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+			   unsigned int nr)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < nr; i++) {
+		struct rviommu_ddt_update *u = &updates[i];
+
+		if (u->link) {
+			ddt->ops->store(ddt, u->link, dir_entry(u->subtree));
+		} else if (u->copy) {
+			u->replaced = dir_table(*u->parent);
+			ddt->ops->store(ddt, u->parent, dir_entry(u->copy));
+		} else if (ddt_rewrites(u)) {
+			/* Equal if the context lies in an earlier update's new page. */
+			if (u->dc[RVIOMMU_DC_TC] != u->new.word[RVIOMMU_DC_TC])
+				ddt->ops->store(ddt, &u->dc[RVIOMMU_DC_TC],
+						u->new.word[RVIOMMU_DC_TC]);
+		} else if (u->how == RVIOMMU_PUBLISH_WORD) {
+			/* The first that differs; of a context going invalid that is tc. */
+			for (j = 0; j < ddt->dc_words && u->dc[j] == u->new.word[j]; j++)
+				;
+			if (j < ddt->dc_words)
+				ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
+		}
+	}
+}
+
 /**
  * rviommu_ddt_publish() - make prepared changes visible
  * @ddt: directory, locked since rviommu_ddt_prepare()
@@ -553,30 +582,13 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_VALID_GRACE))
 		ddt_grace_wait(ddt, &grace);
 
-	/* From here on one store each. */
+	if (!ddt->can_lose) {
+		ddt_store_last(ddt, updates, nr);
+		return;
+	}
 	spin_lock_irqsave(&ddt->quarantine, flags);
 	ddt_keep_quarantine(ddt, updates, nr);
-	for (i = 0; i < nr; i++) {
-		struct rviommu_ddt_update *u = &updates[i];
-
-		if (u->link) {
-			ddt->ops->store(ddt, u->link, dir_entry(u->subtree));
-		} else if (u->copy) {
-			u->replaced = dir_table(*u->parent);
-			ddt->ops->store(ddt, u->parent, dir_entry(u->copy));
-		} else if (ddt_rewrites(u)) {
-			/* Equal if the context lies in an earlier update's new page. */
-			if (u->dc[RVIOMMU_DC_TC] != u->new.word[RVIOMMU_DC_TC])
-				ddt->ops->store(ddt, &u->dc[RVIOMMU_DC_TC],
-						u->new.word[RVIOMMU_DC_TC]);
-		} else if (u->how == RVIOMMU_PUBLISH_WORD) {
-			/* The first that differs; of a context going invalid that is tc. */
-			for (j = 0; j < ddt->dc_words && u->dc[j] == u->new.word[j]; j++)
-				;
-			if (j < ddt->dc_words)
-				ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
-		}
-	}
+	ddt_store_last(ddt, updates, nr);
 	spin_unlock_irqrestore(&ddt->quarantine, flags);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_publish);

@@ -36,7 +36,8 @@ struct rviommu_ddt;
  *        Returns 0, or -EIO when the IOMMU is out of service (then nothing
  *        walks the directory any more, and the change goes on).
  *
- * Both are called with rviommu_ddt.lock held; @sync may sleep.
+ * Both are called with rviommu_ddt.lock held; @sync may sleep, and @store too, unless
+ * devices can be lost.
  */
 struct rviommu_ddt_ops {
 	void (*store)(struct rviommu_ddt *ddt, u64 *where, u64 value);
@@ -52,6 +53,8 @@ struct rviommu_ddt_ops {
  * @quarantine: what a publish stores last, it stores under this lock, interrupts
  *              off; so rviommu_ddt_quarantine(), which cannot take @lock, is not
  *              undone by a copy that was made before it. A leaf lock.
+ * @can_lose: devices can go into quarantine; ops->store is called under @quarantine
+ *            then. Constant while devices are there.
  * @root: root table, one page; constant between init and destroy
  * @levels: 1, 2 or 3
  * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
@@ -63,6 +66,7 @@ struct rviommu_ddt {
 	const struct rviommu_ddt_ops *ops;
 	struct mutex lock;	/* writers, from prepare to retire */
 	spinlock_t quarantine;	/* the last stores of a publish */
+	bool can_lose;
 	u64 *root;
 	u8 levels;
 	u8 dc_words;

@@ -21,7 +21,6 @@ void rviommu_sim_config_init(struct rviommu_sim_config *config)
 		.endpoints = 4,
 		.first_id = 0x10,
 		.pci_bus = 1,
-		.ats = true,
 		.pri = true,
 		.pasid_bits = 20,
 		.ats_depth = 32,

@@ -130,8 +130,7 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 		return ERR_PTR(ret);
 	}
 	if (!device_iommu_mapped(&pdev->dev)) {
-		dev_err(&pdev->dev, "the IOMMU did not take the device
-");
+		dev_err(&pdev->dev, "the IOMMU did not take the device\n");
 		ret = -ENODEV;
 	} else if (sim->config.exerciser) {
 		ret = sim_exerciser_bind(pdev);

@@ -542,10 +542,12 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 	if (!sim)
 		return;
 	/* First, so that nobody plugs anything in any more. */
-	debugfs_remove_recursive(sim->debugfs);
+	debugfs_lookup_and_remove("functions", sim->debugfs);
 	sim_pci_destroy(sim);
 	for (i = 0; i < RVIOMMU_SIM_MAX_ENDPOINTS; i++)
 		rviommu_sim_remove_endpoint(sim, i);
+	/* The drivers of devices had files there, too. */
+	debugfs_remove_recursive(sim->debugfs);
 	if (sim->pdev)
 		sim_del_device(sim);
 	if (sim->worker)
