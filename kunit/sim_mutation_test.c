@@ -16,6 +16,7 @@
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <linux/bitfield.h>
 #include <linux/completion.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
@@ -71,7 +72,6 @@ struct scenario {
  * @ep: what the driver knows of it
  * @id: its device_id
  * @pasid: of its DMA, 0: none
- * @busy: a hook is at work
  * @group: its group, of which we have DMA ownership
  * @handles: the core wants a new one with each replacement
  * @attaches: counts replacements, to take turns with @handles
@@ -101,7 +101,6 @@ struct scene {
 	struct rviommu_endpoint *ep;
 	u32 id;
 	u32 pasid;
-	bool busy;
 	struct iommu_group *group;
 	struct iommu_attach_handle handles[2];
 	unsigned int attaches;
@@ -876,44 +875,38 @@ static const char *replace_ats(struct scene *s)
 	return remembers(s) ? "a blocked device remembers a page" : NULL;
 }
 
-static void touch_between(struct scene *s)
+/* The commands that were queued: is one for the device's cache right behind a fence? */
+static void note_ats(struct scene *s, u32 tail)
 {
-	if (current != s->owner || s->busy)
-		return;
-	s->busy = true;
-	touch(s);
-	s->busy = false;
-}
+	const struct rviommu_command *ring = s->iommu->cmdq.q.base;
+	u32 mask = rviommu_queue_mask(&s->iommu->cmdq.q), i;
 
-static bool is_of_identity(const struct rviommu_sim_atc_entry *entry, void *arg)
-{
-	return entry->spa + (IOVA - entry->iova) == IOVA;
-}
+	for (i = s->at; i != tail; i = (i + 1) & mask) {
+		u64 cmd = le64_to_cpu(ring[i].dword[0]);
+		u64 before = le64_to_cpu(ring[(i - 1) & mask].dword[0]);
 
-/*
- * Between two commands the device asks again, and may be told what the IOMMU
- * remembers: its context, if that is not invalidated first.
- */
-static const char *identity_ats_out_of_order(struct scene *s)
-{
-	unsigned int i;
-
-	if (!map_both(s))
-		return CANNOT;
-	for (i = 0; i < 16; i++) {
-		if (rviommu_attach(s->ep, &rviommu_identity_domain))
-			return CANNOT;
-		touch(s);
-		if (!rviommu_sim_list_atc(s->dev, is_of_identity, NULL))
-			return CANNOT;
-		WRITE_ONCE(s->on_work, touch_between);
-		if (attach(s, 1))
-			return CANNOT;
-		WRITE_ONCE(s->on_work, NULL);
-		if (rviommu_sim_list_atc(s->dev, is_of_identity, NULL))
-			return "the device remembers the old domain after a replacement";
+		if (FIELD_GET(RVIOMMU_CMD_OPCODE, cmd) != RVIOMMU_CMD_OPCODE_ATS)
+			continue;
+		s->count++;
+		if (FIELD_GET(RVIOMMU_CMD_OPCODE, before) != RVIOMMU_CMD_OPCODE_IOFENCE)
+			s->wrong = "the device may ask for what the IOMMU has not forgotten yet";
 	}
-	return NULL;
+	s->at = tail;
+}
+
+/* Commands are executed in any order: only a fence keeps these apart. */
+static const char *ats_behind_fence(struct scene *s)
+{
+	if (!map_both(s) || attach(s, 0))
+		return CANNOT;
+	s->at = s->iommu->cmdq.tail;
+	s->on_doorbell = note_ats;
+	if (attach(s, 1))
+		return CANNOT;
+	if (!unmap(s, 1, IOVA, SZ_4K))
+		return CANNOT;
+	s->on_doorbell = NULL;
+	return s->count < 2 ? "the device is not told" : s->wrong;
 }
 
 /* ----- The table ----- */
@@ -967,8 +960,7 @@ static const struct scenario scenarios[] = {
 	{ "unmap_ats", unmap_ats, .ats = true },
 	{ "replace_ats", replace_ats, .ats = true },
 	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
-	{ "identity_ats_out_of_order", identity_ats_out_of_order, .ats = true,
-	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS },
+	{ "ats_behind_fence", ats_behind_fence, .ats = true },
 	{ "removal", removal, .unowned = true },
 };
 
