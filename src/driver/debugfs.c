@@ -775,7 +775,7 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_INVAL_PDT] = "inval_pdt",
 	[RVIOMMU_MUTATE_PDT_GRACE] = "pdt_grace",
 	[RVIOMMU_MUTATE_ATS_INVAL] = "ats_inval",
-	[RVIOMMU_MUTATE_ATTACH_ATS_INVAL] = "attach_ats_inval",
+	[RVIOMMU_MUTATE_ATTACH_ATS_INVAL] = "attach_ats",
 	[RVIOMMU_MUTATE_ATS_ORDER] = "ats_order",
 };
 
