@@ -148,7 +148,8 @@ static void domain_replace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users(b, td), 1);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_identity_domain), 0);
-	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(b)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "b to identity", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(b)),
+			CMD_FENCE);
 	expect_context(td, 0x12345, 1, 0, 0, 0);
 	KUNIT_EXPECT_EQ(test, users(b, td), 0);
 
@@ -365,10 +366,12 @@ static void domain_formats(struct kunit *test)
 		/* Back to another second stage, only one word differs. */
 		if (c->mode)
 			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid),
+					CMD_FENCE);
 		else
 			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid), CMD_FENCE);
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid),
+					CMD_FENCE);
 		iommu_domain_free(parent);
 		testdev_remove(td);
 	}
@@ -448,7 +451,8 @@ static void domain_several_ids(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(many_ids); i++)
 		expect_first_stage(td, many_ids[i], a, 9);
 	/* However many: what is owed for all of them is said once. */
-	EXPECT_COMMANDS(td, "def to a", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "def to a", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid_of(def)),
+			CMD_FENCE);
 
 	iommu_detach_device(a, dev);
 	iommu_domain_free(a);
@@ -512,7 +516,8 @@ static void domain_ids_in_place(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), a), 0);
 	EXPECT_COMMANDS(td, "nine", CMD_DDT_ALL, CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(nine), &rviommu_identity_domain), 0);
-	EXPECT_COMMANDS(td, "nine back", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA_GSCID(gscid), CMD_GVMA(gscid),
+	EXPECT_COMMANDS(td, "nine back", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA_GSCID(gscid),
+			CMD_GVMA(gscid),
 			CMD_FENCE);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(eight), iommu_get_domain_for_dev(eight)),
@@ -722,7 +727,8 @@ static void domain_shared_id(struct kunit *test)
 	fakebus_clear(td->bus);
 	testdev_del(td, a);
 	/* What only it had is blocked and forgotten; the other one's goes on. */
-	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_BARRIER, CMD_VMA(pscid_of(def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "first one goes", CMD_DDT(8), CMD_BARRIER, CMD_VMA(pscid_of(def)),
+			CMD_FENCE);
 	expect_first_stage(td, 7, def, 9);
 	expect_blocked(td, 8);
 	expect_first_stage(td, 9, def, 9);
@@ -903,7 +909,8 @@ static void domain_waits(struct kunit *test)
 		EXPECT_COMMANDS(td[i], "walk", CMD_VMA(pscid), CMD_FENCE);
 	for (i = 0; i < 2; i++) {
 		iommu_detach_device(a, dev[i]);
-		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid), CMD_FENCE);
+		EXPECT_COMMANDS(td[i], "detach", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid),
+				CMD_FENCE);
 	}
 	iommu_domain_free(a);
 }

@@ -882,4 +882,5 @@ static struct kunit_suite pasid_suite = {
 	.name = "rviommu_pasid",
 	.test_cases = pasid_cases,
 };
+
 kunit_test_suite(pasid_suite);

@@ -111,8 +111,8 @@ struct rviommu_model_ops {
  * RANDOM_RESET: registers whose reset value is UNSPECIFIED get a random one.
  * CONTEXT_SPA: with a context, or a non-leaf entry of a process directory, the
  *   IOMMU caches the supervisor-physical address of the table it points to,
- *   translated when the entry was first used; IOTINVAL.GVMA does not reach it ("IOMMU directory cache invalidation
- *   commands", note).
+ *   translated when the entry was first used; IOTINVAL.GVMA does not reach it
+ *   ("IOMMU directory cache invalidation commands", note).
  */
 #define RVIOMMU_MODEL_ASYNC		BIT(0)
 #define RVIOMMU_MODEL_DELAY_COMMANDS	BIT(1)

@@ -429,9 +429,10 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
  * The old domain stays in force until the new one is. May sleep.
  *
  * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
- * so is everything of a device that is lost. There @ep lets go of its domain whatever comes next, and the way back to the
- * core's own default domain is open: the core knows no error there, and frees the
- * old domain in any case. Nobody else's domain is accepted any more.
+ * so is everything of a device that is lost. There @ep lets go of its domain
+ * whatever comes next, and the way back to the core's own default domain is open: the
+ * core knows no error there, and frees the old domain in any case. Nobody else's
+ * domain is accepted any more.
  *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
  * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO

@@ -1046,7 +1046,9 @@ bool rviommu_pdt_read(struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_
 			table = dir_table(entry);
 		}
 		leaf = dir_leaf(&pdt_shape, table, pid);
+		/* In order: fsc is what follows a valid ta, or is newer. */
 		pc->word[RVIOMMU_PC_TA] = smp_load_acquire(&leaf[RVIOMMU_PC_TA]);
+		/* And ta is looked at again after it. */
 		pc->word[RVIOMMU_PC_FSC] = smp_load_acquire(&leaf[RVIOMMU_PC_FSC]);
 		if (!pc_valid(pc))
 			break;
