@@ -366,11 +366,13 @@ static void domain_formats(struct kunit *test)
 		/* Back to another second stage, only one word differs. */
 		if (c->mode)
 			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid),
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid),
+					CMD_GVMA(dom->gscid),
 					CMD_FENCE);
 		else
 			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid), CMD_GVMA(dom->gscid),
+					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid),
+					CMD_GVMA(dom->gscid),
 					CMD_FENCE);
 		iommu_domain_free(parent);
 		testdev_remove(td);
