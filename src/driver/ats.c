@@ -162,6 +162,9 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 
 	if (!ep->ats.enabled)
 		return;
+	/* One that was pulled out will answer nothing, and has nothing left. */
+	if (dev_is_pci(ep->dev) && !pci_device_is_present(to_pci_dev(ep->dev)))
+		WRITE_ONCE(ep->ats.on, false);
 	rviommu_ats_switch_off(ep);
 	ep->ats.enabled = false;
 	rviommu_ats_forget(ep, IOMMU_NO_PASID);

@@ -429,15 +429,15 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
  * The old domain stays in force until the new one is. May sleep.
  *
  * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
- * so is everything of a device that is lost. There @ep lets go of its domain
- * whatever comes next, and the way back to the core's own default domain is open: the
- * core knows no error there, and frees the old domain in any case. Nobody else's
- * domain is accepted any more.
+ * so is everything of a device that is lost. There the way back to the core's own
+ * default domain is open, and @ep lets go of its domain: the core knows no error
+ * there, and frees the old domain in any case. Nobody else's domain is accepted any
+ * more, but the old one is: the core attaches it again after a refusal.
  *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
  * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
  * if the IOMMU or the device is out of service. On error the old attachment is as it
- * was, except with -EIO.
+ * was.
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
@@ -451,8 +451,10 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		return 0;
 	}
 	if (rviommu_out(ep)) {
+		if (new->type == IOMMU_DOMAIN_UNMANAGED)
+			return new == ep->domain ? 0 : -EIO;
 		rviommu_block(ep);
-		return new->type == IOMMU_DOMAIN_UNMANAGED ? -EIO : 0;
+		return 0;
 	}
 	if (rviommu_domain_is_paging(new)) {
 		ret = rviommu_domain_compatible(to_rviommu_domain(new), iommu);
