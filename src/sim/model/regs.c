@@ -121,6 +121,7 @@ u32 rviommu_model_read32(struct rviommu_model *m, unsigned int offset)
 	rviommu_m_leave(m);
 	return value;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_read32);
 
 u64 rviommu_model_read64(struct rviommu_model *m, unsigned int offset)
 {
@@ -132,6 +133,7 @@ u64 rviommu_model_read64(struct rviommu_model *m, unsigned int offset)
 	rviommu_m_leave(m);
 	return value;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_read64);
 
 /* Replace the half of a 64-bit register that offset names; mask is WARL. */
 static void write_half(u64 *reg, unsigned int offset, u32 value, u64 mask)
