@@ -236,7 +236,13 @@ churn_instance() {
 		mkdir "$top/$1" || return 1
 		echo $((i % 3)) >"$top/$1/endpoints"
 		echo $((i & 1 ? 0x1f : 0)) >"$top/$1/switches"
-		echo 1 >"$top/$1/live" && echo lived >>/tmp/lived
+		# The driver may be away, but never for long.
+		tries=0
+		until echo 1 >"$top/$1/live"; do
+			tries=$((tries + 1))
+			[ $tries -lt 1000 ] || return 1
+		done 2>/dev/null
+		echo lived >>/tmp/lived
 		[ $((i % 4)) -eq 0 ] || echo 0 >"$top/$1/live"
 		rmdir "$top/$1" || return 1
 		i=$((i + 1))
