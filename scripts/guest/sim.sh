@@ -279,12 +279,19 @@ churn() {
 		[ $failed -eq 0 ] && [ -s /tmp/lived ]
 }
 
+# Linux 7.2 leaks the text of why a device was deferred when the device goes before it
+# is probed again: a driver that is loaded at the moment when its device is added. What is
+# allocated by a module that has gone is a number in the backtrace, so all other objects count.
 no_leaks() {
 	sleep 6	# younger objects are not reported
 	echo scan >/sys/kernel/debug/kmemleak
 	echo scan >/sys/kernel/debug/kmemleak
-	cat /sys/kernel/debug/kmemleak
-	[ ! -s /sys/kernel/debug/kmemleak ] || ! grep -qE 'rviommu|sim_|configfs' /sys/kernel/debug/kmemleak
+	awk '
+		/^unreferenced object/ { if (object != "" && !theirs) bad = bad object; object = ""; theirs = 0 }
+		{ object = object $0 "\n" }
+		/device_set_deferred_probe_reason/ { theirs = 1 }
+		END { if (object != "" && !theirs) bad = bad object; printf "%s", bad; exit bad != "" }
+	' /sys/kernel/debug/kmemleak
 }
 
 mount -t configfs none /sys/kernel/config
