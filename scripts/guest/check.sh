@@ -70,7 +70,7 @@ retype() {
 }
 
 suites() {
-	insmod /modules/rviommu_kunit.ko || return 1
+	load_suites || return 1
 	cat /sys/kernel/debug/kunit/rviommu*/results >/tmp/ktap
 	grep -E '^ *not ok' /tmp/ktap && return 1
 	grep -qE '^ +ok ' /tmp/ktap

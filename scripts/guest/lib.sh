@@ -77,6 +77,12 @@ load() {
 	wait_for 20 test -b /dev/nvme0n1 && wait_for 20 test -e /sys/class/net/eth0
 }
 
+# The suites for the simulated IOMMU need its module, but no instance of its own.
+load_suites() {
+	grep -q '^rviommu_sim ' /proc/modules || insmod /modules/rviommu_sim.ko instance=0 || return 1
+	insmod /modules/rviommu_kunit.ko
+}
+
 # Every function but the host bridge and the IOMMU has a group.
 all_have_groups() {
 	for d in /sys/bus/pci/devices/*; do

@@ -12,7 +12,7 @@
 suite() {
 	# With a newline it would match nothing.
 	printf %s "$1" >/sys/module/kunit/parameters/filter_glob
-	insmod /modules/rviommu_kunit.ko || return 1
+	load_suites || return 1
 	cat "/sys/kernel/debug/kunit/$1/results" >/tmp/ktap
 	rmmod rviommu_kunit
 	grep -E '^ *not ok' /tmp/ktap && return 1

@@ -21,17 +21,22 @@
 static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 {
 	struct pci_dev *owner = pci_physfn(pdev);
-	int depth;
+	u16 cap;
+	int pos;
 
 	if (!pci_ats_supported(pdev))
 		return;
-	/* All virtual functions share the queue of the physical one. */
-	depth = pci_ats_queue_depth(owner);
-	if (depth <= 0)
+	/*
+	 * All virtual functions share the queue of the physical one. The core's function
+	 * for its depth is not there for modules.
+	 */
+	pos = pci_find_ext_capability(owner, PCI_EXT_CAP_ID_ATS);
+	if (!pos || pci_read_config_word(owner, pos + PCI_ATS_CAP, &cap))
 		return;
 	ep->ats = (struct rviommu_ats){
 		.usable = true,
-		.depth = min(depth, 32),
+		/* 0 is 32 */
+		.depth = PCI_ATS_CAP_QDEP(cap) ?: PCI_ATS_MAX_QDEP,
 		.shared = owner,
 		.rid = pci_dev_id(pdev),
 		.seg = ep->ids[0] >> 16,
