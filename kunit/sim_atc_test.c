@@ -493,7 +493,7 @@ static void atc_in_flight(struct kunit *test)
 
 	test->priv = f;
 	KUNIT_ASSERT_EQ(test, atc_map(f, f->pages, 0, 1, IOMMU_READ | IOMMU_WRITE), 0);
-	kunit_activate_static_stub(test, rviommu_sim_in_flight, atc_meanwhile);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_in_flight(f->dev, atc_meanwhile), 0);
 	f->requests = 1;
 	KUNIT_EXPECT_EQ(test, atc_fill(f, 0, 1, 1), 0);
 	KUNIT_EXPECT_FALSE(test, f->overtaken);
@@ -501,7 +501,7 @@ static void atc_in_flight(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atc_stats(f).answers, 1);
 	/* Then it was removed and asked for again by nobody. */
 	KUNIT_EXPECT_EQ(test, atc_holds(f), 0);
-	kunit_deactivate_static_stub(test, rviommu_sim_in_flight);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_set_in_flight(f->dev, NULL), 0);
 }
 
 /* More requests than the device can queue are noticed, and none is lost. */
@@ -515,7 +515,7 @@ static void atc_depth(struct kunit *test)
 	f = atc_up(test, &config);
 	test->priv = f;
 	KUNIT_ASSERT_EQ(test, atc_map(f, f->pages, 0, 1, IOMMU_READ | IOMMU_WRITE), 0);
-	kunit_activate_static_stub(test, rviommu_sim_in_flight, atc_meanwhile);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_in_flight(f->dev, atc_meanwhile), 0);
 	f->requests = 4;
 	KUNIT_EXPECT_EQ(test, atc_fill(f, 0, 1, 1), 0);
 	KUNIT_EXPECT_FALSE(test, f->overtaken);
@@ -527,7 +527,7 @@ static void atc_depth(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(f->cmdq, f->fence), 0);
 	KUNIT_EXPECT_EQ(test, atc_stats(f).overflows, 2);
 	KUNIT_EXPECT_EQ(test, atc_stats(f).invalidations, 10);
-	kunit_deactivate_static_stub(test, rviommu_sim_in_flight);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_set_in_flight(f->dev, NULL), 0);
 }
 
 /* Late answers come; lost ones do not, and the IOMMU says so. */

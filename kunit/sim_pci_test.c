@@ -443,9 +443,9 @@ static void fn_reset(struct kunit *test)
 	pci_set_master(pdev);
 	test->priv = f;
 	f->resets = 1;
-	kunit_activate_static_stub(test, rviommu_sim_in_flight, fn_reset_in_flight);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_in_flight(&pdev->dev, fn_reset_in_flight), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), -EIO);
-	kunit_deactivate_static_stub(test, rviommu_sim_in_flight);
+	rviommu_sim_set_in_flight(&pdev->dev, NULL);
 	KUNIT_EXPECT_EQ(test, dma.done, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), -EPERM);
 

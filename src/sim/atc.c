@@ -505,6 +505,9 @@ int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 	int ret;
 
 	*use = NULL;
+	/* Off is off at any moment of an access; what is to be forgotten waits. */
+	if (!sim_atc_is_on(atc))
+		return 0;
 	do {
 		spin_lock_irqsave(&atc->lock, flags);
 		on = sim_atc_is_on(atc);

@@ -16,7 +16,6 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
-#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <rviommu/formats.h>
 
@@ -78,25 +77,24 @@ static void sim_unmap(struct sim_engine *engine, const struct sim_access *access
 static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u64 iova,
 		       size_t left, bool write, struct sim_access *access)
 {
-	const struct rviommu_model_request untranslated = {
-		.kind = RVIOMMU_MODEL_UNTRANSLATED,
-		.pv = dma->pv,
-		.priv = dma->priv,
-		.exec = dma->exec && !write,
-		.write = write,
-		.amo = dma->op == RVIOMMU_SIM_FETCH_ADD,
-		.hold = true,
-		.device_id = engine->id,
-		.process_id = dma->pasid,
-		.iova = iova,
-		.length = min_t(size_t, left, PAGE_SIZE - offset_in_page(iova)),
-	};
 	struct rviommu_model_request req;
 	struct rviommu_model_response rsp;
 
 	local_irq_save(access->flags);
 	do {
-		req = untranslated;
+		req = (struct rviommu_model_request) {
+			.kind = RVIOMMU_MODEL_UNTRANSLATED,
+			.pv = dma->pv,
+			.priv = dma->priv,
+			.exec = dma->exec && !write,
+			.write = write,
+			.amo = dma->op == RVIOMMU_SIM_FETCH_ADD,
+			.hold = true,
+			.device_id = engine->id,
+			.process_id = dma->pasid,
+			.iova = iova,
+			.length = min_t(size_t, left, PAGE_SIZE - offset_in_page(iova)),
+		};
 		if (sim_atc_use(&engine->atc, &req, &access->use, &dma->cause))
 			goto refused;
 		if (!rviommu_model_translate(engine->sim->model, &req, &rsp))
@@ -133,18 +131,6 @@ static int sim_verify(const u8 *p, size_t n, u64 seed, size_t offset, size_t *go
 	*good = i;
 	return i < n ? -EILSEQ : 0;
 }
-
-/**
- * rviommu_sim_in_flight() - an access has its address, and moves its bytes next
- * @dev: the device
- *
- * Does nothing; a KUnit test puts a static stub here to do something at this moment.
- */
-void rviommu_sim_in_flight(struct device *dev)
-{
-	KUNIT_STATIC_STUB_REDIRECT(rviommu_sim_in_flight, dev);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_in_flight);
 
 /* Whole pages are what is copied most: of a known length that is twice as fast. */
 static void sim_copy(void *to, const void *from, size_t n)
@@ -225,6 +211,7 @@ static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, 
 {
 	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
 	size_t left = dma->length - dma->done, good;
+	void (*in_flight)(struct device *dev);
 	struct sim_access access;
 	ssize_t n;
 	int ret;
@@ -238,7 +225,9 @@ static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, 
 	n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
 	if (n < 0)
 		return n;
-	rviommu_sim_in_flight(engine->dev);
+	in_flight = READ_ONCE(engine->in_flight);
+	if (in_flight)
+		in_flight(engine->dev);
 	ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : old, &good);
 	sim_unmap(engine, &access);
 	dma->done += good;
@@ -253,11 +242,13 @@ static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, v
 
 	while (dma->done < dma->length && !ret) {
 		/* A reset waits until no bytes move any more. */
-		down_read(&engine->moving);
+		if (engine->can_reset)
+			down_read(&engine->moving);
 		ret = sim_allowed(engine, dma, resets);
 		if (!ret)
 			ret = sim_dma_part(engine, dma, copy, &old);
-		up_read(&engine->moving);
+		if (engine->can_reset)
+			up_read(&engine->moving);
 	}
 	if (!ret && dma->op == RVIOMMU_SIM_FETCH_ADD)
 		dma->operand = old;
@@ -372,6 +363,26 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
 	kfree(copy);
 	return ret;
 }
+
+/**
+ * rviommu_sim_set_in_flight() - for tests: do something in the middle of an access
+ * @dev: the device
+ * @fn: called when an access has its address, before its bytes move; interrupts are
+ *      off. NULL: nothing. Whoever takes it away waits for DMA that is under way.
+ *
+ * Return: 0 or -ENODEV.
+ */
+int rviommu_sim_set_in_flight(struct device *dev, void (*fn)(struct device *dev))
+{
+	struct sim_engine *engine = sim_engine_get(dev);
+
+	if (!engine)
+		return -ENODEV;
+	WRITE_ONCE(engine->in_flight, fn);
+	sim_engine_put(engine);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_set_in_flight);
 
 /**
  * rviommu_sim_dma() - let a device move bytes

@@ -330,6 +330,7 @@ static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void 
 			pci_err(pdev, "cannot be put behind %s: %d\n", sim->name, ret);
 			return NOTIFY_DONE;
 		}
+		fn->engine.can_reset = true;
 		sim_engine_add(&fn->engine, sim, &pdev->dev, pci_dev_id(pdev));
 		WRITE_ONCE(fn->pdev, pdev);
 		return NOTIFY_OK;

@@ -92,8 +92,10 @@ struct sim_pci;
  * @gone: the device is being removed: jobs shall end
  * @users: jobs under way, and one until sim_engine_del()
  * @idle: of which there is none left
- * @moving: held for reading while bytes move, for writing by who waits for that
+ * @can_reset: the device can be reset while it works; constant since before sim_engine_add()
+ * @moving: if @can_reset, held for reading while bytes move, for writing by who waits for that
  * @enabled: SIM_ENGINE_*; READ_ONCE and WRITE_ONCE
+ * @in_flight: a test's; READ_ONCE and WRITE_ONCE
  * @resets: counts them: a job ends when it changes; likewise
  * @atc: the device's ATC. Belongs to the device, not to its engine: sim_atc_add() before,
  *       sim_atc_del() after the IOMMU's driver had to do with the device.
@@ -109,8 +111,10 @@ struct sim_engine {
 	bool gone;
 	refcount_t users;
 	struct completion idle;
+	bool can_reset;
 	struct rw_semaphore moving;
 	unsigned long enabled;
+	void (*in_flight)(struct device *dev);
 	unsigned int resets;
 	struct sim_atc atc;
 };

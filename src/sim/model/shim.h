@@ -112,6 +112,7 @@ static inline void rviommu_shim_free(const void *memory)
 #define FIELD_PREP(mask, value)	(((u64)(value) << __builtin_ctzll(mask)) & (mask))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
+#define noinline
 #define min(a, b)							\
 	({ __auto_type _a = (a); __auto_type _b = (b); _a < _b ? _a : _b; })
 

@@ -398,17 +398,16 @@ static void remember(const struct rviommu_m_xlate *x, const struct rviommu_model
 			     (req->iova & ~page_mask & ((1ULL << rsp->size_lg2) - 1));
 }
 
-int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_request *req,
-			    struct rviommu_model_response *rsp)
+/*
+ * Search all caches, and memory. Not part of its caller: kernels that clear all
+ * variables on the stack would clear @x there for each answer that is given again.
+ */
+static noinline void answer_anew(struct rviommu_model *m,
+				 const struct rviommu_model_request *req,
+				 struct rviommu_model_response *rsp)
 {
 	struct rviommu_m_xlate x;
 
-	rviommu_shim_lock(&m->lock);
-	/* Then nothing has changed that something could have waited for. */
-	if (likely(answer_again(m, req, rsp))) {
-		rviommu_shim_unlock(&m->lock);
-		return rsp->status;
-	}
 	memset(rsp, 0, sizeof(*rsp));
 	rviommu_m_xlate_init(&x, m, req);
 	m->stats.requests++;
@@ -419,6 +418,18 @@ int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_
 	remember(&x, rsp);
 	if (unlikely(rviommu_m_switch(m, RVIOMMU_MODEL_PREFETCH)))
 		rviommu_m_prefetch(&x);
+}
+
+int rviommu_model_translate(struct rviommu_model *m, const struct rviommu_model_request *req,
+			    struct rviommu_model_response *rsp)
+{
+	rviommu_shim_lock(&m->lock);
+	/* Then nothing has changed that something could have waited for. */
+	if (likely(answer_again(m, req, rsp))) {
+		rviommu_shim_unlock(&m->lock);
+		return rsp->status;
+	}
+	answer_anew(m, req, rsp);
 	rviommu_m_leave(m);
 	return rsp->status;
 }
