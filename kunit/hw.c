@@ -2,6 +2,7 @@
 /*
  * Devices that do DMA when told to, and what a test needs around them.
  */
+#include <linux/bitfield.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
@@ -386,10 +387,73 @@ void rviommu_hw_detach(struct rviommu_hw_device *hw)
 /* Give the device back to the DMA API and its default domain. */
 void rviommu_hw_release(struct rviommu_hw_device *hw)
 {
+	rviommu_hw_detach_pasid(hw);
+	/* It has none: see rviommu_hw_pasids(). */
+	hw->ep->max_pasids = 0;
+	hw->pdev->dev.iommu->max_pasids = 0;
 	rviommu_hw_detach(hw);
 	if (hw->claimed)
 		iommu_device_release_dma_owner(&hw->pdev->dev);
 	hw->claimed = false;
+}
+
+/*
+ * No device of QEMU has PASIDs. This one is said to have some: it sends none, but
+ * contexts are made for them, and the debug registers ask what they mean.
+ */
+struct rviommu_hw_device *rviommu_hw_pasids(struct kunit *test)
+{
+	struct rviommu_hw_device *hw = need(test, &testdev);
+	const struct rviommu *iommu = hw->ep->iommu;
+
+	if (!(iommu->caps & RVIOMMU_CAP_DBG) || !rviommu_pasid_limit(iommu))
+		kunit_skip(test, "the IOMMU has no debug registers or no PASIDs");
+	hw->ep->max_pasids = rviommu_pasid_limit(iommu);
+	hw->pdev->dev.iommu->max_pasids = hw->ep->max_pasids;
+	return hw;
+}
+
+/* Attach to a PASID, or replace what is attached there, hitless. One PASID at a time. */
+int rviommu_hw_attach_pasid(struct rviommu_hw_device *hw, u32 pasid, struct iommu_domain *domain)
+{
+	int ret;
+
+	if (hw->pasid_attached)
+		/* Older kernels have no call to replace it. */
+		ret = rviommu_attach_pasid(hw->ep, pasid, domain, hw->pasid_attached);
+	else
+		ret = iommu_attach_device_pasid(domain, &hw->pdev->dev, pasid, NULL);
+	if (ret)
+		return ret;
+	hw->pasid = pasid;
+	hw->pasid_attached = domain;
+	return 0;
+}
+
+void rviommu_hw_detach_pasid(struct rviommu_hw_device *hw)
+{
+	if (hw->pasid_attached)
+		iommu_detach_device_pasid(hw->pasid_attached, &hw->pdev->dev, hw->pasid);
+	hw->pasid_attached = NULL;
+}
+
+/* What the IOMMU makes of an IOVA, as the debug registers tell: tr_response. */
+u64 rviommu_hw_translate(struct kunit *test, struct rviommu_hw_device *hw, u32 pasid, u64 iova)
+{
+	struct rviommu *iommu = hw->ep->iommu;
+	u64 ctl = FIELD_PREP(RVIOMMU_TR_REQ_CTL_DID, hw->ep->ids[0]) |
+		  FIELD_PREP(RVIOMMU_TR_REQ_CTL_PID, pasid) | RVIOMMU_TR_REQ_CTL_GO_BUSY;
+	int ret;
+
+	/* QEMU takes no notice of PV. */
+	if (pasid)
+		ctl |= RVIOMMU_TR_REQ_CTL_PV;
+	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_IOVA, iova & RVIOMMU_TR_REQ_IOVA_VPN);
+	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_CTL, ctl);
+	ret = read_poll_timeout(rviommu_read64, ctl, !(ctl & RVIOMMU_TR_REQ_CTL_GO_BUSY), 10,
+				SETTLE_US, false, iommu, RVIOMMU_REG_TR_REQ_CTL);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	return rviommu_read64(iommu, RVIOMMU_REG_TR_RESPONSE);
 }
 
 /*

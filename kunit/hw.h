@@ -49,6 +49,8 @@
  * @attached: domain in force through rviommu_hw_attach(), or NULL
  * @handles: the core wants a new one with each replacement
  * @attaches: counts replacements, to take turns with @handles
+ * @pasid: what rviommu_hw_attach_pasid() attached to
+ * @pasid_attached: the domain there, or NULL
  *
  * One per model, static; the PCI driver of the tests fills them in between
  * rviommu_hw_init() and rviommu_hw_exit(). Tests run one after the other: no lock.
@@ -66,6 +68,8 @@ struct rviommu_hw_device {
 	struct iommu_domain *attached;
 	struct iommu_attach_handle handles[2];
 	unsigned int attaches;
+	u32 pasid;
+	struct iommu_domain *pasid_attached;
 };
 
 /**
@@ -108,6 +112,11 @@ int rviommu_hw_claim(struct rviommu_hw_device *hw);
 int rviommu_hw_attach(struct rviommu_hw_device *hw, struct iommu_domain *domain);
 void rviommu_hw_detach(struct rviommu_hw_device *hw);
 void rviommu_hw_release(struct rviommu_hw_device *hw);
+
+struct rviommu_hw_device *rviommu_hw_pasids(struct kunit *test);
+int rviommu_hw_attach_pasid(struct rviommu_hw_device *hw, u32 pasid, struct iommu_domain *domain);
+void rviommu_hw_detach_pasid(struct rviommu_hw_device *hw);
+u64 rviommu_hw_translate(struct kunit *test, struct rviommu_hw_device *hw, u32 pasid, u64 iova);
 
 int rviommu_hw_edu_read(struct rviommu_hw_device *hw, u64 iova, u32 len);
 

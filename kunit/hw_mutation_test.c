@@ -179,6 +179,30 @@ static void flush_all(struct kunit *test)
 	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, buf);
 }
 
+/* Without INVAL_PDT a replaced domain of a PASID stays in force. */
+static void inval_pdt(struct kunit *test)
+{
+	struct rviommu_hw_device *hw = rviommu_hw_pasids(test);
+	struct iommu_domain *first = rviommu_hw_domain(test, hw, false);
+	struct iommu_domain *second = rviommu_hw_domain(test, hw, false);
+	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, PAGE_SIZE);
+	const u32 pasid = 5;
+	u64 before;
+
+	rviommu_hw_map(test, first, RVIOMMU_HW_IOVA, buf, RW);
+	KUNIT_ASSERT_EQ(test, rviommu_hw_claim(hw), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach_pasid(hw, pasid, first), 0);
+	before = rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA);
+	KUNIT_EXPECT_FALSE(test, before & RVIOMMU_TR_RESPONSE_FAULT);
+	mutate(hw, BIT(RVIOMMU_MUTATE_INVAL_PDT));
+	KUNIT_EXPECT_EQ(test, rviommu_hw_attach_pasid(hw, pasid, second), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA), before);
+
+	heal(test, hw);
+	KUNIT_EXPECT_TRUE(test, rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA) &
+			  RVIOMMU_TR_RESPONSE_FAULT);
+}
+
 /* A test that was cut short leaves nothing broken, nor stale. */
 static void mutation_exit(struct kunit *test)
 {
@@ -196,6 +220,7 @@ static struct kunit_case mutation_cases[] = {
 	KUNIT_CASE_PARAM(inval_ddt, stages_gen_params),
 	KUNIT_CASE_PARAM(attach_iotinval, stages_gen_params),
 	KUNIT_CASE_PARAM(flush_all, stages_gen_params),
+	KUNIT_CASE(inval_pdt),
 	{ }
 };
 

@@ -1220,21 +1220,11 @@ static void fault_storm(struct kunit *test)
 
 /* --- the hardware's own view --------------------------------------------- */
 
-/* Ask the IOMMU what it makes of an IOVA: the debug registers. */
-static u64 translate(struct kunit *test, struct rviommu_hw_device *hw, u64 iova)
+/* What tells nothing about the address is no reason to fail. */
+static void need_ppn(struct kunit *test, u64 response, const struct rviommu_hw_buf *buf)
 {
-	struct rviommu *iommu = hw->ep->iommu;
-	u64 ctl;
-	int ret;
-
-	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_IOVA, iova & RVIOMMU_TR_REQ_IOVA_VPN);
-	rviommu_write64(iommu, RVIOMMU_REG_TR_REQ_CTL,
-			FIELD_PREP(RVIOMMU_TR_REQ_CTL_DID, hw->ep->ids[0]) |
-			RVIOMMU_TR_REQ_CTL_GO_BUSY);
-	ret = read_poll_timeout(rviommu_read64, ctl, !(ctl & RVIOMMU_TR_REQ_CTL_GO_BUSY), 10,
-				WAIT_US, false, iommu, RVIOMMU_REG_TR_REQ_CTL);
-	KUNIT_EXPECT_EQ(test, ret, 0);
-	return rviommu_read64(iommu, RVIOMMU_REG_TR_RESPONSE);
+	if (response == PFN_DOWN(buf->phys) >> 10 << 10)
+		kunit_skip(test, "the PPN is not in bits 53:10 (QEMU before 11)");
 }
 
 static void debug_translation(struct kunit *test)
@@ -1249,17 +1239,86 @@ static void debug_translation(struct kunit *test)
 		kunit_skip(test, "the IOMMU has no debug registers");
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA, buf, RW);
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
-	response = translate(test, hw, RVIOMMU_HW_IOVA);
+	response = rviommu_hw_translate(test, hw, 0, RVIOMMU_HW_IOVA);
 	KUNIT_EXPECT_FALSE(test, response & RVIOMMU_TR_RESPONSE_FAULT);
-	if (response == PFN_DOWN(buf->phys) >> 10 << 10)
-		kunit_skip(test, "the PPN is not in bits 53:10 (QEMU before 11)");
+	need_ppn(test, response, buf);
 	KUNIT_EXPECT_FALSE(test, response & RVIOMMU_TR_RESPONSE_S);
 	ppn = FIELD_GET(RVIOMMU_TR_RESPONSE_PPN, response);
 	KUNIT_EXPECT_EQ(test, ppn, PFN_DOWN(buf->phys));
-	KUNIT_EXPECT_TRUE(test, translate(test, hw, RVIOMMU_HW_IOVA + PAGE_SIZE) &
+	KUNIT_EXPECT_TRUE(test, rviommu_hw_translate(test, hw, 0, RVIOMMU_HW_IOVA + PAGE_SIZE) &
 			  RVIOMMU_TR_RESPONSE_FAULT);
 	rviommu_hw_unmap(test, domain, RVIOMMU_HW_IOVA, PAGE_SIZE);
-	KUNIT_EXPECT_TRUE(test, translate(test, hw, RVIOMMU_HW_IOVA) & RVIOMMU_TR_RESPONSE_FAULT);
+	KUNIT_EXPECT_TRUE(test, rviommu_hw_translate(test, hw, 0, RVIOMMU_HW_IOVA) &
+			  RVIOMMU_TR_RESPONSE_FAULT);
+}
+
+/* --- PASIDs -------------------------------------------------------------- */
+
+#define PASID	5
+
+/* Is @pasid of the device translated to this buffer (to nothing: NULL)? */
+static bool leads_to(struct kunit *test, struct rviommu_hw_device *hw, u32 pasid,
+		     const struct rviommu_hw_buf *buf)
+{
+	u64 response = rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA);
+
+	if (response & RVIOMMU_TR_RESPONSE_FAULT)
+		return !buf;
+	return buf && FIELD_GET(RVIOMMU_TR_RESPONSE_PPN, response) == PFN_DOWN(buf->phys);
+}
+
+/*
+ * The requester ID's own translations, as PASID 0, by DMA; those of a PASID by the
+ * debug registers, since the device sends none.
+ */
+static void pasids(struct kunit *test)
+{
+	struct rviommu_hw_device *hw = rviommu_hw_pasids(test);
+	struct iommu_domain *domain[4];
+	struct rviommu_hw_buf *buf[4];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(buf); i++) {
+		domain[i] = rviommu_hw_domain(test, hw, false);
+		buf[i] = rviommu_hw_alloc(test, PAGE_SIZE);
+		rviommu_hw_map(test, domain[i], RVIOMMU_HW_IOVA, buf[i], RW);
+	}
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain[0]), 0);
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
+	need_ppn(test, rviommu_hw_translate(test, hw, 0, RVIOMMU_HW_IOVA), buf[0]);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, NULL));
+
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach_pasid(hw, PASID, domain[1]), 0);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, buf[1]));
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID + 1, NULL));
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
+
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach_pasid(hw, PASID, domain[2]), 0);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, buf[2]));
+	rviommu_hw_unmap(test, domain[2], RVIOMMU_HW_IOVA, PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, NULL));
+	rviommu_hw_map(test, domain[2], RVIOMMU_HW_IOVA, buf[1], RW);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, buf[1]));
+
+	/* The requester ID's while the PASID is there: it is PASID 0. */
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain[3]), 0);
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[3], 0, 4);
+	rviommu_hw_unmap(test, domain[3], RVIOMMU_HW_IOVA, PAGE_SIZE);
+	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, buf[3]);
+	rviommu_hw_map(test, domain[3], RVIOMMU_HW_IOVA, buf[0], RW);
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
+	rviommu_hw_detach(hw);
+	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, buf[0]);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, buf[1]));
+	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain[3]), 0);
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
+
+	/* And back, with the last PASID. */
+	KUNIT_EXPECT_NOT_NULL(test, hw->ep->pdt.root);
+	rviommu_hw_detach_pasid(hw);
+	KUNIT_EXPECT_NULL(test, hw->ep->pdt.root);
+	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, NULL));
+	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
 }
 
 /* A file of debugfs as a string, or NULL. */
@@ -1385,6 +1444,7 @@ static struct kunit_case hw_cases[] = {
 	KUNIT_CASE_PARAM(random_sequence, stages_gen_params),
 	KUNIT_CASE(fault_storm),
 	KUNIT_CASE_PARAM(debug_translation, stages_gen_params),
+	KUNIT_CASE(pasids),
 	KUNIT_CASE(debugfs_consistent),
 	{ }
 };
