@@ -94,6 +94,7 @@ static int debugfs_test_init(struct kunit *test)
 	f->ep->ids[0] = 0x123;
 	strscpy(f->ep->name, "kunit-device");
 	spin_lock_init(&f->ep->fault_lock);
+	xa_init(&f->ep->pasids);
 	list_add(&f->ep->node, &iommu->endpoints);
 	rviommu_debugfs_add_endpoint(f->ep);
 	return 0;
@@ -498,6 +499,81 @@ static void test_extended_context(struct kunit *test)
 	KUNIT_EXPECT_STREQ(test, show_text(test, &m), extended_lines);
 }
 
+/* As the one writer there is: a process context. */
+static void set_process(struct kunit *test, struct rviommu_pdt *pdt, u32 pid, u64 ta, u64 fsc)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_ddt *ddt = &f->iommu.ddt;
+	struct rviommu_pdt_update update = { .pid = pid, .new = { .word = { ta, fsc } } };
+
+	guard(mutex)(&ddt->lock);
+	KUNIT_ASSERT_EQ(test, rviommu_pdt_prepare(ddt, pdt, &update), 0);
+	rviommu_pdt_publish(ddt, pdt, &update, 0x123, false);
+	rviommu_pdt_retire(ddt, &update);
+}
+
+static const char process_lines[] =
+	"process_id 0x00000\n"
+	"domain identity\n"
+	"ta 0x0000000000000001 V pscid 0\n"
+	"fsc 0x0000000000000000 iosatp bare\n"
+	"\n"
+	"process_id 0x00005\n"
+	"domain %u\n"
+	"ta 0x0000000000007007 V ENS SUM pscid 7\n"
+	"fsc 0x9000000000080001 iosatp sv48 root 0x80001000\n"
+	"\n"
+	"process_id 0x1ffff\n"
+	"domain none\n"
+	"ta 0x0000000000000000 pscid 0\n"
+	"fsc 0x0000000000000000 iosatp bare\n"
+	"\n";
+
+/* One reader, one line at a time; the last process is just being attached. */
+static void test_processes(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_ddt *ddt = &f->iommu.ddt;
+	struct rviommu_ddt_update update = { .did = 0x123 };
+	struct dentry *dir = f->ep->debugfs;
+	struct rviommu_domain *dom = make_domain(test, false);
+	struct rviommu_pdt pdt;
+	char want[512];
+
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), "");
+
+	KUNIT_ASSERT_EQ(test, rviommu_pdt_init(ddt, &pdt, 2), 0);
+	set_process(test, &pdt, 5, 0x7007, 0x9000000000080001);
+	f->ep->domain = &rviommu_identity_domain;
+	set_process(test, &pdt, 0, RVIOMMU_PC_TA_V, 0);
+	update.new.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV;
+	update.new.word[RVIOMMU_DC_FSC] = rviommu_pdt_pdtp(2, pdt.root);
+	scoped_guard(mutex, &ddt->lock) {
+		KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(ddt, &update, 1), 0);
+		rviommu_ddt_publish(ddt, &update, 1);
+		rviommu_ddt_retire(ddt, &update, 1);
+	}
+	pdt.live = true;
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 5, &dom->domain,
+						    GFP_KERNEL)));
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x1ffff, test, GFP_KERNEL)));
+	snprintf(want, sizeof(want), process_lines, dom->id);
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), want);
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", 16), want);
+
+	/* Blocked without a PASID: 5 is the first that is there. */
+	set_process(test, &pdt, 0, 0, 0);
+	f->ep->domain = &rviommu_blocking_domain;
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE),
+			   strstr(want, "process_id 0x00005"));
+	xa_destroy(&f->ep->pasids);
+	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), "");
+
+	f->ep->domain = NULL;
+	free_domain(dom);
+	rviommu_pdt_destroy(&pdt);
+}
+
 static const char qemu_capabilities[] =
 	"capabilities 0x00000078c2cf4f10\n"
 	"version 1.0\n"
@@ -741,6 +817,7 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_domain_head),
 	KUNIT_CASE(test_context),
 	KUNIT_CASE(test_extended_context),
+	KUNIT_CASE(test_processes),
 	KUNIT_CASE(test_capabilities),
 	KUNIT_CASE(test_faults),
 	KUNIT_CASE(test_counters),

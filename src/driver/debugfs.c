@@ -683,6 +683,91 @@ static int context_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(context);
 
+/**
+ * rviommu_show_pc() - a process context, raw and decoded
+ * @m: where to
+ * @pc: the context
+ */
+void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc)
+{
+	u64 ta = pc->word[RVIOMMU_PC_TA], fsc = pc->word[RVIOMMU_PC_FSC];
+
+	seq_printf(m, "ta %#018llx%s%s%s pscid %llu\n", ta, ta & RVIOMMU_PC_TA_V ? " V" : "",
+		   ta & RVIOMMU_PC_TA_ENS ? " ENS" : "", ta & RVIOMMU_PC_TA_SUM ? " SUM" : "",
+		   FIELD_GET(RVIOMMU_PC_TA_PSCID, ta));
+	seq_printf(m, "fsc %#018llx", fsc);
+	show_fsc(m, fsc, false);
+	seq_puts(m, "\n");
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_show_pc);
+
+/*
+ * The processes of a device: PASID 0, if the requester ID's translations are
+ * there, and those that something is attached to. The position is the PASID, and
+ * what a reader gets for it is one more: NULL is the end.
+ */
+static void *processes_from(struct rviommu_endpoint *ep, loff_t *pos)
+{
+	unsigned long pasid = *pos;
+	struct rviommu_pc pc;
+
+	if (pasid > U32_MAX)
+		return NULL;
+	if ((pasid || !rviommu_pdt_read(&ep->iommu->ddt, ep->ids[0], 0, &pc)) &&
+	    !xa_find(&ep->pasids, &pasid, U32_MAX, XA_PRESENT))
+		return NULL;
+	*pos = pasid;
+	return (void *)(pasid + 1);
+}
+
+static void *processes_start(struct seq_file *m, loff_t *pos)
+{
+	return processes_from(m->private, pos);
+}
+
+static void *processes_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	++*pos;
+	return processes_from(m->private, pos);
+}
+
+static void processes_stop(struct seq_file *m, void *v)
+{
+}
+
+static int processes_show(struct seq_file *m, void *v)
+{
+	struct rviommu_endpoint *ep = m->private;
+	u32 pasid = (unsigned long)v - 1;
+	const struct iommu_domain *domain;
+	const struct rviommu_domain *dom;
+	struct rviommu_pc pc;
+
+	seq_printf(m, "process_id %#07x\n", pasid);
+	/* It may go at any time: compared, never followed. */
+	domain = pasid ? xa_load(&ep->pasids, pasid) : READ_ONCE(ep->domain);
+	scoped_guard(mutex, &rviommu_domains_lock) {
+		dom = find_domain(domain);
+		if (dom)
+			seq_printf(m, "domain %u\n", dom->id);
+		else
+			seq_printf(m, "domain %s\n",
+				   domain == &rviommu_identity_domain ? "identity" : "none");
+	}
+	rviommu_pdt_read(&ep->iommu->ddt, ep->ids[0], pasid, &pc);
+	rviommu_show_pc(m, &pc);
+	seq_puts(m, "\n");
+	return 0;
+}
+
+static const struct seq_operations processes_sops = {
+	.start = processes_start,
+	.next = processes_next,
+	.stop = processes_stop,
+	.show = processes_show,
+};
+DEFINE_SEQ_ATTRIBUTE(processes);
+
 static int faults_show(struct seq_file *m, void *unused)
 {
 	struct rviommu_endpoint *ep = m->private;
@@ -726,6 +811,7 @@ void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
 	debugfs_create_file("context", 0400, ep->debugfs, ep, &context_fops);
 	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
 	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
+	debugfs_create_file("processes", 0400, ep->debugfs, ep, &processes_fops);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_add_endpoint);
 

@@ -43,6 +43,7 @@ bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *
 void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run);
 void rviommu_show_capabilities(struct seq_file *m, u64 caps);
 void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words);
+void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc);
 const char *rviommu_mutation_name(unsigned int mutation);
 int rviommu_parse_mutation(const char *name, unsigned long *mutate);
 
