@@ -305,7 +305,7 @@ static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
 	if (ret)
 		return ret;
 	/* With one level the entry that points to the page is DC.fsc: one word. */
-	root = update.copy && !update.parent;
+	root = update.copy && !update.at.parent;
 	if (root) {
 		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(ep->pdt.levels, update.copy));
 		ret = rviommu_ddt_prepare(ddt, ep->updates, ep->nr_ids);

@@ -230,60 +230,71 @@ static u64 *ddt_pending(const struct rviommu_ddt_update *updates, unsigned int n
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		if (updates[i].link == slot)
-			return updates[i].subtree;
+		if (updates[i].at.link == slot)
+			return updates[i].at.subtree;
 	}
 	return NULL;
 }
 
 /*
- * Find the leaf page of updates[@index]. What is missing on the way is built where
- * nobody can see it: only the topmost new table waits for its link, the ones
- * below are linked at once.
+ * Find the leaf page of @id, from @table at @level down. What is missing on the way is
+ * built if @build says so, where nobody can see it: only the topmost new table
+ * waits for its link, the ones below are linked at once. It may be one that the @nr
+ * earlier @updates have built. @live: hardware can see @table; and afterwards, the
+ * leaf page. Returns 0 or -ENOMEM; then, too, what was built is in @at.
  */
-static int ddt_find(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
-		    unsigned int index)
+static int dir_find(struct rviommu_ddt *ddt, const struct dir_shape *shape, u64 *table,
+		    unsigned int level, u32 id, bool build,
+		    const struct rviommu_ddt_update *updates, unsigned int nr, bool *live,
+		    struct rviommu_dir_place *at)
 {
-	const struct dir_shape *shape = ddt_shape(ddt);
-	struct rviommu_ddt_update *u = &updates[index];
-	unsigned int level = ddt->levels - 1;
-	u64 *table = ddt->root;
-	bool live = true;
-
 	for (; level; level--) {
-		u64 *slot = dir_slot(shape, table, level, u->did);
+		u64 *slot = dir_slot(shape, table, level, id);
 		u64 *next;
 
-		u->parent = slot;
+		at->parent = slot;
 		if (*slot & RVIOMMU_DIRENT_V) {
 			table = dir_table(*slot);
 			continue;
 		}
-		next = ddt_pending(updates, index, slot);
+		next = ddt_pending(updates, nr, slot);
 		if (!next) {
-			if (!dc_valid(&u->new) && !u->reserve)
+			if (!build)
 				return 0;
 			next = ddt_alloc(ddt);
 			if (!next)
 				return -ENOMEM;
-			if (live) {
-				u->link = slot;
-				u->subtree = next;
-				u->subtree_level = level - 1;
+			if (*live) {
+				at->link = slot;
+				at->subtree = next;
+				at->subtree_level = level - 1;
 			} else {
 				*slot = dir_entry(next);
 			}
 		}
-		live = false;
+		*live = false;
 		table = next;
 	}
+	at->words = dir_leaf(shape, table, id);
+	return 0;
+}
 
-	u->dc = dir_leaf(shape, table, u->did);
-	if (u->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V)
-		memcpy(u->old.word, u->dc, ddt->dc_words * sizeof(u64));
+static int ddt_find(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
+		    unsigned int index)
+{
+	struct rviommu_ddt_update *u = &updates[index];
+	bool live = true;
+	int ret;
+
+	ret = dir_find(ddt, ddt_shape(ddt), ddt->root, ddt->levels - 1, u->did,
+		       dc_valid(&u->new) || u->reserve, updates, index, &live, &u->at);
+	if (ret || !u->at.words)
+		return ret;
+	if (u->at.words[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V)
+		memcpy(u->old.word, u->at.words, ddt->dc_words * sizeof(u64));
 	/* Nobody sees the page yet: all that is left to publish is the link. */
 	if (!live && dc_valid(&u->new))
-		memcpy(u->dc, u->new.word, ddt->dc_words * sizeof(u64));
+		memcpy(u->at.words, u->new.word, ddt->dc_words * sizeof(u64));
 	return 0;
 }
 
@@ -320,7 +331,7 @@ static enum rviommu_publish ddt_choose(const struct rviommu_ddt *ddt,
 static int ddt_copy_page(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
 			 unsigned int nr, struct rviommu_ddt_update *owner)
 {
-	u64 *page = dir_page(owner->dc);
+	u64 *page = dir_page(owner->at.words);
 	unsigned int i;
 	u64 *copy;
 
@@ -334,11 +345,11 @@ static int ddt_copy_page(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 	for (i = 0; i < nr; i++) {
 		struct rviommu_ddt_update *u = &updates[i];
 
-		if (u->how == RVIOMMU_PUBLISH_NONE || dir_page(u->dc) != page)
+		if (u->how == RVIOMMU_PUBLISH_NONE || dir_page(u->at.words) != page)
 			continue;
 		u->how = RVIOMMU_PUBLISH_PAGE;
-		u->dc = copy + (u->dc - page);
-		memcpy(u->dc, u->new.word, ddt->dc_words * sizeof(u64));
+		u->at.words = copy + (u->at.words - page);
+		memcpy(u->at.words, u->new.word, ddt->dc_words * sizeof(u64));
 	}
 	return 0;
 }
@@ -387,7 +398,7 @@ int rviommu_ddt_prepare(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upda
 	for (i = 0; i < nr; i++) {
 		/* One that shares an earlier one's page was moved to the copy there. */
 		if (updates[i].how != RVIOMMU_PUBLISH_PAGE ||
-		    dir_page(updates[i].dc) != dir_table(*updates[i].parent))
+		    dir_page(updates[i].at.words) != dir_table(*updates[i].at.parent))
 			continue;
 		rc = ddt_copy_page(ddt, updates, nr, &updates[i]);
 		if (rc)
@@ -444,7 +455,7 @@ static void ddt_keep_quarantine(struct rviommu_ddt *ddt, struct rviommu_ddt_upda
 	unsigned int i, j;
 
 	for (i = 0; i < nr; i++) {
-		const u64 *page = updates[i].copy ? dir_table(*updates[i].parent) : NULL;
+		const u64 *page = updates[i].copy ? dir_table(*updates[i].at.parent) : NULL;
 
 		for (j = RVIOMMU_DC_TC; page && j < DIR_TABLE_ENTRIES; j += ddt->dc_words)
 			if (!(page[j] & RVIOMMU_DC_TC_V))
@@ -455,17 +466,18 @@ static void ddt_keep_quarantine(struct rviommu_ddt *ddt, struct rviommu_ddt_upda
 
 		/* Neighbours that this call makes valid were in the page as invalid. */
 		if (u->how == RVIOMMU_PUBLISH_PAGE)
-			u->dc[RVIOMMU_DC_TC] = u->new.word[RVIOMMU_DC_TC];
+			u->at.words[RVIOMMU_DC_TC] = u->new.word[RVIOMMU_DC_TC];
 		if (!ddt_lost(u))
 			continue;
 		u->new.word[RVIOMMU_DC_TC] = 0;
 		/* In a copy, or in a page that is not linked yet: nobody looks there. */
 		if (u->how == RVIOMMU_PUBLISH_PAGE ||
-		    (u->how == RVIOMMU_PUBLISH_VALID && u->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V))
-			u->dc[RVIOMMU_DC_TC] = 0;
+		    (u->how == RVIOMMU_PUBLISH_VALID &&
+		     u->at.words[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_V))
+			u->at.words[RVIOMMU_DC_TC] = 0;
 		/* One store, as for any context that goes invalid. */
 		if (u->how == RVIOMMU_PUBLISH_WORD)
-			memcpy(&u->new.word[1], &u->dc[1], (ddt->dc_words - 1) * sizeof(u64));
+			memcpy(&u->new.word[1], &u->at.words[1], (ddt->dc_words - 1) * sizeof(u64));
 	}
 }
 
@@ -513,22 +525,22 @@ static void ddt_store_last(struct rviommu_ddt *ddt, struct rviommu_ddt_update *u
 	for (i = 0; i < nr; i++) {
 		struct rviommu_ddt_update *u = &updates[i];
 
-		if (u->link) {
-			ddt->ops->store(ddt, u->link, dir_entry(u->subtree));
+		if (u->at.link) {
+			ddt->ops->store(ddt, u->at.link, dir_entry(u->at.subtree));
 		} else if (u->copy) {
-			u->replaced = dir_table(*u->parent);
-			ddt->ops->store(ddt, u->parent, dir_entry(u->copy));
+			u->replaced = dir_table(*u->at.parent);
+			ddt->ops->store(ddt, u->at.parent, dir_entry(u->copy));
 		} else if (ddt_rewrites(u)) {
 			/* Equal if the context lies in an earlier update's new page. */
-			if (u->dc[RVIOMMU_DC_TC] != u->new.word[RVIOMMU_DC_TC])
-				ddt->ops->store(ddt, &u->dc[RVIOMMU_DC_TC],
+			if (u->at.words[RVIOMMU_DC_TC] != u->new.word[RVIOMMU_DC_TC])
+				ddt->ops->store(ddt, &u->at.words[RVIOMMU_DC_TC],
 						u->new.word[RVIOMMU_DC_TC]);
 		} else if (u->how == RVIOMMU_PUBLISH_WORD) {
 			/* The first that differs; of a context going invalid that is tc. */
-			for (j = 0; j < ddt->dc_words && u->dc[j] == u->new.word[j]; j++)
+			for (j = 0; j < ddt->dc_words && u->at.words[j] == u->new.word[j]; j++)
 				;
 			if (j < ddt->dc_words)
-				ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
+				ddt->ops->store(ddt, &u->at.words[j], u->new.word[j]);
 		}
 	}
 }
@@ -560,7 +572,7 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 		if (updates[i].how != RVIOMMU_PUBLISH_BREAK ||
 		    rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK))
 			continue;
-		ddt->ops->store(ddt, &updates[i].dc[RVIOMMU_DC_TC], 0);
+		ddt->ops->store(ddt, &updates[i].at.words[RVIOMMU_DC_TC], 0);
 		ddt_grace_need(&grace, updates[i].did);
 	}
 	if (!rviommu_mutates(ddt, RVIOMMU_MUTATE_BREAK_GRACE))
@@ -573,9 +585,9 @@ void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *upd
 		if (!ddt_rewrites(u))
 			continue;
 		for (j = 0; j < ddt->dc_words; j++) {
-			if (j == RVIOMMU_DC_TC || u->dc[j] == u->new.word[j])
+			if (j == RVIOMMU_DC_TC || u->at.words[j] == u->new.word[j])
 				continue;
-			ddt->ops->store(ddt, &u->dc[j], u->new.word[j]);
+			ddt->ops->store(ddt, &u->at.words[j], u->new.word[j]);
 			ddt_grace_need(&grace, u->did);
 		}
 	}
@@ -640,14 +652,14 @@ void rviommu_ddt_abort(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updat
 	for (i = 0; i < nr; i++) {
 		struct rviommu_ddt_update *u = &updates[i];
 
-		if (u->subtree)
-			dir_free(u->subtree, u->subtree_level);
+		if (u->at.subtree)
+			dir_free(u->at.subtree, u->at.subtree_level);
 		if (u->copy)
 			rviommu_page_free(u->copy);
-		u->link = NULL;
-		u->subtree = NULL;
+		u->at.link = NULL;
+		u->at.subtree = NULL;
 		u->copy = NULL;
-		u->dc = NULL;
+		u->at.words = NULL;
 		u->how = RVIOMMU_PUBLISH_NONE;
 	}
 }
@@ -804,44 +816,20 @@ u64 rviommu_pdt_pdtp(u8 levels, const u64 *root)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_pdtp);
 
-/* As ddt_find(), for one context. */
 static int pdt_find(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
 		    struct rviommu_pdt_update *u)
 {
-	unsigned int level = pdt->levels - 1;
-	u64 *table = pdt->root;
 	bool live = pdt->live;
+	int ret;
 
-	for (; level; level--) {
-		u64 *slot = dir_slot(&pdt_shape, table, level, u->pid);
-		u64 *next;
-
-		u->parent = slot;
-		if (*slot & RVIOMMU_DIRENT_V) {
-			table = dir_table(*slot);
-			continue;
-		}
-		if (!pc_valid(&u->new))
-			return 0;
-		next = ddt_alloc(ddt);
-		if (!next)
-			return -ENOMEM;
-		if (live) {
-			u->link = slot;
-			u->subtree = next;
-			u->subtree_level = level - 1;
-		} else {
-			*slot = dir_entry(next);
-		}
-		live = false;
-		table = next;
-	}
-
-	u->pc = dir_leaf(&pdt_shape, table, u->pid);
+	ret = dir_find(ddt, &pdt_shape, pdt->root, pdt->levels - 1, u->pid, pc_valid(&u->new),
+		       NULL, 0, &live, &u->at);
+	if (ret || !u->at.words)
+		return ret;
 	if (!live)
-		memcpy(u->pc, u->new.word, sizeof(u->new.word));
-	else if (u->pc[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_V)
-		memcpy(u->old.word, u->pc, sizeof(u->old.word));
+		memcpy(u->at.words, u->new.word, sizeof(u->new.word));
+	else if (u->at.words[RVIOMMU_PC_TA] & RVIOMMU_PC_TA_V)
+		memcpy(u->old.word, u->at.words, sizeof(u->old.word));
 	return 0;
 }
 
@@ -893,14 +881,14 @@ int rviommu_pdt_prepare(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
 	if (u->how != RVIOMMU_PUBLISH_PAGE)
 		return 0;
 
-	page = dir_page(u->pc);
+	page = dir_page(u->at.words);
 	ret = -ENOMEM;
 	u->copy = ddt_alloc(ddt);
 	if (!u->copy)
 		goto abort;
 	memcpy(u->copy, page, RVIOMMU_PAGE_SIZE);
-	u->pc = u->copy + (u->pc - page);
-	memcpy(u->pc, u->new.word, sizeof(u->new.word));
+	u->at.words = u->copy + (u->at.words - page);
+	memcpy(u->at.words, u->new.word, sizeof(u->new.word));
 	return 0;
 
 abort:
@@ -927,13 +915,13 @@ void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
 			 struct rviommu_pdt_update *update, u32 did, bool all)
 {
 	struct rviommu_pdt_update *u = update;
-	u64 *ta = u->pc ? &u->pc[RVIOMMU_PC_TA] : NULL;
-	u64 *fsc = u->pc ? &u->pc[RVIOMMU_PC_FSC] : NULL;
+	u64 *ta = u->at.words ? &u->at.words[RVIOMMU_PC_TA] : NULL;
+	u64 *fsc = u->at.words ? &u->at.words[RVIOMMU_PC_FSC] : NULL;
 
 	lockdep_assert_held(&ddt->lock);
 
-	if (u->link) {
-		ddt->ops->store(ddt, u->link, dir_entry(u->subtree));
+	if (u->at.link) {
+		ddt->ops->store(ddt, u->at.link, dir_entry(u->at.subtree));
 		return;
 	}
 	switch (u->how) {
@@ -953,9 +941,9 @@ void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
 			ddt->ops->store(ddt, fsc, u->new.word[RVIOMMU_PC_FSC]);
 		break;
 	case RVIOMMU_PUBLISH_PAGE:
-		if (u->parent) {
-			u->replaced = dir_table(*u->parent);
-			ddt->ops->store(ddt, u->parent, dir_entry(u->copy));
+		if (u->at.parent) {
+			u->replaced = dir_table(*u->at.parent);
+			ddt->ops->store(ddt, u->at.parent, dir_entry(u->copy));
 		} else {
 			u->replaced = pdt->root;
 			pdt->root = u->copy;
@@ -998,8 +986,8 @@ void rviommu_pdt_abort(struct rviommu_ddt *ddt, struct rviommu_pdt_update *updat
 {
 	lockdep_assert_held(&ddt->lock);
 
-	if (update->subtree)
-		dir_free(update->subtree, update->subtree_level);
+	if (update->at.subtree)
+		dir_free(update->at.subtree, update->at.subtree_level);
 	if (update->copy)
 		rviommu_page_free(update->copy);
 	*update = (struct rviommu_pdt_update){ .pid = update->pid, .new = update->new };

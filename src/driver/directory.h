@@ -104,6 +104,23 @@ enum rviommu_publish {
 };
 
 /**
+ * struct rviommu_dir_place - where the context of an update is
+ * @words: of the context: in the live leaf page, in its copy, or in a leaf page that
+ *         publish will link. NULL when there is no leaf page and none is needed.
+ * @parent: entry that points to the leaf page; NULL with one level
+ * @link: live entry, not valid yet, that publish makes point to @subtree
+ * @subtree: new tables that nobody can reach before publish
+ * @subtree_level: 0 when @subtree is a leaf page
+ */
+struct rviommu_dir_place {
+	u64 *words;
+	u64 *parent;
+	u64 *link;
+	u64 *subtree;
+	u8 subtree_level;
+};
+
+/**
  * struct rviommu_ddt_update - one context on its way into the directory
  * @did: device_id
  * @new: the complete target value
@@ -113,16 +130,10 @@ enum rviommu_publish {
  *           that making it valid later needs no memory
  * @old: what was in force at prepare; all zero when that was invalid
  * @how: chosen by prepare
- * @dc: words of the context: in the live leaf page, in its copy, or in a leaf
- *      page that publish will link. NULL when there is no leaf page and none
- *      is needed.
- * @parent: entry that points to the leaf page; NULL with one level
+ * @at: where it is
  * @copy: edited copy of the leaf page; PAGE only, and only in the first of the
  *        updates that share the page: that one publishes and owns it
  * @replaced: leaf page to retire; set by publish where there was a @copy
- * @link: live entry, not valid yet, that publish makes point to @subtree
- * @subtree: new tables that nobody can reach before publish
- * @subtree_level: 0 when @subtree is a leaf page
  *
  * The caller fills in @did, @new, @lost and @reserve and leaves the rest to prepare. On the stack
  * of one writer, under rviommu_ddt.lock.
@@ -139,13 +150,9 @@ struct rviommu_ddt_update {
 	struct rviommu_dc new;
 	struct rviommu_dc old;
 	enum rviommu_publish how;
-	u64 *dc;
-	u64 *parent;
+	struct rviommu_dir_place at;
 	u64 *copy;
 	u64 *replaced;
-	u64 *link;
-	u64 *subtree;
-	u8 subtree_level;
 };
 
 int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops, u8 levels,
@@ -190,15 +197,10 @@ struct rviommu_pdt {
  * @how: chosen by prepare. WORD owes IODIR.INVAL_PDT of @pid. PAGE owes
  *       IODIR.INVAL_DDT DV=1 (spec "Changing process directory table entry": a
  *       non-leaf PDT entry, or with one level DC.fsc). VALID and NONE owe nothing.
- * @pc: words of the context
- * @parent: entry that points to the leaf page; NULL with one level, where it
- *          is DC.fsc
+ * @at: where it is; with one level the parent of the leaf page is DC.fsc
  * @copy: edited copy of the leaf page; PAGE only. With one level it becomes the
  *        root when published, and the caller publishes the new DC.fsc with it.
  * @replaced: page to retire; set by publish
- * @link: live entry, not valid yet, that publish makes point to @subtree
- * @subtree: new tables that nobody can reach before publish
- * @subtree_level: 0 when @subtree is a leaf page
  *
  * The caller fills in @pid and @new.
  */
@@ -207,13 +209,9 @@ struct rviommu_pdt_update {
 	struct rviommu_pc new;
 	struct rviommu_pc old;
 	enum rviommu_publish how;
-	u64 *pc;
-	u64 *parent;
+	struct rviommu_dir_place at;
 	u64 *copy;
 	u64 *replaced;
-	u64 *link;
-	u64 *subtree;
-	u8 subtree_level;
 };
 
 int rviommu_pdt_init(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt, u8 levels);
