@@ -1,23 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device directory: what hardware can see while it changes.
- *
- * The observer stands for the least kind hardware that the specification
- * allows. Every store and every synchronisation of a publish goes through
- * rviommu_ddt_ops; before and after each of them the observer works out every
- * context that a walk could put together out of what memory has held so far:
- *
- * - an entry of a non-leaf table may have been read at any of the states since
- *   the last IODIR.INVAL_DDT DV=0 (hardware may cache it);
- * - each word of the context, independently of the others and in any order, at
- *   any state since then, not before the entry that led to it was read;
- * - a synchronisation (IODIR.INVAL_DDT DV=1 and IOFENCE.C) ends the walks of one
- *   device: words read before it are not combined with words read after it.
- *
- * All of these contexts must be ones that were in force as a whole. The
- * observer shares no code with the driver: it has its own walk, and it would be
- * of no use if it could not fail, so directory_torn_* install contexts the wrong way and
- * expect it to.
+ * Device directory: what hardware can see while it changes, by the observer
+ * (observer.h). It would be of no use if it could not fail, so directory_torn_* install
+ * contexts the wrong way and expect it to.
  */
 #include <linux/atomic.h>
 #include <linux/bitfield.h>
@@ -33,12 +18,7 @@
 
 #include "../src/driver/directory.h"
 #include "../src/driver/mem.h"
-
-#define TABLE_WORDS	(RVIOMMU_PAGE_SIZE / sizeof(u64))
-#define MAX_LOG		256
-#define MAX_WATCHED	8
-#define MAX_ALLOWED	24
-#define MAX_PAGES	24
+#include "observer.h"
 
 /* One shape of directory; every test runs on all of them. */
 struct dir_config {
@@ -58,393 +38,19 @@ static const struct dir_config dir_configs[] = {
 
 KUNIT_ARRAY_PARAM_DESC(dir_config, dir_configs, name);
 
-/* A store that is over: what @where held before it */
-struct dir_store {
-	u64 *where;
-	u64 before;
-};
-
-/* A device_id that the observer walks to, and what it may find */
-struct dir_watched {
-	u32 did;
-	unsigned int cut;	/* stores older than this are behind a synchronisation */
-	unsigned int nr;
-	struct rviommu_dc allowed[MAX_ALLOWED];
-	bool found[MAX_ALLOWED];
-	bool invalid_allowed;
-	bool invalid_found;
-};
-
-/* What memory must hold if every store went through the seam */
-struct dir_shadow {
-	u64 *page;
-	u64 word[TABLE_WORDS];
-};
-
 struct dir_world {
 	struct rviommu_ddt ddt;
 	bool have_ddt;
 	unsigned int words;
 	unsigned int did_lg2;
 	long live;
-
-	struct dir_store log[MAX_LOG];
-	unsigned int logged;
-	unsigned int cut_all;
-	struct dir_watched watched[MAX_WATCHED];
-	unsigned int nr_watched;
-	struct dir_shadow shadow[MAX_PAGES];
-	unsigned int nr_pages;
-
-	unsigned int stores;
-	unsigned int syncs;
-	unsigned int syncs_all;
-	int sync_result;
-	unsigned int torn;		/* contexts that never were in force */
-	struct rviommu_dc torn_example;
-	unsigned int bypassed;		/* changes that no store announced */
+	struct observer o;
 
 	struct rviommu_ddt_update updates[8];	/* too large for a stack */
 	unsigned int planned;
 
 	int fail_nth;			/* allocations to let succeed; -1: all */
 };
-
-static struct dir_world *world_of(struct rviommu_ddt *ddt)
-{
-	return container_of(ddt, struct dir_world, ddt);
-}
-
-/* Indices as in spec "Process to translate an IOVA", steps 3 and 4 */
-static unsigned int ddi(const struct dir_world *w, u32 did, unsigned int level)
-{
-	if (w->words == 8) {
-		switch (level) {
-		case 0: return did & 0x3f;
-		case 1: return (did >> 6) & 0x1ff;
-		default: return (did >> 15) & 0x1ff;
-		}
-	}
-	switch (level) {
-	case 0: return did & 0x7f;
-	case 1: return (did >> 7) & 0x1ff;
-	default: return (did >> 16) & 0xff;
-	}
-}
-
-static u64 *page_at(u64 entry)
-{
-	return phys_to_virt((entry >> 10 & 0xfffffffffffULL) << 12);
-}
-
-/* What @where held after @state of the logged stores */
-static u64 value_at(const struct dir_world *w, const u64 *where, unsigned int state)
-{
-	unsigned int i;
-
-	for (i = state; i < w->logged; i++) {
-		if (w->log[i].where == where)
-			return w->log[i].before;
-	}
-	return READ_ONCE(*where);
-}
-
-/* Contexts out of @page whose pointer was read at @state: all assignments of words */
-static void observe_words(struct dir_world *w, struct dir_watched *d, u64 *page,
-			  unsigned int state)
-{
-	u64 *dc = page + ddi(w, d->did, 0) * w->words;
-	u64 values[8][8];
-	unsigned int nr[8], pick[8] = {};
-	unsigned int i, j, k, from = max(state, d->cut);
-
-	for (i = 0; i < w->words; i++) {
-		nr[i] = 0;
-		for (k = from; k <= w->logged; k++) {
-			u64 value = value_at(w, &dc[i], k);
-
-			for (j = 0; j < nr[i] && values[i][j] != value; j++)
-				;
-			if (j < nr[i])
-				continue;
-			if (j == ARRAY_SIZE(values[i])) {
-				w->torn++;	/* more history than a test should make */
-				return;
-			}
-			values[i][nr[i]++] = value;
-		}
-	}
-
-	do {
-		struct rviommu_dc seen = {};
-
-		for (i = 0; i < w->words; i++)
-			seen.word[i] = values[i][pick[i]];
-
-		if (!(seen.word[0] & 1)) {
-			d->invalid_found = true;
-			if (!d->invalid_allowed) {
-				w->torn++;
-				w->torn_example = seen;
-			}
-		} else {
-			for (i = 0; i < d->nr; i++) {
-				if (!memcmp(&d->allowed[i], &seen, sizeof(seen)))
-					break;
-			}
-			if (i < d->nr) {
-				d->found[i] = true;
-			} else {
-				w->torn++;
-				w->torn_example = seen;
-			}
-		}
-
-		for (i = 0; i < w->words && ++pick[i] == nr[i]; i++)
-			pick[i] = 0;
-	} while (i < w->words);
-}
-
-static void observe_table(struct dir_world *w, struct dir_watched *d, u64 *table,
-			  unsigned int level, unsigned int state)
-{
-	u64 *slot = table + ddi(w, d->did, level);
-	unsigned int i, k;
-
-	if (!level) {
-		observe_words(w, d, table, state);
-		return;
-	}
-	for (k = state; k <= w->logged; k++) {
-		u64 entry = value_at(w, slot, k);
-
-		/* Reading the same entry later leads to no more than reading it first. */
-		for (i = state; i < k && value_at(w, slot, i) != entry; i++)
-			;
-		if (i < k)
-			continue;
-		if (entry & 1) {
-			observe_table(w, d, page_at(entry), level - 1, k);
-		} else {
-			d->invalid_found = true;
-			if (!d->invalid_allowed) {
-				w->torn++;
-				memset(&w->torn_example, 0, sizeof(w->torn_example));
-			}
-		}
-	}
-}
-
-static struct dir_shadow *shadow_of(struct dir_world *w, const u64 *where)
-{
-	unsigned int i;
-
-	for (i = 0; i < w->nr_pages; i++) {
-		if (where >= w->shadow[i].page && where < w->shadow[i].page + TABLE_WORDS)
-			return &w->shadow[i];
-	}
-	return NULL;
-}
-
-static void shadow_add(struct dir_world *w, u64 *page, unsigned int level)
-{
-	unsigned int i;
-
-	if (!shadow_of(w, page)) {
-		if (w->nr_pages == MAX_PAGES) {
-			w->bypassed++;
-			return;
-		}
-		w->shadow[w->nr_pages].page = page;
-		memcpy(w->shadow[w->nr_pages].word, page, RVIOMMU_PAGE_SIZE);
-		w->nr_pages++;
-	}
-	for (i = 0; level && i < TABLE_WORDS; i++) {
-		if (page[i] & 1)
-			shadow_add(w, page_at(page[i]), level - 1);
-	}
-}
-
-static void shadow_reset(struct dir_world *w)
-{
-	w->nr_pages = 0;
-	shadow_add(w, w->ddt.root, w->ddt.levels - 1);
-}
-
-/* One look at everything. Also at the driver's own reader, which must agree. */
-static void observe(struct dir_world *w)
-{
-	unsigned int i, j;
-
-	for (i = 0; i < w->nr_pages; i++) {
-		if (memcmp(w->shadow[i].page, w->shadow[i].word, RVIOMMU_PAGE_SIZE))
-			w->bypassed++;
-	}
-	for (i = 0; i < w->nr_watched; i++) {
-		struct dir_watched *d = &w->watched[i];
-		struct rviommu_dc dc;
-
-		observe_table(w, d, w->ddt.root, w->ddt.levels - 1, w->cut_all);
-
-		if (!rviommu_ddt_read(&w->ddt, d->did, &dc)) {
-			w->torn += !d->invalid_allowed;
-			continue;
-		}
-		for (j = 0; j < d->nr && memcmp(&d->allowed[j], &dc, sizeof(dc)); j++)
-			;
-		w->torn += j == d->nr;
-	}
-}
-
-static void world_store(struct rviommu_ddt *ddt, u64 *where, u64 value)
-{
-	struct dir_world *w = world_of(ddt);
-	struct dir_shadow *shadow = shadow_of(w, where);
-
-	w->stores++;
-	observe(w);
-	if (w->logged == MAX_LOG || !shadow) {
-		w->bypassed++;	/* a store where no walk can come by */
-		return;
-	}
-	w->log[w->logged].where = where;
-	w->log[w->logged].before = *where;
-	rviommu_ddt_store(ddt, where, value);
-	w->logged++;
-	shadow->word[where - shadow->page] = value;
-	/* Tables that this store has linked; the leaf level links nothing. */
-	shadow_add(w, ddt->root, ddt->levels - 1);
-	observe(w);
-}
-
-/* IODIR.INVAL_DDT and IOFENCE.C, by the driver or by its caller */
-static void world_fence(struct dir_world *w, u32 did, bool all)
-{
-	unsigned int i;
-
-	observe(w);
-	if (all)
-		w->cut_all = w->logged;
-	for (i = 0; i < w->nr_watched; i++) {
-		struct dir_watched *d = &w->watched[i];
-
-		if (all || d->did == did)
-			d->cut = w->logged;
-	}
-	if (all) {
-		w->logged = 0;
-		w->cut_all = 0;
-		for (i = 0; i < w->nr_watched; i++)
-			w->watched[i].cut = 0;
-	}
-	observe(w);
-}
-
-static int world_sync(struct rviommu_ddt *ddt, u32 did, bool all)
-{
-	struct dir_world *w = world_of(ddt);
-
-	w->syncs++;
-	w->syncs_all += all;
-	/* Out of service: nothing walks, so nothing that was read lives on either. */
-	world_fence(w, did, all || w->sync_result);
-	return w->sync_result;
-}
-
-static const struct rviommu_ddt_ops world_ops = {
-	.store = world_store,
-	.sync = world_sync,
-};
-
-static struct dir_watched *watched(struct dir_world *w, u32 did)
-{
-	unsigned int i;
-
-	for (i = 0; i < w->nr_watched; i++) {
-		if (w->watched[i].did == did)
-			return &w->watched[i];
-	}
-	return NULL;
-}
-
-/* From now on @dc is in force for this device, as well as what was before. */
-static void allow(struct dir_watched *d, const struct rviommu_dc *dc)
-{
-	unsigned int i;
-
-	if (!(dc->word[0] & 1)) {
-		d->invalid_allowed = true;
-		return;
-	}
-	for (i = 0; i < d->nr; i++) {
-		if (!memcmp(&d->allowed[i], dc, sizeof(*dc)))
-			return;
-	}
-	if (d->nr < MAX_ALLOWED) {
-		d->found[d->nr] = false;
-		d->allowed[d->nr++] = *dc;
-	}
-}
-
-/* From now on only @dc is. */
-static void allow_only(struct dir_watched *d, const struct rviommu_dc *dc)
-{
-	d->nr = 0;
-	d->invalid_allowed = false;
-	d->invalid_found = false;
-	allow(d, dc);
-}
-
-static bool found(const struct dir_watched *d, const struct rviommu_dc *dc)
-{
-	unsigned int i;
-
-	if (!(dc->word[0] & 1))
-		return d->invalid_found;
-	for (i = 0; i < d->nr; i++) {
-		if (!memcmp(&d->allowed[i], dc, sizeof(*dc)))
-			return d->found[i];
-	}
-	return false;
-}
-
-static void watch(struct dir_world *w, u32 did)
-{
-	struct dir_watched *d = &w->watched[w->nr_watched++];
-	struct rviommu_dc dc;
-
-	memset(d, 0, sizeof(*d));
-	d->did = did;
-	d->cut = w->logged;
-	rviommu_ddt_read(&w->ddt, did, &dc);
-	allow_only(d, &dc);
-}
-
-static void counters_reset(struct dir_world *w)
-{
-	w->stores = 0;
-	w->syncs = 0;
-	w->syncs_all = 0;
-}
-
-/* Everything older is behind a fence for all devices. */
-static void world_settle(struct dir_world *w)
-{
-	unsigned int i;
-
-	for (i = 0; i < w->nr_watched; i++) {
-		struct rviommu_dc dc;
-
-		rviommu_ddt_read(&w->ddt, w->watched[i].did, &dc);
-		w->logged = 0;
-		w->cut_all = 0;
-		w->watched[i].cut = 0;
-		allow_only(&w->watched[i], &dc);
-	}
-	w->logged = 0;
-	shadow_reset(w);
-	counters_reset(w);
-}
 
 /* What the caller of publish owes, and what may be seen afterwards */
 static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, unsigned int nr)
@@ -456,17 +62,20 @@ static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, u
 
 		if (how == RVIOMMU_PUBLISH_NONE || how == RVIOMMU_PUBLISH_VALID)
 			continue;
-		world_fence(w, updates[i].did, how == RVIOMMU_PUBLISH_PAGE);
-		for (j = 0; j < w->nr_watched; j++) {
-			struct dir_watched *d = &w->watched[j];
+		if (how == RVIOMMU_PUBLISH_PAGE)
+			observer_fence_all(&w->o);
+		else
+			observer_fence(&w->o, updates[i].did);
+		for (j = 0; j < w->o.nr_devices; j++) {
+			struct observed *d = &w->o.device[j];
 			struct rviommu_dc dc;
 
 			if (how != RVIOMMU_PUBLISH_PAGE && d->did != updates[i].did)
 				continue;
 			rviommu_ddt_read(&w->ddt, d->did, &dc);
-			allow_only(d, &dc);
+			observer_allow_only(d, &dc);
 		}
-		observe(w);
+		observer_look(&w->o);
 	}
 }
 
@@ -477,26 +86,26 @@ static int world_change(struct dir_world *w, struct rviommu_ddt_update *updates,
 	int rc;
 
 	mutex_lock(&w->ddt.lock);
-	shadow_reset(w);
+	observer_refresh(&w->o);
 	rc = rviommu_ddt_prepare(&w->ddt, updates, nr);
-	observe(w);
+	observer_look(&w->o);
 	if (rc)
 		goto unlock;
 	for (i = 0; i < nr; i++) {
-		struct dir_watched *d = watched(w, updates[i].did);
+		struct observed *d = observer_watched(&w->o, updates[i].did);
 
 		if (!d)
 			continue;
-		allow(d, &updates[i].new);
+		observer_allow(d, &updates[i].new);
 		if (updates[i].how == RVIOMMU_PUBLISH_BREAK)
 			d->invalid_allowed = true;
 	}
 	rviommu_ddt_publish(&w->ddt, updates, nr);
-	observe(w);
+	observer_look(&w->o);
 	world_pay(w, updates, nr);
 	rviommu_ddt_retire(&w->ddt, updates, nr);
-	shadow_reset(w);
-	observe(w);
+	observer_refresh(&w->o);
+	observer_look(&w->o);
 unlock:
 	mutex_unlock(&w->ddt.lock);
 	return rc;
@@ -519,25 +128,19 @@ static struct dir_world *world_make(struct kunit *test)
 	const struct dir_config *config = test->param_value;
 	struct dir_world *w = test->priv;
 
-	KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &world_ops, config->levels,
+	observer_init(&w->o, &w->ddt);
+	KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &w->o.ops, config->levels,
 						  config->extended, 56, NUMA_NO_NODE));
 	w->have_ddt = true;
 	w->words = config->extended ? 8 : 4;
 	w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
-	shadow_reset(w);
+	observer_refresh(&w->o);
 	return w;
 }
 
 static void expect_intact(struct kunit *test, struct dir_world *w, const char *what)
 {
-	KUNIT_EXPECT_EQ_MSG(test, w->torn, 0,
-			    "%s: torn: tc %llx iohgatp %llx ta %llx fsc %llx msiptp %llx",
-			    what, w->torn_example.word[0], w->torn_example.word[1],
-			    w->torn_example.word[2], w->torn_example.word[3],
-			    w->torn_example.word[4]);
-	KUNIT_EXPECT_EQ_MSG(test, w->bypassed, 0, "%s: memory changed without a store", what);
-	w->torn = 0;
-	w->bypassed = 0;
+	observer_expect_intact(test, &w->o, what);
 }
 
 /* One context of the catalogue */
@@ -657,57 +260,31 @@ static struct dir_cost cost_of(const struct dir_world *w, const u64 *in_memory,
 	return (struct dir_cost) { RVIOMMU_PUBLISH_BREAK, rest + 2, 2 };
 }
 
-/* The words of @did as they lie in memory now; NULL without a leaf page */
-static u64 *in_memory(struct dir_world *w, u32 did)
-{
-	unsigned int level = w->ddt.levels - 1;
-	u64 *table = w->ddt.root;
-
-	for (; level; level--) {
-		u64 entry = table[ddi(w, did, level)];
-
-		if (!(entry & 1))
-			return NULL;
-		table = page_at(entry);
-	}
-	return table + ddi(w, did, 0) * w->words;
-}
-
-/* The entry that leads to the leaf page of @did, which exists; not with one level */
-static u64 *parent_of(struct dir_world *w, u32 did)
-{
-	u64 *table = w->ddt.root;
-
-	if (w->ddt.levels == 3)
-		table = page_at(table[ddi(w, did, 2)]);
-	return &table[ddi(w, did, 1)];
-}
-
 /* @old is in force; one observed change to @new */
 static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
 		     const struct dir_named *old, const struct dir_named *new)
 {
 	struct rviommu_ddt_update update = {};
-	struct dir_watched *d = watched(w, did);
-	u64 *words = in_memory(w, did);
+	struct observed *d = observer_watched(&w->o, did);
+	u64 *words = observer_words(&w->o, did);
 	struct dir_cost cost;
 	char what[96];
 
 	KUNIT_ASSERT_NOT_NULL(test, words);
 	cost = cost_of(w, words, &new->dc);
 	snprintf(what, sizeof(what), "%s -> %s", old->name, new->name);
-	world_settle(w);
+	observer_settle(&w->o);
 	memset(d->found, 0, sizeof(d->found));
 	/* Both must have been possible at some point, or the observer was asleep. */
-	observe(w);
-	KUNIT_EXPECT_TRUE_MSG(test, found(d, &old->dc), "%s: old never seen", what);
+	observer_look(&w->o);
+	KUNIT_EXPECT_TRUE_MSG(test, observer_found(d, &old->dc), "%s: old never seen", what);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &new->dc, &update));
-	KUNIT_EXPECT_TRUE_MSG(test, found(d, &new->dc), "%s: new never seen", what);
+	KUNIT_EXPECT_TRUE_MSG(test, observer_found(d, &new->dc), "%s: new never seen", what);
 
 	KUNIT_EXPECT_EQ_MSG(test, update.how, cost.how, "%s", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->stores, cost.stores, "%s: stores", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->syncs, cost.syncs, "%s: syncs", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->syncs_all, 0, "%s: syncs of all devices", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->o.stores, cost.stores, "%s: stores", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs, cost.syncs, "%s: syncs", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs_all, 0, "%s: syncs of all devices", what);
 	expect_intact(test, w, what);
 }
 
@@ -721,12 +298,12 @@ static void watch_neighbours(struct kunit *test, struct dir_world *w, u32 did,
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, did - 1, &list[nr - 1].dc, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, did + 1, &list[3].dc, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, first_of_page, &list[nr / 2].dc, NULL));
-	watch(w, did);
-	watch(w, did - 1);
-	watch(w, did + 1);
-	watch(w, first_of_page);
-	watch(w, first_of_page + last);
-	world_settle(w);
+	observer_watch(&w->o, did);
+	observer_watch(&w->o, did - 1);
+	observer_watch(&w->o, did + 1);
+	observer_watch(&w->o, first_of_page);
+	observer_watch(&w->o, first_of_page + last);
+	observer_settle(&w->o);
 }
 
 static struct dir_named *catalogue_make(struct kunit *test, struct dir_world *w, unsigned int *nr)
@@ -820,19 +397,19 @@ static void directory_table(struct kunit *test)
 
 	/* Somebody else's context, so that the leaf page exists. */
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 9, &identity, NULL));
-	watch(w, 9);
-	watch(w, 10);
+	observer_watch(&w->o, 9);
+	observer_watch(&w->o, 10);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		struct rviommu_ddt_update update = {};
 		struct rviommu_dc before, after;
 		bool was, is;
 
-		world_settle(w);
+		observer_settle(&w->o);
 		was = rviommu_ddt_read(&w->ddt, 10, &before);
 		KUNIT_ASSERT_EQ(test, 0, world_set(w, 10, steps[i].to, &update));
 		KUNIT_EXPECT_EQ_MSG(test, update.how, steps[i].how, "step %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, w->stores, steps[i].stores, "step %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, w->syncs, steps[i].syncs, "step %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, w->o.stores, steps[i].stores, "step %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, w->o.syncs, steps[i].syncs, "step %u", i);
 		KUNIT_EXPECT_MEMEQ(test, &update.old, &before, sizeof(before));
 		is = rviommu_ddt_read(&w->ddt, 10, &after);
 		KUNIT_EXPECT_EQ(test, was, before.word[0] & 1);
@@ -878,7 +455,7 @@ static void directory_boundaries(struct kunit *test)
 	}
 	for (i = 0; i < nr; i++) {
 		struct rviommu_dc seen;
-		u64 *words = in_memory(w, dids[i]);
+		u64 *words = observer_words(&w->o, dids[i]);
 
 		dc.word[2] = (u64)(i + 1) << 12;
 		dc.word[3] = 8ULL << 60 | dids[i];
@@ -898,11 +475,12 @@ static void directory_boundaries(struct kunit *test)
 
 static void directory_init_levels(struct kunit *test)
 {
+	struct dir_world *w = test->priv;
 	struct rviommu_ddt ddt;
 
-	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &world_ops, 0, false, 56,
+	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &w->o.ops, 0, false, 56,
 							NUMA_NO_NODE));
-	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &world_ops, 4, false, 56,
+	KUNIT_EXPECT_EQ(test, -EINVAL, rviommu_ddt_init(&ddt, &w->o.ops, 4, false, 56,
 							NUMA_NO_NODE));
 }
 
@@ -916,42 +494,42 @@ static void directory_growth(struct kunit *test)
 	struct rviommu_ddt_update update = {};
 	long live = rviommu_mem_live();
 
-	watch(w, 0);
-	watch(w, 1);
-	watch(w, max);
+	observer_watch(&w->o, 0);
+	observer_watch(&w->o, 1);
+	observer_watch(&w->o, max);
 
 	/* An invalid context needs no tables. */
-	world_settle(w);
+	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, max, &blocking, &update));
 	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
-	KUNIT_EXPECT_EQ(test, w->stores, 0);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 
-	world_settle(w);
+	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, max, &first, &update));
 	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels - 1);
 	if (w->ddt.levels > 1) {
-		KUNIT_EXPECT_EQ(test, w->stores, 1);
-		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+		KUNIT_EXPECT_EQ(test, w->o.stores, 1);
+		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	}
 	expect_intact(test, w, "first context");
 
 	/* The other end of the directory shares nothing but the root. */
-	world_settle(w);
+	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 0, &first, &update));
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
 	if (w->ddt.levels > 1) {
-		KUNIT_EXPECT_EQ(test, w->stores, 1);
-		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+		KUNIT_EXPECT_EQ(test, w->o.stores, 1);
+		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	}
 
 	/* A second context in the same page needs no more of them. */
-	world_settle(w);
+	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &first, &update));
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
-	KUNIT_EXPECT_EQ(test, w->stores, 3);
-	KUNIT_EXPECT_EQ(test, w->syncs, 1);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 3);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 1);
 	expect_intact(test, w, "growth");
 }
 
@@ -984,9 +562,9 @@ static void directory_several_in_one_page(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, 0, world_set(w, i, &a, NULL));
 	}
 	for (i = 10; i <= 16; i++)
-		watch(w, i);
-	world_settle(w);
-	page = in_memory(w, 0);
+		observer_watch(&w->o, i);
+	observer_settle(&w->o);
+	page = observer_words(&w->o, 0);
 	rcu_barrier();
 	live = rviommu_mem_live();
 
@@ -1008,14 +586,14 @@ static void directory_several_in_one_page(struct kunit *test)
 	}
 	if (one) {
 		/* word 1, valid 2 + 1, break 1 + 2 + 1 twice, invalid 1; two grace periods */
-		KUNIT_EXPECT_EQ(test, w->stores, 13);
-		KUNIT_EXPECT_EQ(test, w->syncs, 2);
-		KUNIT_EXPECT_EQ(test, w->syncs_all, 2);
-		KUNIT_EXPECT_PTR_EQ(test, page, in_memory(w, 0));
+		KUNIT_EXPECT_EQ(test, w->o.stores, 13);
+		KUNIT_EXPECT_EQ(test, w->o.syncs, 2);
+		KUNIT_EXPECT_EQ(test, w->o.syncs_all, 2);
+		KUNIT_EXPECT_PTR_EQ(test, page, observer_words(&w->o, 0));
 	} else {
-		KUNIT_EXPECT_EQ(test, w->stores, 1);
-		KUNIT_EXPECT_EQ(test, w->syncs, 0);
-		KUNIT_EXPECT_PTR_NE(test, page, in_memory(w, 0));
+		KUNIT_EXPECT_EQ(test, w->o.stores, 1);
+		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
+		KUNIT_EXPECT_PTR_NE(test, page, observer_words(&w->o, 0));
 	}
 	expect_intact(test, w, "several in one page");
 	rcu_barrier();
@@ -1048,8 +626,8 @@ static void directory_several_pages(struct kunit *test)
 	plan(w, max - (1U << leaf) - 1, &a);
 	plan(w, 1U << leaf, &b);
 	for (i = 0; i < w->planned; i++)
-		watch(w, u[i].did);
-	world_settle(w);
+		observer_watch(&w->o, u[i].did);
+	observer_settle(&w->o);
 	live = rviommu_mem_live();
 
 	KUNIT_ASSERT_EQ(test, 0, world_change(w, u, w->planned));
@@ -1068,8 +646,8 @@ static void directory_several_pages(struct kunit *test)
 		KUNIT_EXPECT_MEMEQ(test, &dc, &u[i].new, sizeof(dc));
 	}
 	/* Two copies; two new leaf pages, under one new middle table where there are three. */
-	KUNIT_EXPECT_EQ(test, w->stores, w->ddt.levels == 3 ? 3 : 4);
-	KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	KUNIT_EXPECT_EQ(test, w->o.stores, w->ddt.levels == 3 ? 3 : 4);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	expect_intact(test, w, "several pages");
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels);
@@ -1082,8 +660,8 @@ static void directory_refused(struct kunit *test)
 	struct rviommu_ddt_update *u = w->updates;
 	long live = rviommu_mem_live();
 
-	watch(w, 4);
-	watch(w, 5);
+	observer_watch(&w->o, 4);
+	observer_watch(&w->o, 5);
 	plan(w, 4, &a);
 	plan(w, 5, &a);
 	plan(w, 4, &a);
@@ -1094,7 +672,7 @@ static void directory_refused(struct kunit *test)
 	u[2].new.word[RVIOMMU_DC_MSIPTP] = 1ULL << 60;
 	if (w->words == 4)
 		KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
-	KUNIT_EXPECT_EQ(test, w->stores, 0);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 	expect_intact(test, w, "refused");
 }
@@ -1123,8 +701,8 @@ static void plan_mixed(struct kunit *test, struct dir_world *w)
 	plan(w, other_page, &b);
 	plan(w, 22, &blocking);
 	for (i = 0; i < w->planned; i++)
-		watch(w, w->updates[i].did);
-	world_settle(w);
+		observer_watch(&w->o, w->updates[i].did);
+	observer_settle(&w->o);
 }
 
 /* Abort after prepare of the first n updates, for every n: as if nothing had been */
@@ -1143,16 +721,16 @@ static void directory_abort(struct kunit *test)
 
 		mutex_lock(&w->ddt.lock);
 		rc = rviommu_ddt_prepare(&w->ddt, u, i);
-		observe(w);
+		observer_look(&w->o);
 		if (!rc)
 			rviommu_ddt_abort(&w->ddt, u, i);
-		observe(w);
+		observer_look(&w->o);
 		mutex_unlock(&w->ddt.lock);
 		KUNIT_ASSERT_EQ(test, 0, rc);
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%u updates", i);
 	}
-	KUNIT_EXPECT_EQ(test, w->stores, 0);
-	KUNIT_EXPECT_EQ(test, w->syncs, 0);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	expect_intact(test, w, "abort");
 	/* and it still works */
 	KUNIT_EXPECT_EQ(test, 0, world_change(w, u, w->planned));
@@ -1193,8 +771,8 @@ static void directory_no_memory(struct kunit *test)
 			break;
 		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "allocation %u", n);
-		KUNIT_EXPECT_EQ(test, w->stores, 0);
-		KUNIT_EXPECT_EQ(test, w->syncs, 0);
+		KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 		expect_intact(test, w, "no memory");
 	}
 	/* Two copies and the tables for max and max - 64; a page is two allocations. */
@@ -1206,7 +784,7 @@ static void directory_no_memory(struct kunit *test)
 	live = rviommu_mem_live();
 	for (n = 0; n < 2; n++) {
 		w->fail_nth = n;
-		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_ddt_init(&ddt, &world_ops, 1, false, 56,
+		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_ddt_init(&ddt, &w->o.ops, 1, false, 56,
 								NUMA_NO_NODE));
 	}
 	w->fail_nth = -1;
@@ -1224,7 +802,7 @@ static void directory_sync_fails(struct kunit *test)
 	struct rviommu_ddt_update update = {};
 	struct rviommu_dc dc;
 
-	w->sync_result = -EIO;
+	w->o.sync_result = -EIO;
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &b, &update));
@@ -1259,7 +837,7 @@ static void directory_retire(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 7, &a, NULL));
 	rcu_barrier();
 	live = rviommu_mem_live();
-	old = in_memory(w, 7);
+	old = observer_words(&w->o, 7);
 
 	mutex_lock(&w->ddt.lock);
 	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
@@ -1279,7 +857,7 @@ static void directory_retire(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, update.replaced);
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
-	KUNIT_EXPECT_PTR_NE(test, in_memory(w, 7), old);
+	KUNIT_EXPECT_PTR_NE(test, observer_words(&w->o, 7), old);
 }
 
 /*
@@ -1297,7 +875,7 @@ static void directory_random(struct kunit *test)
 	u32 random = 12345;
 
 	for (i = 0; i < ARRAY_SIZE(dids); i++)
-		watch(w, dids[i]);
+		observer_watch(&w->o, dids[i]);
 	for (i = 0; i < 600; i++) {
 		w->planned = 0;
 		for (j = 0; j < ARRAY_SIZE(dids); j++) {
@@ -1334,16 +912,16 @@ static void directory_torn_rewrite(struct kunit *test)
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
-	watch(w, 2);
-	world_settle(w);
-	words = in_memory(w, 2);
-	allow(watched(w, 2), &b);
+	observer_watch(&w->o, 2);
+	observer_settle(&w->o);
+	words = observer_words(&w->o, 2);
+	observer_allow(observer_watched(&w->o, 2), &b);
 	for (i = w->words; i--; ) {
 		if (words[i] != b.word[i])
-			world_store(&w->ddt, &words[i], b.word[i]);
+			observer_store(&w->ddt, &words[i], b.word[i]);
 	}
-	KUNIT_EXPECT_GT(test, w->torn, 0);
-	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
 }
 
 /* An invalid context made valid, words first and then V, but no grace period between */
@@ -1354,17 +932,17 @@ static void directory_torn_no_grace(struct kunit *test)
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
-	watch(w, 2);
-	world_settle(w);
-	words = in_memory(w, 2);
-	allow(watched(w, 2), &a);
-	world_store(&w->ddt, &words[3], a.word[3]);
-	world_store(&w->ddt, &words[2], a.word[2]);
-	KUNIT_EXPECT_EQ(test, w->torn, 0);
+	observer_watch(&w->o, 2);
+	observer_settle(&w->o);
+	words = observer_words(&w->o, 2);
+	observer_allow(observer_watched(&w->o, 2), &a);
+	observer_store(&w->ddt, &words[3], a.word[3]);
+	observer_store(&w->ddt, &words[2], a.word[2]);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
 	/* fsc or ta may have been read as zero: this would let the device bypass. */
-	world_store(&w->ddt, &words[0], a.word[0]);
-	KUNIT_EXPECT_GT(test, w->torn, 0);
-	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+	observer_store(&w->ddt, &words[0], a.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
 }
 
 /* Break before make with a fence after V = 0 only */
@@ -1376,19 +954,19 @@ static void directory_torn_one_fence(struct kunit *test)
 	u64 *words;
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
-	watch(w, 2);
-	world_settle(w);
-	words = in_memory(w, 2);
-	allow(watched(w, 2), &b);
-	watched(w, 2)->invalid_allowed = true;
-	world_store(&w->ddt, &words[0], 0);
-	world_sync(&w->ddt, 2, false);
-	world_store(&w->ddt, &words[2], b.word[2]);
-	world_store(&w->ddt, &words[3], b.word[3]);
-	KUNIT_EXPECT_EQ(test, w->torn, 0);
-	world_store(&w->ddt, &words[0], b.word[0]);
-	KUNIT_EXPECT_GT(test, w->torn, 0);
-	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+	observer_watch(&w->o, 2);
+	observer_settle(&w->o);
+	words = observer_words(&w->o, 2);
+	observer_allow(observer_watched(&w->o, 2), &b);
+	observer_watched(&w->o, 2)->invalid_allowed = true;
+	observer_store(&w->ddt, &words[0], 0);
+	observer_sync(&w->ddt, 2, false);
+	observer_store(&w->ddt, &words[2], b.word[2]);
+	observer_store(&w->ddt, &words[3], b.word[3]);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	observer_store(&w->ddt, &words[0], b.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
 }
 
 /* A change of a neighbour, and a change behind the observer's back */
@@ -1400,21 +978,21 @@ static void directory_torn_neighbour(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
-	watch(w, 2);
-	watch(w, 3);
-	world_settle(w);
-	words = in_memory(w, 3);
-	world_store(&w->ddt, &words[3], 9ULL << 60);
-	KUNIT_EXPECT_GT(test, w->torn, 0);
-	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+	observer_watch(&w->o, 2);
+	observer_watch(&w->o, 3);
+	observer_settle(&w->o);
+	words = observer_words(&w->o, 3);
+	observer_store(&w->ddt, &words[3], 9ULL << 60);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
 
-	world_settle(w);
-	w->torn = 0;
-	words = in_memory(w, 0);
+	observer_settle(&w->o);
+	w->o.torn = 0;
+	words = observer_words(&w->o, 0);
 	WRITE_ONCE(words[1], 1);
-	observe(w);
-	KUNIT_EXPECT_EQ(test, w->torn, 0);
-	KUNIT_EXPECT_GT(test, w->bypassed, 0);
+	observer_look(&w->o);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	KUNIT_EXPECT_GT(test, w->o.bypassed, 0);
 	WRITE_ONCE(words[1], 0);
 }
 
@@ -1430,19 +1008,19 @@ static void directory_torn_late_edit(struct kunit *test)
 		kunit_skip(test, "one level has no page to replace");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
-	watch(w, 2);
-	world_settle(w);
-	old = in_memory(w, 0);
+	observer_watch(&w->o, 2);
+	observer_settle(&w->o);
+	old = observer_words(&w->o, 0);
 	copy = rviommu_page_alloc(NUMA_NO_NODE, GFP_KERNEL, 0, 56);
 	KUNIT_ASSERT_NOT_NULL(test, copy);
 	memcpy(copy, old, RVIOMMU_PAGE_SIZE);
-	allow(watched(w, 2), &b);
-	world_store(&w->ddt, parent_of(w, 2), 1 | virt_to_phys(copy) >> 12 << 10);
-	words = in_memory(w, 2);
-	world_store(&w->ddt, &words[2], b.word[2]);
-	KUNIT_EXPECT_GT(test, w->torn, 0);
-	world_store(&w->ddt, &words[3], b.word[3]);
-	KUNIT_EXPECT_EQ(test, w->bypassed, 0);
+	observer_allow(observer_watched(&w->o, 2), &b);
+	observer_store(&w->ddt, observer_parent(&w->o, 2), 1 | virt_to_phys(copy) >> 12 << 10);
+	words = observer_words(&w->o, 2);
+	observer_store(&w->ddt, &words[2], b.word[2]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	observer_store(&w->ddt, &words[3], b.word[3]);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
 	rviommu_page_free(old);
 }
 
@@ -1459,23 +1037,23 @@ static void directory_torn_no_fence(struct kunit *test)
 		kunit_skip(test, "one level has no page to replace");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
-	watch(w, 2);
-	world_settle(w);
-	allow(watched(w, 2), &b);
+	observer_watch(&w->o, 2);
+	observer_settle(&w->o);
+	observer_allow(observer_watched(&w->o, 2), &b);
 	mutex_lock(&w->ddt.lock);
 	rc = rviommu_ddt_prepare(&w->ddt, &update, 1);
 	if (!rc) {
 		rviommu_ddt_publish(&w->ddt, &update, 1);
-		KUNIT_EXPECT_EQ(test, w->torn, 0);
+		KUNIT_EXPECT_EQ(test, w->o.torn, 0);
 		/* The fence of one device does not make hardware forget the entry. */
-		allow_only(watched(w, 2), &b);
-		world_fence(w, 2, false);
-		KUNIT_EXPECT_GT(test, w->torn, 0);
-		w->torn = 0;
-		world_fence(w, 2, true);
-		w->torn = 0;
-		observe(w);
-		KUNIT_EXPECT_EQ(test, w->torn, 0);
+		observer_allow_only(observer_watched(&w->o, 2), &b);
+		observer_fence(&w->o, 2);
+		KUNIT_EXPECT_GT(test, w->o.torn, 0);
+		w->o.torn = 0;
+		observer_fence_all(&w->o);
+		w->o.torn = 0;
+		observer_look(&w->o);
+		KUNIT_EXPECT_EQ(test, w->o.torn, 0);
 		rviommu_ddt_retire(&w->ddt, &update, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
