@@ -378,7 +378,7 @@ static void shadow_reachable(struct observer *o)
 	for (i = 0; i < o->nr_devices; i++) {
 		struct observed *d = &o->device[i];
 		struct rviommu_dc dc = {};
-		u64 *words = d->nr_processes ? observer_words(o, d->did) : NULL;
+		u64 *words = d->pdt || d->nr_processes ? observer_words(o, d->did) : NULL;
 
 		if (words)
 			memcpy(dc.word, words, o->ddt->dc_words * sizeof(u64));

@@ -1,0 +1,1128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Process directories: what hardware can see while they change, by the observer
+ * (observer.h). pdt_torn_* do it the wrong way, and expect the observer to notice.
+ */
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/io.h>
+#include <linux/kthread.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <kunit/test-bug.h>
+
+#include "../src/driver/directory.h"
+#include "../src/driver/mem.h"
+#include "observer.h"
+
+/* The device, below a directory of two levels in base format */
+#define DID	0x1234
+
+/* One depth of directory; every test runs on all of them. */
+struct pdt_config {
+	const char *name;
+	u8 levels;
+};
+
+static const struct pdt_config pdt_configs[] = {
+	{ "PD8", 1 },
+	{ "PD17", 2 },
+	{ "PD20", 3 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pdt_config, pdt_configs, name);
+
+struct pdt_world {
+	struct rviommu_ddt ddt;
+	struct rviommu_pdt pdt;
+	struct observer o;
+	struct observed *d;
+	u32 max;	/* the last process_id */
+	long live;
+	int fail_nth;	/* allocations to let succeed; -1: all */
+};
+
+static const struct rviommu_pc none;
+static const struct rviommu_pc bare = { .word = { 1 } };
+static const struct rviommu_pc a = { .word = { 1 | 5 << 12, 8ULL << 60 | 0x80 } };
+static const struct rviommu_pc b = { .word = { 1 | 6 << 12, 9ULL << 60 | 0x90 } };
+
+static bool valid(const struct rviommu_pc *pc)
+{
+	return pc->word[0] & 1;
+}
+
+static struct observed_process *process(struct pdt_world *w, u32 pid)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->d->nr_processes; i++) {
+		if (w->d->process[i].pid == pid)
+			return &w->d->process[i];
+	}
+	return NULL;
+}
+
+static void watch(struct pdt_world *w, u32 pid)
+{
+	observer_watch_process(&w->o, w->d, pid);
+}
+
+static u64 *words_of(struct pdt_world *w, u32 pid)
+{
+	return observer_process_words(&w->o, DID, pid);
+}
+
+static struct rviommu_dc pdt_dc(u8 levels, const u64 *root)
+{
+	/* V, PDTV, DPE */
+	return (struct rviommu_dc){ .word = { 0x221, 0, 0,
+				    (u64)levels << 60 | virt_to_phys((void *)root) >> 12 } };
+}
+
+/* Prepare to retire, under the observer's eyes and in the order of attach.c. */
+static int world_change(struct pdt_world *w, struct rviommu_pdt_update *u)
+{
+	struct observed_process *p = process(w, u->pid);
+	struct rviommu_ddt_update root = { .did = DID };
+	bool moves;
+	int rc;
+
+	mutex_lock(&w->ddt.lock);
+	observer_refresh(&w->o);
+	rc = rviommu_pdt_prepare(&w->ddt, &w->pdt, u);
+	observer_look(&w->o);
+	if (rc)
+		goto unlock;
+	moves = u->copy && !u->at.parent;
+	if (moves) {
+		root.new = pdt_dc(w->pdt.levels, u->copy);
+		rc = rviommu_ddt_prepare(&w->ddt, &root, 1);
+		if (rc) {
+			rviommu_pdt_abort(&w->ddt, u);
+			goto unlock;
+		}
+	}
+	if (p)
+		observer_allow_process(p, &u->new);
+	rviommu_pdt_publish(&w->ddt, &w->pdt, u, DID, false);
+	if (moves)
+		rviommu_ddt_publish(&w->ddt, &root, 1);
+	observer_look(&w->o);
+
+	if (u->how == RVIOMMU_PUBLISH_WORD)
+		observer_fence_process(&w->o, DID, u->pid);
+	if (u->how == RVIOMMU_PUBLISH_PAGE)
+		observer_fence(&w->o, DID);
+	if (moves)
+		observer_allow_only(w->d, &root.new);
+	if (p && (u->how == RVIOMMU_PUBLISH_WORD || u->how == RVIOMMU_PUBLISH_PAGE))
+		observer_allow_only_process(p, &u->new);
+	observer_look(&w->o);
+	rviommu_pdt_retire(&w->ddt, u);
+	if (moves)
+		rviommu_ddt_retire(&w->ddt, &root, 1);
+	observer_refresh(&w->o);
+	observer_look(&w->o);
+unlock:
+	mutex_unlock(&w->ddt.lock);
+	return rc;
+}
+
+static int set(struct pdt_world *w, u32 pid, const struct rviommu_pc *pc,
+	       struct rviommu_pdt_update *update)
+{
+	struct rviommu_pdt_update own = {};
+
+	if (!update)
+		update = &own;
+	update->pid = pid;
+	update->new = *pc;
+	return world_change(w, update);
+}
+
+/* The device's context points to an empty directory. */
+static struct pdt_world *world_make(struct kunit *test)
+{
+	const struct pdt_config *config = test->param_value;
+	struct pdt_world *w = test->priv;
+	struct rviommu_ddt_update update = { .did = DID };
+
+	observer_init(&w->o, &w->ddt);
+	KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &w->o.ops, 2, false, 56, NUMA_NO_NODE));
+	KUNIT_ASSERT_EQ(test, 0, rviommu_pdt_init(&w->ddt, &w->pdt, config->levels));
+	observer_refresh(&w->o);
+	w->pdt.live = true;
+	w->max = (1U << rviommu_pdt_pid_lg2(config->levels)) - 1;
+	update.new = pdt_dc(config->levels, w->pdt.root);
+	KUNIT_EXPECT_EQ(test, update.new.word[3],
+			rviommu_pdt_pdtp(config->levels, w->pdt.root));
+	mutex_lock(&w->ddt.lock);
+	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
+		rviommu_ddt_publish(&w->ddt, &update, 1);
+		rviommu_ddt_retire(&w->ddt, &update, 1);
+	}
+	mutex_unlock(&w->ddt.lock);
+	w->d = observer_watch(&w->o, DID);
+	w->d->pdt = &w->pdt;
+	observer_settle(&w->o);
+	return w;
+}
+
+static void expect_intact(struct kunit *test, struct pdt_world *w, const char *what)
+{
+	observer_expect_intact(test, &w->o, what);
+}
+
+static void expect_read(struct kunit *test, struct pdt_world *w, u32 pid,
+			const struct rviommu_pc *want)
+{
+	struct rviommu_pc pc;
+
+	KUNIT_EXPECT_EQ(test, rviommu_pdt_read(&w->ddt, DID, pid, &pc), valid(want));
+	KUNIT_EXPECT_MEMEQ(test, &pc, want, sizeof(pc));
+}
+
+/* ----- Shape ----- */
+
+/* First and last process_id below each table, and the first that is too wide */
+static void pdt_boundaries(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u32 pids[12];
+	unsigned int nr = 0, i;
+
+	pids[nr++] = 0;
+	pids[nr++] = 1;
+	pids[nr++] = 0xff;
+	if (w->pdt.levels > 1) {
+		pids[nr++] = 0x100;
+		pids[nr++] = 0x1ff;
+		pids[nr++] = 0x200;
+		pids[nr++] = 0x1ffff;
+	}
+	if (w->pdt.levels > 2) {
+		pids[nr++] = 0x20000;
+		pids[nr++] = 0x3ffff;
+		pids[nr++] = w->max - 1;
+		pids[nr++] = w->max;
+	}
+	for (i = 0; i < nr; i++) {
+		struct rviommu_pc pc = { .word = { 1 | (i + 1) << 12, 8ULL << 60 | pids[i] } };
+
+		KUNIT_ASSERT_EQ(test, 0, set(w, pids[i], &pc, NULL));
+	}
+	expect_intact(test, w, "boundaries");
+	for (i = 0; i < nr; i++) {
+		struct rviommu_pc pc = { .word = { 1 | (i + 1) << 12, 8ULL << 60 | pids[i] } };
+
+		KUNIT_ASSERT_NOT_NULL(test, words_of(w, pids[i]));
+		KUNIT_EXPECT_MEMEQ(test, words_of(w, pids[i]), pc.word, sizeof(pc));
+		expect_read(test, w, pids[i], &pc);
+	}
+	KUNIT_EXPECT_EQ(test, -ERANGE, set(w, w->max + 1, &a, NULL));
+	KUNIT_EXPECT_EQ(test, -ERANGE, set(w, U32_MAX, &a, NULL));
+	KUNIT_EXPECT_EQ(test, -ERANGE, set(w, w->max + 1, &none, NULL));
+	expect_read(test, w, w->max + 1, &none);
+	expect_read(test, w, U32_MAX, &none);
+	expect_read(test, w, 2, &none);
+	expect_intact(test, w, "too wide");
+}
+
+/* Tables appear with their first context in them, by one store, and not before. */
+static void pdt_growth(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const bool one = w->pdt.levels == 1;
+	struct rviommu_pdt_update update = {};
+	long live = rviommu_mem_live();
+
+	watch(w, 0);
+	watch(w, w->max);
+	watch(w, w->max - 1);
+
+	/* An invalid context needs no tables. */
+	observer_settle(&w->o);
+	KUNIT_ASSERT_EQ(test, 0, set(w, w->max, &none, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, w->max, &a, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, w->o.stores, one ? 2 : 1);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, one);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels - 1);
+	KUNIT_EXPECT_TRUE(test, observer_found_process(process(w, w->max), &a));
+
+	/* The other end of the directory shares nothing but the root. */
+	observer_settle(&w->o);
+	KUNIT_ASSERT_EQ(test, 0, set(w, 0, &b, &update));
+	KUNIT_EXPECT_EQ(test, w->o.stores, one ? 2 : 1);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.levels - 1));
+
+	/* A second context in the same page needs no more of them. */
+	observer_settle(&w->o);
+	KUNIT_ASSERT_EQ(test, 0, set(w, w->max - 1, &b, &update));
+	KUNIT_EXPECT_EQ(test, w->o.stores, 2);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 1);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.levels - 1));
+	expect_read(test, w, 0, &b);
+	expect_read(test, w, w->max - 1, &b);
+	expect_read(test, w, w->max, &a);
+	expect_intact(test, w, "growth");
+}
+
+/* Before anybody can reach the directory, prepare is all there is to do. */
+static void pdt_before_live(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	struct rviommu_pdt_update update = { .pid = w->max, .new = a };
+	struct rviommu_pdt pdt;
+	long live = rviommu_mem_live();
+
+	mutex_lock(&w->ddt.lock);
+	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_init(&w->ddt, &pdt, w->pdt.levels));
+	KUNIT_EXPECT_FALSE(test, pdt.live);
+	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &pdt, &update));
+	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
+	KUNIT_EXPECT_MEMEQ(test, update.at.words, a.word, sizeof(a));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels);
+	update.new = b;
+	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &pdt, &update));
+	KUNIT_EXPECT_MEMEQ(test, update.at.words, b.word, sizeof(b));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels);
+	mutex_unlock(&w->ddt.lock);
+	rviommu_pdt_destroy(&pdt);
+	KUNIT_EXPECT_NULL(test, pdt.root);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	rviommu_pdt_destroy(&pdt);
+	rviommu_pdt_retire_all(&pdt);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+	expect_intact(test, w, "before it is live");
+}
+
+/* ----- Every change ----- */
+
+static const struct rviommu_pc kinds[] = {
+	{},
+	{ .word = { 1 } },
+	{ .word = { 1 | 0x11 << 12, 8ULL << 60 | 0x1000 } },
+	{ .word = { 1 | 0x12 << 12, 9ULL << 60 | 0x1001 } },
+	{ .word = { 1 | 0x13 << 12, 10ULL << 60 | 0x1002 } },
+	/* Only the root differs, and only the tag. */
+	{ .word = { 1 | 0x11 << 12, 8ULL << 60 | 0x1003 } },
+	{ .word = { 1 | 0x14 << 12, 8ULL << 60 | 0x1000 } },
+	/* Supervisor accesses, and the largest tag */
+	{ .word = { 7 | 0xfffffULL << 12, 8ULL << 60 | 0x1004 } },
+};
+
+struct pdt_cost {
+	enum rviommu_publish how;
+	unsigned int stores, syncs;
+};
+
+/* @words: as they lie in memory, stale ones included */
+static struct pdt_cost cost_of(const u64 *words, const struct rviommu_pc *new)
+{
+	const bool ta = words[0] != new->word[0], fsc = words[1] != new->word[1];
+
+	if (!(words[0] & 1) && !valid(new))
+		return (struct pdt_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
+	if (!(words[0] & 1))
+		return (struct pdt_cost){ RVIOMMU_PUBLISH_VALID, 1 + fsc, fsc };
+	if (!valid(new) || ta != fsc)
+		return (struct pdt_cost){ RVIOMMU_PUBLISH_WORD, 1, 0 };
+	return ta ? (struct pdt_cost){ RVIOMMU_PUBLISH_PAGE, 1, 0 } :
+		    (struct pdt_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
+}
+
+static void try_change(struct kunit *test, struct pdt_world *w, u32 pid,
+		       const struct rviommu_pc *old, const struct rviommu_pc *new)
+{
+	struct observed_process *p = process(w, pid);
+	struct rviommu_pdt_update update = {};
+	struct pdt_cost cost = cost_of(words_of(w, pid), new);
+	char what[80];
+
+	snprintf(what, sizeof(what), "%llx %llx to %llx %llx", old->word[0], old->word[1],
+		 new->word[0], new->word[1]);
+	observer_settle(&w->o);
+	memset(p->found, 0, sizeof(p->found));
+	observer_look(&w->o);
+	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, old), "%s: old never seen", what);
+	KUNIT_ASSERT_EQ(test, 0, set(w, pid, new, &update));
+	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, new), "%s: new never seen", what);
+	KUNIT_EXPECT_EQ_MSG(test, update.how, cost.how, "%s", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->o.stores, cost.stores, "%s: stores", what);
+	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs, cost.syncs, "%s: syncs", what);
+	KUNIT_EXPECT_MEMEQ(test, &update.old, old, sizeof(*old));
+	expect_read(test, w, pid, new);
+	expect_intact(test, w, what);
+}
+
+/* Neighbours on both sides, at the page's ends, and in another page if there is one */
+static u32 watch_neighbours(struct kunit *test, struct pdt_world *w)
+{
+	const u32 pid = w->max - 0x1c;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, pid - 1, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, w->max & ~0xffU, &b, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 1, &a, NULL));
+	watch(w, pid);
+	watch(w, pid - 1);
+	watch(w, pid + 1);
+	watch(w, w->max & ~0xffU);
+	watch(w, w->max);
+	watch(w, 1);
+	observer_settle(&w->o);
+	return pid;
+}
+
+/* Every ordered pair of contexts */
+static void pdt_pairs(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const u32 pid = watch_neighbours(test, w);
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		for (j = 0; j < ARRAY_SIZE(kinds); j++) {
+			KUNIT_ASSERT_EQ(test, 0, set(w, pid, &kinds[i], NULL));
+			try_change(test, w, pid, &kinds[i], &kinds[j]);
+		}
+	}
+}
+
+/* An invalid context stays as it is until it is used again, which takes a grace period. */
+static void pdt_stale_words(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const u32 pid = watch_neighbours(test, w);
+	unsigned int i, j;
+
+	for (i = 1; i < ARRAY_SIZE(kinds); i++) {
+		for (j = 0; j < ARRAY_SIZE(kinds); j++) {
+			KUNIT_ASSERT_EQ(test, 0, set(w, pid, &kinds[i], NULL));
+			try_change(test, w, pid, &kinds[i], &none);
+			KUNIT_EXPECT_EQ(test, words_of(w, pid)[1], kinds[i].word[1]);
+			try_change(test, w, pid, &none, &none);
+			try_change(test, w, pid, &none, &kinds[j]);
+		}
+	}
+}
+
+/*
+ * Many changes of four processes, and no fence but those that are owed: what a walk
+ * could combine then spans several changes.
+ */
+static void pdt_random(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const u32 pids[] = { 0, 1, w->max - 1, w->max };
+	struct rviommu_pc last[ARRAY_SIZE(pids)] = {};
+	unsigned int i, k;
+	u32 random = 12345;
+
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		watch(w, pids[i]);
+	for (i = 0; i < 1000; i++) {
+		random = random * 1664525 + 1013904223;
+		k = random >> 30;
+		last[k] = kinds[(random >> 20) % ARRAY_SIZE(kinds)];
+		KUNIT_ASSERT_EQ(test, 0, set(w, pids[k], &last[k], NULL));
+		for (k = 0; k < ARRAY_SIZE(pids); k++) {
+			if (valid(&last[k]))
+				expect_read(test, w, pids[k], &last[k]);
+			else
+				expect_read(test, w, pids[k], &none);
+		}
+		/* Somebody else's INVAL_DDT DV=0; the log has an end. */
+		if (i % 16 == 15)
+			observer_fence_all(&w->o);
+		expect_intact(test, w, "random");
+	}
+}
+
+/* The IOMMU goes out of service in the middle: the change goes on. */
+static void pdt_sync_fails(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+
+	w->o.sync_result = -EIO;
+	watch(w, 2);
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &bare, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &none, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &a, NULL));
+	KUNIT_EXPECT_GE(test, w->o.syncs, 1);
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &b, NULL));
+	expect_read(test, w, 2, &b);
+	expect_intact(test, w, "out of service");
+}
+
+/* ----- Memory ----- */
+
+/* One change of each kind that there is, and what it starts from */
+static const struct {
+	const char *what;
+	struct rviommu_pc from, to;
+	bool far;	/* in a page of its own, if there is more than one */
+} changes[] = {
+	{ "no page", {}, { .word = { 1 | 5 << 12, 8ULL << 60 | 0x80 } }, true },
+	{ "becomes valid", {}, { .word = { 1 | 5 << 12, 8ULL << 60 | 0x80 } }, false },
+	{ "one word", { .word = { 1 | 5 << 12, 8ULL << 60 } }, { .word = { 1 | 5 << 12 } }, false },
+	{ "two words", { .word = { 1 | 5 << 12, 8ULL << 60 } }, { .word = { 1 } }, false },
+	{ "becomes invalid", { .word = { 1 | 5 << 12 } }, {}, false },
+	{ "nothing", { .word = { 1 } }, { .word = { 1 } }, false },
+};
+
+static u32 set_up_change(struct kunit *test, struct pdt_world *w, unsigned int i)
+{
+	const u32 pid = changes[i].far ? w->max : 2;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 1, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, pid, &changes[i].from, NULL));
+	rcu_barrier();
+	observer_settle(&w->o);
+	return pid;
+}
+
+/* Abort after prepare: as if nothing had been. */
+static void pdt_abort(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	unsigned int i;
+
+	watch(w, 1);
+	watch(w, 2);
+	watch(w, w->max);
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		const u32 pid = set_up_change(test, w, i);
+		struct rviommu_pdt_update update = { .pid = pid, .new = changes[i].to };
+		const long live = rviommu_mem_live();
+		int rc;
+
+		mutex_lock(&w->ddt.lock);
+		rc = rviommu_pdt_prepare(&w->ddt, &w->pdt, &update);
+		observer_look(&w->o);
+		if (!rc)
+			rviommu_pdt_abort(&w->ddt, &update);
+		observer_look(&w->o);
+		mutex_unlock(&w->ddt.lock);
+		KUNIT_EXPECT_EQ(test, rc, 0);
+		KUNIT_EXPECT_EQ(test, w->o.stores + w->o.syncs, 0);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%s", changes[i].what);
+		KUNIT_EXPECT_NULL(test, update.copy);
+		KUNIT_EXPECT_NULL(test, update.at.subtree);
+		expect_intact(test, w, changes[i].what);
+		/* and it still works */
+		KUNIT_EXPECT_EQ(test, 0, set(w, pid, &changes[i].to, NULL));
+		expect_intact(test, w, changes[i].what);
+	}
+}
+
+static bool fail_nth(void)
+{
+	struct pdt_world *w = kunit_get_current_test()->priv;
+
+	if (w->fail_nth < 0)
+		return false;
+	return !w->fail_nth || !w->fail_nth--;
+}
+
+/* Each allocation fails in turn: -ENOMEM, nothing visible, nothing lost. */
+static void pdt_no_memory(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	/* A page is two allocations; with one level DC.fsc changes, in place. */
+	const unsigned int want[] = { 2 * (w->pdt.levels - 1), 0, 0, 2, 0, 0 };
+	struct rviommu_pdt pdt;
+	unsigned int i, n;
+	long live;
+	int rc;
+
+	watch(w, 1);
+	watch(w, 2);
+	watch(w, w->max);
+	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		const u32 pid = set_up_change(test, w, i);
+
+		live = rviommu_mem_live();
+		for (n = 0; n < 16; n++) {
+			w->fail_nth = n;
+			rc = set(w, pid, &changes[i].to, NULL);
+			w->fail_nth = -1;
+			if (!rc)
+				break;
+			KUNIT_EXPECT_EQ(test, rc, -ENOMEM);
+			KUNIT_EXPECT_EQ(test, w->o.stores + w->o.syncs, 0);
+			KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%s: allocation %u",
+					    changes[i].what, n);
+			expect_read(test, w, pid, &changes[i].from);
+			expect_intact(test, w, changes[i].what);
+		}
+		KUNIT_EXPECT_EQ_MSG(test, n, want[i], "%s", changes[i].what);
+		expect_intact(test, w, changes[i].what);
+		expect_read(test, w, pid, &changes[i].to);
+	}
+
+	rcu_barrier();
+	live = rviommu_mem_live();
+	for (n = 0; n < 2; n++) {
+		w->fail_nth = n;
+		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_pdt_init(&w->ddt, &pdt, 1));
+	}
+	w->fail_nth = -1;
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+}
+
+/* A replaced page is readable as long as somebody in software may be reading it. */
+static void pdt_retire(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	struct rviommu_pdt_update update = { .pid = 2, .new = b };
+	struct rviommu_ddt_update root = { .did = DID };
+	long live, held = 0, retired = 0;
+	bool same = false;
+	u64 *old;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &a, NULL));
+	rcu_barrier();
+	live = rviommu_mem_live();
+	old = words_of(w, 2);
+
+	mutex_lock(&w->ddt.lock);
+	if (!rviommu_pdt_prepare(&w->ddt, &w->pdt, &update)) {
+		rviommu_pdt_publish(&w->ddt, &w->pdt, &update, DID, false);
+		root.new = pdt_dc(w->pdt.levels, w->pdt.root);
+		if (w->pdt.levels == 1 && !rviommu_ddt_prepare(&w->ddt, &root, 1))
+			rviommu_ddt_publish(&w->ddt, &root, 1);
+		held = rviommu_mem_live();
+		rcu_read_lock();
+		rviommu_pdt_retire(&w->ddt, &update);
+		retired = rviommu_mem_live();
+		same = !memcmp(old, a.word, sizeof(a));
+		rcu_read_unlock();
+	}
+	mutex_unlock(&w->ddt.lock);
+	KUNIT_EXPECT_EQ(test, held, live + 1);
+	KUNIT_EXPECT_EQ(test, retired, live + 1);
+	KUNIT_EXPECT_TRUE(test, same);
+	KUNIT_EXPECT_NULL(test, update.replaced);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_PTR_NE(test, words_of(w, 2), old);
+	expect_read(test, w, 2, &b);
+}
+
+/* ----- Readers in software ----- */
+
+static void set_dc(struct pdt_world *w, const struct rviommu_dc *dc)
+{
+	struct rviommu_ddt_update update = { .did = DID, .new = *dc };
+
+	mutex_lock(&w->ddt.lock);
+	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
+		rviommu_ddt_publish(&w->ddt, &update, 1);
+		observer_fence_all(&w->o);
+		rviommu_ddt_retire(&w->ddt, &update, 1);
+	}
+	mutex_unlock(&w->ddt.lock);
+}
+
+/* No context without a device context that has a process directory */
+static void pdt_read(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const struct rviommu_dc with = pdt_dc(w->pdt.levels, w->pdt.root);
+	struct rviommu_dc dc = with;
+	struct rviommu_pc pc;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 0, &a, NULL));
+	expect_read(test, w, 0, &a);
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(&w->ddt, DID + 1, 0, &pc));
+	KUNIT_EXPECT_MEMEQ(test, &pc, &none, sizeof(pc));
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(&w->ddt, U32_MAX, 0, &pc));
+	dc.word[0] &= ~1ULL;
+	set_dc(w, &dc);
+	expect_read(test, w, 0, &none);
+	/* A first stage where the directory was: its root is no table of ours. */
+	dc.word[0] = 1;
+	set_dc(w, &dc);
+	expect_read(test, w, 0, &none);
+	dc = with;
+	dc.word[3] = 0;
+	set_dc(w, &dc);
+	expect_read(test, w, 0, &none);
+	set_dc(w, &with);
+	expect_read(test, w, 0, &a);
+}
+
+#define RACE_CHANGES	4000
+
+struct pdt_racer {
+	struct pdt_world *w;
+	struct completion *go;
+	struct completion done;
+	atomic_t *writers;
+	unsigned int failed, seen;
+};
+
+/* Both words name the change that made them. */
+static struct rviommu_pc race_pc(unsigned int n)
+{
+	return (struct rviommu_pc){ .word = { (u64)n << 12 | (n % 7 != 0), 8ULL << 60 | n } };
+}
+
+static int race_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	return 0;
+}
+
+static const struct rviommu_ddt_ops race_ops = {
+	.store = rviommu_ddt_store,
+	.sync = race_sync,
+};
+
+static int race_writer(void *data)
+{
+	struct pdt_racer *r = data;
+	struct pdt_world *w = r->w;
+	unsigned int n;
+
+	wait_for_completion(r->go);
+	for (n = 1; n <= RACE_CHANGES; n++) {
+		struct rviommu_pdt_update u = { .pid = 3, .new = race_pc(n) };
+
+		mutex_lock(&w->ddt.lock);
+		if (rviommu_pdt_prepare(&w->ddt, &w->pdt, &u)) {
+			r->failed++;
+		} else {
+			struct rviommu_ddt_update root = { .did = DID };
+			bool moves = u.copy && !u.at.parent;
+
+			root.new = pdt_dc(w->pdt.levels, u.copy ?: w->pdt.root);
+			rviommu_pdt_publish(&w->ddt, &w->pdt, &u, DID, false);
+			if (moves && !rviommu_ddt_prepare(&w->ddt, &root, 1))
+				rviommu_ddt_publish(&w->ddt, &root, 1);
+			rviommu_pdt_retire(&w->ddt, &u);
+		}
+		mutex_unlock(&w->ddt.lock);
+		cond_resched();
+	}
+	atomic_dec(r->writers);
+	complete(&r->done);
+	return 0;
+}
+
+static int race_reader(void *data)
+{
+	struct pdt_racer *r = data;
+	unsigned int n;
+
+	wait_for_completion(r->go);
+	for (n = 0; atomic_read(r->writers) > 0; n++) {
+		struct rviommu_pc pc, want;
+
+		if (rviommu_pdt_read(&r->w->ddt, DID, 3, &pc)) {
+			want = race_pc(pc.word[0] >> 12);
+			r->failed += !!memcmp(&pc, &want, sizeof(pc));
+			r->seen++;
+		}
+		/* The neighbour never changes. */
+		if (!rviommu_pdt_read(&r->w->ddt, DID, 2, &pc) || memcmp(&pc, &a, sizeof(pc)))
+			r->failed++;
+		if (n % 64 == 0)
+			cond_resched();
+	}
+	complete(&r->done);
+	return 0;
+}
+
+/* A writer, and a reader without a lock */
+static void pdt_race(struct kunit *test)
+{
+	static int (*const threads[])(void *) = { race_writer, race_reader };
+	struct pdt_world *w = world_make(test);
+	const struct rviommu_pc last = race_pc(RACE_CHANGES);
+	atomic_t writers = ATOMIC_INIT(1);
+	DECLARE_COMPLETION_ONSTACK(go);
+	unsigned int i, started = 0;
+	struct pdt_racer *r;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &a, NULL));
+	r = kunit_kcalloc(test, ARRAY_SIZE(threads), sizeof(*r), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	w->ddt.ops = &race_ops;
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		r[i].w = w;
+		r[i].go = &go;
+		r[i].writers = &writers;
+		init_completion(&r[i].done);
+		if (IS_ERR(kthread_run(threads[i], &r[i], "rviommu_race/%u", i)))
+			break;
+		started++;
+	}
+	if (!started)
+		atomic_set(&writers, 0);
+	complete_all(&go);
+	for (i = 0; i < started; i++) {
+		wait_for_completion(&r[i].done);
+		KUNIT_EXPECT_EQ_MSG(test, r[i].failed, 0, "thread %u", i);
+	}
+	KUNIT_EXPECT_EQ(test, started, ARRAY_SIZE(threads));
+	expect_read(test, w, 3, &last);
+	expect_read(test, w, 2, &a);
+}
+
+/* ----- Can the observer fail? Each of these installs a context in a wrong way. ----- */
+
+/* Process 2 has @pc, it and its neighbour are watched, and all that was is forgotten. */
+static u64 *set_up_torn(struct kunit *test, struct pdt_world *w, const struct rviommu_pc *pc)
+{
+	KUNIT_ASSERT_EQ(test, 0, set(w, 3, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 2, pc, NULL));
+	watch(w, 2);
+	watch(w, 3);
+	observer_settle(&w->o);
+	expect_intact(test, w, "before");
+	return words_of(w, 2);
+}
+
+static void store(struct pdt_world *w, u64 *where, u64 value)
+{
+	observer_store(&w->ddt, where, value);
+}
+
+/* A valid context rewritten word by word, in either order */
+static void pdt_torn_rewrite(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &a);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		const struct rviommu_pc *to = i ? &a : &b;
+
+		observer_allow_process(process(w, 2), to);
+		store(w, &words[i], to->word[i]);
+		KUNIT_EXPECT_GT(test, w->o.torn, 0);
+		store(w, &words[!i], to->word[!i]);
+		KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+		observer_settle(&w->o);
+		w->o.torn = 0;
+		observer_look(&w->o);
+		KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	}
+}
+
+/* An invalid context made valid, fsc first and then V, but no grace period between */
+static void pdt_torn_no_grace(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &none);
+
+	observer_allow_process(process(w, 2), &a);
+	store(w, &words[1], a.word[1]);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	/* fsc may have been read as zero: no translation. */
+	store(w, &words[0], a.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+}
+
+/* V first and then fsc, with a grace period */
+static void pdt_torn_order(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &none);
+
+	observer_allow_process(process(w, 2), &a);
+	store(w, &words[0], a.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	observer_sync(&w->ddt, DID, false);
+	store(w, &words[1], a.word[1]);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+}
+
+/* Break before make, with a grace period only after V = 0, and that of another process */
+static void pdt_torn_one_fence(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &a);
+
+	observer_allow_process(process(w, 2), &b);
+	observer_allow_process(process(w, 2), &none);
+	store(w, &words[0], 0);
+	observer_fence_process(&w->o, DID, 2);
+	store(w, &words[1], b.word[1]);
+	observer_fence_process(&w->o, DID, 3);
+	observer_fence(&w->o, DID + 1);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	store(w, &words[0], b.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+	/* That it was broken in between is seen, too. */
+	KUNIT_EXPECT_TRUE(test, observer_found_process(process(w, 2), &none));
+	KUNIT_EXPECT_EQ(test, w->o.invalid, 0);
+}
+
+/* A change of a neighbour, and a change behind the observer's back */
+static void pdt_torn_neighbour(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &a);
+
+	store(w, words_of(w, 3) + 1, 9ULL << 60);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+
+	observer_settle(&w->o);
+	w->o.torn = 0;
+	/* of a context that nobody watches */
+	words += 2 * 5;
+	WRITE_ONCE(words[1], 1);
+	observer_look(&w->o);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	KUNIT_EXPECT_GT(test, w->o.bypassed, 0);
+	WRITE_ONCE(words[1], 0);
+}
+
+/* Make the entry above the leaf page of process 2 point to @page: DC.fsc with one level. */
+static void relink(struct pdt_world *w, u64 *page)
+{
+	if (w->pdt.levels == 1) {
+		w->pdt.root = page;
+		store(w, observer_words(&w->o, DID) + 3, pdt_dc(1, page).word[3]);
+	} else {
+		store(w, observer_process_parent(&w->o, DID, 2),
+		      1 | virt_to_phys(page) >> 12 << 10);
+	}
+}
+
+static u64 *copy_of(struct kunit *test, const u64 *page)
+{
+	u64 *copy = rviommu_page_alloc(NUMA_NO_NODE, GFP_KERNEL, 0, 56);
+
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	memcpy(copy, page, RVIOMMU_PAGE_SIZE);
+	return copy;
+}
+
+/* A copy of the leaf page that is published first and edited then */
+static void pdt_torn_late_edit(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *page = set_up_torn(test, w, &a) - 4;
+
+	observer_allow_process(process(w, 2), &b);
+	relink(w, copy_of(test, page));
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	store(w, words_of(w, 2), b.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	store(w, words_of(w, 2) + 1, b.word[1]);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+	observer_settle(&w->o);
+	rviommu_page_free(page);
+}
+
+/* A copy without what a neighbour has */
+static void pdt_torn_bad_copy(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *page = set_up_torn(test, w, &a) - 4, *copy;
+
+	copy = copy_of(test, page);
+	memcpy(&copy[4], b.word, sizeof(b));
+	memset(&copy[6], 0, 16);
+	observer_allow_process(process(w, 2), &b);
+	KUNIT_EXPECT_EQ(test, w->o.invalid, 0);
+	relink(w, copy);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	/* Process 3 is gone. */
+	KUNIT_EXPECT_GT(test, w->o.invalid, 0);
+	observer_settle(&w->o);
+	rviommu_page_free(page);
+}
+
+/* Without what a page owes, an entry that was read before leads to the old one. */
+static void pdt_torn_no_fence(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *page = set_up_torn(test, w, &a) - 4, *copy;
+	LIST_HEAD(pages);
+
+	copy = copy_of(test, page);
+	memcpy(&copy[4], b.word, sizeof(b));
+	observer_allow_process(process(w, 2), &b);
+	relink(w, copy);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	/* That of the process does not make hardware forget the entry. */
+	observer_allow_only_process(process(w, 2), &b);
+	observer_fence_process(&w->o, DID, 2);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	/* And the page cannot go yet. */
+	KUNIT_EXPECT_EQ(test, w->o.reached, 0);
+	list_add(&rviommu_page_of(page)->node, &pages);
+	observer_retire(&w->o, &pages);
+	KUNIT_EXPECT_GT(test, w->o.reached, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&pages));
+
+	observer_fence(&w->o, DID);
+	w->o.torn = 0;
+	w->o.reached = 0;
+	observer_look(&w->o);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	KUNIT_EXPECT_EQ(test, w->o.reached, 0);
+	observer_free_retired(&w->o);
+}
+
+/* Without what a word owes, the old context is still there. */
+static void pdt_torn_no_word_fence(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &a);
+
+	observer_allow_process(process(w, 2), &none);
+	store(w, words, 0);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+	observer_allow_only_process(process(w, 2), &none);
+	observer_fence_process(&w->o, DID, 3);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	observer_fence_process(&w->o, DID, 2);
+	w->o.torn = 0;
+	observer_look(&w->o);
+	KUNIT_EXPECT_EQ(test, w->o.torn, 0);
+}
+
+/* Commands count when a fence has followed, and for whom they are. */
+static void pdt_torn_commands(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	u64 *words = set_up_torn(test, w, &a);
+	const u64 fence = 2, pdt = 3 | 1 << 7 | 1ULL << 33 | (u64)DID << 40;
+	const u64 ddt = 3 | 1ULL << 33 | (u64)DID << 40;
+	const struct {
+		u64 cmd;
+		bool helps;
+	} tries[] = {
+		{ pdt | 2 << 12, true },
+		{ pdt | 3 << 12, false },
+		{ (pdt | 2 << 12) + (1ULL << 40), false },
+		{ ddt, true },
+		{ ddt + (1ULL << 40), false },
+		{ 3, true },
+		{ 1, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tries); i++) {
+		store(w, words, a.word[0] & ~1ULL);
+		observer_allow_only_process(process(w, 2), &none);
+		observer_execute(&w->o, tries[i].cmd);
+		w->o.torn = 0;
+		observer_look(&w->o);
+		KUNIT_EXPECT_GT_MSG(test, w->o.torn, 0, "try %u: no fence", i);
+		observer_execute(&w->o, fence);
+		w->o.torn = 0;
+		observer_look(&w->o);
+		KUNIT_EXPECT_EQ_MSG(test, !w->o.torn, tries[i].helps, "try %u", i);
+		observer_allow_process(process(w, 2), &a);
+		store(w, words, a.word[0]);
+		observer_settle(&w->o);
+	}
+}
+
+/* The device goes from a first stage to a directory word by word. */
+static void pdt_torn_device(struct kunit *test)
+{
+	static const struct rviommu_dc first = { .word = { 1, 0, 0, 8ULL << 60 | 0x80 } };
+	struct pdt_world *w = world_make(test);
+	const struct rviommu_dc with = pdt_dc(w->pdt.levels, w->pdt.root);
+	u64 *words;
+
+	set_up_torn(test, w, &a);
+	set_dc(w, &first);
+	words = observer_words(&w->o, DID);
+	observer_settle(&w->o);
+	w->o.torn = 0;
+	w->o.invalid = 0;
+	observer_allow(w->d, &with);
+	observer_allow_process(process(w, 2), &a);
+	observer_allow_process(process(w, 3), &a);
+	observer_look(&w->o);
+	expect_intact(test, w, "before");
+	/* A page table taken for a directory; then a directory taken for a page table */
+	store(w, &words[0], with.word[0]);
+	KUNIT_EXPECT_GT(test, w->o.torn, 0);
+	store(w, &words[3], with.word[3]);
+	KUNIT_EXPECT_EQ(test, w->o.bypassed, 0);
+}
+
+static int pdt_test_init(struct kunit *test)
+{
+	struct pdt_world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	if (!w)
+		return -ENOMEM;
+	w->fail_nth = -1;
+	rcu_barrier();
+	w->live = rviommu_mem_live();
+	test->priv = w;
+	return 0;
+}
+
+static void pdt_test_exit(struct kunit *test)
+{
+	struct pdt_world *w = test->priv;
+
+	if (!w)
+		return;
+	if (w->ddt.root)
+		rviommu_ddt_destroy(&w->ddt);
+	rviommu_pdt_retire_all(&w->pdt);
+	KUNIT_EXPECT_NULL(test, w->pdt.root);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), w->live);
+}
+
+static struct kunit_case pdt_cases[] = {
+	KUNIT_CASE_PARAM(pdt_boundaries, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_growth, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_before_live, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_pairs, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_stale_words, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_random, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_sync_fails, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_abort, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_no_memory, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_retire, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_read, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_race, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_rewrite, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_no_grace, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_order, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_one_fence, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_neighbour, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_late_edit, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_bad_copy, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_no_fence, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_no_word_fence, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_commands, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_torn_device, pdt_config_gen_params),
+	{}
+};
+
+static struct kunit_suite pdt_suite = {
+	.name = "rviommu_pdt",
+	.init = pdt_test_init,
+	.exit = pdt_test_exit,
+	.test_cases = pdt_cases,
+};
+
+kunit_test_suite(pdt_suite);
