@@ -186,6 +186,8 @@ struct cost {
  * @looking: a change is being observed
  * @in_grace: the driver is in ops->sync
  * @scope: of the commands that it issued else
+ * @mutate: what the driver leaves out while it is observed, BIT(enum rviommu_mutation)
+ * @noticed: how much was wrong then
  */
 struct scene {
 	struct kunit *test;
@@ -206,6 +208,8 @@ struct scene {
 	bool looking;
 	bool in_grace;
 	char scope;
+	unsigned long mutate;
+	unsigned int noticed;
 };
 
 /* Of the test that runs: there is only one at a time. */
@@ -404,6 +408,29 @@ static struct rviommu_pc pc_of(struct iommu_domain *domain)
 
 /* ----- One change ----- */
 
+/* Must be true; or, if the driver leaves something out, need not. */
+static void expect(struct scene *s, bool right, const char *what, const char *wrong)
+{
+	if (s->mutate)
+		s->noticed += !right;
+	else
+		KUNIT_EXPECT_TRUE_MSG(s->test, right, "%s: %s", what, wrong);
+}
+
+static void expect_intact(struct scene *s, const char *what)
+{
+	struct observer *o = s->o;
+
+	if (s->mutate) {
+		s->noticed += o->torn + o->invalid + o->bypassed + o->reached;
+		o->torn = 0;
+		o->invalid = 0;
+		o->bypassed = 0;
+		o->reached = 0;
+	}
+	observer_expect_intact(s->test, o, what);
+}
+
 /* What @s->o has been told to allow is in force before, or after, or both. */
 static struct cost observed(struct scene *s, int (*change)(struct scene *s, const void *arg),
 			    const void *arg, const char *what)
@@ -414,9 +441,11 @@ static struct cost observed(struct scene *s, int (*change)(struct scene *s, cons
 	s->scope = '-';
 	s->looking = true;
 	s->td->iommu.ddt.ops = &s->o->ops;
+	s->td->iommu.mutate = s->mutate;
 	observer_look(s->o);
 	KUNIT_EXPECT_EQ_MSG(s->test, change(s, arg), 0, "%s", what);
 	observer_look(s->o);
+	s->td->iommu.mutate = 0;
 	s->td->iommu.ddt.ops = s->hardware;
 	s->looking = false;
 
@@ -426,9 +455,9 @@ static struct cost observed(struct scene *s, int (*change)(struct scene *s, cons
 	cost.scope = s->scope;
 	cost.hitless = !s->o->invalid;
 	s->o->invalid = 0;
-	observer_expect_intact(s->test, s->o, what);
-	/* One at the end, if there was anything. */
-	KUNIT_EXPECT_EQ_MSG(s->test, cost.waits, cost.graces + !!cost.stores, "%s", what);
+	expect_intact(s, what);
+	expect(s, cost.waits == cost.graces + !!cost.stores, what,
+	       "not one synchronisation at the end");
 	return cost;
 }
 
@@ -436,7 +465,7 @@ static struct cost observed(struct scene *s, int (*change)(struct scene *s, cons
 static void over(struct scene *s, const char *what)
 {
 	observer_look(s->o);
-	observer_expect_intact(s->test, s->o, what);
+	expect_intact(s, what);
 	observer_free_retired(s->o);
 	fakebus_clear(s->td->bus);
 	s->executed = 0;
@@ -567,12 +596,10 @@ static struct cost try_step(struct scene *s, struct move step, struct iommu_doma
 	cost = observed(s, take_step, &step, what);
 
 	/* Both must have been possible at some point, or the observer was asleep. */
-	KUNIT_EXPECT_TRUE_MSG(test, has_pdt(step.from) ?
-			      observer_found_process(s->p[0], &old_pc) :
-			      observer_found(s->d, &old_dc), "%s: old never seen", what);
-	KUNIT_EXPECT_TRUE_MSG(test, has_pdt(step.to) ?
-			      observer_found_process(s->p[0], &new_pc) :
-			      observer_found(s->d, &new_dc), "%s: new never seen", what);
+	expect(s, has_pdt(step.from) ? observer_found_process(s->p[0], &old_pc) :
+	       observer_found(s->d, &old_dc), what, "old never seen");
+	expect(s, has_pdt(step.to) ? observer_found_process(s->p[0], &new_pc) :
+	       observer_found(s->d, &new_dc), what, "new never seen");
 
 	rviommu_ddt_read(&s->td->iommu.ddt, DID, &now);
 	observer_allow_only(s->d, has_pdt(step.to) ? &now : &new_dc);
@@ -697,7 +724,6 @@ static struct cost try_process(struct scene *s, unsigned int from, unsigned int 
 	struct process_step step = { .pid = set_up_process(s, from) };
 	struct observed_process *p = s->p[from == P_NO_PAGE ? 3 : 2];
 	struct rviommu_pc old = {}, new;
-	struct kunit *test = s->test;
 	struct cost cost;
 	char what[40];
 
@@ -714,8 +740,8 @@ static struct cost try_process(struct scene *s, unsigned int from, unsigned int 
 
 	cost = observed(s, take_process_step, &step, what);
 
-	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, &old), "%s: old never seen", what);
-	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, &new), "%s: new never seen", what);
+	expect(s, observer_found_process(p, &old), what, "old never seen");
+	expect(s, observer_found_process(p, &new), what, "new never seen");
 	observer_allow_only_process(p, &new);
 	/* As for devices */
 	if (cost.scope == '-' && !(old.word[0] & 1))
@@ -785,10 +811,91 @@ static void observer_again(struct kunit *test)
 	}
 }
 
+/* ----- Steps left out ----- */
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+
+static const struct {
+	enum rviommu_mutation what;
+	u8 min_levels, max_levels;	/* of directories where it makes a difference */
+} mutations[] = {
+	{ RVIOMMU_MUTATE_INVAL_DDT, 1, 3 },
+	{ RVIOMMU_MUTATE_DDT_LINKS, 2, 3 },
+	{ RVIOMMU_MUTATE_COPY_PAGE, 2, 3 },
+	{ RVIOMMU_MUTATE_BREAK, 1, 1 },
+	{ RVIOMMU_MUTATE_BREAK_GRACE, 1, 1 },
+	{ RVIOMMU_MUTATE_VALID_GRACE, 1, 3 },
+	{ RVIOMMU_MUTATE_RETIRE_PAGE, 2, 3 },
+	{ RVIOMMU_MUTATE_INVAL_PDT, 1, 3 },
+	{ RVIOMMU_MUTATE_PDT_GRACE, 1, 3 },
+};
+
+static bool wrong_in_devices(struct scene *s)
+{
+	const bool one = s->td->iommu.ddt.levels == 1;
+	struct move step;
+
+	for (step.from = 0; step.from < NR_ROWS; step.from++) {
+		for (step.to = 0; step.to < NR_SHAPES && !s->noticed; step.to++) {
+			struct cost cost;
+
+			if (!one_operation(step))
+				continue;
+			set_up(s, step.from);
+			cost = try_step(s, step, s->domain[rid_of(step.from)][0]);
+			s->noticed += !cost.hitless && !one;
+		}
+	}
+	return s->noticed;
+}
+
+static bool wrong_in_processes(struct scene *s)
+{
+	unsigned int from, to;
+
+	rviommu_detach_pasid(s->ep, KEEPER);
+	KUNIT_ASSERT_EQ(s->test, rviommu_attach(s->ep, s->domain[SV48][0]), 0);
+	for (from = 0; from < NR_PROCESSES; from++) {
+		for (to = 0; to < NR_PROCESSES && !s->noticed; to++)
+			s->noticed += !try_process(s, from, to).hitless;
+	}
+	rviommu_detach_pasid(s->ep, PASID);
+	return s->noticed;
+}
+
+/* What the driver leaves out is noticed. */
+static void observer_mutations(struct kunit *test)
+{
+	const struct observer_config *config = test->param_value;
+	struct scene *s = scene_up(test);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(mutations); i++) {
+		const enum rviommu_mutation what = mutations[i].what;
+		const bool pdt = what == RVIOMMU_MUTATE_INVAL_PDT ||
+				 what == RVIOMMU_MUTATE_PDT_GRACE;
+
+		if (config->levels < mutations[i].min_levels ||
+		    config->levels > mutations[i].max_levels)
+			continue;
+		s->mutate = BIT(what);
+		s->noticed = 0;
+		KUNIT_EXPECT_TRUE_MSG(test, wrong_in_devices(s), "mutation %u", what);
+		s->noticed = 0;
+		if (pdt)
+			KUNIT_EXPECT_TRUE_MSG(test, wrong_in_processes(s), "mutation %u", what);
+	}
+}
+
+#endif /* CONFIG_RVIOMMU_DEBUG */
+
 static struct kunit_case observer_cases[] = {
 	KUNIT_CASE_PARAM(observer_devices, config_gen_params),
 	KUNIT_CASE_PARAM(observer_processes, config_gen_params),
 	KUNIT_CASE_PARAM(observer_again, config_gen_params),
+#ifdef CONFIG_RVIOMMU_DEBUG
+	KUNIT_CASE_PARAM(observer_mutations, config_gen_params),
+#endif
 	{}
 };
 

@@ -463,6 +463,27 @@ static void pdt_sync_fails(struct kunit *test)
 	expect_intact(test, w, "out of service");
 }
 
+/* A device with several IDs: each of them may have read the words. */
+static void pdt_sync_all(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		struct rviommu_pdt_update update = { .pid = 2 + i, .new = a };
+
+		mutex_lock(&w->ddt.lock);
+		KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &w->pdt, &update));
+		/* In a page that exists, but for the first one of more than one level. */
+		rviommu_pdt_publish(&w->ddt, &w->pdt, &update, DID, true);
+		mutex_unlock(&w->ddt.lock);
+	}
+	KUNIT_EXPECT_EQ(test, w->o.syncs, w->pdt.levels == 1 ? 2 : 1);
+	KUNIT_EXPECT_EQ(test, w->o.syncs_all, w->o.syncs);
+	expect_read(test, w, 2, &a);
+	expect_read(test, w, 3, &a);
+}
+
 /* ----- Memory ----- */
 
 /* One change of each kind that there is, and what it starts from */
@@ -1099,6 +1120,7 @@ static struct kunit_case pdt_cases[] = {
 	KUNIT_CASE_PARAM(pdt_stale_words, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_random, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_sync_fails, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_sync_all, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_abort, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_no_memory, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_retire, pdt_config_gen_params),
