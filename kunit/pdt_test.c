@@ -680,6 +680,10 @@ static void pdt_read(struct kunit *test)
 	dc.word[3] = 0;
 	set_dc(w, &dc);
 	expect_read(test, w, 0, &none);
+	/* Words of two contexts: the root of a first stage is no directory. */
+	dc.word[3] = (with.word[3] & ~0ULL >> 4) | 8ULL << 60;
+	set_dc(w, &dc);
+	expect_read(test, w, 0, &none);
 	set_dc(w, &with);
 	expect_read(test, w, 0, &a);
 }

@@ -1021,7 +1021,8 @@ bool rviommu_pdt_read(struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_
 		    !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
 			return false;
 		mode = FIELD_GET(RVIOMMU_FSC_MODE, dc.word[RVIOMMU_DC_FSC]);
-		if (!mode || pid >> rviommu_pdt_pid_lg2(mode))
+		/* More than three: words of two contexts, see rviommu_ddt_read(). */
+		if (!mode || mode > DIR_LEVELS_MAX || pid >> rviommu_pdt_pid_lg2(mode))
 			return false;
 		table = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN,
 							    dc.word[RVIOMMU_DC_FSC]) <<
