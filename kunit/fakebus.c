@@ -136,6 +136,18 @@ static void do_fence(struct fakebus *fake, u64 dword0, u64 pa)
 	write_fence(pa, data);
 }
 
+static void do_ats_inval(struct fakebus *fake, u64 dword0)
+{
+	enum fakebus_ats outcome = FAKEBUS_ATS_ANSWER;
+
+	if (sprung(fake, FAKEBUS_TIMEOUT, dword0))
+		outcome = FAKEBUS_ATS_TIMEOUT;
+	else if (fake->ats)
+		outcome = fake->ats(fake, dword0, fake->ats_arg);
+	fake->timed_out |= outcome == FAKEBUS_ATS_TIMEOUT;
+	fake->hung |= outcome == FAKEBUS_ATS_HANG;
+}
+
 /* The error bit that the command raises; 0 when it was executed. */
 static u32 execute(struct fakebus *fake, struct rviommu_command cmd)
 {
@@ -146,8 +158,8 @@ static u32 execute(struct fakebus *fake, struct rviommu_command cmd)
 	if (sprung(fake, FAKEBUS_ILLEGAL, dword0) ||
 	    !fakebus_legal(reg64(fake, RVIOMMU_REG_CAPABILITIES), dword0, dword1))
 		return RVIOMMU_CQCSR_CMD_ILL;
-	if ((dword0 & 0x3ff) == 4 && sprung(fake, FAKEBUS_TIMEOUT, dword0))
-		fake->timed_out = true;
+	if ((dword0 & 0x3ff) == 4)
+		do_ats_inval(fake, dword0);
 	if ((dword0 & 0x7f) == 2 && fake->timed_out) {
 		fake->timed_out = false;
 		return RVIOMMU_CQCSR_CMD_TO;
@@ -159,6 +171,11 @@ static u32 execute(struct fakebus *fake, struct rviommu_command cmd)
 	if ((dword0 & 0x7f) == 2)
 		do_fence(fake, dword0, dword1 << 2);
 	return 0;
+}
+
+static bool waits_for_ats(struct fakebus *fake, struct rviommu_command cmd)
+{
+	return fake->hung && (fake->ats_in_order || (le64_to_cpu(cmd.dword[0]) & 0x7f) == 2);
 }
 
 static unsigned int run(struct fakebus *fake, unsigned int max)
@@ -173,11 +190,15 @@ static unsigned int run(struct fakebus *fake, unsigned int max)
 		cmds = ring(fake, RVIOMMU_REG_CQB);
 		if (memcmp(&cmds[*cqh], &fake->shadow[*cqh], sizeof(*cmds)))
 			violation(fake, "command changed after doorbell", RVIOMMU_REG_CQH, *cqh);
+		if (waits_for_ats(fake, cmds[*cqh]))
+			break;
 		error = execute(fake, cmds[*cqh]);
 		if (error) {
 			*csr |= error;
 			break;
 		}
+		if (fake->hung && fake->ats_in_order)
+			break;
 		*cqh = (*cqh + 1) & ring_mask(fake, RVIOMMU_REG_CQB);
 		nr++;
 	}
@@ -230,6 +251,10 @@ static void write_csr(struct fakebus *fake, unsigned int queue, u32 value)
 		if (!fake->keeps_errors)
 			*csr &= ~RW1C(offset);
 		*reg(fake, queues[queue].base + (queue ? 12 : 8)) = 0;
+		if (offset == RVIOMMU_REG_CQCSR) {
+			fake->timed_out = false;
+			fake->hung = false;
+		}
 	}
 	*csr &= ~(RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
 	*csr |= value & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);

@@ -44,6 +44,19 @@ enum fakebus_trap {
 };
 
 /**
+ * enum fakebus_ats - what becomes of an ATS.INVAL
+ * @FAKEBUS_ATS_ANSWER: the device completes it
+ * @FAKEBUS_ATS_TIMEOUT: it does not, and the next fence sets cmd_to
+ * @FAKEBUS_ATS_HANG: it does not, and the next fence waits for it; or with
+ *                    fakebus.ats_in_order everything does, and cqh stays
+ */
+enum fakebus_ats {
+	FAKEBUS_ATS_ANSWER,
+	FAKEBUS_ATS_TIMEOUT,
+	FAKEBUS_ATS_HANG,
+};
+
+/**
  * struct fakebus - one fake IOMMU
  * @bus: what the driver gets
  * @test: the test it belongs to; violations are its failure
@@ -71,7 +84,12 @@ enum fakebus_trap {
  *        then @times are trapped
  * @late: writes held back
  * @nr_late: how many
- * @timed_out: an ATS.INVAL timed out since the last fence
+ * @timed_out: an ATS.INVAL timed out since the last fence. Forgotten, as @hung is, when
+ *             the queue is switched on.
+ * @hung: an ATS.INVAL is not answered: no fence is executed
+ * @ats_in_order: no command is fetched before an ATS.INVAL is complete
+ * @ats: if not NULL, called for each ATS.INVAL that is executed, under @lock
+ * @ats_arg: for it
  * @shadow: the ring as it was at the doorbell
  * @log: executed commands
  * @nr_log: how many
@@ -118,6 +136,10 @@ struct fakebus {
 	} late[16];
 	unsigned int nr_late;
 	bool timed_out;
+	bool hung;
+	bool ats_in_order;
+	enum fakebus_ats (*ats)(struct fakebus *fake, u64 dword0, void *arg);
+	void *ats_arg;
 	struct rviommu_command *shadow;
 	struct rviommu_command *log;
 	unsigned int nr_log;

@@ -558,42 +558,6 @@ static void cmdq_report(struct rviommu_cmdq *cq, u32 index, const char *what)
 			    le64_to_cpu(cmd.dword[0]), le64_to_cpu(cmd.dword[1]), index, what);
 }
 
-/*
- * Spec cqcsr.cmd_ill: cqh is the index of the illegal command.
- *
- * An invalidation that is simply left out lets devices reach memory that was
- * given to somebody else. So it is widened first; only what cannot be widened
- * is left out: commands of a guest on an IOMMU that, it turns out, knows no
- * guests and has cached nothing of one, and what is no invalidation.
- */
-static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
-{
-	const u32 mask = rviommu_queue_mask(&cq->q);
-	const struct rviommu_command illegal = *cmdq_slot(cq, index);
-	struct rviommu_command wide;
-
-	cmdq_count(cq, RVIOMMU_CMDQ_ILLEGAL);
-	cmdq_report(cq, index, "is illegal");
-
-	if (cmdq_own_fence(cq, illegal) || cmd_equal(illegal, rviommu_cmd_barrier()) ||
-	    cmd_equal(illegal, rviommu_cmd_iotinval_vma_all()) ||
-	    cmd_equal(illegal, rviommu_cmd_inval_ddt_all())) {
-		cmdq_kill(cq, "it refuses a command that every IOMMU must execute");
-		return;
-	}
-	if (!cmd_widen(illegal, &wide)) {
-		*cmdq_slot(cq, index) = rviommu_cmd_barrier();
-		return;
-	}
-	/* Its like, of which a large unmap has many, would each cost a restart. */
-	for (; index != cq->tail; index = (index + 1) & mask) {
-		struct rviommu_command *other = cmdq_slot(cq, index);
-
-		if (cmd_same_shape(*other, illegal) && cmd_widen(*other, &wide))
-			*other = wide;
-	}
-}
-
 static bool cmd_is_ats_inval(struct rviommu_command cmd)
 {
 	return cmd_op(cmd) == CMD_OP(ATS, ATS_INVAL);
@@ -623,11 +587,10 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
 
 	if (cq->device_lost &&
 	    cq->device_lost(cq, FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0),
-			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0), &did)) {
+			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0), &did))
 		instead = rviommu_cmd_inval_ddt(did);
-		/* One device less is progress. */
-		cq->restarts = 0;
-	}
+	/* One request less is progress, whether or not there was something to block. */
+	cq->restarts = 0;
 	for (i = cq->head; i != cq->tail; i = (i + 1) & mask) {
 		struct rviommu_command *cmd = cmdq_slot(cq, i);
 
@@ -636,6 +599,63 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
 		*cmd = instead;
 		instead = rviommu_cmd_barrier();
 	}
+}
+
+/*
+ * Spec cqcsr.cmd_ill: cqh is the index of the illegal command.
+ *
+ * An invalidation that is simply left out lets devices reach memory that was
+ * given to somebody else. So it is widened first; only what cannot be widened
+ * is left out: commands of a guest on an IOMMU that, it turns out, knows no
+ * guests and has cached nothing of one, and what is no invalidation. A device that
+ * cannot be asked to forget is as good as one that does not answer.
+ */
+static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	const struct rviommu_command illegal = *cmdq_slot(cq, index);
+	struct rviommu_command wide;
+
+	cmdq_count(cq, RVIOMMU_CMDQ_ILLEGAL);
+	cmdq_report(cq, index, "is illegal");
+
+	if (cmdq_own_fence(cq, illegal) || cmd_equal(illegal, rviommu_cmd_barrier()) ||
+	    cmd_equal(illegal, rviommu_cmd_iotinval_vma_all()) ||
+	    cmd_equal(illegal, rviommu_cmd_inval_ddt_all())) {
+		cmdq_kill(cq, "it refuses a command that every IOMMU must execute");
+		return;
+	}
+	if (cmd_is_ats_inval(illegal)) {
+		cmdq_lose_device(cq, illegal);
+		return;
+	}
+	if (!cmd_widen(illegal, &wide)) {
+		*cmdq_slot(cq, index) = rviommu_cmd_barrier();
+		return;
+	}
+	/* Its like, of which a large unmap has many, would each cost a restart. */
+	for (; index != cq->tail; index = (index + 1) & mask) {
+		struct rviommu_command *other = cmdq_slot(cq, index);
+
+		if (cmd_same_shape(*other, illegal) && cmd_widen(*other, &wide))
+			*other = wide;
+	}
+}
+
+/* Is there an ATS.INVAL between @index and the fence before it? */
+static bool cmdq_asks(struct rviommu_cmdq *cq, u32 index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+
+	for (; index != cq->head; index = (index - 1) & mask) {
+		struct rviommu_command cmd = *cmdq_slot(cq, (index - 1) & mask);
+
+		if (cmd_op(cmd) == CMD_OP(IOFENCE, IOFENCE_C))
+			return false;
+		if (cmd_is_ats_inval(cmd))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -669,11 +689,9 @@ static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 		found = true;
 	}
 	cq->head = i;
-	if (!found) {
+	if (!found)
 		cmdq_report(cq, index, "waited in vain for no device");
-		return;
-	}
-	if (many)
+	else if (many)
 		cq->split = (index - i) & mask;
 	else
 		cmdq_lose_device(cq, first);
@@ -700,6 +718,7 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
 	const u64 old_pa = cq->done_pa;
+	const struct rviommu_command *asked = NULL;
 	u32 i, n, head;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_RESTARTS);
@@ -731,10 +750,11 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 		bool own = cmd_equal(cmd, rviommu_cmd_iofence(old_pa, fence));
 
 		/* cq->reserve has kept the room; see cmdq_fix_timeout(). */
-		if (i && i < cq->split && cq->tail + n - i < mask &&
-		    cmd_is_ats_inval(cmd) && cmd_is_ats_inval(cq->scratch[i - 1]) &&
-		    !cmd_same_target(cmd, cq->scratch[i - 1]))
-			*cmdq_slot(cq, cq->tail++) = rviommu_cmd_barrier();
+		if (i < cq->split && cmd_is_ats_inval(cmd)) {
+			if (asked && !cmd_same_target(cmd, *asked) && cq->tail + n - i < mask)
+				*cmdq_slot(cq, cq->tail++) = rviommu_cmd_barrier();
+			asked = &cq->scratch[i];
+		}
 		*cmdq_slot(cq, cq->tail++) = own ? rviommu_cmd_iofence(cq->done_pa, fence) : cmd;
 		if (own)
 			cq->fence_end[fence & mask] = cq->tail & mask;
@@ -839,12 +859,13 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_kill);
 
 /*
  * One wait: @turns looks so far, @stuck_us microseconds since the number of the
- * last completed fence, @seen, last changed.
+ * last completed fence, @seen, last changed, or that of restarts, @restarts.
  */
 struct cmdq_wait {
 	unsigned int turns;
 	unsigned int stuck_us;
 	u32 seen;
+	s64 restarts;
 };
 
 /*
@@ -867,9 +888,16 @@ static bool cmdq_suspicious(struct rviommu_cmdq *cq)
 	return done - completed > READ_ONCE(cq->issued) - completed;
 }
 
+/* Has the queue been restarted, by whomever, since the waiter last looked? */
+static bool cmdq_restarted(const struct rviommu_cmdq *cq, const struct cmdq_wait *wait)
+{
+	return atomic64_read(&cq->events[RVIOMMU_CMDQ_RESTARTS]) != wait->restarts;
+}
+
 /*
  * No fence has completed for long. If the one that is being processed waits for
  * devices, it is theirs to blame: the timeout of hardware may be longer than ours.
+ * cqh may have gone on to that fence, or stay at a request until that is answered.
  */
 static void cmdq_stuck(struct rviommu_cmdq *cq)
 {
@@ -879,14 +907,26 @@ static void cmdq_stuck(struct rviommu_cmdq *cq)
 	if (!cmdq_reap(cq))
 		return;
 	cqh = cq->q.bus->ops->read32(cq->q.bus, RVIOMMU_REG_CQH);
-	head = cq->head;
-	if (cqh <= mask && ((cqh - head) & mask) < cmdq_used(cq) && cqh != head &&
-	    cmd_is_ats_inval(*cmdq_slot(cq, (cqh - 1) & mask))) {
-		cmdq_fix_timeout(cq, cqh);
-		cmdq_restart(cq);
+	/* If one completed just now, whoever is asked since then has time. */
+	if (cmdq_read_done(cq) != cq->completed)
+		return;
+	if (cqh <= mask && cmd_is_ats_inval(*cmdq_slot(cq, cqh)))
+		cqh = (cqh + 1) & mask;
+	if (cqh > mask || ((cqh - cq->head) & mask) >= cmdq_used(cq) || !cmdq_asks(cq, cqh)) {
+		cmdq_kill(cq, "no fence completes any more");
 		return;
 	}
-	cmdq_kill(cq, "no fence completes any more");
+	/* Not a command may change while the queue is on. */
+	if (rviommu_queue_disable(&cq->q)) {
+		cmdq_kill(cq, "it cannot be switched off while a device does not answer");
+		return;
+	}
+	head = cq->head;
+	if (!cmdq_reap(cq))
+		return;
+	if (cq->head == head)
+		cmdq_fix_timeout(cq, cqh);
+	cmdq_restart(cq);
 }
 
 static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
@@ -894,7 +934,7 @@ static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 	unsigned long flags;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	if (cmdq_read_done(cq) == wait->seen && cq->running)
+	if (cmdq_read_done(cq) == wait->seen && !cmdq_restarted(cq, wait) && cq->running)
 		cmdq_stuck(cq);
 	wait->stuck_us = 0;
 	spin_unlock_irqrestore(&cq->lock, flags);
@@ -911,8 +951,10 @@ static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 	}
 	udelay(1);
 	done = cmdq_read_done(cq);
-	if (done != wait->seen || wait->turns == CMDQ_SPINS + 1) {
+	/* What was submitted again has all of the time again. */
+	if (done != wait->seen || cmdq_restarted(cq, wait) || wait->turns == CMDQ_SPINS + 1) {
 		wait->seen = done;
+		wait->restarts = atomic64_read(&cq->events[RVIOMMU_CMDQ_RESTARTS]);
 		wait->stuck_us = 0;
 	}
 	if (wait->turns % CMDQ_CHECK_US == 0 && cmdq_suspicious(cq))
@@ -929,7 +971,8 @@ static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
  * Recovers the queue from errors meanwhile; needs no interrupt.
  *
  * Context: any, also with interrupts off. Ends when no fence at all completes
- * for %RVIOMMU_FENCE_TIMEOUT_US.
+ * for %RVIOMMU_FENCE_TIMEOUT_US; a restart, of which there are
+ * %RVIOMMU_CMDQ_MAX_RESTARTS without progress, begins that time anew.
  * Return: 0: every command of the batch is complete, and device accesses that
  * the IOMMU processed before are globally visible. -EIO: the queue is out of
  * service.
