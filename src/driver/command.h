@@ -16,7 +16,7 @@
 #include "queue.h"
 
 /*
- * Bound of a wait in which no fence completes at all. ATS invalidations have a
+ * Bound of a wait in which no fence completes at all, nor is the queue restarted. ATS invalidations have a
  * timeout of their own in hardware (cmd_to); anything else that takes longer is
  * broken hardware.
  */
@@ -28,7 +28,10 @@
  */
 #define RVIOMMU_ATS_SEGMENT		16
 
-/* Recoveries without one completed fence between them before giving up. */
+/*
+ * Recoveries before giving up, without one completed fence between them, and without
+ * one ATS.INVAL less to wait for.
+ */
 #define RVIOMMU_CMDQ_MAX_RESTARTS	8
 
 /**
@@ -125,7 +128,8 @@ struct rviommu_cmdq_batch {
  *           owner takes the IOMMU out of service. May be NULL. Constant while
  *           the queue is enabled.
  * @device_lost: called under @lock, interrupts off, when the device with Routing ID
- *               @rid in segment @seg does not complete its invalidations. It sees
+ *               @rid in segment @seg does not complete its invalidations, or the
+ *               IOMMU refuses to ask it; more than once if others ask it again. It sees
  *               to it that the device's DMA is blocked once IODIR.INVAL_DDT of
  *               *@did is executed, and returns true; false: no such device, there is
  *               nothing to block. May be NULL. Constant while the queue is enabled.
