@@ -325,6 +325,21 @@ static void attach_commands(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/* An IOMMU that wants to hear of contexts that have become valid, too */
+static void attach_notify_valid(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, BIT(17));
+
+	set_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &t->td->iommu.quirks);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, t->domain[0]), 0);
+	fakebus_clear(t->td->bus);
+	KUNIT_ASSERT_EQ(test, attach(t, 0x1ff00, t->domain[0]), 0);
+	EXPECT_COMMANDS(t->td, "another page", CMD_PDT(DID, 0x1ff00), CMD_FENCE);
+	KUNIT_ASSERT_EQ(test, attach(t, 6, t->domain[0]), 0);
+	EXPECT_COMMANDS(t->td, "the same page", CMD_DDT(DID), CMD_FENCE, CMD_PDT(DID, 6),
+			CMD_FENCE);
+}
+
 /* PD8: the page of contexts is the root, and the entry that points to it DC.fsc. */
 static void attach_root(struct kunit *test)
 {
@@ -622,6 +637,106 @@ static void attach_without_memory(struct kunit *test)
 	}
 }
 
+/* It stayed for want of memory, and then the device goes. */
+static void attach_release(struct kunit *test)
+{
+	static const u32 max[] = { 256, BIT(17), BIT(20) };
+	struct testdev_failures failures;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(max); i++) {
+		struct pasid_test *t = start(test, 4, max[i]);
+		const long live = testdev_live();
+		struct device *dev = testdev_add_one(t->td, DID + 1);
+		struct rviommu_endpoint *ep = testdev_ep(dev);
+		u32 left = pscid(iommu_get_domain_for_dev(dev));
+
+		ep->max_pasids = max[i];
+		KUNIT_ASSERT_EQ(test, rviommu_attach_pasid(ep, max[i] - 1, t->domain[0], NULL), 0);
+		testdev_fail(test, &failures, 0);
+		rviommu_detach_pasid(ep, max[i] - 1);
+		testdev_fail(test, &failures, -1);
+		KUNIT_EXPECT_TRUE(test, has_pdt(t, DID + 1));
+		fakebus_clear(t->td->bus);
+		testdev_del(t->td, dev);
+		EXPECT_COMMANDS(t->td, "release", CMD_BARRIER, CMD_ATS(RID + 1, SEG), CMD_FENCE,
+				CMD_DDT(DID + 1), CMD_BARRIER, CMD_VMA(left), CMD_FENCE);
+		KUNIT_EXPECT_EQ(test, testdev_context(t->td, DID + 1).word[0], 0);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+}
+
+/* What the driver itself asks of a process directory only if something else fails */
+static void attach_directory(struct kunit *test)
+{
+	static const u32 pid = BIT(20) - 1;
+	struct testdev *td = iommu_up(test, CAPS, 0);
+	struct rviommu_ddt *ddt = &td->iommu.ddt;
+	const long live = testdev_live();
+	struct rviommu_pdt_update update;
+	struct testdev_failures failures;
+	struct rviommu_pdt pdt;
+	u8 levels;
+
+	mutex_lock(&ddt->lock);
+	for (levels = 1; levels <= 3; levels++) {
+		const u32 last = pid & (BIT(rviommu_pdt_pid_lg2(levels)) - 1);
+
+		KUNIT_ASSERT_EQ(test, rviommu_pdt_init(ddt, &pdt, levels), 0);
+		pdt.live = true;
+		/* Too wide */
+		update = (struct rviommu_pdt_update){ .pid = last + 1, .new = { { TC_V, 0 } } };
+		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), -ERANGE);
+		/* To block what is not there needs no memory, and does nothing. */
+		update = (struct rviommu_pdt_update){ .pid = last };
+		testdev_fail(test, &failures, 0);
+		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		testdev_fail(test, &failures, -1);
+		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
+		KUNIT_EXPECT_NULL(test, update.at.subtree);
+		rviommu_pdt_abort(ddt, &update);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 1);
+		/* New tables, and given up */
+		update = (struct rviommu_pdt_update){ .pid = last, .new = { { TC_V, 1 } } };
+		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels);
+		rviommu_pdt_abort(ddt, &update);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 1);
+		/* In force; then a copy, given up */
+		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		rviommu_pdt_publish(ddt, &pdt, &update, DID, false);
+		rviommu_pdt_retire(ddt, &update);
+		update = (struct rviommu_pdt_update){ .pid = last, .new = { { TC_V | 0x1000, 2 } } };
+		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_PAGE);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels + 1);
+		rviommu_pdt_abort(ddt, &update);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels);
+		rviommu_pdt_destroy(&pdt);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	}
+	mutex_unlock(&ddt->lock);
+}
+
+/* Reading a context: not of a device without a directory, nor one that it cannot have */
+static void attach_read(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, 256);
+	struct rviommu_ddt *ddt = &t->td->iommu.ddt;
+	struct rviommu_pc pc;
+
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(ddt, DID, 0, &pc));
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(ddt, DID + 1, 0, &pc));
+	KUNIT_ASSERT_EQ(test, attach(t, 1, t->domain[0]), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_pdt_read(ddt, DID, 0, &pc));
+	KUNIT_EXPECT_TRUE(test, rviommu_pdt_read(ddt, DID, 1, &pc));
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(ddt, DID, 2, &pc));
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(ddt, DID, 256, &pc));
+	KUNIT_EXPECT_FALSE(test, rviommu_pdt_read(ddt, DID, 257, &pc));
+	KUNIT_EXPECT_EQ(test, pc.word[0] | pc.word[1], 0);
+}
+
 /* Refused before anything has happened. */
 static void attach_refused(struct kunit *test)
 {
@@ -840,6 +955,40 @@ static void hold_ats_doorbell(struct testdev *td)
 		td->fake->rate = 1;
 }
 
+/* No more between two fences than the command queue can tell apart; see command.h. */
+static void attach_ats_small_ring(struct kunit *test)
+{
+	struct testdev *td;
+	struct rviommu_endpoint *ep[7];
+	struct iommu_domain *a;
+	struct device *dev[7];
+	unsigned int i;
+
+	memset(&fake_ats, 0, sizeof(fake_ats));
+	xa_init(&fake_ats.on);
+	fake_ats.depth = 32;
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, forget_ats, NULL), 0);
+	td = testdev_create(test, CAPS, RVIOMMU_NR_CAUSES);
+	td->bus->ats = &fake_ats_ops;
+	td->fake->max_lg2[0] = 4;
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_ats_segment(&td->iommu.cmdq), 5);
+	for (i = 0; i < 7; i++) {
+		dev[i] = testdev_add_one(td, i);
+		ep[i] = testdev_ep(dev[i]);
+	}
+	a = make_domain(test, dev[0]);
+	for (i = 0; i < 7; i++)
+		KUNIT_ASSERT_EQ(test, rviommu_attach(ep[i], a), 0);
+	fakebus_clear(td->bus);
+	rviommu_invalidate_all(to_rviommu_domain(a));
+	EXPECT_COMMANDS(td, "all", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER, CMD_ATS(0, 0),
+			CMD_ATS(1, 0), CMD_ATS(2, 0), CMD_ATS(3, 0), CMD_ATS(4, 0), CMD_FENCE,
+			CMD_BARRIER, CMD_ATS(5, 0), CMD_ATS(6, 0), CMD_FENCE);
+	for (i = 0; i < 7; i++)
+		KUNIT_ASSERT_EQ(test, rviommu_attach(ep[i], iommu_get_domain_for_dev(dev[i])), 0);
+}
+
 /* An unmap does not return before the devices have answered. */
 static void attach_ats_unmap_waits(struct kunit *test)
 {
@@ -919,17 +1068,22 @@ static void attach_ats_lost(struct kunit *test)
 
 static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_commands),
+	KUNIT_CASE(attach_notify_valid),
 	KUNIT_CASE(attach_root),
 	KUNIT_CASE(attach_two_ids),
 	KUNIT_CASE(attach_shared_id),
 	KUNIT_CASE(attach_limits),
 	KUNIT_CASE(attach_order),
 	KUNIT_CASE(attach_without_memory),
+	KUNIT_CASE(attach_release),
+	KUNIT_CASE(attach_directory),
+	KUNIT_CASE(attach_read),
 	KUNIT_CASE(attach_refused),
 	KUNIT_CASE(attach_ats_commands),
 	KUNIT_CASE(attach_ats_switch),
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_unmap),
+	KUNIT_CASE(attach_ats_small_ring),
 	KUNIT_CASE(attach_ats_unmap_waits),
 	KUNIT_CASE(attach_ats_lost),
 	{}

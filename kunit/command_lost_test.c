@@ -947,6 +947,51 @@ static void lost_answers_at_last(struct kunit *test)
 	expect_alive(t);
 }
 
+static void answer_at_cqcsr_hook(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	struct lost_test *t = arg;
+
+	if (offset != CQCSR)
+		return;
+	fake->read_hook = NULL;
+	fake->hung = false;
+	fakebus_step(t->bus, UINT_MAX);
+	KUNIT_EXPECT_TRUE(t->test, fake->hung);
+	WRITE_ONCE(fake->rate, UINT_MAX);
+}
+
+static void switch_off_hook(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	/* The first look at cqcsr after that at cqh is where it is switched off. */
+	if (offset == CQH)
+		fake->read_hook = answer_at_cqcsr_hook;
+}
+
+/* The same a moment later, while the queue is being switched off. */
+static void lost_answers_too_late(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b[2];
+	unsigned int i;
+
+	t->cq.timeout_us = 300;
+	t->fake->rate = 0;
+	for (i = 0; i < 2; i++) {
+		t->dev[i].hangs = 1;
+		b[i] = batch_for(t, BIT(i));
+		KUNIT_ASSERT_EQ(test, issue(t, &b[i]), 0);
+	}
+	fakebus_step(t->bus, UINT_MAX);
+	t->fake->read_hook = switch_off_hook;
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, finish(t, &b[i]), 0);
+	expect_kept(t, &b[1]);
+	expect_reported(t, 0);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
 /* ----- Several CPUs ----- */
 
 #define PRODUCERS	3U
@@ -1100,6 +1145,7 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_not_the_device),
 	KUNIT_CASE(lost_time_starts_again),
 	KUNIT_CASE(lost_answers_at_last),
+	KUNIT_CASE(lost_answers_too_late),
 	KUNIT_CASE(lost_under_producers),
 	{}
 };
