@@ -707,7 +707,8 @@ static void attach_directory(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
 		rviommu_pdt_publish(ddt, &pdt, &update, DID, false);
 		rviommu_pdt_retire(ddt, &update);
-		update = (struct rviommu_pdt_update){ .pid = last, .new = { { TC_V | 0x1000, 2 } } };
+		update = (struct rviommu_pdt_update){ .pid = last };
+		update.new = (struct rviommu_pc){ { TC_V | 0x1000, 2 } };
 		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
 		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_PAGE);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels + 1);

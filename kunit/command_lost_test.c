@@ -643,6 +643,29 @@ static void lost_apart(struct kunit *test)
 	expect_alive(t);
 }
 
+/* The same devices again and again, in turn: an attempt for each that is lost, no more. */
+static void lost_in_turn(struct kunit *test)
+{
+	static const u8 turns[] = { 0, 1, 0, 2, 1, 0, 2, 2, 1 };
+	struct lost_test *t = start(test, 6);
+	u32 lost;
+
+	for (lost = 1; lost < 8; lost++) {
+		struct lost_batch b = {};
+		unsigned int i;
+
+		forget(t);
+		lose(t, lost, false);
+		for (i = 0; i < ARRAY_SIZE(turns); i++)
+			add_inval(t, &b, turns[i]);
+		KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+		expect_kept(t, &b);
+		expect_reported(t, lost);
+		KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), hweight32(lost) + 1);
+	}
+	expect_alive(t);
+}
+
 /* ----- Other errors, too ----- */
 
 /* A memory fault at each command that is fetched until the search is over. */
@@ -854,6 +877,8 @@ static void lost_not_the_device(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fakebus_step(t->bus, 7), 7);
 	KUNIT_EXPECT_EQ(test, finish(t, &b), -EIO);
 	expect_reported(t, 0);
+	/* at once, without another attempt */
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 0);
 	expect_dead(t);
 }
 
@@ -1134,6 +1159,7 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_small_ring),
 	KUNIT_CASE(lost_wrap),
 	KUNIT_CASE(lost_apart),
+	KUNIT_CASE(lost_in_turn),
 	KUNIT_CASE(lost_and_memory_fault),
 	KUNIT_CASE(lost_and_illegal),
 	KUNIT_CASE(lost_illegal_inval),
