@@ -8,7 +8,10 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bitops.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/io.h>
+#include <linux/kthread.h>
 #include <linux/sizes.h>
 
 #include "testdev.h"
@@ -66,6 +69,7 @@ struct pasid_test {
  * @disables: off
  * @invalid: of all these, how often its context was not valid with EN_ATS
  * @asked: commands that had been executed when one was last switched off
+ * @reader: if not NULL, a reader that begins while one is being switched off
  */
 static struct fake_ats {
 	unsigned int depth;
@@ -75,7 +79,22 @@ static struct fake_ats {
 	unsigned int disables;
 	unsigned int invalid;
 	unsigned int asked;
+	struct reader *reader;
 } fake_ats;
+
+/**
+ * struct reader - a thread that reads targets, as an unmap does
+ * @begin: it shall
+ * @inside: it does
+ * @done: it has ended
+ * @over: it reads no more
+ */
+struct reader {
+	struct completion begin;
+	struct completion inside;
+	struct completion done;
+	bool over;
+};
 
 static unsigned int fake_depth(struct device *dev)
 {
@@ -108,6 +127,10 @@ static void fake_disable(struct device *dev)
 	fake_switch(dev);
 	fake_ats.disables++;
 	fake_ats.asked = testdev_of(dev)->fake->nr_log;
+	if (fake_ats.reader) {
+		complete(&fake_ats.reader->begin);
+		wait_for_completion(&fake_ats.reader->inside);
+	}
 	xa_erase(&fake_ats.on, testdev_ep(dev)->ids[0]);
 }
 
@@ -866,6 +889,38 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_ats.invalid, 0);
 }
 
+static int read_targets(void *data)
+{
+	struct reader *reader = data;
+
+	wait_for_completion(&reader->begin);
+	rcu_read_lock();
+	complete(&reader->inside);
+	/* Long enough to be overtaken by who does not wait. */
+	mdelay(20);
+	WRITE_ONCE(reader->over, true);
+	rcu_read_unlock();
+	complete(&reader->done);
+	return 0;
+}
+
+/* An unmap that has seen it on is over when the device has been switched off. */
+static void attach_ats_switch_waits(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 256);
+	struct reader reader = {};
+
+	init_completion(&reader.begin);
+	init_completion(&reader.inside);
+	init_completion(&reader.done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(read_targets, &reader, "rviommu-reader")));
+	fake_ats.reader = &reader;
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
+	fake_ats.reader = NULL;
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(reader.over));
+	wait_for_completion(&reader.done);
+}
+
 /* ATS where it cannot be: a one-level directory, an IOMMU or a device without */
 static void attach_ats_unusable(struct kunit *test)
 {
@@ -1082,6 +1137,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_refused),
 	KUNIT_CASE(attach_ats_commands),
 	KUNIT_CASE(attach_ats_switch),
+	KUNIT_CASE(attach_ats_switch_waits),
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_unmap),
 	KUNIT_CASE(attach_ats_small_ring),
