@@ -207,6 +207,8 @@ static void fn_write_masks(struct kunit *test)
 	unsigned int exp = pci_pcie_cap(pdev), where;
 	u32 before, after, mask;
 
+	/* While ATS is on, those of PASIDs cannot be changed. */
+	pci_write_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, 0);
 	for (where = 0; where < PCI_CFG_SPACE_EXP_SIZE; where += 4) {
 		mask = 0;
 		if (where == PCI_COMMAND)
@@ -324,8 +326,16 @@ static void fn_pasid(struct kunit *test)
 		.op = RVIOMMU_SIM_VERIFY, .pv = true, .pasid = 3, .iova = IOVA, .length = 8,
 	};
 	unsigned int ctrl = pdev->pasid_cap + PCI_PASID_CTRL;
+	u16 value, now;
 
 	pci_set_master(pdev);
+	/* While ATS is on that is undefined, and has no effect here. */
+	pci_read_config_word(pdev, ctrl, &value);
+	pci_write_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+	pci_write_config_word(pdev, ctrl, ~value & PCI_PASID_CTRL_ENABLE);
+	pci_read_config_word(pdev, ctrl, &now);
+	KUNIT_EXPECT_EQ(test, now, value);
+	pci_write_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, 0);
 	pci_write_config_word(pdev, ctrl, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), -EPERM);
 	pci_write_config_word(pdev, ctrl, PCI_PASID_CTRL_ENABLE);

@@ -66,6 +66,8 @@ void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index);
 struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index);
 int rviommu_sim_add_function(struct rviommu_sim *sim, unsigned int index);
 void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bool surprise);
+void rviommu_sim_set_reset_hook(struct rviommu_sim *sim,
+				void (*hook)(unsigned int index, void *arg), void *arg);
 
 /**
  * enum rviommu_sim_op - what a DMA engine can do

@@ -76,9 +76,10 @@ void rviommu_ats_init(struct rviommu_endpoint *ep)
 
 static int rviommu_ats_switch_on(struct rviommu_endpoint *ep)
 {
-	if (dev_is_pci(ep->dev))
-		return pci_enable_ats(to_pci_dev(ep->dev), PAGE_SHIFT);
-	return ep->iommu->bus->ats->enable(ep->dev);
+	if (!dev_is_pci(ep->dev))
+		return ep->iommu->bus->ats->enable(ep->dev);
+	rviommu_pasid_restore(ep);
+	return pci_enable_ats(to_pci_dev(ep->dev), PAGE_SHIFT);
 }
 
 static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
@@ -128,8 +129,9 @@ static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
  * rviommu_ats_enable() - the device may use ATS
  * @ep: the device; its context is valid now. ddt.lock is held.
  *
- * The spec wants the device to be idle. If it is not, what it caches between its
- * enable and @on is forgotten here; an unmap at just that time would be too early.
+ * The spec wants the device to be idle, but it need not be: whoever unmaps has to reach
+ * its ATC from the moment that it can ask for translations. So @on comes first, and a
+ * device that was not switched on yet completes what it is asked like any other.
  *
  * A device that cannot be switched on works without.
  */
@@ -140,16 +142,16 @@ void rviommu_ats_enable(struct rviommu_endpoint *ep)
 	if (!ep->ats.usable || ep->ats.enabled || READ_ONCE(ep->lost) ||
 	    rviommu_is_dead(ep->iommu))
 		return;
+	WRITE_ONCE(ep->ats.on, true);
+	/* Pairs with the barrier in rviommu_inval_targets(). */
+	smp_mb();
 	ret = rviommu_ats_switch_on(ep);
 	if (ret) {
+		WRITE_ONCE(ep->ats.on, false);
 		dev_warn_ratelimited(ep->dev, "ATS cannot be enabled (%d)\n", ret);
 		return;
 	}
 	ep->ats.enabled = true;
-	WRITE_ONCE(ep->ats.on, true);
-	/* Pairs with the barrier in rviommu_inval_targets(). */
-	smp_mb();
-	rviommu_ats_forget(ep, IOMMU_NO_PASID);
 }
 
 /**
@@ -181,6 +183,29 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 }
 
 /**
+ * rviommu_ats_take_back() - a lost device may begin anew, without ATS
+ * @ep: the device. ddt.lock is held.
+ *
+ * Nothing happens unless the device is lost, and all of it is blocked now: requester IDs
+ * and PASIDs. That is how the core leaves it for a reset, and between two users. A
+ * context that is made then has EN_ATS = 0, which refuses whatever the device may
+ * still do with its ATC, so it does not matter whether there was a reset.
+ */
+void rviommu_ats_take_back(struct rviommu_endpoint *ep)
+{
+	if (!READ_ONCE(ep->lost) || rviommu_is_dead(ep->iommu) || ep->ats.enabled ||
+	    !xa_empty(&ep->pasids) || (ep->domain && ep->domain != &rviommu_blocking_domain))
+		return;
+	/* Its Invalidation Requests that are still queued: they are not blamed on it again. */
+	if (rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0))
+		return;
+	/* Nothing is attached, so no target is counted by what it was. */
+	WRITE_ONCE(ep->ats.usable, false);
+	WRITE_ONCE(ep->lost, false);
+	dev_info(ep->dev, "in service again, without ATS\n");
+}
+
+/**
  * rviommu_ats_device_lost() - rviommu_cmdq.device_lost
  * @cq: the command queue
  * @rid: Routing ID of the device that does not answer
@@ -204,7 +229,7 @@ bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
 	rcu_read_lock();
 	xa_for_each(&iommu->dids, id, entry) {
 		ep = READ_ONCE(entry->owner);
-		if (!ep || !ep->ats.usable || ep->ats.rid != rid || ep->ats.seg != seg)
+		if (!ep || !READ_ONCE(ep->ats.usable) || ep->ats.rid != rid || ep->ats.seg != seg)
 			continue;
 		if (READ_ONCE(ep->lost))
 			break;
@@ -212,7 +237,7 @@ bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
 		WRITE_ONCE(ep->lost, true);
 		rviommu_ddt_quarantine(&iommu->ddt, id);
 		dev_err(iommu->dev,
-			"%s does not complete ATS invalidations: all of its DMA is blocked until it is removed\n",
+			"%s does not complete ATS invalidations: all of its DMA is blocked until it is reset or removed\n",
 			ep->name);
 		*did = id;
 		found = true;

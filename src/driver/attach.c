@@ -411,13 +411,21 @@ static void rviommu_block(struct rviommu_endpoint *ep)
 	} else {
 		rviommu_invalidate_contexts(ep, false);
 	}
+	if (ep->domain != &rviommu_blocking_domain)
+		ep->left = ep->domain;
 	rviommu_let_go(ep);
 	WRITE_ONCE(ep->domain, &rviommu_blocking_domain);
 	mutex_unlock(&ep->iommu->ddt.lock);
 }
 
+/* Is the IOMMU out of service, or the device, for good? Not under ddt.lock. */
 static bool rviommu_out(struct rviommu_endpoint *ep)
 {
+	if (READ_ONCE(ep->lost)) {
+		mutex_lock(&ep->iommu->ddt.lock);
+		rviommu_ats_take_back(ep);
+		mutex_unlock(&ep->iommu->ddt.lock);
+	}
 	return rviommu_is_dead(ep->iommu) || READ_ONCE(ep->lost);
 }
 
@@ -432,7 +440,9 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
  * so is everything of a device that is lost. There the way back to the core's own
  * default domain is open, and @ep lets go of its domain: the core knows no error
  * there, and frees the old domain in any case. Nobody else's domain is accepted any
- * more, but the old one is: the core attaches it again after a refusal.
+ * more, but the old one is: the core attaches it again after a refusal, and after a
+ * reset. A lost device is in service again when it was blocked completely, see
+ * rviommu_ats_take_back().
  *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
  * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
@@ -452,7 +462,8 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	}
 	if (rviommu_out(ep)) {
 		if (new->type == IOMMU_DOMAIN_UNMANAGED)
-			return new == ep->domain ? 0 : -EIO;
+			return new == ep->domain ||
+			       (rviommu_is_dead(iommu) && new == ep->left) ? 0 : -EIO;
 		rviommu_block(ep);
 		return 0;
 	}
@@ -606,6 +617,10 @@ static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
  * the return no cache holds anything of the old one for this PASID. The driver's own
  * record decides what the old one is. May sleep.
  *
+ * After a reset the core attaches what was there, with the blocking domain as @old, and
+ * takes no refusal: where the IOMMU is out of service nothing is attached, nor
+ * translated, and that is no error then.
+ *
  * Return: 0; -EOPNOTSUPP if the device or the IOMMU has no PASIDs; -EINVAL if it
  * has not this one, or if it cannot use @new: a second-stage domain, or one of a
  * format that the IOMMU has not; -EBUSY if the requester IDs exclude PASIDs, because
@@ -623,13 +638,14 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 	if (ret)
 		return ret;
 
+	if (rviommu_out(ep))
+		return old == &rviommu_blocking_domain ? 0 : -EIO;
+
 	mutex_lock(&iommu->ddt.lock);
 	now = xa_load(&ep->pasids, pasid);
-	WARN_ONCE(old && old != &rviommu_blocking_domain && old != now,
+	/* The core does not know of a PASID that could not be attached again. */
+	WARN_ONCE(now && old && old != now,
 		  "%s: the core's record of PASID %u is not ours\n", ep->name, pasid);
-	ret = -EIO;
-	if (rviommu_out(ep))
-		goto unlock;
 	ret = -EBUSY;
 	if (rviommu_domain_is_paging(ep->domain) &&
 	    to_rviommu_domain(ep->domain)->pt.cfg.second_stage)

@@ -369,6 +369,7 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	bool second_stage = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	struct rviommu_domain *dom;
+	int ret = 0;
 
 	if (flags & ~(IOMMU_HWPT_ALLOC_NEST_PARENT | RVIOMMU_ALLOC_PASID) || user_data ||
 	    (second_stage && flags & RVIOMMU_ALLOC_PASID))
@@ -380,12 +381,17 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	if (IS_ERR(dom))
 		return ERR_CAST(dom);
 	/* An entry for the device's own cache, too: the first attach must not fail. */
-	if (ep->ats.usable) {
-		if (rviommu_target_add_device(dom, ep, IOMMU_NO_PASID)) {
-			rviommu_domain_free(&dom->domain);
-			return ERR_PTR(-ENOMEM);
-		}
-		rviommu_target_remove_device(dom, ep, IOMMU_NO_PASID);
+	if (READ_ONCE(ep->ats.usable)) {
+		/* Both have to find the same of rviommu_ats.usable. */
+		mutex_lock(&ep->iommu->ddt.lock);
+		ret = rviommu_target_add_device(dom, ep, IOMMU_NO_PASID);
+		if (!ret)
+			rviommu_target_remove_device(dom, ep, IOMMU_NO_PASID);
+		mutex_unlock(&ep->iommu->ddt.lock);
+	}
+	if (ret) {
+		rviommu_domain_free(&dom->domain);
+		return ERR_PTR(ret);
 	}
 	return &dom->domain;
 }

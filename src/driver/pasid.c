@@ -87,6 +87,29 @@ void rviommu_pasid_init(struct rviommu_endpoint *ep)
 }
 
 /**
+ * rviommu_pasid_restore() - a PCI function sends PASIDs, after a reset too
+ * @ep: the device; its ATS is off
+ *
+ * A reset clears the function's enable, which must not change while ATS is on (PCIe,
+ * "PASID Control Register"). The PCI core restores it, but later than it has us attach
+ * the domains and enable ATS again.
+ */
+void rviommu_pasid_restore(struct rviommu_endpoint *ep)
+{
+	struct pci_dev *pdev = to_pci_dev(ep->dev);
+	int pos = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PASID);
+	u16 ctrl;
+
+	/* A virtual function uses that of the physical one. */
+	if (!ep->max_pasids || pdev->is_virtfn || !pos ||
+	    pci_read_config_word(pdev, pos + PCI_PASID_CTRL, &ctrl) ||
+	    ctrl & PCI_PASID_CTRL_ENABLE)
+		return;
+	pci_write_config_word(pdev, pos + PCI_PASID_CTRL, PCI_PASID_CTRL_ENABLE |
+			      (pci_pasid_features(pdev) & PCI_PASID_CAP_EXEC));
+}
+
+/**
  * rviommu_pasid_exit() - undo rviommu_pasid_init()
  * @ep: the device; ATS is off
  */

@@ -118,7 +118,8 @@ struct rviommu_did {
 /**
  * struct rviommu_ats - address translation service of one device
  * @usable: it has ATS, the IOMMU has, and both may use it: DC.tc.EN_ATS is set
- *          whenever its context is valid. Constant after probe.
+ *          whenever its context is valid. Set by probe; cleared, while nothing is
+ *          attached, when a lost device comes back.
  * @enabled: the device's own enable is on; under ddt.lock
  * @on: the device may send translation requests, so its ATC has to be invalidated.
  *      Written under ddt.lock, and by the command queue when the device is lost;
@@ -160,8 +161,10 @@ struct rviommu_ats {
  *          what invalidation and rollback go by. Under ddt.lock.
  * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
  * @ats: ATS of the device
- * @lost: it does not complete ATS invalidations; all of its DMA is blocked until it
- *        is released. Set once, by the command queue; read with READ_ONCE.
+ * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
+ *        rviommu_ats_take_back(). Set by the command queue; read with READ_ONCE.
+ * @left: what its requester IDs were attached to before they were blocked. May be gone:
+ *        compared, never followed.
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
@@ -180,6 +183,7 @@ struct rviommu_endpoint {
 	u32 max_pasids;
 	struct rviommu_ats ats;
 	bool lost;
+	const struct iommu_domain *left;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
 };
@@ -344,6 +348,7 @@ void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid);
 /* pasid.c: which PASIDs a device can have */
 void rviommu_pasid_init(struct rviommu_endpoint *ep);
 void rviommu_pasid_exit(struct rviommu_endpoint *ep);
+void rviommu_pasid_restore(struct rviommu_endpoint *ep);
 u32 rviommu_pasid_limit(const struct rviommu *iommu);
 u8 rviommu_pasid_levels(const struct rviommu_endpoint *ep);
 
@@ -351,6 +356,7 @@ u8 rviommu_pasid_levels(const struct rviommu_endpoint *ep);
 void rviommu_ats_init(struct rviommu_endpoint *ep);
 void rviommu_ats_enable(struct rviommu_endpoint *ep);
 void rviommu_ats_disable(struct rviommu_endpoint *ep);
+void rviommu_ats_take_back(struct rviommu_endpoint *ep);
 unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
 				  struct rviommu_command *cmds);
 /* commands that rviommu_ats_commands() writes at most */

@@ -81,6 +81,9 @@ struct sim_function {
  * @reset_value: configuration space after a reset
  * @writable: bits of it that software can write
  * @functions: by index, which is the slot
+ * @hook_lock: protects @hook and @hook_arg; held while the hook runs
+ * @hook: rviommu_sim_set_reset_hook(), or NULL
+ * @hook_arg: for @hook
  */
 struct sim_pci {
 #ifdef CONFIG_X86
@@ -94,6 +97,9 @@ struct sim_pci {
 	u8 reset_value[SIM_CFG_SIZE];
 	u8 writable[SIM_CFG_SIZE];
 	struct sim_function functions[RVIOMMU_SIM_MAX_FUNCTIONS];
+	struct mutex hook_lock; /* see above */
+	void (*hook)(unsigned int index, void *arg);
+	void *hook_arg;
 };
 
 /* A domain number is free until the root bus of it is registered. */
@@ -210,6 +216,10 @@ static void sim_function_reset_work(struct work_struct *work)
 
 	down_write(&fn->engine.moving);
 	up_write(&fn->engine.moving);
+	mutex_lock(&fn->pci->hook_lock);
+	if (fn->pci->hook)
+		fn->pci->hook(fn->slot, fn->pci->hook_arg);
+	mutex_unlock(&fn->pci->hook_lock);
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	fn->resetting = false;
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
@@ -280,6 +290,7 @@ static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, 
 	int ret = PCIBIOS_DEVICE_NOT_FOUND;
 	unsigned long flags;
 	u32 mask, old;
+	u16 pasid;
 
 	if (!fn)
 		return ret;
@@ -288,7 +299,11 @@ static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, 
 		if (where + size <= SIM_CFG_SIZE) {
 			mask = sim_get(fn->pci->writable, where, size);
 			old = sim_get(fn->config, where, size);
+			pasid = sim_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
 			sim_put(fn->config, where, size, (old & ~mask) | (value & mask));
+			/* Undefined while ATS is on: it remains what it was. */
+			if (sim_atc_is_on(&fn->engine.atc))
+				sim_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2, pasid);
 			sim_function_apply(fn);
 		}
 		ret = PCIBIOS_SUCCESSFUL;
@@ -479,6 +494,25 @@ void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bo
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_remove_function);
 
+/**
+ * rviommu_sim_set_reset_hook() - do something while a PCI function is in a reset
+ * @sim: the instance, which has functions
+ * @hook: called in process context with the index of the function, which answers nothing
+ *        until it returns; NULL: none
+ * @arg: for @hook
+ *
+ * When this returns, the hook before is not running any more.
+ */
+void rviommu_sim_set_reset_hook(struct rviommu_sim *sim,
+				void (*hook)(unsigned int index, void *arg), void *arg)
+{
+	mutex_lock(&sim->pci->hook_lock);
+	sim->pci->hook = hook;
+	sim->pci->hook_arg = arg;
+	mutex_unlock(&sim->pci->hook_lock);
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_set_reset_hook);
+
 /* ----- debugfs ----- */
 
 static int sim_functions_show(struct seq_file *s, void *unused)
@@ -638,6 +672,7 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 	}
 	sim->pci = NULL;
 	mutex_destroy(&pci->lock);
+	mutex_destroy(&pci->hook_lock);
 	kvfree(pci);
 }
 
@@ -664,6 +699,7 @@ int sim_pci_create(struct rviommu_sim *sim)
 		return -ENOMEM;
 	pci->sim = sim;
 	mutex_init(&pci->lock);
+	mutex_init(&pci->hook_lock);
 	sim_pci_layout(pci);
 	for (i = 0; i < RVIOMMU_SIM_MAX_FUNCTIONS; i++) {
 		struct sim_function *fn = &pci->functions[i];
