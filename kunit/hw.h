@@ -94,10 +94,6 @@ struct rviommu_hw_buf {
 int iommu_replace_group_handle(struct iommu_group *group, struct iommu_domain *new_domain,
 			       struct iommu_attach_handle *handle);
 void iommu_detach_group_handle(struct iommu_domain *domain, struct iommu_group *group);
-#ifdef RVIOMMU_HAVE_ALLOC_PASID
-int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
-			       struct iommu_attach_handle *handle);
-#endif
 
 int rviommu_hw_init(struct kunit_suite *suite);
 void rviommu_hw_exit(struct kunit_suite *suite);

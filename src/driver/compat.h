@@ -160,6 +160,42 @@ static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
 }
 
 /*
+ * Newer cores replace what a PASID is attached to. For iommufd only: the declaration is in a
+ * header of drivers/iommu, the symbol in the namespace IOMMUFD_INTERNAL. For tests.
+ */
+#ifdef RVIOMMU_HAVE_ALLOC_PASID
+int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,
+			       struct iommu_attach_handle *handle);
+#define rviommu_replace_device_pasid	iommu_replace_device_pasid
+#else
+static inline int rviommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev,
+					       ioasid_t pasid, struct iommu_attach_handle *handle)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+/* Does the core replace them? */
+static inline bool rviommu_core_replaces_pasids(void)
+{
+#ifdef RVIOMMU_HAVE_ALLOC_PASID
+	return true;
+#else
+	return false;
+#endif
+}
+
+/* Does the core block a PCI function while it is reset? For tests. */
+static inline bool rviommu_core_blocks_resets(void)
+{
+#ifdef RVIOMMU_HAVE_RESET_IOMMU
+	return true;
+#else
+	return false;
+#endif
+}
+
+/*
  * A PCI domain number for a host bridge of ours. The core has a list of such numbers
  * in newer kernels, and takes one from it when a bridge with that number goes; before,
  * what no bus uses is free.
