@@ -399,23 +399,40 @@ static void rviommu_invalidate_contexts(struct rviommu_endpoint *ep, bool shared
 	}
 }
 
-/* Block the requester IDs. PASIDs go on. */
+/* Block the requester IDs. PASIDs go on; a directory without any, see rviommu_collapse(), goes. */
 static void rviommu_block(struct rviommu_endpoint *ep)
 {
 	mutex_lock(&ep->iommu->ddt.lock);
-	if (ep->pdt.root) {
+	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
 		int ret = rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(NULL),
 						  ep->domain);
 
 		WARN_ON(ret && ret != -EIO);
 	} else {
 		rviommu_invalidate_contexts(ep, false);
+		rviommu_pdt_retire_all(&ep->pdt);
 	}
 	if (ep->domain != &rviommu_blocking_domain)
 		ep->left = ep->domain;
 	rviommu_let_go(ep);
 	WRITE_ONCE(ep->domain, &rviommu_blocking_domain);
 	mutex_unlock(&ep->iommu->ddt.lock);
+}
+
+/*
+ * Replace what the requester IDs use without memory for it, and so not hitless: block, then
+ * attach. For the way back only, where the core has nothing to do with an error but to leave
+ * the device blocked. Returns 0 or -EIO.
+ */
+static int rviommu_break(struct rviommu_endpoint *ep, struct iommu_domain *new)
+{
+	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
+		rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(NULL), ep->domain);
+		return rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(new), NULL);
+	}
+	rviommu_invalidate_contexts(ep, false);
+	rviommu_aim(ep, new, 0);
+	return rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, NULL);
 }
 
 /* Is the IOMMU out of service, or the device, for good? Not under ddt.lock. */
@@ -435,6 +452,10 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
  * @new: identity, blocking, or a paging domain of this driver
  *
  * The old domain stays in force until the new one is. May sleep.
+ *
+ * The way back needs no memory: to the core's own default domain, and to the domain before
+ * this one, when another device of the group could not follow. Without it all is blocked
+ * for a moment.
  *
  * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
  * so is everything of a device that is lost. There the way back to the core's own
@@ -494,10 +515,12 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	} else {
 		rviommu_aim(ep, new, 0);
 		ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, old);
-		/* One that could not go with the last PASID, see rviommu_collapse(). */
-		if (!ret || ret == -EIO)
-			rviommu_pdt_retire_all(&ep->pdt);
 	}
+	if (ret == -ENOMEM && old && (new == ep->left || new->type != IOMMU_DOMAIN_UNMANAGED))
+		ret = rviommu_break(ep, new);
+	/* One that could not go with the last PASID, see rviommu_collapse(). */
+	if ((!ret || ret == -EIO) && xa_empty(&ep->pasids))
+		rviommu_pdt_retire_all(&ep->pdt);
 	/* Out of service: everything is blocked, and the new domain is as good as the old. */
 	if (ret == -EIO)
 		ret = 0;
@@ -509,6 +532,8 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	if (late && rviommu_domain_is_paging(new) && new != old)
 		rviommu_target_add_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 	WRITE_ONCE(ep->domain, new);
+	if (new != old)
+		ep->left = old;
 	if (rviommu_domain_is_paging(old) && new != old && !early)
 		rviommu_target_remove_device(to_rviommu_domain(old), ep, IOMMU_NO_PASID);
 	rviommu_ats_enable(ep);
@@ -617,6 +642,8 @@ static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
  * the return no cache holds anything of the old one for this PASID. The driver's own
  * record decides what the old one is. May sleep.
  *
+ * The way back to the domain before this one needs no memory, as in rviommu_attach().
+ *
  * After a reset the core attaches what was there, with the blocking domain as @old, and
  * takes no refusal: where the IOMMU is out of service nothing is attached, nor
  * translated, and that is no error then.
@@ -671,6 +698,10 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(new), now);
 	else
 		ret = rviommu_expand(ep, pasid, new);
+	if (ret == -ENOMEM && now && pasid == ep->pasid_replaced && new == ep->pasid_left) {
+		rviommu_replace_process(ep, pasid, rviommu_make_pc(NULL), now);
+		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(new), NULL);
+	}
 	/* Also with -EIO: then nothing is translated any more, and the record says so. */
 	if (ret) {
 		if (rviommu_domain_is_paging(new))
@@ -679,6 +710,8 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 	}
 	/* Cannot fail: the entry is there. */
 	xa_store(&ep->pasids, pasid, new, GFP_KERNEL);
+	ep->pasid_replaced = pasid;
+	ep->pasid_left = now;
 	if (rviommu_domain_is_paging(now))
 		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
 	goto unlock;

@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/of_iommu.h>
 #include <linux/pci.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -208,6 +209,21 @@ static void rviommu_release_device(struct device *dev)
 	call_rcu(&ep->rcu, rviommu_endpoint_free);
 }
 
+/**
+ * rviommu_bus_group() - the group of a device that the IOMMU can tell apart from others
+ * @dev: the device
+ *
+ * What its bus says. A KUnit test puts devices into one group here.
+ *
+ * Return: the group, with a reference, or an error pointer.
+ */
+struct iommu_group *rviommu_bus_group(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_bus_group, dev);
+	return dev_is_pci(dev) ? pci_device_group(dev) : generic_device_group(dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_bus_group);
+
 /*
  * Devices that share an ID cannot be told apart by the IOMMU: one group. With
  * one that shares IDs with two groups there is no right answer.
@@ -238,7 +254,7 @@ static struct iommu_group *rviommu_device_group(struct device *dev)
 	mutex_unlock(&ep->iommu->ddt.lock);
 	if (group)
 		return group;
-	return dev_is_pci(dev) ? pci_device_group(dev) : generic_device_group(dev);
+	return rviommu_bus_group(dev);
 }
 
 static void rviommu_get_resv_regions(struct device *dev, struct list_head *head)

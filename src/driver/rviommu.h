@@ -163,8 +163,10 @@ struct rviommu_ats {
  * @ats: ATS of the device
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
  *        rviommu_ats_take_back(). Set by the command queue; read with READ_ONCE.
- * @left: what its requester IDs were attached to before they were blocked. May be gone:
- *        compared, never followed.
+ * @left: what its requester IDs were attached to before @domain. May be gone: compared, to
+ *        know the way back, never followed.
+ * @pasid_replaced: the PASID that got a domain last
+ * @pasid_left: and what it had before; as @left
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
@@ -184,6 +186,8 @@ struct rviommu_endpoint {
 	struct rviommu_ats ats;
 	bool lost;
 	const struct iommu_domain *left;
+	ioasid_t pasid_replaced;
+	const struct iommu_domain *pasid_left;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
 };
@@ -329,6 +333,7 @@ void rviommu_virtual_unregister(void);
 extern const struct iommu_ops rviommu_ops;
 extern struct iommu_domain rviommu_identity_domain;
 extern struct iommu_domain rviommu_blocking_domain;
+struct iommu_group *rviommu_bus_group(struct device *dev);
 void rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault);
 void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size);
 
