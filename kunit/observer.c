@@ -323,6 +323,16 @@ static void see_readers(struct observer *o, struct observed *d)
 	}
 }
 
+static void see_devices(struct observer *o)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->nr_devices; i++) {
+		see_table(o, &o->device[i], o->ddt->root, o->ddt->levels - 1, o->cut_all);
+		see_readers(o, &o->device[i]);
+	}
+}
+
 void observer_look(struct observer *o)
 {
 	unsigned int i;
@@ -331,10 +341,7 @@ void observer_look(struct observer *o)
 		if (memcmp(o->shadow[i].page, o->shadow[i].word, RVIOMMU_PAGE_SIZE))
 			o->bypassed++;
 	}
-	for (i = 0; i < o->nr_devices; i++) {
-		see_table(o, &o->device[i], o->ddt->root, o->ddt->levels - 1, o->cut_all);
-		see_readers(o, &o->device[i]);
-	}
+	see_devices(o);
 }
 
 static u64 *shadow_of(struct observer *o, const u64 *where)
@@ -411,7 +418,7 @@ void observer_store(struct rviommu_ddt *ddt, u64 *where, u64 value)
 	*shadow = value;
 	/* Tables that this store has linked */
 	shadow_reachable(o);
-	observer_look(o);
+	see_devices(o);
 }
 
 static void forget(struct observer *o, struct observed *d)
@@ -433,7 +440,7 @@ void observer_fence_all(struct observer *o)
 	o->cut_all = 0;
 	for (i = 0; i < o->nr_devices; i++)
 		forget(o, &o->device[i]);
-	observer_look(o);
+	see_devices(o);
 }
 
 void observer_fence(struct observer *o, u32 did)
@@ -443,7 +450,7 @@ void observer_fence(struct observer *o, u32 did)
 	observer_look(o);
 	if (d)
 		forget(o, d);
-	observer_look(o);
+	see_devices(o);
 }
 
 void observer_fence_process(struct observer *o, u32 did, u32 pid)
@@ -456,7 +463,7 @@ void observer_fence_process(struct observer *o, u32 did, u32 pid)
 		if (d->process[i].pid == pid)
 			d->process[i].cut = o->logged;
 	}
-	observer_look(o);
+	see_devices(o);
 }
 
 void observer_execute(struct observer *o, u64 dword0)

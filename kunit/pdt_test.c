@@ -429,7 +429,7 @@ static void pdt_random(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(pids); i++)
 		watch(w, pids[i]);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 500; i++) {
 		random = random * 1664525 + 1013904223;
 		k = random >> 30;
 		last[k] = kinds[(random >> 20) % ARRAY_SIZE(kinds)];
