@@ -49,6 +49,18 @@ struct lost_device {
 };
 
 /**
+ * struct lost_batch - commands, and the fence behind them
+ * @cmds: commands
+ * @nr: how many
+ * @fence: number
+ */
+struct lost_batch {
+	struct rviommu_command cmds[24];
+	unsigned int nr;
+	u32 fence;
+};
+
+/**
  * struct lost_test - what each case starts from
  * @test: the case
  * @bus: fake
@@ -61,6 +73,7 @@ struct lost_device {
  * @answered: the command at this place of the log is an ATS.INVAL that was answered
  * @next: number that makes the next command unlike all others
  * @looks: reads of cqcsr from which on a hook acts
+ * @batch: for cases that have many
  */
 struct lost_test {
 	struct kunit *test;
@@ -74,18 +87,7 @@ struct lost_test {
 	bool answered[FAKEBUS_LOG];
 	u32 next;
 	unsigned int looks;
-};
-
-/**
- * struct lost_batch - commands, and the fence behind them
- * @cmds: commands
- * @nr: how many
- * @fence: number
- */
-struct lost_batch {
-	struct rviommu_command cmds[40];
-	unsigned int nr;
-	u32 fence;
+	struct lost_batch batch[17];
 };
 
 static u32 device_id(unsigned int i)
@@ -469,7 +471,7 @@ static void lost_late(struct kunit *test)
 static void lost_once(struct kunit *test)
 {
 	struct lost_test *t = start(test, 6);
-	struct lost_batch b[3] = {};
+	struct lost_batch *b = t->batch;
 	struct rviommu_command *ring = t->cq.q.base;
 	unsigned int i, k, forgets = 0;
 
@@ -545,7 +547,7 @@ static void lost_already(struct kunit *test)
 {
 	struct lost_test *t = start(test, 6);
 	const u32 lost = GENMASK(11, 0);
-	struct lost_batch b[4] = {};
+	struct lost_batch *b = t->batch;
 	unsigned int i;
 
 	lose(t, lost, false);
@@ -569,11 +571,11 @@ static void lost_already(struct kunit *test)
 static void lost_small_ring(struct kunit *test)
 {
 	static const u8 segment[] = { [2] = 2, [3] = 3, [4] = 5, [5] = 9, [6] = 16, [7] = 16 };
-	struct lost_batch b[16], last;
 	unsigned int lg2, i, nr;
 
 	for (lg2 = 2; lg2 < ARRAY_SIZE(segment); lg2++) {
 		struct lost_test *t = start(test, lg2);
+		struct lost_batch *b = t->batch, *last = &t->batch[16];
 		u32 all = GENMASK(segment[lg2] - 1, 0);
 		u32 lost[] = { all, BIT(0), BIT(segment[lg2] - 1), all & 0x5555, all & 0xaaaa };
 		u32 place;
@@ -590,13 +592,13 @@ static void lost_small_ring(struct kunit *test)
 				b[nr] = batch_for(t, all);
 				KUNIT_ASSERT_EQ(test, issue(t, &b[nr]), 0);
 			}
-			last = batch_for(t, all);
-			KUNIT_EXPECT_EQ(test, sync(t, &last), 0);
+			*last = batch_for(t, all);
+			KUNIT_EXPECT_EQ(test, sync(t, last), 0);
 			for (i = 0; i < nr; i++) {
 				KUNIT_EXPECT_EQ(test, finish(t, &b[i]), 0);
 				expect_kept(t, &b[i]);
 			}
-			expect_kept(t, &last);
+			expect_kept(t, last);
 			for (i = 0; i < DEVICES; i++)
 				KUNIT_EXPECT_EQ(test, !!t->dev[i].reported,
 						!!(lost[place % 5] & BIT(i)));
@@ -950,7 +952,7 @@ static void answer_hook(struct fakebus *fake, unsigned int offset, void *arg)
 static void lost_answers_at_last(struct kunit *test)
 {
 	struct lost_test *t = start(test, 6);
-	struct lost_batch b[2];
+	struct lost_batch *b = t->batch;
 	unsigned int i;
 
 	t->cq.timeout_us = 300;
@@ -996,7 +998,7 @@ static void switch_off_hook(struct fakebus *fake, unsigned int offset, void *arg
 static void lost_answers_too_late(struct kunit *test)
 {
 	struct lost_test *t = start(test, 6);
-	struct lost_batch b[2];
+	struct lost_batch *b = t->batch;
 	unsigned int i;
 
 	t->cq.timeout_us = 300;

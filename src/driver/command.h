@@ -16,9 +16,9 @@
 #include "queue.h"
 
 /*
- * Bound of a wait in which no fence completes at all, nor is the queue restarted. ATS invalidations have a
- * timeout of their own in hardware (cmd_to); anything else that takes longer is
- * broken hardware.
+ * Bound of a wait in which no fence completes at all, nor is the queue restarted.
+ * ATS invalidations have a timeout of their own in hardware (cmd_to); anything else
+ * that takes longer is broken hardware.
  */
 #define RVIOMMU_FENCE_TIMEOUT_US	5000000
 
