@@ -325,6 +325,30 @@ struct sim_engine *sim_engine_get(struct device *dev)
 }
 
 /**
+ * sim_engine_find() - the engine of a device_id
+ * @sim: the instance
+ * @id: device_id
+ *
+ * Return: as sim_engine_get().
+ */
+struct sim_engine *sim_engine_find(struct rviommu_sim *sim, u32 id)
+{
+	struct sim_engine *engine, *found = NULL;
+	int bucket;
+
+	spin_lock(&sim_engines_lock);
+	hash_for_each(sim_engines, bucket, engine, node) {
+		if (engine->sim != sim || engine->id != id)
+			continue;
+		refcount_inc(&engine->users);
+		found = engine;
+		break;
+	}
+	spin_unlock(&sim_engines_lock);
+	return found;
+}
+
+/**
  * sim_engine_put() - done with an engine
  * @engine: from sim_engine_get()
  */

@@ -397,6 +397,62 @@ static const struct file_operations sim_inject_fops = {
 	.write = sim_inject_write,
 };
 
+/* Nobody waits longer than for this many bytes. */
+#define SIM_DMA_MAX	SZ_16M
+
+/* "DEVICE_ID PASID OP IOVA BYTES SEED": Documentation/simulator.rst */
+static int sim_dma_parse(const char *text, u32 *id, struct rviommu_sim_dma *dma)
+{
+	char pasid[12], op[8];
+	long long iova;
+	int end = 0;
+
+	if (sscanf(text, "%i %11s %7s %lli %zu %llu %n", id, pasid, op, &iova, &dma->length,
+		   &dma->operand, &end) != 6 || !end || text[end])
+		return -EINVAL;
+	dma->iova = iova;
+	if (!strcmp(op, "fill"))
+		dma->op = RVIOMMU_SIM_FILL;
+	else if (!strcmp(op, "verify"))
+		dma->op = RVIOMMU_SIM_VERIFY;
+	else
+		return -EINVAL;
+	dma->pv = strcmp(pasid, "none");
+	if (dma->pv && kstrtou32(pasid, 0, &dma->pasid))
+		return -EINVAL;
+	return dma->length <= SIM_DMA_MAX ? 0 : -EINVAL;
+}
+
+static ssize_t sim_dma_write(struct file *file, const char __user *from, size_t count,
+			     loff_t *pos)
+{
+	struct rviommu_sim_dma dma = {};
+	struct sim_engine *engine;
+	char text[96] = {};
+	u32 id;
+	int ret;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	ret = sim_dma_parse(text, &id, &dma);
+	if (ret)
+		return ret;
+	engine = sim_engine_find(file->private_data, id);
+	if (!engine)
+		return -ENODEV;
+	ret = sim_engine_run(engine, &dma);
+	sim_engine_put(engine);
+	return ret ?: count;
+}
+
+static const struct file_operations sim_dma_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = sim_dma_write,
+};
+
 static void sim_debugfs_add(struct rviommu_sim *sim)
 {
 	sim->debugfs = debugfs_create_dir(sim->name, sim_debugfs_root);
@@ -404,6 +460,7 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file("caches", 0400, sim->debugfs, sim, &sim_caches_fops);
 	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
 	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
+	debugfs_create_file("dma", 0200, sim->debugfs, sim, &sim_dma_fops);
 	sim_atc_debugfs(sim);
 }
 
