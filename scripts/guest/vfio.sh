@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# A simulated PCI function in the hands of a program: VFIO, iommufd and PASIDs.
+
+. ./lib.sh
+sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
+
+up() {
+	insmod /modules/rviommu.ko && insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=2
+}
+
+to_vfio() {
+	echo vfio-pci >"$fn/driver_override" && basename "$fn" >/sys/bus/pci/drivers_probe &&
+		wait_for 10 test -c "/dev/vfio/devices/$(ls "$fn/vfio-dev")"
+}
+
+program() {
+	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id"
+}
+
+# What the program left behind is gone with it.
+nothing_attached() {
+	dir=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$fn")")
+	[ -n "$dir" ] && [ ! -s "$dir/processes" ] && ! grep -q . "$dir/processes"
+}
+
+# says ERROR WORDS...: a write to "dma" fails with it.
+says() {
+	error=$1
+	shift
+	! (echo "$*" >$sim/dma) 2>/tmp/error && grep -q "$error" /tmp/error
+}
+
+words() {
+	says 'Invalid argument' 0 none fill 0x1000 4096 &&
+		says 'Invalid argument' 0 none fill 0x1000 4096 1 2 &&
+		says 'Invalid argument' 0 none erase 0x1000 4096 1 &&
+		says 'Invalid argument' 0 some fill 0x1000 4096 1 &&
+		says 'Invalid argument' 0 none fill 0x1000 16777217 1 &&
+		says 'No such device' 0x777 none fill 0x1000 4096 1
+}
+
+down() {
+	basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
+}
+
+no_leaks() {
+	sleep 6	# younger objects are not reported
+	echo scan >/sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak
+	! grep -q rviommu /sys/kernel/debug/kmemleak
+}
+
+check "the simulated IOMMU and its functions" up
+fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
+id=0x0100
+check "a function goes to vfio-pci" to_vfio
+check "a program uses its PASIDs" program
+sed 's/^/    | /' /tmp/check.out
+check "nothing is left of them" nothing_attached
+check "and a second time" program
+check "a DMA by hand is looked at" words
+check "all modules go" down
+check "no memory leaked" no_leaks
+check "nothing alarming in the kernel's log" dmesg_clean
+finish
