@@ -1218,6 +1218,145 @@ static void directory_test_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), w->live);
 }
 
+/* ----- Devices that are lost while somebody changes a context ----- */
+
+static int plain_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+{
+	return 0;
+}
+
+static const struct rviommu_ddt_ops plain_ops = {
+	.store = rviommu_ddt_store,
+	.sync = plain_sync,
+};
+
+/**
+ * struct quarantine - a device is lost between prepare and publish of some change
+ * @name: for messages
+ * @from: what both devices have before; 0: nothing, but the page is there
+ * @to: what the first one gets
+ * @both: the second one gets it too, by the same call
+ * @joins: the second one has nothing before
+ * @second: it is the second one that is lost
+ * @fresh: the first one's page is not there
+ *
+ * Contexts are numbers: see quarantine_dc().
+ */
+struct quarantine {
+	const char *name;
+	u8 from;
+	u8 to;
+	bool both;
+	bool joins;
+	bool second;
+	bool fresh;
+};
+
+static const struct quarantine quarantines[] = {
+	{ "two words", 1, 3 },
+	{ "one word", 1, 2 },
+	{ "becomes invalid", 1, 0 },
+	{ "becomes valid", 0, 3 },
+	{ "becomes valid in a new page", 0, 3, .fresh = true },
+	{ "the same", 1, 1 },
+	{ "neighbour of two words", 1, 3, .second = true },
+	{ "neighbour of one word", 1, 2, .second = true },
+	{ "two words, two devices", 1, 3, .both = true },
+	{ "two words, two devices, the second", 1, 3, .both = true, .second = true },
+	{ "become valid, two devices", 0, 3, .both = true },
+	{ "the second one joins", 1, 3, .both = true, .joins = true },
+	{ "the second one joins and is lost", 1, 3, .both = true, .joins = true, .second = true },
+};
+
+/* 2 differs from 1 in one word, 3 in two. */
+static struct rviommu_dc quarantine_dc(unsigned int n)
+{
+	return (struct rviommu_dc) { .word = {
+		[RVIOMMU_DC_TC] = n ? RVIOMMU_DC_TC_V : 0,
+		[RVIOMMU_DC_TA] = n == 3 ? 0x3000 : n ? 0x1000 : 0,
+		[RVIOMMU_DC_FSC] = n ? BIT_ULL(63) | n : 0,
+	} };
+}
+
+static void quarantine_set(struct rviommu_ddt *ddt, u32 did, unsigned int n)
+{
+	struct rviommu_ddt_update update = { .did = did, .reserve = true, .new = quarantine_dc(n) };
+
+	guard(mutex)(&ddt->lock);
+	if (!rviommu_ddt_prepare(ddt, &update, 1)) {
+		rviommu_ddt_publish(ddt, &update, 1);
+		rviommu_ddt_retire(ddt, &update, 1);
+	}
+}
+
+static void quarantine_one(struct kunit *test, struct dir_world *w, const struct quarantine *q)
+{
+	u32 did[2] = { q->fresh ? 1U << (w->did_lg2 - 1) : 4, 5 };
+	struct rviommu_ddt_update *updates = w->updates;
+	struct rviommu_ddt *ddt = &w->ddt;
+	struct rviommu_dc dc, want;
+	bool lost[2] = {};
+	unsigned int i;
+
+	if (!q->fresh)
+		quarantine_set(ddt, did[0], q->from);
+	quarantine_set(ddt, did[1], q->joins ? 0 : q->from);
+	for (i = 0; i < 2; i++)
+		updates[i] = (struct rviommu_ddt_update) {
+			.did = did[i], .lost = &lost[i], .new = quarantine_dc(q->to),
+		};
+	mutex_lock(&ddt->lock);
+	KUNIT_ASSERT_EQ(test, rviommu_ddt_prepare(ddt, updates, 1 + q->both), 0);
+	lost[q->second] = true;
+	rviommu_ddt_quarantine(ddt, did[q->second]);
+	rviommu_ddt_publish(ddt, updates, 1 + q->both);
+	rviommu_ddt_retire(ddt, updates, 1 + q->both);
+	mutex_unlock(&ddt->lock);
+
+	KUNIT_EXPECT_FALSE_MSG(test, rviommu_ddt_read(ddt, did[q->second], &dc),
+			       "%s: the lost device has a context", q->name);
+	/* The other one has what it would have had. */
+	i = !q->second;
+	want = quarantine_dc(i && !q->both ? q->from : q->to);
+	rviommu_ddt_read(ddt, did[i], &dc);
+	KUNIT_EXPECT_MEMEQ_MSG(test, dc.word, want.word, sizeof(dc), "%s: the other device",
+			       q->name);
+	/* It stays in quarantine, and one that comes back has what it is given then. */
+	for (i = 0; i < 2; i++) {
+		updates[0] = (struct rviommu_ddt_update) {
+			.did = did[q->second], .lost = &lost[q->second], .new = quarantine_dc(3),
+		};
+		mutex_lock(&ddt->lock);
+		KUNIT_ASSERT_EQ(test, rviommu_ddt_prepare(ddt, updates, 1), 0);
+		rviommu_ddt_publish(ddt, updates, 1);
+		rviommu_ddt_retire(ddt, updates, 1);
+		mutex_unlock(&ddt->lock);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_ddt_read(ddt, did[q->second], &dc), i, "%s",
+				    q->name);
+		lost[q->second] = false;
+	}
+}
+
+static void directory_quarantine(struct kunit *test)
+{
+	const struct dir_config *config = test->param_value;
+	struct dir_world *w = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(quarantines); i++) {
+		if (quarantines[i].fresh && config->levels == 1)
+			continue;
+		KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &plain_ops, config->levels,
+							  config->extended, 56, NUMA_NO_NODE));
+		w->have_ddt = true;
+		w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
+		w->ddt.can_lose = true;
+		quarantine_one(test, w, &quarantines[i]);
+		w->have_ddt = false;
+		rviommu_ddt_destroy(&w->ddt);
+	}
+}
+
 static struct kunit_case directory_cases[] = {
 	KUNIT_CASE_PARAM(directory_pairs, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_stale_words, dir_config_gen_params),
@@ -1240,6 +1379,7 @@ static struct kunit_case directory_cases[] = {
 	KUNIT_CASE_PARAM(directory_torn_late_edit, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_torn_no_fence, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_race, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_quarantine, dir_config_gen_params),
 	{}
 };
 
