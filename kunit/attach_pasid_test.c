@@ -64,7 +64,6 @@ struct pasid_test {
  * struct fake_ats - what the devices' own switches are, of all devices
  * @depth: of their queue; 0: no ATS
  * @fails: enabling fails
- * @on: device_ids of those that are on
  * @enables: how often one was switched on
  * @disables: off
  * @invalid: of all these, how often its context was not valid with EN_ATS
@@ -74,13 +73,15 @@ struct pasid_test {
 static struct fake_ats {
 	unsigned int depth;
 	bool fails;
-	struct xarray on;
 	unsigned int enables;
 	unsigned int disables;
 	unsigned int invalid;
 	unsigned int asked;
 	struct reader *reader;
 } fake_ats;
+
+/* device_ids of those that are on; a case may have several IOMMUs, one after the other */
+static DEFINE_XARRAY(fake_ats_on);
 
 /**
  * struct reader - a thread that reads targets, as an unmap does
@@ -119,7 +120,7 @@ static int fake_enable(struct device *dev)
 	if (fake_ats.fails)
 		return -EBUSY;
 	fake_ats.enables++;
-	return xa_err(xa_store(&fake_ats.on, testdev_ep(dev)->ids[0], dev, GFP_KERNEL));
+	return xa_err(xa_store(&fake_ats_on, testdev_ep(dev)->ids[0], dev, GFP_KERNEL));
 }
 
 static void fake_disable(struct device *dev)
@@ -131,7 +132,7 @@ static void fake_disable(struct device *dev)
 		complete(&fake_ats.reader->begin);
 		wait_for_completion(&fake_ats.reader->inside);
 	}
-	xa_erase(&fake_ats.on, testdev_ep(dev)->ids[0]);
+	xa_erase(&fake_ats_on, testdev_ep(dev)->ids[0]);
 }
 
 static const struct rviommu_ats_ops fake_ats_ops = {
@@ -142,7 +143,7 @@ static const struct rviommu_ats_ops fake_ats_ops = {
 
 static void forget_ats(void *unused)
 {
-	xa_destroy(&fake_ats.on);
+	xa_destroy(&fake_ats_on);
 }
 
 static struct testdev *iommu_up(struct kunit *test, u64 caps, unsigned int depth)
@@ -150,7 +151,6 @@ static struct testdev *iommu_up(struct kunit *test, u64 caps, unsigned int depth
 	struct testdev *td;
 
 	memset(&fake_ats, 0, sizeof(fake_ats));
-	xa_init(&fake_ats.on);
 	fake_ats.depth = depth;
 	/* Before anything else: devices are switched off in the end. */
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, forget_ats, NULL), 0);
@@ -884,7 +884,7 @@ static void attach_ats_switch(struct kunit *test)
 	testdev_del(td, t->dev);
 	t->dev = NULL;
 	KUNIT_EXPECT_EQ(test, fake_ats.disables, 4);
-	KUNIT_EXPECT_TRUE(test, xa_empty(&fake_ats.on));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&fake_ats_on));
 	KUNIT_EXPECT_EQ(test, fake_ats.invalid, 0);
 }
 
@@ -1020,7 +1020,6 @@ static void attach_ats_small_ring(struct kunit *test)
 	unsigned int i;
 
 	memset(&fake_ats, 0, sizeof(fake_ats));
-	xa_init(&fake_ats.on);
 	fake_ats.depth = 32;
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, forget_ats, NULL), 0);
 	td = testdev_create(test, CAPS, RVIOMMU_NR_CAUSES);
