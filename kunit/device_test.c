@@ -1097,8 +1097,38 @@ static void device_svnapot_no_answer(struct kunit *test)
 	expect_off(td);
 }
 
+static struct {
+	bool now;
+	bool wrong;
+	unsigned int times;
+} held;
+
+static void hold_devices(struct rviommu_bus *bus, bool hold)
+{
+	held.wrong |= held.now == hold;
+	held.now = hold;
+	held.times += hold;
+}
+
+/* Devices stay while the core registers an IOMMU, and while it takes it back. */
+static void device_holds(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+
+	memset(&held, 0, sizeof(held));
+	td->bus->hold_devices = hold_devices;
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	KUNIT_EXPECT_EQ(test, held.times, 1);
+	KUNIT_EXPECT_FALSE(test, held.now);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, held.times, 2);
+	KUNIT_EXPECT_FALSE(test, held.now);
+	KUNIT_EXPECT_FALSE(test, held.wrong);
+}
+
 static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_bring_up),
+	KUNIT_CASE(device_holds),
 	KUNIT_CASE_PARAM(device_refuses, refusal_gen_params),
 	KUNIT_CASE(device_probe_without_memory),
 	KUNIT_CASE(device_ddt_levels),

@@ -72,6 +72,11 @@ struct rviommu_ats_ops {
  *               (platform): write address and data of each vector again, after
  *               a reset or resume. NULL when somebody else does it (PCI).
  * @ats: ATS of its devices that are no PCI functions; NULL: they have none
+ * @hold_devices: for a bus whose devices can go at any time: none does from a call with
+ *                true, which waits, to the one with false, by the same thread. The IOMMU
+ *                core lists the groups of an IOMMU that is registered, and goes through
+ *                the list without holding them (bus_iommu_probe() of Linux 7.2); a
+ *                device that goes meanwhile takes its group along. NULL: they do not go.
  * @quirks: RVIOMMU_QUIRK_* bits that the bus glue knows from an ID; see
  *          src/driver/quirks.h
  *
@@ -89,6 +94,7 @@ struct rviommu_bus {
 	bool wired;
 	void (*prepare_msi)(struct rviommu_bus *bus);
 	const struct rviommu_ats_ops *ats;
+	void (*hold_devices)(struct rviommu_bus *bus, bool hold);
 	unsigned long quirks;
 };
 

@@ -444,6 +444,13 @@ static void rviommu_describe(const struct rviommu *iommu)
 		 iommu->bus->wired ? " (wired)" : "");
 }
 
+/* While the core looks for the devices of an IOMMU, see struct rviommu_bus. */
+static void rviommu_hold_devices(struct rviommu_bus *bus, bool hold)
+{
+	if (bus->hold_devices)
+		bus->hold_devices(bus, hold);
+}
+
 /**
  * rviommu_probe() - bring one IOMMU up and hand it to the IOMMU core
  * @iommu: zeroed memory for it, owned by the caller until rviommu_remove()
@@ -517,7 +524,9 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 		dev_err_probe(dev, ret, "cannot be added to sysfs\n");
 		goto err_list;
 	}
+	rviommu_hold_devices(bus, true);
 	ret = iommu_device_register(&iommu->core, &rviommu_ops, dev);
+	rviommu_hold_devices(bus, false);
 	if (ret) {
 		dev_err_probe(dev, ret, "the IOMMU core refused it\n");
 		goto err_sysfs;
@@ -552,7 +561,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_probe);
  */
 void rviommu_remove(struct rviommu *iommu)
 {
+	rviommu_hold_devices(iommu->bus, true);
 	iommu_device_unregister(&iommu->core);
+	rviommu_hold_devices(iommu->bus, false);
 	iommu_device_sysfs_remove(&iommu->core);
 	rviommu_debugfs_remove(iommu);
 	mutex_lock(&rviommu_list_lock);

@@ -150,7 +150,9 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 void sim_endpoint_del(struct sim_endpoint *ep)
 {
 	sim_engine_del(&ep->engine);
+	down_write(&sim_registering);
 	sim_forget_iommu(&ep->pdev->dev);
 	platform_device_unregister(ep->pdev);
+	up_write(&sim_registering);
 	sim_endpoint_free(ep);
 }

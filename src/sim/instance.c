@@ -464,6 +464,22 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 	sim_atc_debugfs(sim);
 }
 
+/* ----- Devices that go while the core looks for them ----- */
+
+/*
+ * Of all instances, since the core looks at the devices of all: held for reading while
+ * the driver registers an IOMMU or takes it back, for writing while a device goes.
+ */
+DECLARE_RWSEM(sim_registering);
+
+static void sim_hold_devices(struct rviommu_bus *bus, bool hold)
+{
+	if (hold)
+		down_read(&sim_registering);
+	else
+		up_read(&sim_registering);
+}
+
 /* ----- From create to destroy ----- */
 
 /**
@@ -668,6 +684,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	atomic64_set(&sim->last, ktime_get_ns());
 	sim->bus.ops = &sim_bus_ops;
 	sim->bus.ats = &sim_ats_ops;
+	sim->bus.hold_devices = sim_hold_devices;
 	sim->bus.name = sim->name;
 	sim->bus.wired = config->wired;
 	if (!config->wired)

@@ -382,8 +382,11 @@ static void sim_function_unplug(struct sim_function *fn, bool surprise)
 		if (pdev)
 			pdev->error_state = pci_channel_io_perm_failure;
 	}
-	if (pdev)
+	if (pdev) {
+		down_write(&sim_registering);
 		pci_stop_and_remove_bus_device_locked(pdev);
+		up_write(&sim_registering);
+	}
 	pci_dev_put(pdev);
 
 	raw_spin_lock_irqsave(&fn->lock, flags);

@@ -132,6 +132,7 @@ struct sim_endpoint {
 };
 
 extern struct dentry *sim_debugfs_root;
+extern struct rw_semaphore sim_registering;
 
 void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,
 		    u32 id);
