@@ -30,6 +30,8 @@ vm_pack() {
 vm_run() {
 	local console=$1 limit=$2 quiet=$3 rc=0 status
 	shift 3
+	# Before anybody looks on: the background may not have come so far.
+	: >"$console"
 	timeout -k 5 "$limit" "$@" >"$console" 2>&1 </dev/null &
 	qemu_pid=$!
 	trap 'kill "$qemu_pid" 2>/dev/null || true; rm -rf "$work"' EXIT
