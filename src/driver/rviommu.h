@@ -158,15 +158,18 @@ struct rviommu_ats {
  *           attach of a device must not fail
  * @pdt: process directory; exists while a PASID is attached. Under ddt.lock.
  * @pasids: PASID -> struct iommu_domain that is attached to it, never PASID 0;
- *          what invalidation and rollback go by. Under ddt.lock.
+ *          what invalidation and rollback go by. Written under ddt.lock; debugfs
+ *          reads it under RCU alone, and follows none of the pointers.
  * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
  * @ats: ATS of the device
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
- *        rviommu_ats_take_back(). Set by the command queue; read with READ_ONCE.
+ *        rviommu_ats_take_back(). Set by the command queue under its lock, cleared
+ *        under ddt.lock while nothing is asked of the device; read with READ_ONCE.
  * @left: what its requester IDs were attached to before @domain. May be gone: compared, to
- *        know the way back, never followed.
- * @pasid_replaced: the PASID that got a domain last
- * @pasid_left: and what it had before; as @left
+ *        know the way back, never followed. Written under ddt.lock; read by attach, too,
+ *        which the core calls for one device at a time.
+ * @pasid_replaced: the PASID that got a domain last. Under ddt.lock.
+ * @pasid_left: and what it had before; may be gone, as @left. Under ddt.lock.
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
