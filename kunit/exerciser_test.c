@@ -12,8 +12,6 @@
 #include <rviommu/sim.h>
 
 #define WRITE_PAGE_FAULT	15
-#define WORST			(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |	\
-				 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH)
 
 static void exercise_end(void *sim)
 {
@@ -50,7 +48,7 @@ struct exercise_kind {
 
 static const struct exercise_kind kinds[] = {
 	{ "kind" },
-	{ "worst case", WORST },
+	{ "worst case", RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(kind, kinds, name);
@@ -191,7 +189,8 @@ static void exercise_removal(struct kunit *test)
 	unsigned int round, i;
 
 	for (round = 0; round < 4; round++) {
-		struct rviommu_sim *sim = exercise_up(test, round & 1 ? WORST : 0, true);
+		u32 switches = round & 1 ? RVIOMMU_MODEL_SWITCHES : 0;
+		struct rviommu_sim *sim = exercise_up(test, switches, true);
 
 		for (i = 0; i < ARRAY_SIZE(commands); i++) {
 			user[i].dev = get_device(rviommu_sim_endpoint(sim, i));

@@ -14,6 +14,7 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA		0x1000000000ULL
 #define DEVICES		3
@@ -156,34 +157,16 @@ static struct failure_space failure_space(struct failure_fixture *f)
 	return s;
 }
 
-static unsigned int failure_users(struct iommu_domain *domain)
-{
-	const struct rviommu_targets *targets;
-	unsigned int i, sum = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		sum += targets->t[i].users;
-	rcu_read_unlock();
-	return sum;
-}
-
 static void failure_space_free(struct failure_fixture *f, struct failure_space *s)
 {
-	KUNIT_EXPECT_EQ(f->test, failure_users(s->domain), 0);
+	KUNIT_EXPECT_EQ(f->test, rviommu_simtest_users(s->domain), 0);
 	iommu_domain_free(s->domain);
 	free_page((unsigned long)s->page);
 }
 
 static int failure_fill(struct device *dev, u32 pasid, u64 seed)
 {
-	struct rviommu_sim_dma dma = {
-		.op = RVIOMMU_SIM_FILL, .pv = pasid, .pasid = pasid, .iova = IOVA, .length = 64,
-		.operand = seed,
-	};
-
-	return rviommu_sim_dma(dev, &dma);
+	return rviommu_simtest_fill(dev, pasid, IOVA, 64, seed);
 }
 
 /* A DMA of device @i gets to the page of @s. */
@@ -191,33 +174,21 @@ static void failure_reaches(struct failure_fixture *f, unsigned int i, u32 pasid
 			    const struct failure_space *s)
 {
 	static u64 seed;
-	unsigned int k;
 
 	KUNIT_EXPECT_EQ_MSG(f->test, failure_fill(f->dev[i], pasid, ++seed), 0,
 			    "device %u, PASID %u", i, pasid);
-	for (k = 0; k < 64; k++)
-		if (s->page[k] != rviommu_sim_pattern(seed, k))
-			break;
-	KUNIT_EXPECT_EQ_MSG(f->test, k, 64, "device %u, PASID %u", i, pasid);
-}
-
-static bool failure_of_pscid(const struct rviommu_model_cached *entry, void *arg)
-{
-	return entry->pscid == *(u32 *)arg;
+	KUNIT_EXPECT_TRUE_MSG(f->test, rviommu_simtest_holds(s->page, 64, seed),
+			      "device %u, PASID %u", i, pasid);
 }
 
 /* @s is attached nowhere, and nothing has cached anything of it. */
 static void failure_forgotten(struct failure_fixture *f, const struct failure_space *s)
 {
-	u32 pscid = to_rviommu_domain(s->domain)->pscid;
 	unsigned int i;
 
-	KUNIT_EXPECT_EQ(f->test, failure_users(s->domain), 0);
+	KUNIT_EXPECT_EQ(f->test, rviommu_simtest_users(s->domain), 0);
 	for (i = 0; i < 2 && f->sim[i]; i++)
-		KUNIT_EXPECT_EQ(f->test, rviommu_model_list_cached(rviommu_sim_model(f->sim[i]),
-								   BIT(RVIOMMU_MODEL_S1) |
-								   BIT(RVIOMMU_MODEL_S1_NONLEAF),
-								   failure_of_pscid, &pscid), 0);
+		KUNIT_EXPECT_EQ(f->test, rviommu_simtest_cached(f->sim[i], s->domain), 0);
 }
 
 /* From the n-th allocation on there is no memory. */
@@ -290,8 +261,8 @@ static int group_fails(struct failure_fixture *f, enum group_op op, int error, i
 		       unsigned int devices, struct failure_space *rid,
 		       struct failure_space *pasid)
 {
-	unsigned int rid_users = failure_users(rid->domain);
-	unsigned int pasid_users = pasid ? failure_users(pasid->domain) : 0;
+	unsigned int rid_users = rviommu_simtest_users(rid->domain);
+	unsigned int pasid_users = pasid ? rviommu_simtest_users(pasid->domain) : 0;
 	struct failure_space new = failure_space(f);
 	struct kunit *test = f->test;
 	struct iommu_attach_handle handle;
@@ -307,9 +278,9 @@ static int group_fails(struct failure_fixture *f, enum group_op op, int error, i
 				    starve);
 		group_expect(f, devices, rid, pasid);
 		failure_forgotten(f, &new);
-		KUNIT_EXPECT_EQ(test, failure_users(rid->domain), rid_users);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(rid->domain), rid_users);
 		if (pasid)
-			KUNIT_EXPECT_EQ(test, failure_users(pasid->domain), pasid_users);
+			KUNIT_EXPECT_EQ(test, rviommu_simtest_users(pasid->domain), pasid_users);
 	} else if (op == REPLACE_RID || op == REPLACE_RID_ALONE) {
 		failure_reaches(f, 0, 0, &new);
 		failure_reaches(f, DEVICES - 1, 0, &new);
@@ -346,7 +317,7 @@ static void group_detach(struct failure_fixture *f, struct failure_space *rid,
 {
 	if (f->ep[0]->domain == rid->domain)
 		iommu_detach_group_handle(rid->domain, f->group[0]);
-	if (failure_users(pasid->domain))
+	if (rviommu_simtest_users(pasid->domain))
 		iommu_detach_device_pasid(pasid->domain, f->dev[0], 1);
 	failure_space_free(f, rid);
 	failure_space_free(f, pasid);
@@ -391,7 +362,7 @@ static void failure_group_without_memory(struct kunit *test)
 		KUNIT_EXPECT_GT(test, n, DEVICES);
 		/* Removed as a whole, whatever replaced it. */
 		if (op == REPLACE_PASID)
-			KUNIT_EXPECT_EQ(test, failure_users(pasid.domain), 0);
+			KUNIT_EXPECT_EQ(test, rviommu_simtest_users(pasid.domain), 0);
 		group_detach(f, &rid, &pasid);
 		for (n = 0; n < DEVICES; n++)
 			KUNIT_EXPECT_NULL(test, f->ep[n]->pdt.root);
@@ -452,7 +423,7 @@ static void failure_group_of_incapable(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, guest);
 	KUNIT_EXPECT_EQ(test, iommu_replace_group_handle(f->group[0], guest, &handles[2]), -EINVAL);
 	group_expect(f, DEVICES, &rid, NULL);
-	KUNIT_EXPECT_EQ(test, failure_users(guest), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(guest), 0);
 	iommu_domain_free(guest);
 	group_detach(f, &rid, &pasid);
 }

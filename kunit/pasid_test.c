@@ -15,15 +15,13 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA			0x1000000000ULL
 #define READ_PAGE_FAULT		13
 #define WRITE_PAGE_FAULT	15
 #define DISALLOWED		260
 #define PDT_ENTRY_NOT_VALID	266
-
-#define WORST			(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
-				 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH)
 
 /**
  * struct pasid_variant - hardware that makes a difference to PASIDs
@@ -60,13 +58,13 @@ static const struct pasid_variant variants[] = {
 	{ .name = "one-level DDT", .bits = 17, .depth = 2, .levels = 1 },
 	{ .name = "base format, queue of one", .bits = 17, .depth = 2, .ats_depth = 1,
 	  .clear = RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF | RVIOMMU_CAP_AMO_MRIF },
-	{ .name = "PD20, worst case", .bits = 20, .depth = 3, .switches = WORST },
-	{ .name = "PD17, worst case", .bits = 17, .depth = 2, .switches = WORST },
-	{ .name = "PD8, worst case", .bits = 8, .depth = 1, .switches = WORST },
+	{ .name = "PD20, worst case", .bits = 20, .depth = 3, .switches = RVIOMMU_MODEL_SWITCHES },
+	{ .name = "PD17, worst case", .bits = 17, .depth = 2, .switches = RVIOMMU_MODEL_SWITCHES },
+	{ .name = "PD8, worst case", .bits = 8, .depth = 1, .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "PD8, no ATS, worst case", .bits = 8, .depth = 1, .no_ats = true,
-	  .switches = WORST },
+	  .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "one-level DDT, worst case", .bits = 17, .depth = 2, .levels = 1,
-	  .switches = WORST },
+	  .switches = RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(variant, variants, name);
@@ -196,17 +194,7 @@ static int pasid_dma(struct device *dev, u32 pasid, enum rviommu_sim_op op, size
 
 static int pasid_fill(struct device *dev, u32 pasid, u64 seed)
 {
-	return pasid_dma(dev, pasid, RVIOMMU_SIM_FILL, SZ_4K, seed, NULL);
-}
-
-static bool holds(const u8 *p, u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < SZ_4K; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
+	return rviommu_simtest_fill(dev, pasid, IOVA, SZ_4K, seed);
 }
 
 /* Older kernels attach to PASIDs, but only newer ones replace there. */
@@ -216,20 +204,10 @@ static int pasid_replace(struct pasid_fixture *f, unsigned int i, u32 pasid,
 	return rviommu_attach_pasid(f->ep[i], pasid, domain, NULL);
 }
 
-static bool is_of_pscid(const struct rviommu_model_cached *entry, void *arg)
-{
-	return entry->pscid == *(u32 *)arg;
-}
-
 /* Nothing is left of a domain that is attached nowhere. */
 static void expect_forgotten(struct pasid_fixture *f, struct iommu_domain *domain)
 {
-	u32 pscid = to_rviommu_domain(domain)->pscid;
-
-	KUNIT_EXPECT_EQ(f->test, rviommu_model_list_cached(rviommu_sim_model(f->sim),
-							   BIT(RVIOMMU_MODEL_S1) |
-							   BIT(RVIOMMU_MODEL_S1_NONLEAF),
-							   is_of_pscid, &pscid), 0);
+	KUNIT_EXPECT_EQ(f->test, rviommu_simtest_cached(f->sim, domain), 0);
 }
 
 static bool has_pdt(struct pasid_fixture *f, unsigned int i)
@@ -238,19 +216,6 @@ static bool has_pdt(struct pasid_fixture *f, unsigned int i)
 
 	return rviommu_ddt_read(&f->iommu->ddt, f->ep[i]->ids[0], &dc) &&
 	       dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV;
-}
-
-static unsigned int users(struct iommu_domain *domain)
-{
-	const struct rviommu_targets *targets;
-	unsigned int i, sum = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		sum += targets->t[i].users;
-	rcu_read_unlock();
-	return sum;
 }
 
 /* ----- Attach, replace, remove ----- */
@@ -288,19 +253,19 @@ static void pasid_basic(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cause, PDT_ENTRY_NOT_VALID);
 	/* Each wrote its own; the requester ID's translation has only moved. */
 	for (i = 0; i < 3; i++)
-		KUNIT_EXPECT_TRUE(test, holds(page[i], 1 + i));
-	KUNIT_EXPECT_TRUE(test, holds(page[3], 30));
+		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[i], SZ_4K, 1 + i));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[3], SZ_4K, 30));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 31), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[3], 31));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[3], SZ_4K, 31));
 
 	/* Replace, and the same once more. */
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, pasid[0], domain[1]), 0);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid[0], 5), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[0], 1));
-	KUNIT_EXPECT_TRUE(test, holds(page[1], 5));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[0], SZ_4K, 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 5));
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, pasid[0], domain[1]), 0);
 	expect_forgotten(f, domain[0]);
-	KUNIT_EXPECT_EQ(test, users(domain[0]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[0]), 0);
 
 	/* An unmap reaches every PASID, and the device's own cache. */
 	KUNIT_EXPECT_EQ(test, iommu_unmap(domain[1], IOVA, SZ_4K), SZ_4K);
@@ -309,9 +274,9 @@ static void pasid_basic(struct kunit *test)
 						&cause), -EFAULT);
 		KUNIT_EXPECT_EQ(test, cause, WRITE_PAGE_FAULT);
 	}
-	KUNIT_EXPECT_TRUE(test, holds(page[1], 5));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 5));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid[2], 6), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[2], 6));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[2], SZ_4K, 6));
 
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, pasid[0], domain[0]), 0);
 	for (i = 0; i < 3; i++) {
@@ -321,11 +286,11 @@ static void pasid_basic(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, cause, i < 2 ? PDT_ENTRY_NOT_VALID : DISALLOWED);
 		KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(f->dev[0], true, pasid[i]), 0);
 		expect_forgotten(f, domain[i]);
-		KUNIT_EXPECT_EQ(test, users(domain[i]), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
 	}
 	KUNIT_EXPECT_FALSE(test, has_pdt(f, 0));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 32), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[3], 32));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[3], SZ_4K, 32));
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 	iommu_detach_group(domain[3], f->group[0]);
@@ -348,20 +313,20 @@ static void pasid_requester(struct kunit *test)
 	/* Blocked: a PASID works all the same. */
 	KUNIT_ASSERT_EQ(test, iommu_attach_device_pasid(domain[0], f->dev[0], 7, NULL), 0);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 7, 1), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[0], 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[0], SZ_4K, 1));
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 0, RVIOMMU_SIM_FILL, 8, 9, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, cause, PDT_ENTRY_NOT_VALID);
 
 	/* Each in turn, with the PASID there. */
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], domain[1]), 0);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 2), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[1], 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 2));
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], domain[2]), 0);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 3), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[1], 2));
-	KUNIT_EXPECT_TRUE(test, holds(page[2], 3));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[2], SZ_4K, 3));
 	expect_forgotten(f, domain[1]);
-	KUNIT_EXPECT_EQ(test, users(domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[1]), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_identity_domain), 0);
 	{
 		struct rviommu_sim_dma dma = {
@@ -370,14 +335,14 @@ static void pasid_requester(struct kunit *test)
 		};
 
 		KUNIT_EXPECT_EQ(test, rviommu_sim_dma(f->dev[0], &dma), 0);
-		KUNIT_EXPECT_TRUE(test, holds(page[1], 4));
+		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 4));
 	}
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 0, RVIOMMU_SIM_FILL, 8, 9, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(f->dev[0], false, 0), 0);
 	expect_forgotten(f, domain[2]);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 7, 5), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page[0], 5));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[0], SZ_4K, 5));
 
 	/* Blocked, and the last PASID goes: ATS is off, because nothing is translated. */
 	iommu_detach_device_pasid(domain[0], f->dev[0], 7);
@@ -396,7 +361,7 @@ static void pasid_requester(struct kunit *test)
 		};
 
 		KUNIT_EXPECT_EQ(test, rviommu_sim_dma(f->dev[0], &dma), 0);
-		KUNIT_EXPECT_TRUE(test, holds(page[1], 6));
+		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 6));
 		rviommu_detach_pasid(f->ep[0], 9);
 		KUNIT_EXPECT_EQ(test, rviommu_sim_dma(f->dev[0], &dma), -EFAULT);
 	}
@@ -461,7 +426,7 @@ static void pasid_migrate(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(domain, f->dev[0], pasid, NULL),
 				0);
 		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, i), 0);
-		KUNIT_EXPECT_TRUE(test, holds(page, i));
+		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K, i));
 		if (i % 16 == 1)
 			wait_dma(&h);
 		iommu_detach_device_pasid(domain, f->dev[0], pasid);
@@ -532,7 +497,7 @@ static void pasid_replacements(struct kunit *test, const struct pasid_variant *v
 	for (i = 0; i < NR_HAMMERS; i++)
 		rviommu_detach_pasid(f->ep[i / 2], h[i].pasid);
 	for (i = 0; i < NR_SPACES; i++) {
-		KUNIT_EXPECT_EQ(test, users(domain[i]), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
 		expect_forgotten(f, domain[i]);
 	}
 	/* With one level of each, the root is DC.fsc: one word, hitless as well. */
@@ -594,8 +559,8 @@ static void pasid_refused(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, 1, domain), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], guest), -EBUSY);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 1, 1), 0);
-	KUNIT_EXPECT_TRUE(test, holds(page, 1));
-	KUNIT_EXPECT_EQ(test, users(guest), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K, 1));
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(guest), 0);
 
 	/* Nothing there: nothing happens. */
 	rviommu_detach_pasid(f->ep[0], 2);
@@ -619,7 +584,7 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 			      struct iommu_domain *unchanged, const u8 *page)
 {
 	struct kunit *test = f->test;
-	unsigned int used = users(domain);
+	unsigned int used = rviommu_simtest_users(domain);
 	long live;
 	int ret;
 
@@ -633,11 +598,12 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 		if (!ret)
 			return pasid_fail_at;
 		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
-		KUNIT_EXPECT_EQ(test, users(domain), used);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain), used);
 		/* What was there works on, and nothing else. */
 		if (unchanged) {
 			KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, 70 + pasid_fail_at), 0);
-			KUNIT_EXPECT_TRUE(test, holds(page, 70 + pasid_fail_at));
+			KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K,
+								      70 + pasid_fail_at));
 			KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[0]->pasids, pasid),
 					    (void *)unchanged);
 		} else {
@@ -666,7 +632,7 @@ static void pasid_without_memory(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 200, domain[1], NULL, NULL));
 	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 1, domain[2], domain[0], page[0]));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 3), 0);
-	KUNIT_EXPECT_TRUE(test, holds(rid_page, 3));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(rid_page, SZ_4K, 3));
 
 	/* Removal fails never: for want of memory the directory stays for a while. */
 	kunit_activate_static_stub(test, rviommu_alloc_fails, pasid_alloc_fails);
@@ -679,14 +645,14 @@ static void pasid_without_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 200, 1), -EFAULT);
 	KUNIT_EXPECT_EQ(test, has_pdt(f, 0), v->levels != 1);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 4), 0);
-	KUNIT_EXPECT_TRUE(test, holds(rid_page, 4));
-	KUNIT_EXPECT_EQ(test, users(domain[1]), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(rid_page, SZ_4K, 4));
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[1]), 0);
 	/* It goes with the next attach, or with the next last PASID. */
 	iommu_detach_group(rid, f->group[0]);
 	KUNIT_ASSERT_EQ(test, iommu_attach_group(rid, f->group[0]), 0);
 	KUNIT_EXPECT_FALSE(test, has_pdt(f, 0));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 5), 0);
-	KUNIT_EXPECT_TRUE(test, holds(rid_page, 5));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(rid_page, SZ_4K, 5));
 	iommu_detach_group(rid, f->group[0]);
 }
 
@@ -703,11 +669,11 @@ static void pasid_out_of_service(struct kunit *test)
 	rviommu_cmdq_kill(&f->iommu->cmdq, "a test wants it so");
 	KUNIT_EXPECT_EQ(test, pasid_replace(f, 0, 1, domain[1]), -EIO);
 	KUNIT_EXPECT_EQ(test, pasid_replace(f, 0, 2, domain[1]), -EIO);
-	KUNIT_EXPECT_EQ(test, users(domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[1]), 0);
 	KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[0]->pasids, 1), (void *)domain[0]);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 1, 2), -EFAULT);
 	rviommu_detach_pasid(f->ep[0], 1);
-	KUNIT_EXPECT_EQ(test, users(domain[0]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[0]), 0);
 }
 
 /* ----- Many attachments ----- */
@@ -735,7 +701,7 @@ static void pasid_many(struct kunit *test)
 	for (k = 0; k < 2; k++)
 		for (i = 0; i < NR_DEVICES; i++) {
 			KUNIT_EXPECT_EQ(test, pasid_fill(f[k]->dev[i], 125 * 512, 8 + i), 0);
-			KUNIT_EXPECT_TRUE(test, holds(page, 8 + i));
+			KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K, 8 + i));
 		}
 	for (k = 0; k < 2; k++) {
 		commands[k] = atomic64_read(&f[k]->iommu->cmdq.events[RVIOMMU_CMDQ_COMMANDS]);
@@ -757,7 +723,7 @@ static void pasid_many(struct kunit *test)
 		for (i = 0; i < NR_DEVICES; i++)
 			for (pasid = 1; pasid <= 125; pasid++)
 				rviommu_detach_pasid(f[k]->ep[i], pasid * 512);
-	KUNIT_EXPECT_EQ(test, users(domain), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain), 0);
 }
 
 /* ----- ATS ----- */
@@ -845,7 +811,7 @@ static void pasid_ats_lost(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pasid_replace(f, i, 1, next), i % 2 ? 0 : -EIO);
 		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[i], 1, 1 + i), i % 2 ? 0 : -EFAULT);
 		if (i % 2)
-			KUNIT_EXPECT_TRUE(test, holds(next_page, 1 + i));
+			KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(next_page, SZ_4K, 1 + i));
 	}
 	KUNIT_EXPECT_NULL(test, memchr_inv(page, 0, SZ_4K));
 	/* Its context stays invalid whatever its neighbours' do, and whatever is attached. */
@@ -859,8 +825,8 @@ static void pasid_ats_lost(struct kunit *test)
 		rviommu_detach_pasid(f->ep[i], 1);
 		rviommu_detach_pasid(f->ep[i], 2);
 	}
-	KUNIT_EXPECT_EQ(test, users(domain), 0);
-	KUNIT_EXPECT_EQ(test, users(next), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(next), 0);
 }
 
 static struct kunit_case pasid_cases[] = {

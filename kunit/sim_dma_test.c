@@ -17,6 +17,8 @@
 
 #include <rviommu/sim.h>
 
+#include "simtest.h"
+
 #define READ_PAGE_FAULT		13
 #define WRITE_PAGE_FAULT	15
 
@@ -34,14 +36,11 @@ struct sim_mode {
 	u32 switches;
 };
 
-#define WORST		(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
-			 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH)
-
 static const struct sim_mode modes[] = {
 	{ "strict", "DMA\n", IOMMU_DOMAIN_DMA },
 	{ "deferred", "DMA-FQ\n", IOMMU_DOMAIN_DMA_FQ },
-	{ "strict, worst case", "DMA\n", IOMMU_DOMAIN_DMA, WORST },
-	{ "deferred, worst case", "DMA-FQ\n", IOMMU_DOMAIN_DMA_FQ, WORST },
+	{ "strict, worst case", "DMA\n", IOMMU_DOMAIN_DMA, RVIOMMU_MODEL_SWITCHES },
+	{ "deferred, worst case", "DMA-FQ\n", IOMMU_DOMAIN_DMA_FQ, RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(mode, modes, name);
@@ -107,16 +106,6 @@ static u8 *sim_pages(struct kunit *test)
 	return pages;
 }
 
-static bool holds(const u8 *p, size_t length, u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < length; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
-}
-
 static void fill(u8 *p, size_t length, u64 seed)
 {
 	size_t i;
@@ -172,7 +161,7 @@ static void test_single(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, dma_mapping_error(dev, iova));
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, iova, SZ_8K, 1, NULL), 0);
 	dma_unmap_single(dev, iova, SZ_8K, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_TRUE(test, holds(a + 100, SZ_8K, 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a + 100, SZ_8K, 1));
 	KUNIT_EXPECT_NULL(test, memchr_inv(a, 0, 100));
 	KUNIT_EXPECT_NULL(test, memchr_inv(a + 100 + SZ_8K, 0, SZ_4K));
 	expect_gone(test, dev, iova, SZ_8K);
@@ -185,7 +174,7 @@ static void test_single(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, iova, SZ_4K, 3, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, cause, WRITE_PAGE_FAULT);
 	dma_unmap_single(dev, iova, SZ_4K, DMA_TO_DEVICE);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_4K, 2));
 	expect_gone(test, dev, iova, SZ_4K);
 
 	/* Both: atomic operations. */
@@ -248,7 +237,7 @@ static void test_sg(struct kunit *test)
 	dma_unmap_sg(dev, sgl, ARRAY_SIZE(sgl), DMA_BIDIRECTIONAL);
 
 	KUNIT_EXPECT_EQ(test, sg_copy_to_buffer(sgl, ARRAY_SIZE(sgl), copy, total), total);
-	KUNIT_EXPECT_TRUE(test, holds(copy, total, 4));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(copy, total, 4));
 	/* Between the pieces nothing was written. */
 	KUNIT_EXPECT_NULL(test, memchr_inv(a + SZ_4K, 0, SZ_4K + 512));
 	KUNIT_EXPECT_NULL(test, memchr_inv(a + SZ_8K + SZ_1K, 0, SZ_8K - SZ_1K));
@@ -267,7 +256,7 @@ static void test_coherent(struct kunit *test)
 	a = dma_alloc_coherent(dev, SZ_64K, &iova, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, iova, SZ_64K, 5, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, 5));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_64K, 5));
 	fill(a, SZ_64K, 6);
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_VERIFY, iova, SZ_64K, 6, NULL), 0);
 	dma_free_coherent(dev, SZ_64K, a, iova);
@@ -336,7 +325,7 @@ static int sim_use(void *data)
 		if (sim_dma(u->dev, RVIOMMU_SIM_FILL, iova, length, seed, NULL))
 			u->wrong++;
 		dma_unmap_single(u->dev, iova, length, DMA_FROM_DEVICE);
-		if (!holds(p, length, seed))
+		if (!rviommu_simtest_holds(p, length, seed))
 			u->wrong++;
 		cond_resched();
 	}
@@ -383,7 +372,7 @@ static void test_type(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_get_domain_for_dev(dev)->type, IOMMU_DOMAIN_DMA_FQ);
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, iova, SZ_4K, 9, NULL), 0);
 	dma_unmap_single(dev, iova, SZ_4K, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 9));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_4K, 9));
 	expect_gone(test, dev, iova, SZ_4K);
 
 	/* Nothing is translated, nothing is refused. */
@@ -393,14 +382,14 @@ static void test_type(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iova, virt_to_phys(a));
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, iova, SZ_4K, 10, NULL), 0);
 	dma_unmap_single(dev, iova, SZ_4K, DMA_FROM_DEVICE);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 10));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_4K, 10));
 
 	/* And of that nothing is left. */
 	KUNIT_ASSERT_EQ(test, sim_set_type(dev, "DMA\n"), 0);
 	KUNIT_EXPECT_EQ(test, iommu_get_domain_for_dev(dev)->type, IOMMU_DOMAIN_DMA);
 	KUNIT_EXPECT_EQ(test, sim_dma(dev, RVIOMMU_SIM_FILL, virt_to_phys(a), SZ_4K, 11, NULL),
 			-EFAULT);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_4K, 10));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_4K, 10));
 }
 
 static struct kunit_case sim_dma_cases[] = {

@@ -14,15 +14,13 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA			0x1000000000ULL
 #define FUNCTIONS		2
 #define PASIDS			2
 /* The second is in another page of the directory. */
 #define PASID(i)		(1 + 300 * (i))
-
-#define WORST			(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
-				 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH)
 
 enum reset_rid { RID_DMA_API, RID_IDENTITY, RID_PAGING, RID_BLOCKED };
 
@@ -43,12 +41,12 @@ struct reset_case {
 static const struct reset_case reset_cases[] = {
 	{ .name = "DMA API", .rid = RID_DMA_API },
 	{ .name = "identity", .rid = RID_IDENTITY },
-	{ .name = "paging", .rid = RID_PAGING, .switches = WORST },
+	{ .name = "paging", .rid = RID_PAGING, .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "identity, PASIDs", .rid = RID_IDENTITY, .pasids = PASIDS },
 	{ .name = "paging, PASIDs", .rid = RID_PAGING, .pasids = PASIDS },
 	{ .name = "blocked, PASIDs", .rid = RID_BLOCKED, .pasids = PASIDS },
 	{ .name = "paging, PASIDs, worst case", .rid = RID_PAGING, .pasids = PASIDS,
-	  .switches = WORST },
+	  .switches = RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(reset, reset_cases, name);
@@ -164,22 +162,7 @@ static struct iommu_domain *reset_space(struct reset_fixture *f, u8 **page)
 
 static int reset_fill(struct pci_dev *pdev, u32 pasid, u64 iova, u64 seed)
 {
-	struct rviommu_sim_dma dma = {
-		.op = RVIOMMU_SIM_FILL, .pv = pasid, .pasid = pasid, .iova = iova, .length = 64,
-		.operand = seed,
-	};
-
-	return rviommu_sim_dma(&pdev->dev, &dma);
-}
-
-static bool reset_holds(const u8 *p, u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < 64; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
+	return rviommu_simtest_fill(&pdev->dev, pasid, iova, 64, seed);
 }
 
 /* A DMA reaches @page, by the way that leads there. */
@@ -188,20 +171,7 @@ static void reset_expect_reaches(struct reset_fixture *f, u32 pasid, u64 iova, c
 {
 	KUNIT_EXPECT_EQ_MSG(f->test, reset_fill(f->pdev[0], pasid, iova, seed), 0, "PASID %u",
 			    pasid);
-	KUNIT_EXPECT_TRUE_MSG(f->test, reset_holds(page, seed), "PASID %u", pasid);
-}
-
-static unsigned int reset_users(struct iommu_domain *domain)
-{
-	const struct rviommu_targets *targets;
-	unsigned int i, sum = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		sum += targets->t[i].users;
-	rcu_read_unlock();
-	return sum;
+	KUNIT_EXPECT_TRUE_MSG(f->test, rviommu_simtest_holds(page, 64, seed), "PASID %u", pasid);
 }
 
 static s64 reset_events(struct reset_fixture *f, enum rviommu_cmdq_event event)
@@ -249,8 +219,8 @@ static void reset_detach(struct reset_fixture *f)
 		iommu_detach_group_handle(f->c->rid == RID_PAGING ? f->rid :
 					  &rviommu_identity_domain, f->group[0]);
 	for (i = 0; i < PASIDS; i++)
-		KUNIT_EXPECT_EQ(f->test, reset_users(f->pasid[i]), 0);
-	KUNIT_EXPECT_EQ(f->test, reset_users(f->rid), 0);
+		KUNIT_EXPECT_EQ(f->test, rviommu_simtest_users(f->pasid[i]), 0);
+	KUNIT_EXPECT_EQ(f->test, rviommu_simtest_users(f->rid), 0);
 }
 
 /* Everything that is attached works, and with ATS if @ats says so. */
@@ -315,7 +285,7 @@ static void reset_hook(unsigned int index, void *arg)
 	reset_check(f, xa_empty(&f->ep[0]->pasids));
 	reset_check(f, !f->ep[0]->ats.on);
 	for (i = 0; i < f->c->pasids; i++)
-		reset_check(f, !reset_users(f->pasid[i]));
+		reset_check(f, !rviommu_simtest_users(f->pasid[i]));
 
 	/* Who wants to attach something has to come again. */
 	reset_check(f, iommu_attach_device_pasid(f->pasid[PASIDS], dev, 9, NULL) == -EBUSY);
@@ -400,7 +370,7 @@ static void reset_restores(struct kunit *test)
 	if (c->rid == RID_PAGING)
 		reset_expect_reaches(f, 0, IOVA + SZ_4K, f->page + SZ_4K, 22);
 	domain = f->ep[0]->domain;
-	users = reset_users(f->rid);
+	users = rviommu_simtest_users(f->rid);
 	for (i = 0; i < 3; i++) {
 		task[i] = kthread_run(reset_hammer, &h[i], "reset_hammer/%u", i);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task[i]);
@@ -423,7 +393,7 @@ static void reset_restores(struct kunit *test)
 		if (c->rid == RID_PAGING || c->rid == RID_IDENTITY)
 			KUNIT_EXPECT_EQ(test, h[0].failed, failed);
 		KUNIT_EXPECT_PTR_EQ(test, f->ep[0]->domain, domain);
-		KUNIT_EXPECT_EQ(test, reset_users(f->rid), users);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(f->rid), users);
 		/* Leaves of the unmapped page may be gone, and nothing came. */
 		rcu_barrier();
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
@@ -672,14 +642,14 @@ static void replace_under_dma(struct kunit *test, u32 switches, u32 atc, unsigne
 			old = page[(i + HAMMERS) % SPACES];
 			if (reset_fill(h[k].pdev, h[k].pasid, IOVA + 128, seed))
 				missed++;
-			missed += !reset_holds(old + 128, seed);
+			missed += !rviommu_simtest_holds(old + 128, 64, seed);
 			old = page[i % SPACES];
 		}
 		/* A PASID that comes and goes, in a page of the directory that is in use */
 		if (i % 64 == 5) {
 			missed += !!iommu_attach_device_pasid(domain[0], &f->pdev[0]->dev, 5, NULL);
 			missed += !!reset_fill(f->pdev[0], 5, IOVA + 256, i);
-			missed += !reset_holds(page[0] + 256, i);
+			missed += !rviommu_simtest_holds(page[0] + 256, 64, i);
 			iommu_detach_device_pasid(domain[0], &f->pdev[0]->dev, 5);
 			memset(page[0] + 256, 0, 64);
 			missed += reset_fill(f->pdev[0], 5, IOVA + 256, i) != -EFAULT;
@@ -703,7 +673,7 @@ static void replace_under_dma(struct kunit *test, u32 switches, u32 atc, unsigne
 		KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(&h[i].pdev->dev, true, h[i].pasid), 0);
 	}
 	for (i = 0; i < SPACES; i++)
-		KUNIT_EXPECT_EQ(test, reset_users(domain[i]), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
 	KUNIT_EXPECT_EQ(test, faults, 0);
 	KUNIT_EXPECT_EQ(test, foreign, 0);
 	KUNIT_EXPECT_EQ(test, stale, 0);
@@ -721,7 +691,7 @@ static void reset_replace(struct kunit *test)
 
 static void reset_replace_worst_case(struct kunit *test)
 {
-	replace_under_dma(test, WORST, RVIOMMU_SIM_ATC_LATE, 500);
+	replace_under_dma(test, RVIOMMU_MODEL_SWITCHES, RVIOMMU_SIM_ATC_LATE, 500);
 }
 
 static struct kunit_case reset_kunit_cases[] = {

@@ -19,6 +19,7 @@
 
 #include "../src/driver/rviommu.h"
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA		0x1000000000ULL
 #define FUNCTIONS	3
@@ -94,21 +95,7 @@ static struct pci_dev *fn_pdev(struct fn_fixture *f, unsigned int index)
 
 static int fn_fill(struct pci_dev *pdev, u64 iova, size_t length, u64 seed)
 {
-	struct rviommu_sim_dma dma = {
-		.op = RVIOMMU_SIM_FILL, .iova = iova, .length = length, .operand = seed,
-	};
-
-	return rviommu_sim_dma(&pdev->dev, &dma);
-}
-
-static bool fn_holds(const u8 *p, size_t length, u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < length; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
+	return rviommu_simtest_fill(&pdev->dev, 0, iova, length, seed);
 }
 
 /* As it stands in the capability; 0 is 32. The core's function is not for modules. */
@@ -268,7 +255,7 @@ static void fn_dma_api(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, iova, SZ_4K, 1), -EPERM);
 	pci_set_master(pdev);
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, iova, SZ_4K, 1), 0);
-	KUNIT_EXPECT_TRUE(test, fn_holds(f->page, SZ_4K, 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_4K, 1));
 	dma_unmap_single(&pdev->dev, iova, SZ_4K, DMA_FROM_DEVICE);
 	/* Deferred, the invalidation comes some time. */
 	domain = iommu_get_domain_for_dev(&pdev->dev);
@@ -322,7 +309,7 @@ static void fn_domain(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 1), -EFAULT);
 	KUNIT_EXPECT_EQ(test, fn_map(f, domain), 0);
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 2), 0);
-	KUNIT_EXPECT_TRUE(test, fn_holds(f->page, SZ_64K, 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_64K, 2));
 	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 3), -EFAULT);
 	fn_release(pdev, domain);
@@ -421,7 +408,7 @@ static void fn_ats(struct kunit *test)
 	pci_write_config_word(pdev, ctrl, PCI_ATS_CTRL_ENABLE);
 	KUNIT_EXPECT_TRUE(test, rviommu_sim_ats_enabled(&pdev->dev));
 	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 2), 0);
-	KUNIT_EXPECT_TRUE(test, fn_holds(f->page, SZ_64K, 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_64K, 2));
 	KUNIT_EXPECT_GT(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
 	fn_forget(f, pdev);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
@@ -477,7 +464,7 @@ static void fn_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, command, 0);
 	pci_set_master(pdev);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), 0);
-	KUNIT_EXPECT_TRUE(test, fn_holds(f->page, SZ_64K, 4));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_64K, 4));
 	/* With what it had before */
 	KUNIT_EXPECT_EQ(test, pci_reset_function(pdev), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), 0);

@@ -12,12 +12,10 @@
 #include <rviommu/sim.h>
 
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA		0x1000000000ULL
-#define WORST		(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
-			 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH |		\
-			 RVIOMMU_MODEL_RANDOM_RESET)
-#define PATIENT		(WORST & ~RVIOMMU_MODEL_ASYNC)
+#define PATIENT		(RVIOMMU_MODEL_SWITCHES & ~RVIOMMU_MODEL_ASYNC)
 
 /*
  * Waiting for a hardware that needs a CPU of ours to get on costs most of the time:
@@ -95,7 +93,7 @@ static struct replace_fixture *replace_up(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, replace_down, f), 0);
 	rviommu_sim_config_init(&config);
 	config.endpoints = 1;
-	config.model.switches = WORST;
+	config.model.switches = RVIOMMU_MODEL_SWITCHES;
 	sim = rviommu_sim_create("rviommu_kunit_replace", &config);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
 	f->sim = sim;
@@ -116,11 +114,7 @@ static struct replace_fixture *replace_up(struct kunit *test)
 
 static int replace_fill(struct device *dev, u64 iova, u64 seed)
 {
-	struct rviommu_sim_dma dma = {
-		.op = RVIOMMU_SIM_FILL, .iova = iova, .length = BYTES, .operand = seed,
-	};
-
-	return rviommu_sim_dma(dev, &dma);
+	return rviommu_simtest_fill(dev, 0, iova, BYTES, seed);
 }
 
 /**
@@ -177,16 +171,6 @@ static void replace_clear(u8 *p)
 		memset(p + i * SZ_4K, 0, BYTES);
 }
 
-static bool replace_holds(const u8 *p, u64 seed)
-{
-	unsigned int i;
-
-	for (i = 0; i < BYTES; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
-}
-
 static void replace_many(struct kunit *test)
 {
 	struct replace_fixture *f = replace_up(test);
@@ -213,11 +197,13 @@ static void replace_many(struct kunit *test)
 
 		if (i % BLOCK == 1)
 			rviommu_model_set_switches(rviommu_sim_model(f->sim),
-						   i / BLOCK % ASYNC_BLOCKS ? PATIENT : WORST);
+						   i / BLOCK % ASYNC_BLOCKS ? PATIENT :
+						   RVIOMMU_MODEL_SWITCHES);
 		failed += !!replace_attach(f, i & 1);
 		/* The operation is over: nothing reaches the old pages any more. */
 		replace_clear(old);
-		missed += replace_fill(f->dev, IOVA + own, i) || !replace_holds(new + own, i);
+		missed += replace_fill(f->dev, IOVA + own, i) ||
+			  !rviommu_simtest_holds(new + own, BYTES, i);
 		stale += !replace_untouched(old);
 		/* With one CPU the devices write when they are let. */
 		if (i % 256 == 1)

@@ -15,6 +15,7 @@
 
 #include "../src/driver/mem.h"
 #include "hw.h"
+#include "simtest.h"
 
 #define IOVA			0x1000000000ULL
 #define READ_PAGE_FAULT		13
@@ -148,16 +149,6 @@ static int sim_dma(struct sim_fixture *f, enum rviommu_sim_op op, u64 iova, size
 	return ret;
 }
 
-static bool holds(const u8 *p, size_t length, u64 seed)
-{
-	size_t i;
-
-	for (i = 0; i < length; i++)
-		if (p[i] != rviommu_sim_pattern(seed, i))
-			return false;
-	return true;
-}
-
 static bool zeroes(const void *p, size_t length)
 {
 	return !memchr_inv(p, 0, length);
@@ -197,13 +188,10 @@ struct sim_variant {
 			 RVIOMMU_CAP_S | CAP_PASID)
 
 #define CAP_FIRST	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57)
-#define WORST		(RVIOMMU_MODEL_ASYNC | RVIOMMU_MODEL_DELAY_COMMANDS |		\
-			 RVIOMMU_MODEL_WORD_BY_WORD | RVIOMMU_MODEL_PREFETCH |		\
-			 RVIOMMU_MODEL_RANDOM_RESET)
 
 static const struct sim_variant variants[] = {
 	{ .name = "everything" },
-	{ .name = "worst case", .switches = WORST },
+	{ .name = "worst case", .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "prefetch", .switches = RVIOMMU_MODEL_PREFETCH },
 	{ .name = "no Sv57", .clear = RVIOMMU_CAP_SV57 },
 	{ .name = "Sv39 only", .clear = RVIOMMU_CAP_SV57 | RVIOMMU_CAP_SV48 },
@@ -223,14 +211,15 @@ static const struct sim_variant variants[] = {
 	{ .name = "one vector", .vectors = 1 },
 	{ .name = "two vectors", .vectors = 2 },
 	{ .name = "small queues", .queue_lg2 = 2 },
-	{ .name = "small queues, worst case", .queue_lg2 = 2, .switches = WORST },
+	{ .name = "small queues, worst case", .queue_lg2 = 2, .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "wires", .wired = true },
 	{ .name = "PD8 only", .clear = RVIOMMU_CAP_PD17 | RVIOMMU_CAP_PD20 },
 	{ .name = "as little as there can be", .clear = CAP_OPTIONAL, .levels = 2, .vectors = 1,
 	  .queue_lg2 = 2 },
 	{ .name = "little, worst case", .clear = CAP_OPTIONAL, .levels = 2, .vectors = 1,
-	  .queue_lg2 = 3, .wired = true, .switches = WORST },
-	{ .name = "one wire, worst case", .wired = true, .vectors = 1, .switches = WORST },
+	  .queue_lg2 = 3, .wired = true, .switches = RVIOMMU_MODEL_SWITCHES },
+	{ .name = "one wire, worst case", .wired = true, .vectors = 1,
+	  .switches = RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(variant, variants, name);
@@ -283,7 +272,7 @@ static void sim_basic(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 2, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, 2));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_64K, 2));
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, SZ_64K, 2, NULL), 0);
 
 	/* A page in the middle goes, and only that. */
@@ -293,7 +282,7 @@ static void sim_basic(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, IOVA, SZ_4K, 2, NULL), 0);
 	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA + SZ_4K, b, SZ_4K, IOMMU_READ | IOMMU_WRITE), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA + SZ_4K, SZ_4K, 3, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(b, SZ_4K, 3));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(b, SZ_4K, 3));
 
 	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
 	for (i = 0; i < SZ_64K; i += SZ_4K)
@@ -302,7 +291,7 @@ static void sim_basic(struct kunit *test)
 	/* Whole tables come and go: the walk caches must follow. */
 	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, b, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, 4, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(b, SZ_64K, 4));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(b, SZ_64K, 4));
 	/* One leaf of 64 KiB is sixteen entries, each of which may be cached. */
 	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
 	for (i = 0; i < SZ_64K; i += SZ_4K)
@@ -350,7 +339,8 @@ static void sim_permissions(struct kunit *test)
 			want = -EFAULT;
 		KUNIT_EXPECT_EQ_MSG(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 5, NULL), want,
 				    "write, case %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, holds(a, 8, 5), cases[i].write, "bytes, case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_simtest_holds(a, 8, 5), cases[i].write,
+				    "bytes, case %u", i);
 		/* What was not written is not there, where it may be read at all. */
 		want = 0;
 		if (!cases[i].write)
@@ -382,14 +372,14 @@ static void sim_parts(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iommu_map(domain, IOVA, base, SZ_2M, IOMMU_READ | IOMMU_WRITE,
 					GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big, SZ_64K, 6, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, 6));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_64K, 6));
 
 	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, big + SZ_8K, SZ_4K), SZ_4K);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big + SZ_8K, 8, 7, NULL), -EFAULT);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_VERIFY, big, SZ_8K, 6, NULL), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big + SZ_8K + SZ_4K, 8, 7, NULL), 0);
-	KUNIT_EXPECT_TRUE(test, holds(a + SZ_8K + SZ_4K, 8, 7));
-	KUNIT_EXPECT_FALSE(test, holds(a + SZ_8K, 8, 7));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a + SZ_8K + SZ_4K, 8, 7));
+	KUNIT_EXPECT_FALSE(test, rviommu_simtest_holds(a + SZ_8K, 8, 7));
 
 	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, big + SZ_8K - IOVA), big + SZ_8K - IOVA);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, big, 8, 8, NULL), -EFAULT);
@@ -509,7 +499,7 @@ static void sim_two_instances(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, b, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_4K, 33, NULL), 0);
 	KUNIT_EXPECT_EQ(test, sim_dma(g, RVIOMMU_SIM_FILL, IOVA, SZ_4K, 34, NULL), -EFAULT);
-	KUNIT_EXPECT_TRUE(test, holds(b, SZ_4K, 33));
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(b, SZ_4K, 33));
 }
 
 /* A domain that one of two IOMMUs cannot walk is refused there, and only there. */
@@ -518,7 +508,7 @@ static void sim_two_kinds(struct kunit *test)
 	static const struct sim_variant sv39 = {
 		.clear = RVIOMMU_CAP_SV57 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57X4 |
 			 RVIOMMU_CAP_SV48X4,
-		.queue_lg2 = 3, .switches = WORST,
+		.queue_lg2 = 3, .switches = RVIOMMU_MODEL_SWITCHES,
 	};
 	struct sim_fixture *f = sim_up_variant(test, &variants[0]);
 	struct sim_fixture *g = sim_up_named(test, "rviommu_kunit_sim2", &sv39);
@@ -608,7 +598,7 @@ static void sim_little_cache(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, p, SZ_64K, IOMMU_READ | IOMMU_WRITE),
 				0);
 		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL), 0);
-		KUNIT_EXPECT_TRUE(test, holds(p, SZ_64K, i));
+		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(p, SZ_64K, i));
 		KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
 		KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 9, NULL), -EFAULT);
 	}
@@ -644,7 +634,7 @@ static void sim_queue_errors(struct kunit *test)
 						      IOMMU_READ | IOMMU_WRITE), 0);
 			KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, i, NULL),
 					0);
-			KUNIT_EXPECT_TRUE(test, holds(a, SZ_64K, i));
+			KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_64K, i));
 			rviommu_model_inject(model, sim_errors[i],
 					     sim_errors[i] == RVIOMMU_MODEL_INJECT_CQ_ILL ?
 					     1 : times);
@@ -723,9 +713,9 @@ static void sim_dead(struct kunit *test)
 
 static const struct sim_variant error_variants[] = {
 	{ .name = "everything" },
-	{ .name = "worst case", .switches = WORST },
+	{ .name = "worst case", .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "small queues, one vector, worst case", .queue_lg2 = 2, .vectors = 1,
-	  .switches = WORST },
+	  .switches = RVIOMMU_MODEL_SWITCHES },
 	{ .name = "wires", .wired = true },
 };
 
@@ -863,7 +853,7 @@ static void sim_removal(struct kunit *test)
 	rviommu_sim_config_init(&config);
 	config.endpoints = 2;
 	for (round = 0; round < 24; round++) {
-		config.model.switches = round & 1 ? WORST : 0;
+		config.model.switches = round & 1 ? RVIOMMU_MODEL_SWITCHES : 0;
 		sim = rviommu_sim_create("rviommu_kunit_sim", &config);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
 		for (i = 0; i < 2; i++)
