@@ -631,6 +631,8 @@ static void replace_under_dma(struct kunit *test, u32 switches, u32 atc, unsigne
 	for (i = 0; i < rounds; i++) {
 		k = i % HAMMERS;
 		old = page[i % SPACES];
+		/* Nothing has got there since it was replaced the last time. */
+		stale += !!memchr_inv(page[(i + HAMMERS) % SPACES], 0, 64);
 		/* Each thread's space is the next one but three of the others. */
 		if (replace_pasid(f, k / 2, h[k].pasid, domain[(i + HAMMERS) % SPACES],
 				  &handle[k][(i / HAMMERS + 1) % 2]))

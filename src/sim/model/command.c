@@ -316,3 +316,4 @@ unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n)
 	rviommu_m_leave(m);
 	return done;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_run);
