@@ -1120,6 +1120,43 @@ static void attach_ats_lost(struct kunit *test)
 	td->fake->ats = NULL;
 }
 
+/* A lost device begins anew when all of it was blocked, and without ATS. */
+static void attach_ats_back(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 256);
+	struct iommu_domain *a = t->domain[0];
+	struct testdev *td = t->td;
+
+	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
+	td->fake->ats = never;
+	rviommu_invalidate_all(to_rviommu_domain(a));
+	td->fake->ats = NULL;
+	KUNIT_EXPECT_TRUE(test, t->ep->lost);
+
+	/* The requester ID alone is not all of it, nor is the PASID. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
+	KUNIT_EXPECT_EQ(test, attach(t, 6, a), -EIO);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, a), -EIO);
+	KUNIT_EXPECT_TRUE(test, t->ep->lost);
+	KUNIT_EXPECT_EQ(test, testdev_context(td, DID).word[0], 0);
+	rviommu_detach_pasid(t->ep, 5);
+	KUNIT_EXPECT_TRUE(test, t->ep->lost);
+	KUNIT_EXPECT_EQ(test, testdev_context(td, DID).word[0], 0);
+
+	/* Now it is. What it is still asked for in the queue comes first. */
+	fakebus_clear(td->bus);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
+	EXPECT_COMMANDS(td, "back", CMD_FENCE, CMD_DDT(DID), CMD_FENCE, CMD_FENCE);
+	KUNIT_EXPECT_FALSE(test, t->ep->lost);
+	KUNIT_EXPECT_FALSE(test, t->ep->ats.usable);
+	KUNIT_EXPECT_EQ(test, testdev_context(td, DID).word[0], TC_V);
+	KUNIT_EXPECT_EQ(test, attach(t, 5, a), 0);
+	expect_pdt(t, DID, 1, false);
+	rviommu_detach_pasid(t->ep, 5);
+	KUNIT_EXPECT_EQ(test, fake_ats.enables, 1);
+	KUNIT_EXPECT_EQ(test, users(a, true), 0);
+}
+
 static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_commands),
 	KUNIT_CASE(attach_notify_valid),
@@ -1141,6 +1178,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_small_ring),
 	KUNIT_CASE(attach_ats_unmap_waits),
 	KUNIT_CASE(attach_ats_lost),
+	KUNIT_CASE(attach_ats_back),
 	{}
 };
 

@@ -273,6 +273,10 @@ static int group_fails(struct failure_fixture *f, enum group_op op, int error, i
 	ret = group_op(f, op, &new, &handle);
 	if (starve >= 0)
 		failure_feed(test);
+	/* Without memory only the way back may do something worse than to fail. */
+	if (!ret && starve >= 0)
+		KUNIT_EXPECT_LE_MSG(test, failure_seen, failure_from, "%s",
+				    group_op_names[op]);
 	if (ret) {
 		KUNIT_EXPECT_EQ_MSG(test, ret, error, "%s, allocation %d", group_op_names[op],
 				    starve);

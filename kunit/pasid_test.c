@@ -656,8 +656,11 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 		kunit_activate_static_stub(test, rviommu_alloc_fails, pasid_alloc_fails);
 		ret = pasid_replace(f, 0, pasid, domain);
 		kunit_deactivate_static_stub(test, rviommu_alloc_fails);
-		if (!ret)
+		if (!ret) {
+			/* Not although something failed: that would not be hitless. */
+			KUNIT_EXPECT_LE(test, atomic_read(&pasid_allocs), pasid_fail_at);
 			return pasid_fail_at;
+		}
 		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
 		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain), used);
 		/* What was there works on, and nothing else. */
@@ -692,6 +695,9 @@ static void pasid_without_memory(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 1, domain[0], NULL, NULL));
 	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 200, domain[1], NULL, NULL));
 	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 1, domain[2], domain[0], page[0]));
+	/* Only the way back of the last one needs no memory, and is not hitless then. */
+	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 200, domain[0], domain[1], page[1]));
+	KUNIT_EXPECT_TRUE(test, pasid_fails_first(f, 200, domain[2], domain[0], page[0]));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 3), 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(rid_page, SZ_4K, 3));
 
