@@ -450,6 +450,13 @@ static void attach_shared_id(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, xa_empty(&t->ep->pasids));
 	testdev_del(t->td, other);
 	KUNIT_EXPECT_EQ(test, attach(t, 5, t->domain[0]), 0);
+
+	/* One that comes now would be translated by the directory of the first. */
+	other = testdev_add(t->td, &ids[1], 1);
+	KUNIT_EXPECT_FALSE(test, device_iommu_mapped(other));
+	expect_process(t, ids[1], 0, t->def);
+	expect_process(t, ids[1], 5, t->domain[0]);
+	testdev_del(t->td, other);
 	rviommu_detach_pasid(t->ep, 5);
 }
 

@@ -726,11 +726,13 @@ static void pasid_without_memory(struct kunit *test)
 static void pasid_out_of_service(struct kunit *test)
 {
 	struct pasid_fixture *f = pasid_up(test, &variants[0], "rviommu_kunit_pasid");
-	struct iommu_domain *domain[2];
-	u8 *page[2];
+	struct iommu_domain *domain[3];
+	unsigned int i;
+	u8 *page[3];
 
-	domain[0] = pasid_space(f, &page[0]);
-	domain[1] = pasid_space(f, &page[1]);
+	for (i = 0; i < 3; i++)
+		domain[i] = pasid_space(f, &page[i]);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], domain[2]), 0);
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, 1, domain[0]), 0);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 1, 1), 0);
 	rviommu_cmdq_kill(&f->iommu->cmdq, "a test wants it so");
@@ -741,6 +743,17 @@ static void pasid_out_of_service(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 1, 2), -EFAULT);
 	rviommu_detach_pasid(f->ep[0], 1);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[0]), 0);
+
+	/* After a reset the core takes no refusal of what was there, and of nothing else. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], domain[1]), -EIO);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], domain[2]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(f->ep[0], 1, domain[0],
+						   &rviommu_blocking_domain), 0);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], i, 3), -EFAULT);
 }
 
 /* ----- Many attachments ----- */
