@@ -24,16 +24,19 @@
  * @name: of the case
  * @bits: width of the devices' PASIDs: depth of the process directory
  * @no_ats: devices without ATS
+ * @switches: worst cases
  */
 struct failure_variant {
 	const char *name;
 	u8 bits;
 	bool no_ats;
+	u32 switches;
 };
 
 static const struct failure_variant variants[] = {
 	{ .name = "PD8", .bits = 8 },
 	{ .name = "PD17, no ATS", .bits = 17, .no_ats = true },
+	{ .name = "PD20, worst case", .bits = 20, .switches = RVIOMMU_MODEL_SWITCHES },
 };
 
 KUNIT_ARRAY_PARAM_DESC(variant, variants, name);
@@ -90,6 +93,7 @@ static void failure_sim(struct failure_fixture *f, const struct failure_variant 
 
 	rviommu_sim_config_init(&config);
 	config.model.capabilities &= ~clear;
+	config.model.switches = v->switches;
 	rviommu_model_config_fit(&config.model);
 	config.endpoints = last - first + 1;
 	config.pasid_bits = v->bits;
