@@ -302,6 +302,16 @@ static void repair_fences(struct testdev *td)
 	fakebus_trap(td->bus, FAKEBUS_ILLEGAL, 0x7f, 2, 0, 0);
 }
 
+static void break_coherence(struct testdev *td)
+{
+	testdev_snoops(td->test, false);
+}
+
+static void repair_coherence(struct testdev *td)
+{
+	testdev_snoops(td->test, true);
+}
+
 static void break_irq(struct testdev *td)
 {
 	/* Somebody else has the last one for himself. */
@@ -330,6 +340,7 @@ struct refusal {
 };
 
 static const struct refusal refusals[] = {
+	{ "caches are not snooped", break_coherence, repair_coherence, -ENODEV },
 	{ "registers read all ones", break_gone, repair_gone, -ENODEV },
 	{ "version 2.0", break_version_2, repair_caps, -ENODEV },
 	{ "version 0.9", break_version_0, repair_caps, -ENODEV },

@@ -664,6 +664,12 @@ static void domain_capable(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_PRE_BOOT_PROTECTION));
 	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_ENFORCE_CACHE_COHERENCY));
 
+	/* A device whose accesses are not coherent stays so behind an IOMMU that is. */
+	testdev_snoops(test, false);
+	KUNIT_EXPECT_FALSE(test, device_iommu_capable(dev, IOMMU_CAP_CACHE_COHERENCY));
+	KUNIT_EXPECT_TRUE(test, device_iommu_capable(dev, IOMMU_CAP_NOEXEC));
+	testdev_snoops(test, true);
+
 	/* One cell: the device ID. */
 	KUNIT_EXPECT_EQ(test, rviommu_ops.of_xlate(dev, &args), -EINVAL);
 	args.args_count = 0;

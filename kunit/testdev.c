@@ -365,6 +365,19 @@ void testdev_short_waits(struct kunit *test)
 	kunit_activate_static_stub(test, rviommu_queue_timeout_us, testdev_few_looks);
 }
 
+static bool testdev_snoops_not(struct device *dev)
+{
+	return false;
+}
+
+void testdev_snoops(struct kunit *test, bool snoops)
+{
+	if (snoops)
+		kunit_deactivate_static_stub(test, rviommu_snoops);
+	else
+		kunit_activate_static_stub(test, rviommu_snoops, testdev_snoops_not);
+}
+
 long testdev_live(void)
 {
 	rcu_barrier();

@@ -148,6 +148,9 @@ void testdev_fail(struct kunit *test, struct testdev_failures *failures, int nth
 /* Waits for registers end after a few looks. For tests of those that do fail. */
 void testdev_short_waits(struct kunit *test);
 
+/* Are accesses of the IOMMU, and of devices, coherent with the CPUs' caches? */
+void testdev_snoops(struct kunit *test, bool snoops);
+
 /* What is allocated, once nothing waits for a grace period. */
 long testdev_live(void);
 

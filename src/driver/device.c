@@ -9,10 +9,12 @@
  */
 #include <linux/bitfield.h>
 #include <linux/delay.h>
+#include <linux/dma-map-ops.h>
 #include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/numa.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -121,12 +123,30 @@ static void rviommu_out_of_service(struct rviommu_cmdq *cq)
 		dev_err(iommu->dev, "cannot be switched off: DMA may reach memory that was freed\n");
 }
 
+/**
+ * rviommu_snoops() - are the accesses of a device coherent with the caches of the CPUs?
+ * @dev: the device, an IOMMU or one behind it
+ *
+ * What firmware says. Nothing that the architecture has makes an access coherent if it
+ * is not: a PTE's PBMT only takes coherence away. A KUnit test has devices that are not.
+ *
+ * Return: true if they are.
+ */
+bool rviommu_snoops(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_snoops, dev);
+	return dev_is_dma_coherent(dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_snoops);
+
 static int rviommu_check_caps(struct rviommu *iommu)
 {
 	struct device *dev = iommu->dev;
 	unsigned int igs, version;
 	u64 caps;
 
+	if (!rviommu_snoops(dev))
+		return dev_err_probe(dev, -ENODEV, "does not snoop caches (dma-noncoherent)\n");
 	caps = rviommu_read64(iommu, RVIOMMU_REG_CAPABILITIES);
 	if (caps == ~0ULL)
 		return dev_err_probe(dev, -ENODEV, "registers read as all ones\n");

@@ -17,6 +17,8 @@ static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 {
 	switch (cap) {
 	case IOMMU_CAP_CACHE_COHERENCY:
+		/* The walks are, in any case; this is about what the device itself reads. */
+		return rviommu_snoops(dev);
 	case IOMMU_CAP_DEFERRED_FLUSH:
 	case IOMMU_CAP_NOEXEC:
 		return true;

@@ -4,7 +4,6 @@
  */
 #include <linux/acpi.h>
 #include <linux/bitfield.h>
-#include <linux/dma-map-ops.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/msi.h>
@@ -142,8 +141,6 @@ static int rviommu_platform_probe(struct platform_device *pdev)
 	if (has_acpi_companion(dev))
 		return dev_err_probe(dev, -ENODEV,
 				     "on ACPI systems devices are bound to it by the RIMT table, which the kernel does not offer to modules\n");
-	if (!dev_is_dma_coherent(dev))
-		return dev_err_probe(dev, -ENODEV, "does not snoop caches (dma-noncoherent)\n");
 
 	plat = devm_kzalloc(dev, sizeof(*plat), GFP_KERNEL);
 	if (!plat)

@@ -292,6 +292,7 @@ void rviommu_shutdown(struct rviommu *iommu);
 int rviommu_suspend(struct rviommu *iommu);
 int rviommu_resume(struct rviommu *iommu);
 struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
+bool rviommu_snoops(struct device *dev);
 
 extern struct list_head rviommu_list;
 extern struct mutex rviommu_list_lock;
