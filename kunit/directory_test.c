@@ -4,21 +4,17 @@
  * (observer.h). It would be of no use if it could not fail, so directory_torn_* install
  * contexts the wrong way and expect it to.
  */
-#include <linux/atomic.h>
 #include <linux/bitfield.h>
-#include <linux/completion.h>
 #include <linux/io.h>
-#include <linux/kthread.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
 
-#include <kunit/static_stub.h>
 #include <kunit/test.h>
-#include <kunit/test-bug.h>
 
 #include "../src/driver/directory.h"
 #include "../src/driver/mem.h"
+#include "dirtest.h"
 #include "observer.h"
+#include "testdev.h"
 
 /* One shape of directory; every test runs on all of them. */
 struct dir_config {
@@ -49,7 +45,6 @@ struct dir_world {
 	struct rviommu_ddt_update updates[8];	/* too large for a stack */
 	unsigned int planned;
 
-	int fail_nth;			/* allocations to let succeed; -1: all */
 };
 
 /* What the caller of publish owes, and what may be seen afterwards */
@@ -565,8 +560,7 @@ static void directory_several_in_one_page(struct kunit *test)
 		observer_watch(&w->o, i);
 	observer_settle(&w->o);
 	page = observer_words(&w->o, 0);
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 
 	plan(w, 10, &a_root);	/* one word */
 	plan(w, 11, &a);	/* becomes valid */
@@ -596,8 +590,7 @@ static void directory_several_in_one_page(struct kunit *test)
 		KUNIT_EXPECT_PTR_NE(test, page, observer_words(&w->o, 0));
 	}
 	expect_intact(test, w, "several in one page");
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
 /* In one call: pages that exist, pages that do not, and tables that two of them share */
@@ -649,8 +642,7 @@ static void directory_several_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->o.stores, w->ddt.levels == 3 ? 3 : 4);
 	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	expect_intact(test, w, "several pages");
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + w->ddt.levels);
 }
 
 static void directory_refused(struct kunit *test)
@@ -714,8 +706,7 @@ static void directory_abort(struct kunit *test)
 	long live;
 
 	plan_mixed(test, w);
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	for (i = 0; i <= w->planned; i++) {
 		int rc;
 
@@ -737,36 +728,23 @@ static void directory_abort(struct kunit *test)
 	expect_intact(test, w, "after abort");
 }
 
-static bool fail_nth(void)
-{
-	struct dir_world *w = kunit_get_current_test()->priv;
-
-	if (w->fail_nth < 0)
-		return false;
-	if (!w->fail_nth)
-		return true;
-	w->fail_nth--;
-	return false;
-}
-
 /* Each allocation fails in turn: -ENOMEM, nothing visible, nothing leaked. */
 static void directory_no_memory(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
+	struct testdev_failures failures;
 	struct rviommu_ddt ddt;
 	int rc = -ENOMEM;
 	unsigned int n;
 	long live;
 
 	plan_mixed(test, w);
-	rcu_barrier();
-	live = rviommu_mem_live();
-	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
+	live = testdev_live();
 	for (n = 0; rc; n++) {
 		KUNIT_ASSERT_LT(test, n, 32);
-		w->fail_nth = n;
+		testdev_fail(test, &failures, n);
 		rc = world_change(w, w->updates, w->planned);
-		w->fail_nth = -1;
+		testdev_fail(test, &failures, -1);
 		if (!rc)
 			break;
 		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
@@ -780,16 +758,14 @@ static void directory_no_memory(struct kunit *test)
 			2 * (2 + w->ddt.levels - 1 + (w->words == 8)));
 	expect_intact(test, w, "with memory");
 
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	for (n = 0; n < 2; n++) {
-		w->fail_nth = n;
+		testdev_fail(test, &failures, n);
 		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_ddt_init(&ddt, &w->o.ops, 1, false, 56,
 								NUMA_NO_NODE));
 	}
-	w->fail_nth = -1;
+	testdev_fail(test, &failures, -1);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
-	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
 }
 
 /* The IOMMU goes out of service in the middle: the change goes on. */
@@ -835,8 +811,7 @@ static void directory_retire(struct kunit *test)
 		kunit_skip(test, "one level has no page to retire");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 7, &a, NULL));
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	old = observer_words(&w->o, 7);
 
 	mutex_lock(&w->ddt.lock);
@@ -855,8 +830,7 @@ static void directory_retire(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, retired, live + 1);
 	KUNIT_EXPECT_TRUE(test, same);
 	KUNIT_EXPECT_NULL(test, update.replaced);
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	KUNIT_EXPECT_PTR_NE(test, observer_words(&w->o, 7), old);
 }
 
@@ -1062,18 +1036,6 @@ static void directory_torn_no_fence(struct kunit *test)
 
 /* Threads */
 
-#define RACE_CHANGES	4000
-
-struct dir_racer {
-	struct dir_world *w;
-	struct completion *go;
-	atomic_t *writers;
-	struct completion done;
-	struct task_struct *task;
-	u32 did;
-	unsigned int failed;
-};
-
 /* All words of a context name the change that made it. */
 static struct rviommu_dc race_dc(const struct dir_world *w, u32 did, unsigned int n)
 {
@@ -1094,99 +1056,52 @@ static bool race_dc_whole(const struct dir_world *w, u32 did, const struct rviom
 	return !memcmp(&expect, dc, sizeof(*dc));
 }
 
-static int race_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+static void race_write(struct dirtest_thread *t, unsigned int n)
 {
-	return 0;
+	struct dir_world *w = t->arg;
+	struct rviommu_ddt_update u = { .did = t->id, .new = race_dc(w, t->id, n) };
+
+	mutex_lock(&w->ddt.lock);
+	if (rviommu_ddt_prepare(&w->ddt, &u, 1)) {
+		t->failed++;
+	} else if (n % 5 == 0) {
+		rviommu_ddt_abort(&w->ddt, &u, 1);
+		/* the next change must not be mistaken for this one */
+	} else {
+		rviommu_ddt_publish(&w->ddt, &u, 1);
+		rviommu_ddt_retire(&w->ddt, &u, 1);
+	}
+	mutex_unlock(&w->ddt.lock);
 }
 
-static const struct rviommu_ddt_ops race_ops = {
-	.store = rviommu_ddt_store,
-	.sync = race_sync,
-};
-
-static int race_writer(void *data)
+static void race_read(struct dirtest_thread *t, unsigned int n)
 {
-	struct dir_racer *r = data;
-	struct rviommu_ddt *ddt = &r->w->ddt;
-	unsigned int n;
+	struct dir_world *w = t->arg;
+	u32 did = t->id + n % 2;
+	struct rviommu_dc dc;
 
-	wait_for_completion(r->go);
-	for (n = 1; n <= RACE_CHANGES; n++) {
-		struct rviommu_ddt_update u = { .did = r->did, .new = race_dc(r->w, r->did, n) };
-
-		mutex_lock(&ddt->lock);
-		if (rviommu_ddt_prepare(ddt, &u, 1)) {
-			r->failed++;
-		} else if (n % 5 == 0) {
-			rviommu_ddt_abort(ddt, &u, 1);
-			/* the next change must not be mistaken for this one */
-		} else {
-			rviommu_ddt_publish(ddt, &u, 1);
-			rviommu_ddt_retire(ddt, &u, 1);
-		}
-		mutex_unlock(&ddt->lock);
-		cond_resched();
-	}
-	atomic_dec(r->writers);
-	complete(&r->done);
-	return 0;
-}
-
-static int race_reader(void *data)
-{
-	struct dir_racer *r = data;
-	unsigned int n;
-
-	wait_for_completion(r->go);
-	for (n = 0; atomic_read(r->writers) > 0; n++) {
-		u32 did = r->did + n % 2;
-		struct rviommu_dc dc;
-
-		if (rviommu_ddt_read(&r->w->ddt, did, &dc) && !race_dc_whole(r->w, did, &dc))
-			r->failed++;
-		if (n % 64 == 0)
-			cond_resched();
-	}
-	complete(&r->done);
-	return 0;
+	if (rviommu_ddt_read(&w->ddt, did, &dc) && !race_dc_whole(w, did, &dc))
+		t->failed++;
 }
 
 /* Two writers in one leaf page and a reader without a lock */
 static void directory_race(struct kunit *test)
 {
-	static int (*const threads[])(void *) = { race_writer, race_writer, race_reader };
 	struct dir_world *w = world_make(test);
-	struct dir_racer *r;
-	DECLARE_COMPLETION_ONSTACK(go);
-	atomic_t writers = ATOMIC_INIT(2);
-	unsigned int i, started = 0;
+	struct dirtest_thread *threads;
+	unsigned int i;
 
-	r = kunit_kcalloc(test, ARRAY_SIZE(threads), sizeof(*r), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, r);
-	w->ddt.ops = &race_ops;
-	for (i = 0; i < ARRAY_SIZE(threads); i++) {
-		r[i].w = w;
-		r[i].go = &go;
-		r[i].writers = &writers;
-		init_completion(&r[i].done);
-		r[i].did = 40 + i % 2;
-		r[i].task = kthread_run(threads[i], &r[i], "rviommu_race/%u", i);
-		if (IS_ERR(r[i].task))
-			break;
-		started++;
-	}
-	if (started < 2)
-		atomic_set(&writers, 0);
-	complete_all(&go);
-	for (i = 0; i < started; i++) {
-		wait_for_completion(&r[i].done);
-		KUNIT_EXPECT_EQ_MSG(test, r[i].failed, 0, "thread %u", i);
-	}
-	KUNIT_EXPECT_EQ(test, started, ARRAY_SIZE(threads));
+	threads = kunit_kcalloc(test, 3, sizeof(*threads), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, threads);
+	w->ddt.ops = &dirtest_plain_ops;
+	threads[0] = (struct dirtest_thread){ .write = race_write, .arg = w, .id = 40 };
+	threads[1] = (struct dirtest_thread){ .write = race_write, .arg = w, .id = 41 };
+	threads[2] = (struct dirtest_thread){ .read = race_read, .arg = w, .id = 40 };
+	dirtest_run(test, threads, 3);
 
 	for (i = 0; i < 2; i++) {
 		/* the last change that was not aborted and is not invalid */
-		struct rviommu_dc dc, last = race_dc(w, 40 + i, RACE_CHANGES - 1);
+		struct rviommu_dc dc, last = race_dc(w, 40 + i, DIRTEST_CHANGES - 1);
 
 		KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 40 + i, &dc));
 		KUNIT_EXPECT_MEMEQ(test, &dc, &last, sizeof(dc));
@@ -1199,9 +1114,7 @@ static int directory_test_init(struct kunit *test)
 
 	if (!w)
 		return -ENOMEM;
-	w->fail_nth = -1;
-	rcu_barrier();
-	w->live = rviommu_mem_live();
+	w->live = testdev_live();
 	test->priv = w;
 	return 0;
 }
@@ -1214,21 +1127,10 @@ static void directory_test_exit(struct kunit *test)
 		return;
 	if (w->have_ddt)
 		rviommu_ddt_destroy(&w->ddt);
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), w->live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), w->live);
 }
 
 /* ----- Devices that are lost while somebody changes a context ----- */
-
-static int plain_sync(struct rviommu_ddt *ddt, u32 did, bool all)
-{
-	return 0;
-}
-
-static const struct rviommu_ddt_ops plain_ops = {
-	.store = rviommu_ddt_store,
-	.sync = plain_sync,
-};
 
 /**
  * struct quarantine - a device is lost between prepare and publish of some change
@@ -1346,7 +1248,7 @@ static void directory_quarantine(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(quarantines); i++) {
 		if (quarantines[i].fresh && config->levels == 1)
 			continue;
-		KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &plain_ops, config->levels,
+		KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &dirtest_plain_ops, config->levels,
 							  config->extended, 56, NUMA_NO_NODE));
 		w->have_ddt = true;
 		w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);

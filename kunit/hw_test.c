@@ -19,6 +19,7 @@
 
 #include "../src/driver/mem.h"
 #include "hw.h"
+#include "testdev.h"
 
 #define RW	(IOMMU_READ | IOMMU_WRITE)
 
@@ -507,8 +508,7 @@ static void unmap_table(struct kunit *test)
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA - SZ_2M, small, RW);
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA + SZ_2M, small, RW);
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	for (at = 0; at < SZ_2M; at += PAGE_SIZE)
 		KUNIT_ASSERT_EQ(test, iommu_map(domain, RVIOMMU_HW_IOVA + at, small->phys,
 						PAGE_SIZE, RW, GFP_KERNEL), 0);
@@ -527,8 +527,7 @@ static void unmap_table(struct kunit *test)
 	rviommu_hw_unmap(test, domain, RVIOMMU_HW_IOVA, SZ_2M);
 	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, large);
 	/* The page of the table came back. */
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
 /* A table that became empty page by page gives way to a large leaf. */
@@ -934,8 +933,7 @@ static void replace_hitless(struct kunit *test)
 		rviommu_hw_map(test, domains[i], RVIOMMU_HW_IOVA, h.bufs[i], RW);
 	}
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domains[0]), 0);
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	replace_under_dma(test, &h, domains, 2, 2000);
 	/* Replaced directory pages came back; what attachments cost does not grow. */
 	KUNIT_EXPECT_EQ(test, rviommu_hw_attach(hw, domains[0]), 0);

@@ -15,6 +15,7 @@
 #include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "simtest.h"
+#include "testdev.h"
 
 #define IOVA		0x1000000000ULL
 #define DEVICES		3
@@ -351,12 +352,10 @@ static void failure_group_without_memory(struct kunit *test)
 
 		if (!group_op_possible(op))
 			continue;
-		rcu_barrier();
-		before = rviommu_mem_live();
+		before = testdev_live();
 		f = group_attach(test, op, 0, &rid, &pasid, handles);
 		group_expect(f, DEVICES, &rid, with ? &pasid : NULL);
-		rcu_barrier();
-		live = rviommu_mem_live();
+		live = testdev_live();
 		for (n = 0, ret = -ENOMEM; ret; n++) {
 			KUNIT_ASSERT_LT(test, n, 64);
 			ret = group_fails(f, op, -ENOMEM, n, DEVICES, &rid, with ? &pasid : NULL);
@@ -375,8 +374,7 @@ static void failure_group_without_memory(struct kunit *test)
 		for (n = 0; n < DEVICES; n++)
 			KUNIT_EXPECT_NULL(test, f->ep[n]->pdt.root);
 		kunit_release_action(test, failure_end, f);
-		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), before);
+		KUNIT_EXPECT_EQ(test, testdev_live(), before);
 	}
 }
 
@@ -655,11 +653,9 @@ static void failure_at_the_fence(struct kunit *test)
 		for (i = 0; i < ARRAY_SIZE(fence_faults); i++) {
 			if (!f)
 				f = failure_up(test, test->param_value, false, 0);
-			rcu_barrier();
-			live = rviommu_mem_live();
+			live = testdev_live();
 			fence_fails(f, op, &fence_faults[i]);
-			rcu_barrier();
-			KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%s, %s",
+			KUNIT_EXPECT_EQ_MSG(test, testdev_live(), live, "%s, %s",
 					    fence_op_names[op], fence_faults[i].name);
 			/* A good one can be used again. */
 			if (!rviommu_is_dead(f->ep[0]->iommu) &&

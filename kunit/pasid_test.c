@@ -17,6 +17,7 @@
 #include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "simtest.h"
+#include "testdev.h"
 
 #define IOVA			0x1000000000ULL
 #define READ_PAGE_FAULT		13
@@ -238,8 +239,7 @@ static void pasid_basic(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iommu_attach_group(domain[3], f->group[0]), 0);
 	KUNIT_EXPECT_EQ(test, f->ep[0]->max_pasids, max);
 	KUNIT_EXPECT_EQ(test, f->ep[0]->ats.on, !v->no_ats && v->levels != 1);
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 30), 0);
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 1, RVIOMMU_SIM_FILL, 8, 1, &cause), -EFAULT);
@@ -292,8 +292,7 @@ static void pasid_basic(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, has_pdt(f, 0));
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 32), 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[3], SZ_4K, 32));
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	iommu_detach_group(domain[3], f->group[0]);
 }
 
@@ -650,8 +649,7 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 	int ret;
 
 	for (pasid_fail_at = 0; pasid_fail_at < 32; pasid_fail_at++) {
-		rcu_barrier();
-		live = rviommu_mem_live();
+		live = testdev_live();
 		atomic_set(&pasid_allocs, 0);
 		kunit_activate_static_stub(test, rviommu_alloc_fails, pasid_alloc_fails);
 		ret = pasid_replace(f, 0, pasid, domain);
@@ -674,8 +672,7 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 			KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, 1), -EFAULT);
 			KUNIT_EXPECT_NULL(test, xa_load(&f->ep[0]->pasids, pasid));
 		}
-		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
 	return false;
 }

@@ -3,20 +3,16 @@
  * Process directories: what hardware can see while they change, by the observer
  * (observer.h). pdt_torn_* do it the wrong way, and expect the observer to notice.
  */
-#include <linux/atomic.h>
-#include <linux/completion.h>
 #include <linux/io.h>
-#include <linux/kthread.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
 
-#include <kunit/static_stub.h>
 #include <kunit/test.h>
-#include <kunit/test-bug.h>
 
 #include "../src/driver/directory.h"
 #include "../src/driver/mem.h"
+#include "dirtest.h"
 #include "observer.h"
+#include "testdev.h"
 
 /* The device, below a directory of two levels in base format */
 #define DID	0x1234
@@ -42,7 +38,6 @@ struct pdt_world {
 	struct observed *d;
 	u32 max;	/* the last process_id */
 	long live;
-	int fail_nth;	/* allocations to let succeed; -1: all */
 };
 
 static const struct rviommu_pc none;
@@ -545,21 +540,13 @@ static void pdt_abort(struct kunit *test)
 	}
 }
 
-static bool fail_nth(void)
-{
-	struct pdt_world *w = kunit_get_current_test()->priv;
-
-	if (w->fail_nth < 0)
-		return false;
-	return !w->fail_nth || !w->fail_nth--;
-}
-
 /* Each allocation fails in turn: -ENOMEM, nothing visible, nothing lost. */
 static void pdt_no_memory(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
 	/* A page is two allocations; with one level DC.fsc changes, in place. */
 	const unsigned int want[] = { 2 * (w->pdt.levels - 1), 0, 0, 2, 0, 0 };
+	struct testdev_failures failures;
 	struct rviommu_pdt pdt;
 	unsigned int i, n;
 	long live;
@@ -568,15 +555,14 @@ static void pdt_no_memory(struct kunit *test)
 	watch(w, 1);
 	watch(w, 2);
 	watch(w, w->max);
-	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
 		const u32 pid = set_up_change(test, w, i);
 
 		live = rviommu_mem_live();
 		for (n = 0; n < 16; n++) {
-			w->fail_nth = n;
+			testdev_fail(test, &failures, n);
 			rc = set(w, pid, &changes[i].to, NULL);
-			w->fail_nth = -1;
+			testdev_fail(test, &failures, -1);
 			if (!rc)
 				break;
 			KUNIT_EXPECT_EQ(test, rc, -ENOMEM);
@@ -591,15 +577,13 @@ static void pdt_no_memory(struct kunit *test)
 		expect_read(test, w, pid, &changes[i].to);
 	}
 
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	for (n = 0; n < 2; n++) {
-		w->fail_nth = n;
+		testdev_fail(test, &failures, n);
 		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_pdt_init(&w->ddt, &pdt, 1));
 	}
-	w->fail_nth = -1;
+	testdev_fail(test, &failures, -1);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
-	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
 }
 
 /* A replaced page is readable as long as somebody in software may be reading it. */
@@ -613,8 +597,7 @@ static void pdt_retire(struct kunit *test)
 	u64 *old;
 
 	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &a, NULL));
-	rcu_barrier();
-	live = rviommu_mem_live();
+	live = testdev_live();
 	old = words_of(w, 2);
 
 	mutex_lock(&w->ddt.lock);
@@ -635,8 +618,7 @@ static void pdt_retire(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, retired, live + 1);
 	KUNIT_EXPECT_TRUE(test, same);
 	KUNIT_EXPECT_NULL(test, update.replaced);
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	KUNIT_EXPECT_PTR_NE(test, words_of(w, 2), old);
 	expect_read(test, w, 2, &b);
 }
@@ -688,119 +670,61 @@ static void pdt_read(struct kunit *test)
 	expect_read(test, w, 0, &a);
 }
 
-#define RACE_CHANGES	4000
-
-struct pdt_racer {
-	struct pdt_world *w;
-	struct completion *go;
-	struct completion done;
-	atomic_t *writers;
-	unsigned int failed, seen;
-};
-
 /* Both words name the change that made them. */
 static struct rviommu_pc race_pc(unsigned int n)
 {
 	return (struct rviommu_pc){ .word = { (u64)n << 12 | (n % 7 != 0), 8ULL << 60 | n } };
 }
 
-static int race_sync(struct rviommu_ddt *ddt, u32 did, bool all)
+static void race_write(struct dirtest_thread *t, unsigned int n)
 {
-	return 0;
+	struct rviommu_pdt_update u = { .pid = t->id, .new = race_pc(n) };
+	struct pdt_world *w = t->arg;
+
+	mutex_lock(&w->ddt.lock);
+	if (rviommu_pdt_prepare(&w->ddt, &w->pdt, &u)) {
+		t->failed++;
+	} else {
+		struct rviommu_ddt_update root = { .did = DID };
+		bool moves = u.copy && !u.at.parent;
+
+		root.new = pdt_dc(w->pdt.levels, u.copy ?: w->pdt.root);
+		rviommu_pdt_publish(&w->ddt, &w->pdt, &u, DID, false);
+		if (moves && !rviommu_ddt_prepare(&w->ddt, &root, 1))
+			rviommu_ddt_publish(&w->ddt, &root, 1);
+		rviommu_pdt_retire(&w->ddt, &u);
+	}
+	mutex_unlock(&w->ddt.lock);
 }
 
-static const struct rviommu_ddt_ops race_ops = {
-	.store = rviommu_ddt_store,
-	.sync = race_sync,
-};
-
-static int race_writer(void *data)
+static void race_read(struct dirtest_thread *t, unsigned int n)
 {
-	struct pdt_racer *r = data;
-	struct pdt_world *w = r->w;
-	unsigned int n;
+	struct pdt_world *w = t->arg;
+	struct rviommu_pc pc, want;
 
-	wait_for_completion(r->go);
-	for (n = 1; n <= RACE_CHANGES; n++) {
-		struct rviommu_pdt_update u = { .pid = 3, .new = race_pc(n) };
-
-		mutex_lock(&w->ddt.lock);
-		if (rviommu_pdt_prepare(&w->ddt, &w->pdt, &u)) {
-			r->failed++;
-		} else {
-			struct rviommu_ddt_update root = { .did = DID };
-			bool moves = u.copy && !u.at.parent;
-
-			root.new = pdt_dc(w->pdt.levels, u.copy ?: w->pdt.root);
-			rviommu_pdt_publish(&w->ddt, &w->pdt, &u, DID, false);
-			if (moves && !rviommu_ddt_prepare(&w->ddt, &root, 1))
-				rviommu_ddt_publish(&w->ddt, &root, 1);
-			rviommu_pdt_retire(&w->ddt, &u);
-		}
-		mutex_unlock(&w->ddt.lock);
-		cond_resched();
+	if (rviommu_pdt_read(&w->ddt, DID, t->id, &pc)) {
+		want = race_pc(pc.word[0] >> 12);
+		t->failed += !!memcmp(&pc, &want, sizeof(pc));
 	}
-	atomic_dec(r->writers);
-	complete(&r->done);
-	return 0;
-}
-
-static int race_reader(void *data)
-{
-	struct pdt_racer *r = data;
-	unsigned int n;
-
-	wait_for_completion(r->go);
-	for (n = 0; atomic_read(r->writers) > 0; n++) {
-		struct rviommu_pc pc, want;
-
-		if (rviommu_pdt_read(&r->w->ddt, DID, 3, &pc)) {
-			want = race_pc(pc.word[0] >> 12);
-			r->failed += !!memcmp(&pc, &want, sizeof(pc));
-			r->seen++;
-		}
-		/* The neighbour never changes. */
-		if (!rviommu_pdt_read(&r->w->ddt, DID, 2, &pc) || memcmp(&pc, &a, sizeof(pc)))
-			r->failed++;
-		if (n % 64 == 0)
-			cond_resched();
-	}
-	complete(&r->done);
-	return 0;
+	/* The neighbour never changes. */
+	if (!rviommu_pdt_read(&w->ddt, DID, t->id - 1, &pc) || memcmp(&pc, &a, sizeof(pc)))
+		t->failed++;
 }
 
 /* A writer, and a reader without a lock */
 static void pdt_race(struct kunit *test)
 {
-	static int (*const threads[])(void *) = { race_writer, race_reader };
+	const struct rviommu_pc last = race_pc(DIRTEST_CHANGES);
 	struct pdt_world *w = world_make(test);
-	const struct rviommu_pc last = race_pc(RACE_CHANGES);
-	atomic_t writers = ATOMIC_INIT(1);
-	DECLARE_COMPLETION_ONSTACK(go);
-	unsigned int i, started = 0;
-	struct pdt_racer *r;
+	struct dirtest_thread *threads;
 
 	KUNIT_ASSERT_EQ(test, 0, set(w, 2, &a, NULL));
-	r = kunit_kcalloc(test, ARRAY_SIZE(threads), sizeof(*r), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, r);
-	w->ddt.ops = &race_ops;
-	for (i = 0; i < ARRAY_SIZE(threads); i++) {
-		r[i].w = w;
-		r[i].go = &go;
-		r[i].writers = &writers;
-		init_completion(&r[i].done);
-		if (IS_ERR(kthread_run(threads[i], &r[i], "rviommu_race/%u", i)))
-			break;
-		started++;
-	}
-	if (!started)
-		atomic_set(&writers, 0);
-	complete_all(&go);
-	for (i = 0; i < started; i++) {
-		wait_for_completion(&r[i].done);
-		KUNIT_EXPECT_EQ_MSG(test, r[i].failed, 0, "thread %u", i);
-	}
-	KUNIT_EXPECT_EQ(test, started, ARRAY_SIZE(threads));
+	threads = kunit_kcalloc(test, 2, sizeof(*threads), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, threads);
+	w->ddt.ops = &dirtest_plain_ops;
+	threads[0] = (struct dirtest_thread){ .write = race_write, .arg = w, .id = 3 };
+	threads[1] = (struct dirtest_thread){ .read = race_read, .arg = w, .id = 3 };
+	dirtest_run(test, threads, 2);
 	expect_read(test, w, 3, &last);
 	expect_read(test, w, 2, &a);
 }
@@ -1095,9 +1019,7 @@ static int pdt_test_init(struct kunit *test)
 
 	if (!w)
 		return -ENOMEM;
-	w->fail_nth = -1;
-	rcu_barrier();
-	w->live = rviommu_mem_live();
+	w->live = testdev_live();
 	test->priv = w;
 	return 0;
 }
@@ -1112,8 +1034,7 @@ static void pdt_test_exit(struct kunit *test)
 		rviommu_ddt_destroy(&w->ddt);
 	rviommu_pdt_retire_all(&w->pdt);
 	KUNIT_EXPECT_NULL(test, w->pdt.root);
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), w->live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), w->live);
 }
 
 static struct kunit_case pdt_cases[] = {

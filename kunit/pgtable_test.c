@@ -23,6 +23,7 @@
 
 #include "../src/driver/mem.h"
 #include "../src/driver/pgtable.h"
+#include "testdev.h"
 
 #define RW		(IOMMU_READ | IOMMU_WRITE)
 
@@ -245,8 +246,7 @@ static int pgtable_test_init(struct kunit *test)
 	f->fail_at = -1;
 	test->priv = f;
 	/* What others retired before is not ours to count. */
-	rcu_barrier();
-	f->live = rviommu_mem_live();
+	f->live = testdev_live();
 	cfg = config(f->fmt);
 	return rviommu_pgtable_init(&f->pt, &cfg, &test_ops);
 }
@@ -258,8 +258,7 @@ static void pgtable_test_exit(struct kunit *test)
 
 	if (f->pt.root)
 		rviommu_pgtable_destroy(&f->pt);
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), f->live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), f->live);
 }
 
 static bool fail_nth(void)
@@ -1361,8 +1360,7 @@ static void pgtable_replaced_table_waits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, during, live);
 	KUNIT_EXPECT_TRUE(test, same);
 
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live - 1);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live - 1);
 }
 
 /*
@@ -1389,8 +1387,7 @@ static void pgtable_unmapped_tables_wait(struct kunit *test)
 		n++;
 	KUNIT_EXPECT_EQ(test, n, 513);
 	KUNIT_EXPECT_FALSE(test, is_mapped(f, SZ_2M));
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 
 	rcu_read_lock();
 	rviommu_page_retire(&unmapped.tables);
@@ -1403,8 +1400,7 @@ static void pgtable_unmapped_tables_wait(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, during, live);
 	KUNIT_EXPECT_TRUE(test, same);
 
-	rcu_barrier();
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live - 513);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live - 513);
 }
 
 static void pgtable_destroy_waits(struct kunit *test)
@@ -2063,8 +2059,7 @@ static void mem_retire(struct kunit *test)
 		rcu_read_unlock();
 		KUNIT_EXPECT_TRUE(test, list_empty(&pages));
 		KUNIT_EXPECT_EQ(test, during, live + lengths[i]);
-		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
 }
 

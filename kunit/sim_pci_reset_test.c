@@ -15,6 +15,7 @@
 #include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "simtest.h"
+#include "testdev.h"
 
 #define IOVA			0x1000000000ULL
 #define FUNCTIONS		2
@@ -378,8 +379,7 @@ static void reset_restores(struct kunit *test)
 	}
 	rviommu_sim_set_reset_hook(f->sim, reset_hook, f);
 	for (i = 0; i < 2; i++) {
-		rcu_barrier();
-		live = rviommu_mem_live();
+		live = testdev_live();
 		KUNIT_EXPECT_EQ(test, pci_reset_function(f->pdev[0]), 0);
 		KUNIT_EXPECT_EQ(test, f->in_reset, i + 1);
 		KUNIT_EXPECT_EQ_MSG(test, f->wrong, 0, "found wrong in the reset at this line");
@@ -395,8 +395,7 @@ static void reset_restores(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, f->ep[0]->domain, domain);
 		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(f->rid), users);
 		/* Leaves of the unmapped page may be gone, and nothing came. */
-		rcu_barrier();
-		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 		/* For the next time */
 		KUNIT_EXPECT_EQ(test, iommu_map(f->rid, IOVA + SZ_4K,
 						virt_to_phys(f->page) + SZ_4K, SZ_4K,

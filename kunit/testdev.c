@@ -380,6 +380,9 @@ void testdev_snoops(struct kunit *test, bool snoops)
 
 long testdev_live(void)
 {
+	/* What waits for a grace period counts: nothing is nothing, without waiting for one. */
+	if (!rviommu_mem_live())
+		return 0;
 	rcu_barrier();
 	return rviommu_mem_live();
 }
