@@ -63,13 +63,13 @@ kernel_describe() {
 	cross=
 	target=all
 	case $1 in
-	um)		arch=um fragments='kunit mutate smp lockdep fail' ;;
-	um-kasan)	arch=um fragments='kunit mutate um-kasan fail' ;;
-	um-6.12)	arch=um fragments='kunit mutate um-6.12 lockdep fail' release=6.12 ;;
+	um)		arch=um fragments='kunit mutate smp debug fail' ;;
+	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
+	um-6.12)	arch=um fragments='kunit mutate um-6.12 debug lockdep fail' release=6.12 ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
-	x86)		arch=x86_64 fragments='kunit mutate x86 smp lockdep kasan fail' ;;
+	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
-	riscv)		arch=riscv fragments='riscv smp lockdep fail' ;;
+	riscv)		arch=riscv fragments='riscv smp debug lockdep fail' ;;
 	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;
 	*)		die "there is no test kernel called '$1'" ;;
 	esac
