@@ -384,10 +384,14 @@ static void device_refuses(struct kunit *test)
 	const long live = testdev_live();
 	const u32 id = 1;
 	struct device *dev;
+	int ret;
 
 	testdev_short_waits(test);
 	r->damage(td);
-	KUNIT_EXPECT_EQ(test, testdev_probe(td), r->ret);
+	ret = testdev_probe(td);
+	KUNIT_EXPECT_EQ(test, ret, r->ret);
+	if (!ret)
+		testdev_remove(td);
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 
 	/* Not registered: nobody takes a device of it. */
