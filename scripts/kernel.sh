@@ -65,7 +65,7 @@ kernel_describe() {
 	case $1 in
 	um)		arch=um fragments='kunit mutate smp debug fail' ;;
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
-	um-6.12)	arch=um fragments='kunit mutate um-6.12 debug lockdep fail' release=6.12 ;;
+	um-6.12)	arch=um fragments='kunit mutate um-6.12 um-kasan debug lockdep fail' release=6.12 ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
 	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
