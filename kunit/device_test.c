@@ -4,6 +4,7 @@
  * bus. Everything that hardware can refuse is refused once, and afterwards the same
  * IOMMU, repaired, must come up: nothing of the failed attempt may be left.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bitfield.h>
 #include <linux/interrupt.h>
@@ -572,6 +573,9 @@ static void device_takes_over(struct kunit *test)
 	KUNIT_EXPECT_LT(test, ddtp, td->nr_writes);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_FCTL), 0);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_PQCSR), 0);
+	/* Only what was not pending can raise an interrupt. */
+	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_IPSR) &
+			(RVIOMMU_IPSR_CIP | RVIOMMU_IPSR_FIP), 0);
 	KUNIT_EXPECT_EQ(test, td->iommu.boot_mode, OFF);
 	for (i = 0; i < 2 * PAGE_SIZE / sizeof(*old); i++)
 		KUNIT_ASSERT_EQ(test, old[i], 0);
@@ -580,6 +584,40 @@ static void device_takes_over(struct kunit *test)
 	/* Not left to the next kernel the same way */
 	testdev_remove(td);
 	expect_off(td);
+}
+
+/* Of the test that runs: waits for readers, and those that came too early or too late */
+static unsigned int remove_waits, remove_waits_wrong;
+
+static void look_at_wait(struct rviommu *iommu)
+{
+	remove_waits++;
+	/* Nobody begins to wait for a fence any more, and who did can still read it. */
+	if (READ_ONCE(iommu->cmdq.running) || !iommu->cmdq.done_page || !iommu->cmdq.q.base)
+		remove_waits_wrong++;
+}
+
+/*
+ * Somebody may have found the IOMMU among a domain's targets before it goes: the
+ * grace period is between the end of the queues and that of their memory.
+ */
+static void device_remove_waits(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+
+	remove_waits = 0;
+	remove_waits_wrong = 0;
+	kunit_activate_static_stub(test, rviommu_wait_for_readers, look_at_wait);
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	KUNIT_EXPECT_EQ(test, remove_waits, 0);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, remove_waits, 1);
+
+	/* Nor when a probe fails after the queues were on. */
+	td->fake->ddtp_modes = BIT(OFF) | BIT(BARE);
+	KUNIT_EXPECT_EQ(test, testdev_probe(td), -ENODEV);
+	KUNIT_EXPECT_EQ(test, remove_waits, 2);
+	KUNIT_EXPECT_EQ(test, remove_waits_wrong, 0);
 }
 
 /* Firmware lets DMA through, until there is a directory and after it. */
@@ -1150,6 +1188,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_interrupt_vectors),
 	KUNIT_CASE(device_small_queues),
 	KUNIT_CASE(device_takes_over),
+	KUNIT_CASE(device_remove_waits),
 	KUNIT_CASE(device_bare),
 	KUNIT_CASE(device_shutdown_off),
 	KUNIT_CASE(device_resume_state_kept),

@@ -1174,8 +1174,11 @@ int rviommu_cmdq_enable(struct rviommu_cmdq *cq)
 	int ret = -EIO;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	if (!cq->dead)
+	if (!cq->dead) {
+		/* Left pending by whoever was before, it would keep new ones away. */
+		cq->q.bus->ops->write32(cq->q.bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
 		ret = rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE);
+	}
 	if (!ret) {
 		cq->head = 0;
 		cq->tail = 0;

@@ -464,6 +464,21 @@ static void rviommu_describe(const struct rviommu *iommu)
 		 iommu->bus->wired ? " (wired)" : "");
 }
 
+/**
+ * rviommu_wait_for_readers() - nobody looks at an IOMMU any more
+ * @iommu: its queues are off, and no device is attached to anything
+ *
+ * An unmap elsewhere may have found the IOMMU among the targets of a domain. With the
+ * queues off it waits for no fence any more; after this it does not look at their memory
+ * either. A KUnit test looks at what is still there.
+ */
+void rviommu_wait_for_readers(struct rviommu *iommu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_wait_for_readers, iommu);
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_wait_for_readers);
+
 /* While the core looks for the devices of an IOMMU, see struct rviommu_bus. */
 static void rviommu_hold_devices(struct rviommu_bus *bus, bool hold)
 {
@@ -565,6 +580,8 @@ err_ddt:
 		rviommu_ddt_destroy(&iommu->ddt);
 err_queues:
 	rviommu_stop_queues(iommu);
+	/* The core may have attached devices before it refused the IOMMU. */
+	rviommu_wait_for_readers(iommu);
 err_irqs:
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
 err_faultq:
@@ -593,14 +610,13 @@ void rviommu_remove(struct rviommu *iommu)
 	if (rviommu_stop_ddt(iommu))
 		rviommu_ddt_destroy(&iommu->ddt);
 	rviommu_stop_queues(iommu);
+	rviommu_wait_for_readers(iommu);
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
 	rviommu_faultq_destroy(&iommu->faultq);
 	rviommu_cmdq_destroy(&iommu->cmdq);
 
 	WARN_ON(!xa_empty(&iommu->dids));
 	xa_destroy(&iommu->dids);
-	/* An unmap elsewhere may still be looking at this IOMMU as a target. */
-	synchronize_rcu();
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 

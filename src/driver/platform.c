@@ -53,6 +53,9 @@ static void rviommu_platform_write_vector(struct rviommu_platform *plat, unsigne
 
 	/* Masked meanwhile: address and data must not be used half (spec "msi_cfg_tbl"). */
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(vector), RVIOMMU_MSI_VEC_CTL_M);
+	/* Nor before there are any: what was pending would be written to address 0. */
+	if (!addr)
+		return;
 	bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(vector), addr & RVIOMMU_MSI_ADDR);
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(vector), msg->data);
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(vector), 0);

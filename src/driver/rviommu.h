@@ -70,8 +70,9 @@ struct rviommu_irq {
  *        Off. Set once, from any context; read with READ_ONCE.
  *
  * Lifetime: rviommu_probe() to rviommu_remove(). The IOMMU core holds a module
- * reference per endpoint, a domain holds one too; rviommu_remove() ends with an
- * RCU grace period because invalidation reaches an IOMMU through RCU.
+ * reference per endpoint, a domain holds one too. Invalidation reaches an IOMMU
+ * through RCU: rviommu_remove() waits for a grace period when the queues are off,
+ * before it frees anything of them.
  */
 struct rviommu {
 	struct rviommu_bus *bus;
@@ -293,6 +294,7 @@ int rviommu_suspend(struct rviommu *iommu);
 int rviommu_resume(struct rviommu *iommu);
 struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
 bool rviommu_snoops(struct device *dev);
+void rviommu_wait_for_readers(struct rviommu *iommu);
 
 extern struct list_head rviommu_list;
 extern struct mutex rviommu_list_lock;
