@@ -668,6 +668,61 @@ static void test_counters(struct kunit *test)
 				      "flushes"), counted);
 }
 
+/* Registers of two queues, and of what they want */
+static u32 queue_read32(struct rviommu_bus *bus, unsigned int offset)
+{
+	switch (offset) {
+	case 0x20:
+		return 5;	/* cqh */
+	case 0x24:
+		return 9;	/* cqt */
+	case 0x48:
+		return 0x10003;	/* cqcsr: on, enabled, with interrupts */
+	case 0x30:
+		return 2;	/* fqh */
+	case 0x34:
+		return 3;	/* fqt */
+	case 0x4c:
+		return 0x200;	/* fqcsr: overflow, off */
+	case 0x54:
+		return 2;	/* ipsr: fip */
+	}
+	return U32_MAX;
+}
+
+static void test_queues(struct kunit *test)
+{
+	static const struct rviommu_bus_ops queue_ops = { .read32 = queue_read32 };
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_cmdq *cq = &f->iommu.cmdq;
+	struct rviommu_queue *fq = &f->iommu.faultq.q;
+
+	f->bus.ops = &queue_ops;
+	cq->q.entries_lg2 = 10;
+	cq->q.reg_base = 0x18;
+	cq->q.reg_csr = 0x48;
+	cq->head = 4;
+	cq->tail = 9;
+	cq->issued = 12;
+	cq->completed = 10;
+	cq->restarts = 1;
+	cq->dead = true;
+	f->done = cpu_to_le32(11);
+	fq->entries_lg2 = 9;
+	fq->reg_base = 0x28;
+	fq->reg_csr = 0x4c;
+	f->iommu.dead = true;
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->iommu.debugfs, "queues", TEXT_SIZE),
+			   "out_of_service yes\n"
+			   "cq_entries 1024\ncq_on yes\ncq_csr 0x10003\ncq_head 5\ncq_tail 9\n"
+			   "cq_dead yes\ncq_oldest_slot 4\ncq_next_slot 9\n"
+			   "cq_fences_issued 12\ncq_fences_seen 10\ncq_fences_done 11\n"
+			   "cq_restarts_in_a_row 1\n"
+			   "fq_entries 512\nfq_on no\nfq_csr 0x200\nfq_head 2\nfq_tail 3\n"
+			   "ipsr 0x2\n");
+	f->bus.ops = &zero_ops;
+}
+
 static void test_mutation_names(struct kunit *test)
 {
 	unsigned long mutate = 99;
@@ -821,6 +876,7 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_capabilities),
 	KUNIT_CASE(test_faults),
 	KUNIT_CASE(test_counters),
+	KUNIT_CASE(test_queues),
 	KUNIT_CASE(test_mutation_names),
 	KUNIT_CASE(test_remove_while_open),
 	KUNIT_CASE(test_churn),

@@ -400,8 +400,8 @@ static void domain_alloc_without_memory(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, testdev_live(), live);
 			KUNIT_ASSERT_LT(test, n, 20);
 		}
-		/* The domain, a target, its counters, its root and that one's descriptor */
-		KUNIT_EXPECT_EQ(test, n, 5);
+		/* The domain, a target, counters, number, tag, the root and its descriptor */
+		KUNIT_EXPECT_EQ(test, n, 7);
 		KUNIT_EXPECT_EQ(test, failures.seen, n);
 		iommu_domain_free(domain);
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);

@@ -100,7 +100,7 @@ RVIOMMU_PASID_THUNK(fn##_block)
 #define RVIOMMU_BLOCK_PASID_OPS(fn)	.set_dev_pasid = RVIOMMU_PASID_OP(fn##_block),
 #endif
 
-/* Newer kernels say which domains will be attached to PASIDs. All of ours can be. */
+/* Newer kernels say which domains will be attached to PASIDs: any of the first stage can. */
 #ifdef RVIOMMU_HAVE_ALLOC_PASID
 #define RVIOMMU_ALLOC_PASID	IOMMU_HWPT_ALLOC_PASID
 #else

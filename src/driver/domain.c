@@ -316,11 +316,13 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 								     GFP_KERNEL_ACCOUNT);
 	if (!dom->stats)
 		goto err;
-	ret = ida_alloc_min(&rviommu_domain_ids, 1, GFP_KERNEL);
+	ret = rviommu_alloc_fails() ? -ENOMEM :
+	      ida_alloc_min(&rviommu_domain_ids, 1, GFP_KERNEL);
 	if (ret < 0)
 		goto err;
 	dom->id = ret;
-	ret = second_stage ?
+	ret = rviommu_alloc_fails() ? -ENOMEM :
+	      second_stage ?
 	      ida_alloc_range(&rviommu_gscids, 1, RVIOMMU_GSCID_MAX, GFP_KERNEL) :
 	      ida_alloc_range(&rviommu_pscids, 1, RVIOMMU_PSCID_MAX, GFP_KERNEL);
 	if (ret < 0)

@@ -97,7 +97,8 @@ static int rviommu_get_dids(struct rviommu_endpoint *ep)
 		}
 		did->owner = ep;
 		did->users = 1;
-		ret = xa_err(xa_store(&iommu->dids, ep->ids[i], did, GFP_KERNEL));
+		ret = rviommu_alloc_fails() ? -ENOMEM :
+		      xa_err(xa_store(&iommu->dids, ep->ids[i], did, GFP_KERNEL));
 		if (ret) {
 			rviommu_free(did);
 			break;
@@ -261,7 +262,9 @@ static struct iommu_group *rviommu_device_group(struct device *dev)
 
 static void rviommu_get_resv_regions(struct device *dev, struct list_head *head)
 {
-	rviommu_msi_regions(dev, head);
+	/* The core asks for a list, and takes no error. */
+	if (rviommu_msi_regions(dev, head))
+		dev_err(dev, "no memory for the pages of its MSIs: it cannot interrupt\n");
 	if (dev->of_node)
 		of_iommu_get_resv_regions(dev, head);
 }

@@ -2,8 +2,9 @@
 /*
  * Memory of the driver: pages that hardware walks, and everything else.
  *
- * Every allocation of the driver goes through this file, so that one stub
- * (rviommu_alloc_fails()) makes each of them fail in turn under KUnit.
+ * Every allocation of an IOMMU, a device and a domain goes through this file, or
+ * asks rviommu_alloc_fails() first where the kernel allocates for us: one stub makes
+ * each of them fail in turn under KUnit. The bus glue has the kernel's managed ones.
  */
 #ifndef RVIOMMU_MEM_H
 #define RVIOMMU_MEM_H

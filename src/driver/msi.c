@@ -2,11 +2,13 @@
 /*
  * Pages that devices write their MSIs to. On RISC-V an MSI is a write like any
  * other: the IOMMU translates it, so an address space without the IMSIC's pages
- * is one without interrupts.
+ * is one without interrupts. The core maps what is reported here in the domains of the
+ * DMA API; in those of VFIO and iommufd nobody does.
  */
 #include <linux/iommu.h>
 #include <linux/sizes.h>
 
+#include "mem.h"
 #include "rviommu.h"
 
 #if IS_ENABLED(CONFIG_RISCV_IMSIC)
@@ -36,7 +38,8 @@ int rviommu_msi_regions(struct device *dev, struct list_head *head)
 
 		if (!pa)
 			continue;
-		region = iommu_alloc_resv_region(pa, SZ_4K,
+		region = rviommu_alloc_fails() ? NULL :
+			 iommu_alloc_resv_region(pa, SZ_4K,
 						 IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO,
 						 IOMMU_RESV_DIRECT_RELAXABLE, GFP_KERNEL);
 		if (!region)
