@@ -11,7 +11,6 @@ modules: kdir
 
 install: modules
 	+$(kbuild) modules_install
-	depmod $(KVER)
 
 clean:
 	@if [ -e $(KDIR)/Makefile ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi

@@ -209,7 +209,11 @@ modules_build() {
 		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \
 			KBUILD_MODPOST_WARN="$([ -e "$build/Module.symvers" ] || echo 1)" \
 			${3:+RVIOMMU_DEBUG=1} M="$dir" modules || exit 1
-		! grep -A5 'warning: ' "$dir.log" >&2 || die "warnings: $dir.log"
+		! grep -A5 'warning: ' "$dir.log" >&2 || {
+			# What is built already would not be heard of the next time.
+			find "$dir" -name '*.o' -delete
+			die "warnings: $dir.log"
+		}
 	) || return 1
 	echo "$dir"
 }

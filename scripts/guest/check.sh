@@ -48,14 +48,27 @@ blocked_dma() {
 	result=$(testdev_dma 0x7ff000000 4)
 	echo "result $result"
 	[ "$result" = 0xDEAD0002 ] || return 1
-	wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]"
-	dmesg | grep -i fault | tail -n 3
-	dmesg | grep -q "$(pci_of 1b36:0005).*0x0*7ff000000"
+	wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]" &&
+		fault_is "$(pci_of 1b36:0005)" 0x7ff000000
 }
 
+# In the log, and in the trace, once for the record.
+fault_reported() {
+	device=$(pci_of 1b36:0005)
+	trace rviommu_fault blocked_dma || return 1
+	dmesg | grep -i fault | tail -n 3
+	dmesg | grep -q "$device: write/AMO page fault (cause 15), .* IOVA 0x7ff000000" || return 1
+	cat /tmp/trace
+	[ "$(grep -c "rviommu_fault: .* $device .* cause=15 .* iotval=0x7ff000000 " /tmp/trace)" -eq 1 ]
+}
+
+# Down to the phase without interrupts, in which the driver stops its queues, and back,
+# where it has the IOMMU forget everything: nothing else asks for that.
 suspend_resume() {
-	echo devices >/sys/power/pm_test
-	echo freeze >/sys/power/state
+	echo platform >/sys/power/pm_test
+	trace rviommu_command sh -c 'echo freeze >/sys/power/state' || return 1
+	grep -m 3 rviommu_command /tmp/trace
+	grep -q 'rviommu_command: .*: 0000000000000003 0000000000000000' /tmp/trace
 }
 
 # The device's driver is away while its domain type changes.
@@ -107,7 +120,8 @@ check "the network card has a link" net_up
 check "1 MiB through the network verifies, both ways" net_verify 1024
 check "no fault so far" no_faults
 if translated && pci_of 1b36:0005 >/dev/null; then
-	check "a DMA to an unmapped address is blocked and reported" blocked_dma
+	check "a DMA to an unmapped address is blocked and reported, in the log and as a trace" \
+		fault_reported
 else
 	skip "blocked DMA: no test device, or no translation"
 fi

@@ -47,9 +47,17 @@ counters_moved() {
 	done
 }
 
+# No byte passes untranslated: each function has page tables of the driver.
+all_translated() {
+	for d in /sys/bus/pci/devices/*; do
+		[ -e "$d/iommu_group" ] || continue
+		grep -q '^mode sv' "$dir/devices/$(basename "$d")/domain" || return 1
+	done
+}
+
 blocked_dma() {
 	[ "$(testdev_dma 0x7ff000000 4)" = 0xDEAD0002 ] &&
-		wait_for 5 grep -q '^last_cause' "$dir/devices/$(pci_of 1b36:0005)/faults"
+		wait_for 5 sh -c ". ./lib.sh; fault_is $(pci_of 1b36:0005) 0x7ff000000"
 }
 
 echo "Linux $(uname -r) on an emulated $(uname -m) machine"
@@ -62,6 +70,7 @@ echo "  command queue $(fact command_queue_entries), fault queue $(fact fault_qu
 	"interrupts: $(fact interrupts_used)"
 device_table
 check "every device has a group" all_have_groups
+check "every device is translated, by page tables of the driver" all_translated
 first=$(snapshot)
 check "NVMe disk: ext4 mounts" disk_mount
 check "NVMe disk: files of 4 processes at once, 16 MiB, verify by SHA-256" disk_verify 4 4

@@ -170,6 +170,27 @@ testdev_dma() {
 	devmem $((bar + 0x10)) 32
 }
 
+# fault_is DEVICE IOVA: that its newest fault was a write to an address that is not mapped.
+fault_is() {
+	last=$(iommu_dir)/devices/$1/faults
+	grep -q '^last_cause 15 ' "$last" && grep -q '^last_type 3 ' "$last" &&
+		grep -qx "last_iotval 0x$(printf %016x "$2")" "$last"
+}
+
+# trace EVENT COMMAND...: run it with that tracepoint of the driver on; what was traced is
+# in /tmp/trace.
+trace() {
+	event=/sys/kernel/tracing/events/rviommu/$1/enable
+	shift
+	: >/sys/kernel/tracing/trace
+	echo 1 >"$event" || return 1
+	"$@"
+	traced=$?
+	echo 0 >"$event"
+	cat /sys/kernel/tracing/trace >/tmp/trace
+	return $traced
+}
+
 # dmesg without what a test expects; true when nothing is left to explain.
 dmesg_clean() {
 	! dmesg | grep -E 'WARNING: |BUG: |possible .*deadlock|suspicious RCU|Unable to handle|Oops|DMA-API|detected stall|self-detected stall|lockup' |

@@ -10,6 +10,7 @@
 
 # suite NAME: true when it passes and at least one case ran.
 suite() {
+	rm -f /tmp/ktap
 	# With a newline it would match nothing.
 	printf %s "$1" >/sys/module/kunit/parameters/filter_glob
 	load_suites || return 1
