@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# check.sh [full|smoke]: the driver on QEMU's RISC-V IOMMU: real devices,
-# verified data, a blocked DMA, our suites on the hardware.
+# check.sh [full|smoke [INTERRUPTS]]: the driver on QEMU's RISC-V IOMMU: real devices,
+# verified data, a blocked DMA, our suites on the hardware. INTERRUPTS: how the
+# IOMMU has to send them, "MSI" or "wired".
 
 . ./lib.sh
 kind=${1:-full}
+interrupts=${2:-MSI}
 
 # The devices' domains translate: not with iommu.passthrough=1.
 translated() {
@@ -14,6 +16,12 @@ translated() {
 
 has_iommu() {
 	[ "$(counter fences)" -gt 0 ]
+}
+
+interrupts_are() {
+	cat /proc/interrupts
+	grep -qx "interrupts_used $1" "$(iommu_dir)/capabilities" &&
+		grep -q rviommu- /proc/interrupts
 }
 
 no_faults() {
@@ -109,6 +117,7 @@ no_leaks() {
 check "the module loads; disk and network card appear" load
 check "every device behind the IOMMU has a group" all_have_groups
 check "commands were completed by the IOMMU" has_iommu
+check "its interrupts: $interrupts" interrupts_are "$interrupts"
 check "the disk's file system mounts" disk_mount
 check "files of 4 processes verify, debugfs read meanwhile" disk_with_readers
 if translated; then
