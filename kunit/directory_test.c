@@ -1248,8 +1248,9 @@ static void directory_quarantine(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(quarantines); i++) {
 		if (quarantines[i].fresh && config->levels == 1)
 			continue;
-		KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &dirtest_plain_ops, config->levels,
-							  config->extended, 56, NUMA_NO_NODE));
+		KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &dirtest_plain_ops,
+							  config->levels, config->extended, 56,
+							  NUMA_NO_NODE));
 		w->have_ddt = true;
 		w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
 		w->ddt.can_lose = true;

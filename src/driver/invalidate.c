@@ -204,8 +204,8 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 	unsigned int i, nr = 0;
 
 	/*
-	 * Pairs with the barriers before a context is published (attach.c): either this sees the new
-	 * target, or the hardware's first walk sees the cleared entry.
+	 * Pairs with the barriers before a context is published (attach.c): either this
+	 * sees the new target, or the hardware's first walk sees the cleared entry.
 	 */
 	smp_mb();
 
