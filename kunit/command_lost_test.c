@@ -16,6 +16,7 @@
 #include "../src/driver/command.h"
 #include "../src/driver/mem.h"
 #include "fakebus.h"
+#include "testdev.h"
 
 #define VERSION_1_0	0x10ULL
 #define CAP_ATS		BIT_ULL(25)
@@ -173,7 +174,7 @@ static struct lost_test *start(struct kunit *test, u8 entries_lg2)
 	t->fake->ats = lost_ats;
 	t->fake->ats_arg = t;
 	t->fake->read_arg = t;
-	t->live = rviommu_mem_live();
+	t->live = testdev_live();
 	kunit_activate_static_stub(test, rviommu_queue_timeout_us, short_timeout);
 	KUNIT_ASSERT_EQ(test, 0, rviommu_cmdq_init(&t->cq, t->bus, entries_lg2, 56, NUMA_NO_NODE));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop, t));

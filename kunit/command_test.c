@@ -13,6 +13,7 @@
 #include "../src/driver/command.h"
 #include "../src/driver/mem.h"
 #include "fakebus.h"
+#include "testdev.h"
 
 #define VERSION_1_0	0x10ULL
 #define CAP_ATS		BIT_ULL(25)
@@ -169,7 +170,7 @@ static struct command_test *prepare(struct kunit *test, u64 caps)
 	t->test = test;
 	t->bus = fakebus_create(test, caps);
 	t->fake = to_fakebus(t->bus);
-	t->live = rviommu_mem_live();
+	t->live = testdev_live();
 	kunit_activate_static_stub(test, rviommu_queue_timeout_us, short_timeout);
 	return t;
 }

@@ -12,6 +12,7 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
 #include "fakebus.h"
+#include "testdev.h"
 
 #define FQH	0x30
 #define FQT	0x34
@@ -233,7 +234,7 @@ static struct fault_test *start(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t->ep);
 	t->bus = fakebus_create(test, 0x10);
 	t->fake = to_fakebus(t->bus);
-	t->live = rviommu_mem_live();
+	t->live = testdev_live();
 	t->iommu.bus = t->bus;
 	t->iommu.dev = t->bus->dev;
 	xa_init(&t->iommu.dids);
@@ -608,7 +609,7 @@ static bool fail_nth(void)
 static void fault_init_fails(struct kunit *test)
 {
 	struct rviommu_bus *bus = fakebus_create(test, 0x10);
-	long live = rviommu_mem_live();
+	long live = testdev_live();
 	struct rviommu_faultq *fq = kunit_kzalloc(test, sizeof(*fq), GFP_KERNEL);
 	unsigned int n;
 	int ret;

@@ -10,6 +10,7 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/queue.h"
 #include "fakebus.h"
+#include "testdev.h"
 
 #define VERSION_1_0	0x10ULL
 /* Long enough for fakebus.busy_reads, short enough to wait for in vain */
@@ -72,7 +73,7 @@ static struct queue_test *queue_test(struct kunit *test)
 	t->kind = test->param_value;
 	t->bus = fakebus_create(test, VERSION_1_0);
 	t->fake = to_fakebus(t->bus);
-	t->live = rviommu_mem_live();
+	t->live = testdev_live();
 	kunit_activate_static_stub(test, rviommu_queue_timeout_us, short_timeout);
 	return t;
 }
