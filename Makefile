@@ -11,6 +11,9 @@ modules: kdir
 
 install: modules
 	+$(kbuild) modules_install
+	# The kernel's own way does not run it without a System.map, which packages of headers lack.
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) \
+		"$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
 
 clean:
 	@if [ -e $(KDIR)/Makefile ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi

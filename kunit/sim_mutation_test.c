@@ -35,8 +35,8 @@
 #define CAP_FIRST	(RVIOMMU_CAP_SV32 | RVIOMMU_CAP_SV39 | RVIOMMU_CAP_SV48 | RVIOMMU_CAP_SV57)
 #define CAP_EXTENDED	(RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF | RVIOMMU_CAP_AMO_MRIF)
 
-/* No scenario lets the device move bytes, so any addresses do. */
-#define PA(n)			(0x40000000ULL + (n) * SZ_4M)
+/* Where no machine has memory: scenarios ask where DMA leads, and no byte may go there. */
+#define PA(n)			(BIT_ULL(55) + (n) * SZ_4M)
 
 struct scene;
 
