@@ -57,15 +57,18 @@ blocked_dma() {
 	echo "result $result"
 	[ "$result" = 0xDEAD0002 ] || return 1
 	wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]" &&
-		fault_is "$(pci_of 1b36:0005)" 0x7ff000000
+		wait_for 5 fault_is "$device" 0x7ff000000 && wait_for 5 logged
 }
 
-# In the log, and in the trace, once for the record.
+logged() {
+	dmesg | grep -q "$device: write/AMO page fault (cause 15), .* IOVA 0x7ff000000"
+}
+
+# In the log, and in the trace, once for the record. The log comes last.
 fault_reported() {
 	device=$(pci_of 1b36:0005)
 	trace rviommu_fault blocked_dma || return 1
 	dmesg | grep -i fault | tail -n 3
-	dmesg | grep -q "$device: write/AMO page fault (cause 15), .* IOVA 0x7ff000000" || return 1
 	cat /tmp/trace
 	[ "$(grep -c "rviommu_fault: .* $device .* cause=15 .* iotval=0x7ff000000 " /tmp/trace)" -eq 1 ]
 }
