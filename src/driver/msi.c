@@ -8,7 +8,6 @@
 #include <linux/iommu.h>
 #include <linux/sizes.h>
 
-#include "mem.h"
 #include "rviommu.h"
 
 #if IS_ENABLED(CONFIG_RISCV_IMSIC)
@@ -38,8 +37,7 @@ int rviommu_msi_regions(struct device *dev, struct list_head *head)
 
 		if (!pa)
 			continue;
-		region = rviommu_alloc_fails() ? NULL :
-			 iommu_alloc_resv_region(pa, SZ_4K,
+		region = iommu_alloc_resv_region(pa, SZ_4K,
 						 IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO,
 						 IOMMU_RESV_DIRECT_RELAXABLE, GFP_KERNEL);
 		if (!region)
