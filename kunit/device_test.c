@@ -11,6 +11,7 @@
 #include <linux/io.h>
 
 #include "testdev.h"
+#include "testlog.h"
 
 #define OFF	0
 #define BARE	1
@@ -331,6 +332,7 @@ static void repair_irq(struct testdev *td)
  * @repair: undoes it
  * @ret: what rviommu_probe() has to return
  * @stays_on: it cannot be switched off, so it is not
+ * @reports: what else is said before: of a command that is illegal, which it was
  */
 struct refusal {
 	const char *name;
@@ -338,6 +340,7 @@ struct refusal {
 	void (*repair)(struct testdev *td);
 	int ret;
 	bool stays_on;
+	unsigned int reports;
 };
 
 static const struct refusal refusals[] = {
@@ -367,7 +370,7 @@ static const struct refusal refusals[] = {
 	{ "fqb does not take an address", break_fq_base, repair_bases, -EIO },
 	{ "command queue of two entries", break_cq_size, repair_bases, -EIO },
 	{ "commands never complete", break_commands, repair_commands, -EIO },
-	{ "fences are illegal", break_fences, repair_fences, -EIO },
+	{ "fences are illegal", break_fences, repair_fences, -EIO, .reports = 1 },
 	{ "interrupt taken", break_irq, repair_irq, -EBUSY },
 };
 
@@ -384,13 +387,19 @@ static void device_refuses(struct kunit *test)
 	const struct refusal *r = test->param_value;
 	const long live = testdev_live();
 	const u32 id = 1;
+	struct testlog log;
 	struct device *dev;
+	char speaker[32];
 	int ret;
 
 	testdev_short_waits(test);
 	r->damage(td);
+	testlog_start(&log);
 	ret = testdev_probe(td);
 	KUNIT_EXPECT_EQ(test, ret, r->ret);
+	/* What is wrong is said once, in one sentence. */
+	scnprintf(speaker, sizeof(speaker), ".%s: ", td->bus->name);
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, speaker), 1 + r->reports);
 	if (!ret)
 		testdev_remove(td);
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);

@@ -13,6 +13,7 @@
 #include "../src/driver/rviommu.h"
 #include "fakebus.h"
 #include "testdev.h"
+#include "testlog.h"
 
 #define FQH	0x30
 #define FQT	0x34
@@ -239,6 +240,7 @@ static struct fault_test *start(struct kunit *test)
 	t->iommu.dev = t->bus->dev;
 	xa_init(&t->iommu.dids);
 	spin_lock_init(&t->ep->fault_lock);
+	rviommu_fault_log_init(&t->ep->fault_log);
 	strscpy(t->ep->name, "endpoint");
 	t->ep->iommu = &t->iommu;
 	t->ep->nr_ids = 1;
@@ -318,6 +320,82 @@ static void fault_report(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, records(t), 3);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->ep->faults), 1);
 	expect_works(t);
+}
+
+/* @nr faults of a device, a few at a time: how many of them the log has by name */
+static unsigned int logged(struct fault_test *t, u32 did, const char *name, unsigned int nr)
+{
+	struct rviommu_fault_record rec = record(0x0c0000000fULL | (u64)did << 40, 0x1000, 0);
+	struct testlog log;
+	char text[64];
+
+	scnprintf(text, sizeof(text), "%s: %s: write/AMO page fault", t->bus->name, name);
+	testlog_start(&log);
+	while (nr--) {
+		KUNIT_EXPECT_TRUE(t->test, fakebus_fault(t->bus, &rec));
+		if (nr % 4 == 0)
+			rviommu_faultq_service(&t->iommu);
+	}
+	return testlog_lines(&log, text);
+}
+
+/* As long as the test takes, no limit ends; when it does is up to the test. */
+static void freeze(struct rviommu_fault_log *log)
+{
+	log->limit.interval = INT_MAX;
+}
+
+static void let_time_pass(struct rviommu_fault_log *log)
+{
+	log->limit.begin -= (unsigned long)INT_MAX + 1;
+}
+
+/*
+ * A device that faults all the time does not fill the log, and does not keep the
+ * faults of others out of it. How many are not shown is said when there is room again.
+ */
+static void fault_log_limit(struct kunit *test)
+{
+	struct fault_test *t = start(test);
+	struct rviommu_did did = { .users = 1 };
+	struct rviommu_endpoint *other;
+	struct testlog log;
+
+	other = kunit_kzalloc(test, struct_size(other, ids, 1), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	did.owner = other;
+	other->iommu = &t->iommu;
+	spin_lock_init(&other->fault_lock);
+	rviommu_fault_log_init(&other->fault_log);
+	strscpy(other->name, "neighbour");
+	KUNIT_ASSERT_EQ(test, 0, xa_err(xa_store(&t->iommu.dids, DID + 1, &did, GFP_KERNEL)));
+	freeze(&t->ep->fault_log);
+	freeze(&other->fault_log);
+	freeze(&t->iommu.faultq.log);
+
+	KUNIT_EXPECT_EQ(test, logged(t, DID, "endpoint", 9), 9);
+	KUNIT_EXPECT_EQ(test, logged(t, DID, "endpoint", 25), 1);
+	KUNIT_EXPECT_EQ(test, logged(t, DID + 1, "neighbour", 1), 1);
+	KUNIT_EXPECT_EQ(test, logged(t, 0x999, "device 0x999", 12), 10);
+	KUNIT_EXPECT_EQ(test, logged(t, 0x998, "device 0x998", 1), 0);
+	KUNIT_EXPECT_EQ(test, logged(t, DID + 1, "neighbour", 12), 9);
+
+	/* All of them were counted. */
+	KUNIT_EXPECT_EQ(test, atomic64_read(&t->ep->faults), 34);
+	KUNIT_EXPECT_EQ(test, records(t), 60);
+
+	let_time_pass(&t->ep->fault_log);
+	testlog_start(&log);
+	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x5000));
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "IOVA 0x5000 (24 before it not shown)"), 1);
+	testlog_start(&log);
+	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x6000));
+	rviommu_faultq_service(&t->iommu);
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "not shown"), 0);
+	/* Its neighbour's time has not come. */
+	KUNIT_EXPECT_EQ(test, logged(t, DID + 1, "neighbour", 1), 0);
+	xa_erase(&t->iommu.dids, DID + 1);
 }
 
 static void fault_wrap(struct kunit *test)
@@ -702,6 +780,7 @@ static struct kunit_case fault_cases[] = {
 	KUNIT_CASE(fault_decode),
 	KUNIT_CASE(fault_format),
 	KUNIT_CASE(fault_report),
+	KUNIT_CASE(fault_log_limit),
 	KUNIT_CASE(fault_wrap),
 	KUNIT_CASE(fault_overflow),
 	KUNIT_CASE(fault_overflow_again),

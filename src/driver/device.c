@@ -198,10 +198,10 @@ static int rviommu_quiesce(struct rviommu *iommu)
 	iommu->boot_mode = mode == RVIOMMU_DDTP_MODE_BARE ? mode : RVIOMMU_DDTP_MODE_OFF;
 
 	if (mode > RVIOMMU_DDTP_MODE_BARE) {
-		dev_info(dev, "was left translating (ddtp %#llx): switched off\n", ddtp);
 		ret = rviommu_switch_off(iommu);
 		if (ret)
 			return dev_err_probe(dev, ret, "cannot be switched off\n");
+		dev_info(dev, "was left translating (ddtp %#llx): switched off\n", ddtp);
 	}
 	return iommu->caps & RVIOMMU_CAP_ATS ? rviommu_queue_disable(&pq) : 0;
 }

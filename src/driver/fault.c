@@ -170,26 +170,58 @@ void rviommu_fault_format(char *buf, size_t size, const char *device,
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_format);
 
+/**
+ * rviommu_fault_log_init() - a source of faults that has caused none
+ * @log: filled in here
+ */
+void rviommu_fault_log_init(struct rviommu_fault_log *log)
+{
+	ratelimit_state_init(&log->limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
+	/* What is hidden is said here, with the name of the device. */
+	ratelimit_set_flags(&log->limit, RATELIMIT_MSG_ON_RELEASE);
+	log->hidden = 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_log_init);
+
+/**
+ * rviommu_fault_log_room() - may one more fault of a source be logged?
+ * @log: the source
+ * @hidden: how many before it could not
+ *
+ * Return: true if it may.
+ */
+bool rviommu_fault_log_room(struct rviommu_fault_log *log, u64 *hidden)
+{
+	if (!__ratelimit(&log->limit)) {
+		log->hidden++;
+		return false;
+	}
+	*hidden = log->hidden;
+	log->hidden = 0;
+	return true;
+}
+
 static void fault_report(struct rviommu *iommu, const struct rviommu_fault *fault)
 {
-	static DEFINE_RATELIMIT_STATE(limit, DEFAULT_RATELIMIT_INTERVAL,
-				      DEFAULT_RATELIMIT_BURST);
-	bool log = __ratelimit(&limit);
 	char device[RVIOMMU_FAULT_NAME] = "", text[RVIOMMU_FAULT_TEXT];
+	u64 hidden;
+	bool log;
 
 	atomic64_inc(&iommu->faultq.records);
-	if (fault->ttyp)
-		rviommu_endpoint_fault(iommu, fault);
-
+	log = rviommu_endpoint_fault(iommu, fault, &hidden);
 	if (!log && !trace_rviommu_fault_enabled())
 		return;
 	if (fault->ttyp)
 		rviommu_endpoint_name(iommu, fault->did, device, sizeof(device));
 	trace_rviommu_fault(iommu->bus, device, fault);
-	if (log) {
-		rviommu_fault_format(text, sizeof(text), device, fault);
+	if (!log)
+		return;
+	rviommu_fault_format(text, sizeof(text), device, fault);
+	if (hidden)
+		dev_err(iommu->bus->dev, "%s: %s (%llu before it not shown)\n", iommu->bus->name,
+			text, hidden);
+	else
 		dev_err(iommu->bus->dev, "%s: %s\n", iommu->bus->name, text);
-	}
 }
 
 /*
@@ -320,6 +352,7 @@ int rviommu_faultq_init(struct rviommu_faultq *fq, struct rviommu_bus *bus, u8 e
 {
 	memset(fq, 0, sizeof(*fq));
 	mutex_init(&fq->lock);
+	rviommu_fault_log_init(&fq->log);
 	return rviommu_queue_init(&fq->q, bus, "fq", RVIOMMU_REG_FQB, RVIOMMU_REG_FQCSR,
 				  ilog2(sizeof(struct rviommu_fault_record)), entries_lg2,
 				  pas_lg2, nid);

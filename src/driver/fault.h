@@ -7,6 +7,7 @@
 
 #include <linux/atomic.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit_types.h>
 #include <linux/types.h>
 
 #include <rviommu/formats.h>
@@ -38,6 +39,20 @@ struct rviommu_fault {
 };
 
 /**
+ * struct rviommu_fault_log - what the log says of the faults of one source
+ * @limit: so many lines in so many seconds
+ * @hidden: faults since the last line, for which there was no room
+ *
+ * A source is a device; what no device is known to have caused is one for all of the
+ * IOMMU. Each has a limit of its own: a device must not be able to keep the faults of
+ * others out of the log. Under rviommu_faultq.lock of the IOMMU.
+ */
+struct rviommu_fault_log {
+	struct ratelimit_state limit;
+	u64 hidden;
+};
+
+/**
  * struct rviommu_faultq - the fault queue of one IOMMU
  * @q: memory and registers
  * @lock: serialises the functions below against each other. Nothing that waits
@@ -48,6 +63,7 @@ struct rviommu_fault {
  * @overflows: fqof seen and cleared
  * @memfaults: fqmf seen and cleared
  * @bad_index: hardware gave a tail outside the queue
+ * @log: of records that no device is known to have caused
  *
  * The counters are read without the lock, by debugfs.
  */
@@ -60,6 +76,7 @@ struct rviommu_faultq {
 	atomic64_t overflows;
 	atomic64_t memfaults;
 	atomic64_t bad_index;
+	struct rviommu_fault_log log;
 };
 
 /* Enough for the name of a device, and for everything that is said of a fault. */
@@ -71,6 +88,9 @@ const char *rviommu_fault_cause_name(u16 cause);
 const char *rviommu_fault_ttyp_name(u8 ttyp);
 void rviommu_fault_format(char *buf, size_t size, const char *device,
 			  const struct rviommu_fault *fault);
+
+void rviommu_fault_log_init(struct rviommu_fault_log *log);
+bool rviommu_fault_log_room(struct rviommu_fault_log *log, u64 *hidden);
 
 int rviommu_faultq_init(struct rviommu_faultq *fq, struct rviommu_bus *bus, u8 entries_lg2,
 			u8 pas_lg2, int nid);

@@ -155,6 +155,7 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	ep->dev = dev;
 	ep->nr_ids = fwspec->num_ids;
 	spin_lock_init(&ep->fault_lock);
+	rviommu_fault_log_init(&ep->fault_log);
 	xa_init(&ep->pasids);
 	strscpy(ep->name, dev_name(dev), sizeof(ep->name));
 	ret = rviommu_take_ids(ep, fwspec);
@@ -345,24 +346,34 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_ops);
  * rviommu_endpoint_fault() - count a fault on the device that caused it
  * @iommu: where it was reported
  * @fault: the record
+ * @hidden: if it may be logged: how many of the same source were not since the last one
  *
  * Takes no lock that anybody holds while waiting for the IOMMU.
+ *
+ * Context: rviommu_faultq.lock is held.
+ * Return: true if it may be logged.
  */
-void rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault)
+bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
+			    u64 *hidden)
 {
+	struct rviommu_fault_log *log = &iommu->faultq.log;
 	struct rviommu_endpoint *ep;
 	struct rviommu_did *did;
+	bool room;
 
 	rcu_read_lock();
-	did = xa_load(&iommu->dids, fault->did);
+	did = fault->ttyp ? xa_load(&iommu->dids, fault->did) : NULL;
 	ep = did ? READ_ONCE(did->owner) : NULL;
-	if (ep && fault->ttyp) {
+	if (ep) {
 		spin_lock(&ep->fault_lock);
 		ep->last_fault = *fault;
 		spin_unlock(&ep->fault_lock);
 		atomic64_inc(&ep->faults);
+		log = &ep->fault_log;
 	}
+	room = rviommu_fault_log_room(log, hidden);
 	rcu_read_unlock();
+	return room;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_fault);
 

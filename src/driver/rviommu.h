@@ -152,6 +152,7 @@ struct rviommu_ats {
  * @faults: faults reported for it
  * @last_fault: the newest one; written by the fault thread under @fault_lock
  * @fault_lock: protects @last_fault; a leaf lock
+ * @fault_log: what is said of them
  * @rcu: freed through RCU: the fault path may still hold it
  * @node: on rviommu.endpoints; under ddt.lock
  * @debugfs: its directory
@@ -183,6 +184,7 @@ struct rviommu_endpoint {
 	atomic64_t faults;
 	struct rviommu_fault last_fault;
 	spinlock_t fault_lock; /* see above */
+	struct rviommu_fault_log fault_log;
 	struct rcu_head rcu;
 	struct rviommu_pdt pdt;
 	struct xarray pasids;
@@ -340,7 +342,8 @@ extern const struct iommu_ops rviommu_ops;
 extern struct iommu_domain rviommu_identity_domain;
 extern struct iommu_domain rviommu_blocking_domain;
 struct iommu_group *rviommu_bus_group(struct device *dev);
-void rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault);
+bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
+			    u64 *hidden);
 void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size);
 
 /* msi.c: pages that MSIs are written to */
