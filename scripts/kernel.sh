@@ -183,7 +183,8 @@ kunit_suites() {
 	local f option
 	for f in "$tree"/kunit/*_test.c; do
 		# Some are linked with an option only.
-		option=$(sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*$(basename "$f" .c).o.*/\1/p" "$tree/Kbuild")
+		option=$(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
+			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p")
 		[ -z "$option" ] || grep -q "^$option=y" "$1" || continue
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done

@@ -61,7 +61,7 @@ struct rviommu_ats_ops {
 /**
  * struct rviommu_bus - one IOMMU as the driver finds it
  * @ops: register access
- * @regs: mapped registers; only rviommu_mmio_ops uses it
+ * @regs: mapped registers; only rviommu_mmio_bus_ops() use it
  * @dev: parent of the IOMMU; log messages and devres belong to it
  * @fwnode: what devices behind the IOMMU name in their iommu_fwspec
  * @name: short name for logs, sysfs and debugfs; unique

@@ -64,7 +64,7 @@ static int rviommu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	pci->bus.regs = pcim_iomap(pdev, 0, 0);
 	if (!pci->bus.regs)
 		return dev_err_probe(dev, -ENOMEM, "registers cannot be mapped\n");
-	pci->bus.ops = &rviommu_mmio_ops;
+	pci->bus.ops = rviommu_mmio_bus_ops();
 	pci->bus.dev = dev;
 	pci->bus.fwnode = dev_fwnode(dev);
 	pci->bus.name = devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", pci_name(pdev));

@@ -149,11 +149,12 @@ static int rviommu_platform_probe(struct platform_device *pdev)
 	if (!plat)
 		return -ENOMEM;
 	plat->bus.regs = devm_platform_get_and_ioremap_resource(pdev, 0, &res);
+	/* It says itself why not. */
 	if (IS_ERR(plat->bus.regs))
-		return dev_err_probe(dev, PTR_ERR(plat->bus.regs), "registers cannot be mapped\n");
+		return PTR_ERR(plat->bus.regs);
 	if (resource_size(res) < RVIOMMU_REG_SIZE)
 		return dev_err_probe(dev, -ENODEV, "%pR has no room for the registers\n", res);
-	plat->bus.ops = &rviommu_mmio_ops;
+	plat->bus.ops = rviommu_mmio_bus_ops();
 	plat->bus.dev = dev;
 	plat->bus.fwnode = dev_fwnode(dev);
 	plat->bus.name = devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", dev_name(dev));

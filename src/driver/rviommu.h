@@ -302,7 +302,7 @@ extern struct list_head rviommu_list;
 extern struct mutex rviommu_list_lock;
 
 /* mmio.c: registers in memory */
-extern const struct rviommu_bus_ops rviommu_mmio_ops;
+const struct rviommu_bus_ops *rviommu_mmio_bus_ops(void);
 
 /* pci.c, platform.c: bus glue */
 #if IS_ENABLED(CONFIG_RVIOMMU_PCI)
