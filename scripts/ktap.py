@@ -100,6 +100,8 @@ def main():
     arg.add_argument('log')
     arg.add_argument('--name', default='', help='of the run, for messages')
     arg.add_argument('--expect', nargs='*', default=[], help='suites that must have run')
+    arg.add_argument('--said', action='append', default=[],
+                     help='a message that must be there once, and counts as a test case')
     arg.add_argument('--allow', help='a report by the checkers that is no failure (regular expression)')
     arg.add_argument('--counts', help='file that gets "passed failed skipped"')
     arg.add_argument('--no-tests', action='store_true', help='only look for reports')
@@ -122,6 +124,12 @@ def main():
         problems += [f'suite {name} did not run' for name in opt.expect if name not in ran]
         if not passed + failed:
             problems.append('no test case ran')
+    for text in opt.said:
+        times = sum(text in line for line in lines)
+        if times == 1:
+            passed += 1
+        else:
+            problems.append(f'said {times} times, not once: {text}')
     for number, line in enumerate(lines):
         if SPLAT.search(line) and not (opt.allow and re.search(opt.allow, line)):
             problems.append(f'line {number + 1}: {line.strip()}')
