@@ -70,6 +70,7 @@ kernel_describe() {
 	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp debug lockdep fail fail-stack' ;;
+	riscv-kunit)	arch=riscv fragments='kunit mutate riscv-kunit smp debug lockdep fail' ;;
 	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;
 	*)		die "there is no test kernel called '$1'" ;;
 	esac
