@@ -3,8 +3,8 @@
 #
 # Memory fails, once, at each allocation in turn: while the driver's module is loaded, and
 # while the kernel finds the IOMMU on its bus, the driver takes it and the devices behind
-# it. That is the code between the driver and the buses, too, which the suites do not
-# reach. Each time either all of it is there or nothing, and the next attempt succeeds.
+# it. The allocations that the kernel makes for the driver fail nowhere else. Each time
+# either all of it is there or nothing; at the end, with memory again, all of it works.
 
 . ./lib.sh
 
@@ -58,7 +58,7 @@ nothing_left() {
 		! find /sys/bus/*/drivers -name 'rviommu*' | grep .
 }
 
-# each WHAT COMMAND...: with the first, second ... allocation failing, until none is left.
+# each UNDO COMMAND...: with the first, second ... allocation failing, until none is left.
 each() {
 	undo=$1
 	shift

@@ -63,7 +63,7 @@ struct rviommu_fault_log {
  * @overflows: fqof seen and cleared
  * @memfaults: fqmf seen and cleared
  * @bad_index: hardware gave a tail outside the queue
- * @log: of records that no device is known to have caused
+ * @log: of records that no device is known to have caused; under @lock
  *
  * The counters are read without the lock, by debugfs.
  */

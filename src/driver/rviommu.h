@@ -152,7 +152,7 @@ struct rviommu_ats {
  * @faults: faults reported for it
  * @last_fault: the newest one; written by the fault thread under @fault_lock
  * @fault_lock: protects @last_fault; a leaf lock
- * @fault_log: what is said of them
+ * @fault_log: what is said of them; under faultq.lock of @iommu
  * @rcu: freed through RCU: the fault path may still hold it
  * @node: on rviommu.endpoints; under ddt.lock
  * @debugfs: its directory
