@@ -15,6 +15,7 @@
 #include <linux/pm.h>
 #include <linux/sizes.h>
 
+#include "../src/sim/config_space.h"
 #include "testdev.h"
 #include "testlog.h"
 
@@ -173,21 +174,6 @@ static void glue_expect_said(struct glue *g, const char *text)
 
 /* ----- The PCI function ----- */
 
-static u32 glue_get(const u8 *config, unsigned int where, unsigned int size)
-{
-	u32 value = 0;
-
-	while (size--)
-		value = value << 8 | config[where + size];
-	return value;
-}
-
-static void glue_put(u8 *config, unsigned int where, unsigned int size, u32 value)
-{
-	for (; size--; value >>= 8)
-		config[where++] = value;
-}
-
 static struct glue *glue_at(struct pci_bus *bus, unsigned int devfn)
 {
 	return devfn == DEVFN && !bus->number ? bus->sysdata : NULL;
@@ -201,7 +187,7 @@ static int glue_config_read(struct pci_bus *bus, unsigned int devfn, int where, 
 	*value = ~0U;
 	if (!g)
 		return PCIBIOS_DEVICE_NOT_FOUND;
-	*value = where + size <= PCI_CFG_SPACE_SIZE ? glue_get(g->config, where, size) : 0;
+	*value = where + size <= PCI_CFG_SPACE_SIZE ? rviommu_cfg_get(g->config, where, size) : 0;
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -215,9 +201,9 @@ static int glue_config_write(struct pci_bus *bus, unsigned int devfn, int where,
 		return PCIBIOS_DEVICE_NOT_FOUND;
 	if (where + size > PCI_CFG_SPACE_SIZE)
 		return PCIBIOS_SUCCESSFUL;
-	mask = glue_get(g->writable, where, size);
-	glue_put(g->config, where, size,
-		 (glue_get(g->config, where, size) & ~mask) | (value & mask));
+	mask = rviommu_cfg_get(g->writable, where, size);
+	rviommu_cfg_put(g->config, where, size,
+			(rviommu_cfg_get(g->config, where, size) & ~mask) | (value & mask));
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -297,40 +283,41 @@ static void glue_layout(struct glue *g, u32 bar, unsigned int msix, unsigned int
 
 	memset(r, 0, PCI_CFG_SPACE_SIZE);
 	memset(w, 0, PCI_CFG_SPACE_SIZE);
-	glue_put(r, PCI_VENDOR_ID, 2, PCI_VENDOR_ID_REDHAT);
-	glue_put(r, PCI_DEVICE_ID, 2, 0x0014);
-	glue_put(w, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-		 PCI_COMMAND_INTX_DISABLE);
-	glue_put(r, PCI_CLASS_DEVICE, 2, 0x0806);
+	rviommu_cfg_put(r, PCI_VENDOR_ID, 2, PCI_VENDOR_ID_REDHAT);
+	rviommu_cfg_put(r, PCI_DEVICE_ID, 2, 0x0014);
+	rviommu_cfg_put(w, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+			PCI_COMMAND_INTX_DISABLE);
+	rviommu_cfg_put(r, PCI_CLASS_DEVICE, 2, 0x0806);
 	if (bar) {
-		glue_put(r, PCI_BASE_ADDRESS_0, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);
-		glue_put(w, PCI_BASE_ADDRESS_0, 4, ~(bar - 1));
-		glue_put(w, PCI_BASE_ADDRESS_1, 4, ~0U);
+		rviommu_cfg_put(r, PCI_BASE_ADDRESS_0, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);
+		rviommu_cfg_put(w, PCI_BASE_ADDRESS_0, 4, ~(bar - 1));
+		rviommu_cfg_put(w, PCI_BASE_ADDRESS_1, 4, ~0U);
 	}
-	glue_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
-	glue_put(r, PCI_INTERRUPT_PIN, 1, wire ? 1 : 0);
+	rviommu_cfg_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
+	rviommu_cfg_put(r, PCI_INTERRUPT_PIN, 1, wire ? 1 : 0);
 	if (msi || msix)
-		glue_put(r, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
+		rviommu_cfg_put(r, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
 	if (msi) {
-		glue_put(r, last, 1, CAP_MSI);
+		rviommu_cfg_put(r, last, 1, CAP_MSI);
 		last = CAP_MSI + 1;
-		glue_put(r, CAP_MSI, 1, PCI_CAP_ID_MSI);
-		glue_put(r, CAP_MSI + PCI_MSI_FLAGS, 2,
-			 PCI_MSI_FLAGS_64BIT | (msi > 2 ? 2 : msi - 1) << 1);
-		glue_put(w, CAP_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE);
-		glue_put(w, CAP_MSI + PCI_MSI_ADDRESS_LO, 4, ~3U);
-		glue_put(w, CAP_MSI + PCI_MSI_ADDRESS_HI, 4, ~0U);
-		glue_put(w, CAP_MSI + PCI_MSI_DATA_64, 2, 0xffff);
+		rviommu_cfg_put(r, CAP_MSI, 1, PCI_CAP_ID_MSI);
+		rviommu_cfg_put(r, CAP_MSI + PCI_MSI_FLAGS, 2,
+				PCI_MSI_FLAGS_64BIT | (msi > 2 ? 2 : msi - 1) << 1);
+		rviommu_cfg_put(w, CAP_MSI + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE |
+				PCI_MSI_FLAGS_QSIZE);
+		rviommu_cfg_put(w, CAP_MSI + PCI_MSI_ADDRESS_LO, 4, ~3U);
+		rviommu_cfg_put(w, CAP_MSI + PCI_MSI_ADDRESS_HI, 4, ~0U);
+		rviommu_cfg_put(w, CAP_MSI + PCI_MSI_DATA_64, 2, 0xffff);
 	}
 	if (msix) {
-		glue_put(r, last, 1, CAP_MSIX);
-		glue_put(r, CAP_MSIX, 1, PCI_CAP_ID_MSIX);
-		glue_put(r, CAP_MSIX + PCI_MSIX_FLAGS, 2, msix - 1);
-		glue_put(w, CAP_MSIX + PCI_MSIX_FLAGS, 2,
-			 PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+		rviommu_cfg_put(r, last, 1, CAP_MSIX);
+		rviommu_cfg_put(r, CAP_MSIX, 1, PCI_CAP_ID_MSIX);
+		rviommu_cfg_put(r, CAP_MSIX + PCI_MSIX_FLAGS, 2, msix - 1);
+		rviommu_cfg_put(w, CAP_MSIX + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE |
+				PCI_MSIX_FLAGS_MASKALL);
 		/* Behind the registers, in the same memory */
-		glue_put(r, CAP_MSIX + PCI_MSIX_TABLE, 4, 0x2000);
-		glue_put(r, CAP_MSIX + PCI_MSIX_PBA, 4, 0x3000);
+		rviommu_cfg_put(r, CAP_MSIX + PCI_MSIX_TABLE, 4, 0x2000);
+		rviommu_cfg_put(r, CAP_MSIX + PCI_MSIX_PBA, 4, 0x3000);
 	}
 }
 
@@ -442,7 +429,7 @@ static void glue_pci(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !g->pdev->msix_enabled, !kind->msix);
 	KUNIT_EXPECT_EQ(test, !g->pdev->msi_enabled, !kind->msi || kind->msix);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(g->td->bus, RVIOMMU_REG_FCTL), messages ? 0 : 2);
-	command = glue_get(g->config, PCI_COMMAND, 2);
+	command = rviommu_cfg_get(g->config, PCI_COMMAND, 2);
 	KUNIT_EXPECT_TRUE(test, command & PCI_COMMAND_MASTER);
 	KUNIT_EXPECT_TRUE(test, command & PCI_COMMAND_MEMORY);
 
@@ -466,10 +453,10 @@ static void glue_pci(struct kunit *test)
 	glue_expect_up(g, false);
 	for (i = 0; i < used; i++)
 		KUNIT_EXPECT_FALSE(test, irq_has_action(irqs[i]));
-	KUNIT_EXPECT_FALSE(test, glue_get(g->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
-	KUNIT_EXPECT_FALSE(test, glue_get(g->config, CAP_MSI + PCI_MSI_FLAGS, 2) &
+	KUNIT_EXPECT_FALSE(test, rviommu_cfg_get(g->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	KUNIT_EXPECT_FALSE(test, rviommu_cfg_get(g->config, CAP_MSI + PCI_MSI_FLAGS, 2) &
 			   PCI_MSI_FLAGS_ENABLE);
-	KUNIT_EXPECT_FALSE(test, glue_get(g->config, CAP_MSIX + PCI_MSIX_FLAGS, 2) &
+	KUNIT_EXPECT_FALSE(test, rviommu_cfg_get(g->config, CAP_MSIX + PCI_MSIX_FLAGS, 2) &
 			   PCI_MSIX_FLAGS_ENABLE);
 }
 
@@ -484,7 +471,7 @@ static void glue_expect_refused(struct glue *g, const char *why)
 	glue_expect_up(g, false);
 	KUNIT_EXPECT_FALSE(test, irq_has_action(g->td->bus->irqs[0]));
 	KUNIT_EXPECT_FALSE(test, g->pdev->msi_enabled);
-	KUNIT_EXPECT_FALSE(test, glue_get(g->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+	KUNIT_EXPECT_FALSE(test, rviommu_cfg_get(g->config, PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
 	glue_unplug(g);
 }
 
@@ -516,6 +503,42 @@ static void glue_pci_refusals(struct kunit *test)
 	glue_plug(g);
 	KUNIT_EXPECT_TRUE(test, glue_bound(&g->pdev->dev));
 	glue_unplug(g);
+}
+
+static unsigned int glue_allocations_left;
+
+static bool glue_alloc_fails(void)
+{
+	return !glue_allocations_left--;
+}
+
+/* Memory fails at each of the driver's allocations in turn: nothing of it is left. */
+static void glue_pci_memory(struct kunit *test)
+{
+	struct glue *g = glue_create(test);
+	long live = testdev_live();
+	bool bound = false;
+	unsigned int n;
+
+	kunit_activate_static_stub(test, rviommu_alloc_fails, glue_alloc_fails);
+	for (n = 0; !bound && n < 40; n++) {
+		/* It is fresh, as after its reset. */
+		testdev_power_loss(g->td);
+		glue_layout(g, BAR_SIZE, 0, 0, true);
+		glue_allocations_left = n;
+		glue_plug(g);
+		bound = glue_bound(&g->pdev->dev);
+		glue_expect_up(g, bound);
+		KUNIT_EXPECT_EQ(test, irq_has_action(g->td->bus->irqs[0]), bound);
+		KUNIT_EXPECT_EQ(test, !(rviommu_cfg_get(g->config, PCI_COMMAND, 2) &
+					PCI_COMMAND_MASTER), !bound);
+		glue_unplug(g);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+	KUNIT_EXPECT_TRUE(test, bound);
+	/* The device and its name, and what queues and directory need. */
+	KUNIT_EXPECT_GT(test, n, 2 + 4);
 }
 
 /* Shut down, as before another kernel is started, it translates and signals nothing. */
@@ -610,6 +633,32 @@ static void glue_platform(struct kunit *test)
 	glue_platform_del(g);
 }
 
+static void glue_platform_memory(struct kunit *test)
+{
+	struct glue *g = glue_create(test);
+	long live = testdev_live();
+	bool bound = false;
+	unsigned int n, i;
+
+	if (!IS_ENABLED(CONFIG_RVIOMMU_PLATFORM))
+		kunit_skip(test, "without device trees there are no such IOMMUs");
+	kunit_activate_static_stub(test, rviommu_alloc_fails, glue_alloc_fails);
+	for (n = 0; !bound && n < 40; n++) {
+		testdev_power_loss(g->td);
+		glue_allocations_left = n;
+		glue_platform_add(g, SZ_4K, 4);
+		bound = glue_bound(&g->platform->dev);
+		glue_expect_up(g, bound);
+		for (i = 0; i < 4; i++)
+			KUNIT_EXPECT_EQ(test, irq_has_action(g->td->bus->irqs[i]), bound);
+		glue_platform_del(g);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+	KUNIT_EXPECT_TRUE(test, bound);
+	KUNIT_EXPECT_GT(test, n, 2 + 4);
+}
+
 static void glue_platform_refusals(struct kunit *test)
 {
 	static const struct {
@@ -647,9 +696,11 @@ static void glue_platform_refusals(struct kunit *test)
 static struct kunit_case glue_cases[] = {
 	KUNIT_CASE_PARAM(glue_pci, glue_kind_gen_params),
 	KUNIT_CASE(glue_pci_refusals),
+	KUNIT_CASE(glue_pci_memory),
 	KUNIT_CASE(glue_pci_shutdown),
 	KUNIT_CASE(glue_platform),
 	KUNIT_CASE(glue_platform_refusals),
+	KUNIT_CASE(glue_platform_memory),
 	{}
 };
 

@@ -20,6 +20,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "config_space.h"
 #include "sim.h"
 
 /*
@@ -105,21 +106,6 @@ struct sim_pci {
 /* A domain number is free until the root bus of it is registered. */
 static DEFINE_MUTEX(sim_domain_lock);
 
-static u32 sim_get(const u8 *config, unsigned int where, unsigned int size)
-{
-	u32 value = 0;
-
-	while (size--)
-		value = value << 8 | config[where + size];
-	return value;
-}
-
-static void sim_put(u8 *config, unsigned int where, unsigned int size, u32 value)
-{
-	for (; size--; value >>= 8)
-		config[where++] = value;
-}
-
 /* ----- What a function looks like ----- */
 
 /* Put a capability at @where behind the one before it, @last. */
@@ -129,11 +115,11 @@ static void sim_ext_cap(struct sim_pci *pci, unsigned int *last, unsigned int wh
 
 	/* The first has to be where the list begins, be it an empty one. */
 	if (*last)
-		sim_put(r, *last + 2, 2, 1 | where << 4);
+		rviommu_cfg_put(r, *last + 2, 2, 1 | where << 4);
 	else if (where != PCI_CFG_SPACE_SIZE)
-		sim_put(r, PCI_CFG_SPACE_SIZE, 4, where << 20);
-	sim_put(r, where, 2, id);
-	sim_put(r, where + 2, 2, 1);
+		rviommu_cfg_put(r, PCI_CFG_SPACE_SIZE, 4, where << 20);
+	rviommu_cfg_put(r, where, 2, id);
+	rviommu_cfg_put(r, where + 2, 2, 1);
 	*last = where;
 }
 
@@ -143,51 +129,55 @@ static void sim_pci_layout(struct sim_pci *pci)
 	u8 *r = pci->reset_value, *w = pci->writable;
 	unsigned int last = 0;
 
-	sim_put(r, PCI_VENDOR_ID, 2, SIM_VENDOR);
-	sim_put(r, PCI_DEVICE_ID, 2, SIM_DEVICE);
-	sim_put(w, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
-		PCI_COMMAND_INTX_DISABLE);
-	sim_put(r, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
-	sim_put(r, PCI_CLASS_DEVICE, 2, PCI_CLASS_ACCELERATOR_PROCESSING);
-	sim_put(w, PCI_CACHE_LINE_SIZE, 1, 0xff);
-	sim_put(r, PCI_SUBSYSTEM_VENDOR_ID, 2, SIM_VENDOR);
-	sim_put(r, PCI_SUBSYSTEM_ID, 2, SIM_SUBSYSTEM);
-	sim_put(r, PCI_CAPABILITY_LIST, 1, SIM_CAP_EXP);
-	sim_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
+	rviommu_cfg_put(r, PCI_VENDOR_ID, 2, SIM_VENDOR);
+	rviommu_cfg_put(r, PCI_DEVICE_ID, 2, SIM_DEVICE);
+	rviommu_cfg_put(w, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
+			PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+	rviommu_cfg_put(r, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
+	rviommu_cfg_put(r, PCI_CLASS_DEVICE, 2, PCI_CLASS_ACCELERATOR_PROCESSING);
+	rviommu_cfg_put(w, PCI_CACHE_LINE_SIZE, 1, 0xff);
+	rviommu_cfg_put(r, PCI_SUBSYSTEM_VENDOR_ID, 2, SIM_VENDOR);
+	rviommu_cfg_put(r, PCI_SUBSYSTEM_ID, 2, SIM_SUBSYSTEM);
+	rviommu_cfg_put(r, PCI_CAPABILITY_LIST, 1, SIM_CAP_EXP);
+	rviommu_cfg_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
 
-	sim_put(r, SIM_CAP_EXP, 1, PCI_CAP_ID_EXP);
-	sim_put(r, SIM_CAP_EXP + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
-	sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
-	sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2,
-		PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ_512B);
-	sim_put(w, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2,
-		PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE |
-		PCI_EXP_DEVCTL_URRE | PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN |
-		PCI_EXP_DEVCTL_READRQ | PCI_EXP_DEVCTL_BCR_FLR);
+	rviommu_cfg_put(r, SIM_CAP_EXP, 1, PCI_CAP_ID_EXP);
+	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
+	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_RBER |
+			PCI_EXP_DEVCAP_FLR);
+	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_RELAX_EN |
+			PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ_512B);
+	rviommu_cfg_put(w, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_CERE |
+			PCI_EXP_DEVCTL_NFERE | PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
+			PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN |
+			PCI_EXP_DEVCTL_READRQ | PCI_EXP_DEVCTL_BCR_FLR);
 	/* One end-to-end TLP prefix: the PASID */
 	if (config->pasid_bits)
-		sim_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4, PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
+		rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4,
+				PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
 
 	if (config->pasid_bits) {
 		sim_ext_cap(pci, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
-		sim_put(r, SIM_CAP_PASID + PCI_PASID_CAP, 2,
-			PCI_PASID_CAP_EXEC | PCI_PASID_CAP_PRIV | config->pasid_bits << 8);
-		sim_put(w, SIM_CAP_PASID + PCI_PASID_CTRL, 2,
-			PCI_PASID_CTRL_ENABLE | PCI_PASID_CTRL_EXEC | PCI_PASID_CTRL_PRIV);
+		rviommu_cfg_put(r, SIM_CAP_PASID + PCI_PASID_CAP, 2, PCI_PASID_CAP_EXEC |
+				PCI_PASID_CAP_PRIV | config->pasid_bits << 8);
+		rviommu_cfg_put(w, SIM_CAP_PASID + PCI_PASID_CTRL, 2, PCI_PASID_CTRL_ENABLE |
+				PCI_PASID_CTRL_EXEC | PCI_PASID_CTRL_PRIV);
 	}
 	if (config->ats) {
 		sim_ext_cap(pci, &last, SIM_CAP_ATS, PCI_EXT_CAP_ID_ATS);
 		/* 0 says 32. Addresses are page aligned, bit 5; bit 6: the Global bit works. */
-		sim_put(r, SIM_CAP_ATS + PCI_ATS_CAP, 2, config->ats_depth % 32 | BIT(5) | BIT(6));
-		sim_put(w, SIM_CAP_ATS + PCI_ATS_CTRL, 2,
-			PCI_ATS_CTRL_ENABLE | PCI_ATS_CTRL_STU(~0));
+		rviommu_cfg_put(r, SIM_CAP_ATS + PCI_ATS_CAP, 2,
+				config->ats_depth % 32 | BIT(5) | BIT(6));
+		rviommu_cfg_put(w, SIM_CAP_ATS + PCI_ATS_CTRL, 2, PCI_ATS_CTRL_ENABLE |
+				PCI_ATS_CTRL_STU(~0));
 	}
 	if (config->ats && config->pri) {
 		sim_ext_cap(pci, &last, SIM_CAP_PRI, PCI_EXT_CAP_ID_PRI);
-		sim_put(w, SIM_CAP_PRI + PCI_PRI_CTRL, 2, PCI_PRI_CTRL_ENABLE | PCI_PRI_CTRL_RESET);
-		sim_put(r, SIM_CAP_PRI + PCI_PRI_STATUS, 2, PCI_PRI_STATUS_STOPPED);
-		sim_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, SIM_PRI_MAX);
-		sim_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
+		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_CTRL, 2, PCI_PRI_CTRL_ENABLE |
+				PCI_PRI_CTRL_RESET);
+		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_STATUS, 2, PCI_PRI_STATUS_STOPPED);
+		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, SIM_PRI_MAX);
+		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
 	}
 }
 
@@ -228,13 +218,13 @@ static void sim_function_reset_work(struct work_struct *work)
 /* Let what the registers say come true. */
 static void sim_function_apply(struct sim_function *fn)
 {
-	u16 command = sim_get(fn->config, PCI_COMMAND, 2);
-	u16 pasid = sim_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
-	u16 ats = sim_get(fn->config, SIM_CAP_ATS + PCI_ATS_CTRL, 2);
-	u16 pri = sim_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+	u16 command = rviommu_cfg_get(fn->config, PCI_COMMAND, 2);
+	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
+	u16 ats = rviommu_cfg_get(fn->config, SIM_CAP_ATS + PCI_ATS_CTRL, 2);
+	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
 	unsigned long enabled = 0;
 
-	if (sim_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
+	if (rviommu_cfg_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
 		sim_function_reset(fn);
 		return;
 	}
@@ -249,9 +239,10 @@ static void sim_function_apply(struct sim_function *fn)
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
 	/* A function has no page requests under way when it is told to stop or to reset. */
 	if (fn->pci->sim->config.ats && fn->pci->sim->config.pri) {
-		sim_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, pri & ~PCI_PRI_CTRL_RESET);
-		sim_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
-			pri & PCI_PRI_CTRL_ENABLE ? 0 : PCI_PRI_STATUS_STOPPED);
+		rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2,
+				pri & ~PCI_PRI_CTRL_RESET);
+		rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
+				pri & PCI_PRI_CTRL_ENABLE ? 0 : PCI_PRI_STATUS_STOPPED);
 	}
 }
 
@@ -275,9 +266,10 @@ static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, i
 		return ret;
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	if (fn->present && !fn->resetting) {
-		sim_put(fn->config, SIM_CAP_EXP + PCI_EXP_DEVSTA, 2,
-			rwsem_is_locked(&fn->engine.moving) ? PCI_EXP_DEVSTA_TRPND : 0);
-		*value = where + size <= SIM_CFG_SIZE ? sim_get(fn->config, where, size) : 0;
+		rviommu_cfg_put(fn->config, SIM_CAP_EXP + PCI_EXP_DEVSTA, 2,
+				rwsem_is_locked(&fn->engine.moving) ? PCI_EXP_DEVSTA_TRPND : 0);
+		*value = where + size <= SIM_CFG_SIZE ?
+			 rviommu_cfg_get(fn->config, where, size) : 0;
 		ret = PCIBIOS_SUCCESSFUL;
 	}
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
@@ -297,13 +289,14 @@ static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, 
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	if (fn->present && !fn->resetting) {
 		if (where + size <= SIM_CFG_SIZE) {
-			mask = sim_get(fn->pci->writable, where, size);
-			old = sim_get(fn->config, where, size);
-			pasid = sim_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
-			sim_put(fn->config, where, size, (old & ~mask) | (value & mask));
+			mask = rviommu_cfg_get(fn->pci->writable, where, size);
+			old = rviommu_cfg_get(fn->config, where, size);
+			pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
+			rviommu_cfg_put(fn->config, where, size, (old & ~mask) | (value & mask));
 			/* Undefined while ATS is on: it remains what it was. */
 			if (sim_atc_is_on(&fn->engine.atc))
-				sim_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2, pasid);
+				rviommu_cfg_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2,
+						pasid);
 			sim_function_apply(fn);
 		}
 		ret = PCIBIOS_SUCCESSFUL;
