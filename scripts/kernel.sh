@@ -67,7 +67,7 @@ kernel_describe() {
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
 	um-6.12)	arch=um fragments='kunit mutate um-6.12 um-kasan debug lockdep fail' release=6.12 ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
-	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan fail' ;;
+	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp debug lockdep fail fail-stack' ;;
 	riscv-kunit)	arch=riscv fragments='kunit mutate riscv-kunit smp debug lockdep fail' ;;
