@@ -165,9 +165,18 @@ static void glue_sleep(struct glue *g, struct device *dev)
 	glue_expect_up(g, true);
 }
 
-/* @text was said once since the last time. */
-static void glue_expect_said(struct glue *g, const char *text)
+/* @text was said once since the last time, and so many errors of @dev, it included. */
+static void glue_expect_said(struct glue *g, struct device *dev, const char *text,
+			     unsigned int errors)
 {
+	unsigned int heard;
+	char speaker[64];
+
+	snprintf(speaker, sizeof(speaker), "rviommu %s: ", dev_name(dev));
+	/* The core of the kernel adds a line of its own for most errors. */
+	heard = testlog_errors(&g->log, speaker) -
+		testlog_errors(&g->log, "probe with driver rviommu failed");
+	KUNIT_EXPECT_EQ_MSG(g->test, heard, errors, "%s", text);
 	KUNIT_EXPECT_EQ_MSG(g->test, testlog_lines(&g->log, text), 1, "%s", text);
 	testlog_start(&g->log);
 }
@@ -332,8 +341,11 @@ static void glue_plug(struct glue *g)
 	KUNIT_ASSERT_NOT_NULL(test, bridge);
 	g->busn = (struct resource) { .name = "rviommu_kunit", .flags = IORESOURCE_BUS };
 	ret = rviommu_reserve_pci_domain(DOMAIN) ? 0 : -EBUSY;
-	if (!ret)
+	if (!ret) {
 		ret = glue_take_window(g);
+		if (ret)
+			rviommu_release_pci_domain(DOMAIN);
+	}
 	if (ret)
 		pci_free_host_bridge(bridge);
 	KUNIT_ASSERT_EQ(test, ret, 0);
@@ -352,6 +364,9 @@ static void glue_plug(struct glue *g)
 	ret = pci_host_probe(bridge);
 	if (ret) {
 		pci_free_host_bridge(bridge);
+		/* The bridge had it, where it knows of that. */
+		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
+			rviommu_release_pci_domain(DOMAIN);
 		release_resource(&g->window);
 	}
 	KUNIT_ASSERT_EQ(test, ret, 0);
@@ -424,7 +439,7 @@ static void glue_pci(struct kunit *test)
 	glue_layout(g, BAR_SIZE, kind->msix, kind->msi, kind->wire);
 	glue_plug(g);
 	KUNIT_ASSERT_TRUE(test, glue_bound(&g->pdev->dev));
-	glue_expect_said(g, "no device tree describes it");
+	glue_expect_said(g, &g->pdev->dev, "no device tree describes it", 0);
 	glue_expect_up(g, true);
 	KUNIT_EXPECT_EQ(test, !g->pdev->msix_enabled, !kind->msix);
 	KUNIT_EXPECT_EQ(test, !g->pdev->msi_enabled, !kind->msi || kind->msix);
@@ -467,7 +482,7 @@ static void glue_expect_refused(struct glue *g, const char *why)
 
 	glue_plug(g);
 	KUNIT_EXPECT_FALSE(test, glue_bound(&g->pdev->dev));
-	glue_expect_said(g, why);
+	glue_expect_said(g, &g->pdev->dev, why, 1);
 	glue_expect_up(g, false);
 	KUNIT_EXPECT_FALSE(test, irq_has_action(g->td->bus->irqs[0]));
 	KUNIT_EXPECT_FALSE(test, g->pdev->msi_enabled);
@@ -505,29 +520,25 @@ static void glue_pci_refusals(struct kunit *test)
 	glue_unplug(g);
 }
 
-static unsigned int glue_allocations_left;
-
-static bool glue_alloc_fails(void)
-{
-	return !glue_allocations_left--;
-}
-
 /* Memory fails at each of the driver's allocations in turn: nothing of it is left. */
 static void glue_pci_memory(struct kunit *test)
 {
 	struct glue *g = glue_create(test);
 	long live = testdev_live();
-	bool bound = false;
+	struct testdev_failures failures;
+	bool failed = true, bound;
 	unsigned int n;
 
-	kunit_activate_static_stub(test, rviommu_alloc_fails, glue_alloc_fails);
-	for (n = 0; !bound && n < 40; n++) {
+	for (n = 0; failed; n++) {
+		KUNIT_ASSERT_LT(test, n, 100);
 		/* It is fresh, as after its reset. */
 		testdev_power_loss(g->td);
 		glue_layout(g, BAR_SIZE, 0, 0, true);
-		glue_allocations_left = n;
+		testdev_fail(test, &failures, n);
 		glue_plug(g);
+		failed = failures.seen > n;
 		bound = glue_bound(&g->pdev->dev);
+		KUNIT_EXPECT_EQ(test, bound, !failed);
 		glue_expect_up(g, bound);
 		KUNIT_EXPECT_EQ(test, irq_has_action(g->td->bus->irqs[0]), bound);
 		KUNIT_EXPECT_EQ(test, !(rviommu_cfg_get(g->config, PCI_COMMAND, 2) &
@@ -535,8 +546,7 @@ static void glue_pci_memory(struct kunit *test)
 		glue_unplug(g);
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
-	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
-	KUNIT_EXPECT_TRUE(test, bound);
+	testdev_fail(test, &failures, -1);
 	/* The device and its name, and what queues and directory need. */
 	KUNIT_EXPECT_GT(test, n, 2 + 4);
 }
@@ -637,25 +647,27 @@ static void glue_platform_memory(struct kunit *test)
 {
 	struct glue *g = glue_create(test);
 	long live = testdev_live();
-	bool bound = false;
+	struct testdev_failures failures;
+	bool failed = true, bound;
 	unsigned int n, i;
 
 	if (!IS_ENABLED(CONFIG_RVIOMMU_PLATFORM))
 		kunit_skip(test, "without device trees there are no such IOMMUs");
-	kunit_activate_static_stub(test, rviommu_alloc_fails, glue_alloc_fails);
-	for (n = 0; !bound && n < 40; n++) {
+	for (n = 0; failed; n++) {
+		KUNIT_ASSERT_LT(test, n, 100);
 		testdev_power_loss(g->td);
-		glue_allocations_left = n;
+		testdev_fail(test, &failures, n);
 		glue_platform_add(g, SZ_4K, 4);
+		failed = failures.seen > n;
 		bound = glue_bound(&g->platform->dev);
+		KUNIT_EXPECT_EQ(test, bound, !failed);
 		glue_expect_up(g, bound);
 		for (i = 0; i < 4; i++)
 			KUNIT_EXPECT_EQ(test, irq_has_action(g->td->bus->irqs[i]), bound);
 		glue_platform_del(g);
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
-	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
-	KUNIT_EXPECT_TRUE(test, bound);
+	testdev_fail(test, &failures, -1);
 	KUNIT_EXPECT_GT(test, n, 2 + 4);
 }
 
@@ -686,7 +698,7 @@ static void glue_platform_refusals(struct kunit *test)
 			       (TESTDEV_CAPS & ~(3ULL << 28)) | cases[i].igs << 28);
 		glue_platform_add(g, cases[i].size, cases[i].wires);
 		KUNIT_EXPECT_FALSE(test, glue_bound(&g->platform->dev));
-		glue_expect_said(g, cases[i].why);
+		glue_expect_said(g, &g->platform->dev, cases[i].why, 1);
 		glue_expect_up(g, false);
 		KUNIT_EXPECT_FALSE(test, irq_has_action(g->td->bus->irqs[0]));
 		glue_platform_del(g);

@@ -19,6 +19,11 @@ struct testlog {
 void testlog_start(struct testlog *log);
 
 /*
+ * How many error messages since the same have @text in them. Leaves the place as it is.
+ */
+unsigned int testlog_errors(const struct testlog *log, const char *text);
+
+/*
  * How many lines since testlog_start(), or since the last call of this, have @text in
  * them. Debug messages do not count: they are in the log only where somebody asks.
  */
