@@ -4,9 +4,9 @@
  *
  * Every allocation of an IOMMU, a device and a domain goes through this file, or
  * asks rviommu_alloc_fails() first where the kernel allocates for us: one stub makes
- * each of them fail in turn under KUnit. The bus glue has the kernel's managed ones, and
- * the regions of MSIs (msi.c) are the core's, which takes no error there: those fail by the
- * kernel's fault injection, in scripts/guest/failures.sh.
+ * each of them fail in turn under KUnit. What the kernel allocates to map registers or for
+ * interrupts, and the regions of MSIs (msi.c), which are the core's and take no error there,
+ * fail by the kernel's fault injection, in scripts/guest/failures.sh.
  */
 #ifndef RVIOMMU_MEM_H
 #define RVIOMMU_MEM_H

@@ -248,16 +248,20 @@ int rviommu_quirks_init(struct rviommu *iommu)
 
 	for (i = 0; i < RVIOMMU_NR_QUIRKS; i++) {
 		enum rviommu_verdict verdict = RVIOMMU_VERDICT_UNKNOWN;
-		bool set;
+		const char *why = NULL;
 
 		if (!((on | off) & BIT(i)) && rviommu_quirks[i].test)
 			verdict = rviommu_quirks[i].test(iommu);
-		set = verdict == RVIOMMU_VERDICT_BAD || (on & BIT(i)) ||
-		      (verdict == RVIOMMU_VERDICT_UNKNOWN && (known & BIT(i)) && !(off & BIT(i)));
-		if (set) {
+		if (on & BIT(i))
+			why = "as told";
+		else if (verdict == RVIOMMU_VERDICT_BAD)
+			why = "seen in a test";
+		else if (verdict == RVIOMMU_VERDICT_UNKNOWN && (known & BIT(i)) && !(off & BIT(i)))
+			why = "known by its ID, not tested";
+		if (why) {
 			__set_bit(i, &iommu->quirks);
-			dev_info(iommu->dev, "workaround %s: %s\n", rviommu_quirks[i].name,
-				 rviommu_quirks[i].reason);
+			dev_info(iommu->dev, "workaround %s: %s (%s)\n", rviommu_quirks[i].name,
+				 rviommu_quirks[i].reason, why);
 		}
 	}
 	return rviommu_is_dead(iommu) ? -EIO : 0;
