@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# Memory fails, once, at each allocation in turn: while the driver's module is loaded, and
-# while the kernel finds the IOMMU on its bus, the driver takes it and the devices behind
-# it. The allocations that the kernel makes for the driver fail nowhere else. Each time
-# either all of it is there or nothing; at the end, with memory again, all of it works.
+# Memory fails, once, at each allocation in turn, be it of slabs or of pages: while the
+# driver's module is loaded, and while the kernel finds the IOMMU on its bus, the driver
+# takes it and the devices behind it. Much of what the kernel allocates for the driver fails
+# nowhere else. Each time either all of it is there or nothing; at the end, with memory
+# again, all of it works.
 
 . ./lib.sh
 
@@ -14,20 +15,26 @@ devices=/sys/bus/pci/devices
 for d in "$devices"/*; do
 	[ "${d##*/}" = $iommu ] || echo none >"$d/driver_override"
 done
-failslab=/sys/kernel/debug/failslab
-# Otherwise only allocations that may not sleep would fail, with a backtrace each.
-echo N >$failslab/ignore-gfp-wait
-echo 0 >$failslab/verbose
+faults="/sys/kernel/debug/failslab /sys/kernel/debug/fail_page_alloc"
+for f in $faults; do
+	# Otherwise only allocations that may not sleep would fail, with a backtrace each.
+	echo N >"$f/ignore-gfp-wait"
+	echo 0 >"$f/verbose"
+done
+# Otherwise not those of one page, but the attempts of slabs to get more at a time.
+echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 
 # only_near DEPTH: count an allocation if a module is among so many callers. What the kernel
 # needs to load one, or to find a PCI function, is not what this is about. Modules are in
 # the two gigabytes before the kernel.
 only_near() {
 	text=$(cat /sys/module/rviommu/sections/.text) || return 1
-	printf '0x%x' $((text & ~0x7fffffff)) >$failslab/require-start
-	printf '0x%x' $((text | 0x7fffffff)) >$failslab/require-end
-	echo "$1" >$failslab/stacktrace-depth
-	head $failslab/require-* $failslab/stacktrace-depth
+	for f in $faults; do
+		printf '0x%x' $((text & ~0x7fffffff)) >"$f/require-start" &&
+			printf '0x%x' $((text | 0x7fffffff)) >"$f/require-end" &&
+			echo "$1" >"$f/stacktrace-depth" || return 1
+		head "$f"/require-* "$f/stacktrace-depth"
+	done
 }
 
 loaded() {
@@ -68,7 +75,10 @@ each() {
 		status=$?
 		[ $status -ne 3 ]
 	do
-		[ $status -ne 2 ] || return 1
+		[ $status -le 1 ] || {
+			echo "fail_nth ended with $status"
+			return 1
+		}
 		"$undo" || {
 			echo "with allocation $n failing"
 			return 1
@@ -116,10 +126,9 @@ blocks() {
 # The module's functions have their names as long as it is loaded, then they are numbers.
 no_leaks() {
 	sleep 6	# younger objects are not reported
-	echo scan >/sys/kernel/debug/kmemleak
-	echo scan >/sys/kernel/debug/kmemleak
-	cat /sys/kernel/debug/kmemleak
-	! grep -qE 'rviommu|\] 0x' /sys/kernel/debug/kmemleak
+	echo scan >/sys/kernel/debug/kmemleak && echo scan >/sys/kernel/debug/kmemleak || return 1
+	cat /sys/kernel/debug/kmemleak >/tmp/leaks || return 1
+	! grep -B 20 -E 'rviommu|^ +0x[0-9a-f]+$' /tmp/leaks
 }
 
 gone() {
