@@ -123,14 +123,6 @@ blocks() {
 		wait_for 5 sh -c ". ./lib.sh; [ \$(counter fault_records) -gt $before ]"
 }
 
-# The module's functions have their names as long as it is loaded, then they are numbers.
-no_leaks() {
-	sleep 6	# younger objects are not reported
-	echo scan >/sys/kernel/debug/kmemleak && echo scan >/sys/kernel/debug/kmemleak || return 1
-	cat /sys/kernel/debug/kmemleak >/tmp/leaks || return 1
-	! grep -B 20 -E 'rviommu|^ +0x[0-9a-f]+$' /tmp/leaks
-}
-
 gone() {
 	rmmod rviommu && nothing_left
 }

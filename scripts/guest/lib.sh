@@ -191,6 +191,19 @@ trace() {
 	return $traced
 }
 
+# leak_scan: what kmemleak finds is in /tmp/leaks afterwards.
+leak_scan() {
+	sleep 6	# younger objects are not reported
+	echo scan >/sys/kernel/debug/kmemleak && echo scan >/sys/kernel/debug/kmemleak &&
+		cat /sys/kernel/debug/kmemleak >/tmp/leaks
+}
+
+# no_leaks: of our modules. Their functions have names as long as they are loaded, then
+# they are numbers.
+no_leaks() {
+	leak_scan && ! grep -B 20 -E 'rviommu|^ +0x[0-9a-f]+$' /tmp/leaks
+}
+
 # dmesg without what a test expects; true when nothing is left to explain.
 dmesg_clean() {
 	! dmesg | grep -E 'WARNING: |BUG: |possible .*deadlock|suspicious RCU|Unable to handle|Oops|DMA-API|detected stall|self-detected stall|lockup' |

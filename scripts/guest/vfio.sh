@@ -45,14 +45,6 @@ down() {
 	basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
 }
 
-no_leaks() {
-	sleep 6	# younger objects are not reported
-	echo scan >/sys/kernel/debug/kmemleak
-	echo scan >/sys/kernel/debug/kmemleak
-	cat /sys/kernel/debug/kmemleak
-	! grep -q rviommu /sys/kernel/debug/kmemleak
-}
-
 check "the simulated IOMMU and its functions" up
 fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
 id=0x0100
