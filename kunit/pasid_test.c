@@ -441,6 +441,7 @@ static void pasid_migrate(struct kunit *test)
 	const struct pasid_variant *v = test->param_value;
 	struct pasid_fixture *f = pasid_up(test, v, "rviommu_kunit_pasid");
 	struct pasid_hammer h = { .sim = f->sim, .dev = f->dev[0], .seed = 11 };
+	const unsigned int rounds = v->switches ? 50 : rviommu_simtest_rounds(300);
 	struct iommu_domain *rid, *domain;
 	struct task_struct *task;
 	u8 *rid_page, *page;
@@ -451,7 +452,7 @@ static void pasid_migrate(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iommu_attach_group(rid, f->group[0]), 0);
 	task = kthread_run(pasid_hammer, &h, "pasid_hammer");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-	for (i = 0; i < (v->switches ? 50 : 300); i++) {
+	for (i = 0; i < rounds; i++) {
 		u32 pasid = 1 + i % 200;
 
 		KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(domain, f->dev[0], pasid, NULL),
@@ -570,7 +571,7 @@ static void pasid_replacements(struct kunit *test, const struct pasid_variant *v
 
 static void pasid_replace_under_dma(struct kunit *test)
 {
-	pasid_replacements(test, test->param_value, 2000);
+	pasid_replacements(test, test->param_value, rviommu_simtest_rounds(2000));
 }
 
 /*

@@ -687,7 +687,7 @@ static void replace_under_dma(struct kunit *test, u32 switches, u32 atc, unsigne
 
 static void reset_replace(struct kunit *test)
 {
-	replace_under_dma(test, 0, 0, 3000);
+	replace_under_dma(test, 0, 0, rviommu_simtest_rounds(3000));
 }
 
 static void reset_replace_worst_case(struct kunit *test)

@@ -435,8 +435,7 @@ static void sim_replace(struct kunit *test)
 	u8 *pages[2] = { sim_pages(test), sim_pages(test) };
 	u8 *around = sim_pages(test);
 	struct sim_hammer h = { .f = f };
-	/* The detector of data races delays each access that it watches. */
-	const unsigned int rounds = IS_ENABLED(CONFIG_KCSAN) ? 50 : 500;
+	const unsigned int rounds = rviommu_simtest_rounds(500);
 	struct task_struct *task;
 	unsigned int i, stale = 0, missed = 0;
 
