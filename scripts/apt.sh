@@ -8,8 +8,14 @@
 
 # The machine's own source of Debian main for its own release, as
 # "URI<TAB>keyring". The keyring may be empty: then apt's trusted keys count.
+# A script that runs many others asks once, and hands it on as RVIOMMU_ARCHIVE:
+# apt takes a second or two to say.
 apt_archive() {
 	local codename uri entry file n key
+	[ -z "${RVIOMMU_ARCHIVE:-}" ] || {
+		echo "$RVIOMMU_ARCHIVE"
+		return
+	}
 	# shellcheck source=/dev/null
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 	# Security and third-party entries serve another release name, another
@@ -97,10 +103,26 @@ apt_private() {
 	echo "$dir/apt.conf"
 }
 
+# apt_field CONF PACKAGE FIELD: of its newest version there; fails when there is none.
+# What these lists say is kept beside them.
+apt_field() {
+	local dir file
+	dir=$(dirname "$1")
+	file=$dir/show/$2
+	if [ ! "$file" -nt "$dir/fetched" ]; then
+		mkdir -p "$dir/show"
+		APT_CONFIG=$1 apt-cache --no-all-versions show "$2" >"$file.$$" 2>/dev/null || {
+			rm "$file.$$"
+			return 1
+		}
+		mv "$file.$$" "$file"
+	fi
+	sed -n "s/^$3: //p" "$file" | grep -m1 .
+}
+
 # apt_version CONF PACKAGE: its newest version there; fails when there is none.
 apt_version() {
-	APT_CONFIG=$1 apt-cache --no-all-versions show "$2" 2>/dev/null |
-		sed -n 's/^Version: //p' | grep -m1 .
+	apt_field "$1" "$2" Version
 }
 
 # apt_fetch CONF PACKAGE: prints the path of its downloaded .deb.
@@ -108,8 +130,7 @@ apt_fetch() {
 	local conf=$1 package=$2 tmp deb arch version
 	version=$(apt_version "$conf" "$package") ||
 		die "there is no package $package in $(basename "$(dirname "$conf")")"
-	arch=$(APT_CONFIG=$conf apt-cache --no-all-versions show "$package" |
-		sed -n 's/^Architecture: //p' | head -n 1)
+	arch=$(apt_field "$conf" "$package" Architecture)
 	deb=$cache/debs/${package}_${version//:/%3a}_$arch.deb
 	if [ ! -s "$deb" ]; then
 		log "fetching $package $version"
