@@ -23,6 +23,8 @@ unsigned int rviommu_simtest_cached(struct rviommu_sim *sim, struct iommu_domain
  *
  * Checks of each lock or access, most of all in an emulated machine, make a round take
  * so much longer that a kernel with them has a part of the rounds to do.
+ *
+ * Return: rounds to run.
  */
 static inline unsigned int rviommu_simtest_rounds(unsigned int many)
 {
