@@ -58,17 +58,18 @@ kernel_overlay() {
 }
 
 # One name per test kernel. Sets arch, release, fragments, cross, target.
+# "trim" is for those whose building a check waits for, or that are large anyway.
 kernel_describe() {
 	release=7.2
 	cross=
 	target=all
 	case $1 in
-	um)		arch=um fragments='kunit mutate smp debug fail' ;;
+	um)		arch=um fragments='kunit trim mutate smp debug fail' ;;
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
-	um-6.12)	arch=um fragments='kunit mutate um-6.12 um-kasan debug lockdep fail' release=6.12 ;;
+	um-6.12)	arch=um fragments='kunit trim mutate um-6.12 um-kasan debug lockdep fail' release=6.12 ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
-	x86)		arch=x86_64 fragments='kunit mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
-	x86-kcsan)	arch=x86_64 fragments='kunit x86 smp kcsan' ;;
+	x86)		arch=x86_64 fragments='kunit trim mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
+	x86-kcsan)	arch=x86_64 fragments='kunit trim x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp debug lockdep fail fail-stack' ;;
 	riscv-kunit)	arch=riscv fragments='kunit mutate riscv-kunit smp debug lockdep fail' ;;
 	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;
