@@ -8,21 +8,42 @@
 kernel_packages=(build-essential bc bison flex libelf-dev libssl-dev cpio kmod
 	rsync xz-utils python3 zstd)
 
-# kernel_source X.Y: prints a source tree of the newest X.Y in the archive.
-kernel_source() {
-	local suites suite conf deb version dir
+# kernel_releases CONF: the X.Y of every linux-source-X.Y there, oldest first.
+kernel_releases() {
+	APT_CONFIG=$1 apt-cache pkgnames linux-source- |
+		sed -n 's/^linux-source-\([0-9][0-9.]*\)$/\1/p' | sort -V
+}
+
+# kernel_suites newest|lts: where to look for that kernel, in this order. A stable
+# release of Debian stays with one long-term kernel; those that are not yet
+# released have the newest.
+kernel_suites() {
 	case $1 in
-	6.12)	suites='bookworm-backports trixie' ;;
-	*)	suites='trixie-backports forky sid' ;;
+	newest)	echo sid forky trixie-backports ;;
+	lts)	echo trixie bookworm-backports ;;
+	*)	die "there is no kind of kernel called '$1'" ;;
 	esac
+}
+
+# kernel_source newest|lts: prints a source tree of that kernel. The archive says which
+# releases there are: what it has today it drops tomorrow.
+kernel_source() {
+	local suite suites conf deb version release dir best='' from=''
+	suites=$(kernel_suites "$1") || exit 1
 	for suite in $suites; do
 		conf=$(apt_private "$suite" "$(dpkg --print-architecture)") || exit 1
-		version=$(apt_version "$conf" "linux-source-$1") && break
+		release=$(kernel_releases "$conf" | tail -n 1)
+		[ -n "$release" ] || continue
+		# Of two suites with the same release, the first.
+		[ -z "$best" ] || [ "$(printf '%s\n' "$release" "$best" | sort -V | tail -n 1)" != "$best" ] ||
+			continue
+		best=$release from=$conf
 	done
-	[ -n "$version" ] || die "no suite of $suites has linux-source-$1"
+	[ -n "$best" ] || die "none of $suites has a linux-source"
+	version=$(apt_version "$from" "linux-source-$best") || exit 1
 	dir=$cache/src/linux-$version
 	if [ ! -e "$dir/.complete" ]; then
-		deb=$(apt_fetch "$conf" "linux-source-$1") || exit 1
+		deb=$(apt_fetch "$from" "linux-source-$best") || exit 1
 		kernel_unpack "$deb" "$dir" || exit 1
 	fi
 	echo "$dir"
@@ -60,19 +81,19 @@ kernel_overlay() {
 # One name per test kernel. Sets arch, release, fragments, cross, target.
 # "trim" is for those whose building a check waits for, or that are large anyway.
 kernel_describe() {
-	release=7.2
+	release=newest
 	cross=
 	target=all
 	case $1 in
 	um)		arch=um fragments='kunit trim mutate smp debug fail' ;;
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
-	um-6.12)	arch=um fragments='kunit trim mutate um-6.12 um-kasan debug lockdep fail' release=6.12 ;;
+	um-6.12)	arch=um fragments='kunit trim mutate um-6.12 um-kasan debug lockdep fail' release=lts ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
 	x86)		arch=x86_64 fragments='kunit trim mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit trim x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp debug lockdep fail fail-stack' ;;
 	riscv-kunit)	arch=riscv fragments='kunit mutate riscv-kunit smp debug lockdep fail' ;;
-	riscv-6.12)	arch=riscv fragments='riscv smp' release=6.12 target=modules_prepare ;;
+	riscv-6.12)	arch=riscv fragments='riscv smp' release=lts target=modules_prepare ;;
 	*)		die "there is no test kernel called '$1'" ;;
 	esac
 	[ "$arch" != riscv ] || cross=riscv64-linux-gnu-
