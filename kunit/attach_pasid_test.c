@@ -854,7 +854,9 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, attach(t, 5, t->domain[0]), 0);
 	KUNIT_EXPECT_EQ(test, fake_ats.enables, 2);
 	KUNIT_EXPECT_TRUE(test, t->ep->ats.on);
-	EXPECT_COMMANDS(td, "a PASID", CMD_DDT(DID), CMD_FENCE, CMD_FENCE);
+	/* Before it may ask, the IOMMU forgets what it would be answered from. */
+	EXPECT_COMMANDS(td, "a PASID", CMD_DDT(DID), CMD_FENCE, CMD_FENCE, CMD_FENCE,
+			CMD_VMA(pscid(t->domain[0])), CMD_FENCE);
 	KUNIT_ASSERT_EQ(test, attach(t, 6, t->domain[0]), 0);
 	/* Blocking the requester ID leaves the context valid. */
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
@@ -879,9 +881,10 @@ static void attach_ats_switch(struct kunit *test)
 	fakebus_clear(td->bus);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	KUNIT_EXPECT_FALSE(test, t->ep->ats.on);
-	EXPECT_COMMANDS(td, "without", CMD_FENCE);
+	EXPECT_COMMANDS(td, "without", CMD_FENCE, CMD_VMA(pscid(t->def)), CMD_FENCE);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
-	EXPECT_COMMANDS(td, "without", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid(t->def)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "without", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid(t->def)), CMD_FENCE,
+			CMD_VMA(pscid(t->domain[0])), CMD_FENCE);
 	fake_ats.fails = false;
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	KUNIT_EXPECT_TRUE(test, t->ep->ats.on);
@@ -948,6 +951,118 @@ static void attach_ats_unusable(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, testdev_ep(testdev_add_one(td, 0x7f))->ats.usable);
 	KUNIT_EXPECT_EQ(test, testdev_context(td, 0x7f).word[0], TC_V);
 	KUNIT_EXPECT_EQ(test, fake_ats.enables, 0);
+}
+
+static enum fakebus_ats never(struct fakebus *fake, u64 dword0, void *arg)
+{
+	if ((dword0 >> 40 & 0xffff) == RID && dword0 >> 56 == SEG)
+		return FAKEBUS_ATS_TIMEOUT;
+	return FAKEBUS_ATS_ANSWER;
+}
+
+static bool has_en_ats(struct testdev *td, u32 did)
+{
+	return testdev_context(td, did).word[0] & TC_EN_ATS;
+}
+
+/*
+ * A second device with the ID: neither has ATS from then on, because a Routing ID has to mean
+ * one device. Whether the first is attached already, and whoever goes first.
+ */
+static void attach_ats_shared_id(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 0);
+	struct iommu_domain *a = t->domain[0];
+	struct testdev *td = t->td;
+	struct rviommu_endpoint *other;
+	struct device *dev;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
+	KUNIT_EXPECT_TRUE(test, t->ep->ats.on);
+	KUNIT_EXPECT_TRUE(test, has_en_ats(td, DID));
+	KUNIT_EXPECT_EQ(test, users(a, true), 1);
+
+	dev = testdev_add_one(td, DID);
+	other = testdev_ep(dev);
+	KUNIT_EXPECT_EQ(test, fake_ats.disables, 1);
+	KUNIT_EXPECT_EQ(test, fake_ats.invalid, 0);
+	KUNIT_EXPECT_FALSE(test, t->ep->ats.usable || t->ep->ats.on || t->ep->ats.enabled);
+	KUNIT_EXPECT_FALSE(test, other->ats.usable);
+	KUNIT_EXPECT_FALSE(test, has_en_ats(td, DID));
+	KUNIT_EXPECT_EQ(test, users(a, true), 0);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&fake_ats_on));
+
+	/* Nobody switches it on again, and nobody is asked. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, fake_ats.enables, 1);
+	fakebus_clear(td->bus);
+	rviommu_invalidate_all(to_rviommu_domain(t->domain[1]));
+	EXPECT_COMMANDS(td, "shared", CMD_VMA(pscid(t->domain[1])), CMD_FENCE);
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, SEG));
+
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->def), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
+	testdev_del(td, dev);
+	KUNIT_EXPECT_EQ(test, users(t->domain[1], false), 0);
+	KUNIT_EXPECT_EQ(test, users(t->domain[1], true), 0);
+	KUNIT_EXPECT_FALSE(test, has_en_ats(td, DID));
+}
+
+/* What the device has done with its cache is over, and so is what the IOMMU has cached for it. */
+static void attach_lost_forgotten(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 0);
+	struct iommu_domain *a = t->domain[0];
+	struct testdev *td = t->td;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
+	td->fake->ats = never;
+	rviommu_invalidate_range(to_rviommu_domain(a), 0x5000, 0x5fff, 12, false);
+	td->fake->ats = NULL;
+	KUNIT_ASSERT_TRUE(test, t->ep->lost);
+	fakebus_clear(td->bus);
+	/* Its context is invalid already, and does not tell what it led to. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
+	EXPECT_COMMANDS(td, "lost, blocked", CMD_VMA(pscid(a)), CMD_FENCE);
+	KUNIT_EXPECT_EQ(test, users(a, false), 0);
+}
+
+/*
+ * A device goes while another that has the same ID is known, and attached to nothing yet: the
+ * core frees what only the first was attached to.
+ */
+static void attach_release_beside_new(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, 0);
+	struct device *dev = testdev_add_one(t->td, 0x20);
+	struct rviommu_endpoint *ep = testdev_ep(dev), *other;
+	struct iommu_domain *a = t->domain[0];
+	struct device *second;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, a), 0);
+	second = testdev_add_one(t->td, 0x20);
+	other = testdev_ep(second);
+
+	/* As it is between the core's probe of the second and its joining the group. */
+	mutex_lock(&t->td->iommu.ddt.lock);
+	if (rviommu_domain_is_paging(other->domain))
+		rviommu_target_remove_device(to_rviommu_domain(other->domain), other, IOMMU_NO_PASID);
+	WRITE_ONCE(other->domain, NULL);
+	rviommu_detach_release(ep);
+	mutex_unlock(&t->td->iommu.ddt.lock);
+	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
+	KUNIT_EXPECT_EQ(test, users(a, false), 0);
+
+	/* And one that is attached goes on. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, t->domain[1]), 0);
+	mutex_lock(&t->td->iommu.ddt.lock);
+	rviommu_detach_release(ep);
+	mutex_unlock(&t->td->iommu.ddt.lock);
+	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], TC_V);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->def), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, t->def), 0);
 }
 
 /* An unmap: the IOMMU first, then the devices, no more at a time than each can queue. */
@@ -1070,13 +1185,6 @@ static void attach_ats_unmap_waits(struct kunit *test)
 	rviommu_detach_pasid(t->ep, 5);
 }
 
-static enum fakebus_ats never(struct fakebus *fake, u64 dword0, void *arg)
-{
-	if ((dword0 >> 40 & 0xffff) == RID && dword0 >> 56 == SEG)
-		return FAKEBUS_ATS_TIMEOUT;
-	return FAKEBUS_ATS_ANSWER;
-}
-
 /* One of two that have the same Routing ID, in two segments, does not answer. */
 static void attach_ats_lost(struct kunit *test)
 {
@@ -1085,7 +1193,6 @@ static void attach_ats_lost(struct kunit *test)
 	struct device *dev = testdev_add_one(td, RID);
 	struct rviommu_endpoint *other = testdev_ep(dev);
 	struct iommu_domain *a = t->domain[0];
-	u32 did = 0;
 
 	other->max_pasids = 256;
 	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
@@ -1101,9 +1208,9 @@ static void attach_ats_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_context(td, DID).word[0], 0);
 	KUNIT_EXPECT_NE(test, testdev_context(td, RID).word[0], 0);
 	/* Once is enough. */
-	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, SEG, &did));
-	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, 0x999, SEG, &did));
-	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, 7, &did));
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, SEG));
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, 0x999, SEG));
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, 7));
 
 	/* It is asked nothing any more, the other is. */
 	fakebus_clear(td->bus);
@@ -1164,6 +1271,26 @@ static void attach_ats_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users(a, true), 0);
 }
 
+/* The way back of a PASID on a dead IOMMU: the core frees what is attached, and warns of a refusal. */
+static void attach_dead_way_back(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, 256);
+	struct iommu_domain *a = t->domain[0], *b = t->domain[1];
+
+	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, b), 0);
+	t->td->fake->rate = 0;
+	t->td->iommu.cmdq.timeout_us = 200;
+	iommu_flush_iotlb_all(b);
+	KUNIT_ASSERT_TRUE(test, t->td->iommu.dead);
+
+	KUNIT_EXPECT_EQ(test, attach(t, 5, t->domain[2]), -EIO);
+	KUNIT_EXPECT_EQ(test, users(b, false), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(t->ep, 5, a, b), 0);
+	KUNIT_EXPECT_EQ(test, users(a, false) + users(b, false), 0);
+	KUNIT_EXPECT_NULL(test, xa_load(&t->ep->pasids, 5));
+}
+
 static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_commands),
 	KUNIT_CASE(attach_notify_valid),
@@ -1181,11 +1308,15 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_switch),
 	KUNIT_CASE(attach_ats_switch_waits),
 	KUNIT_CASE(attach_ats_unusable),
+	KUNIT_CASE(attach_ats_shared_id),
+	KUNIT_CASE(attach_lost_forgotten),
+	KUNIT_CASE(attach_release_beside_new),
 	KUNIT_CASE(attach_ats_unmap),
 	KUNIT_CASE(attach_ats_small_ring),
 	KUNIT_CASE(attach_ats_unmap_waits),
 	KUNIT_CASE(attach_ats_lost),
 	KUNIT_CASE(attach_ats_back),
+	KUNIT_CASE(attach_dead_way_back),
 	{}
 };
 

@@ -91,10 +91,6 @@ struct lost_test {
 	struct lost_batch batch[17];
 };
 
-static u32 device_id(unsigned int i)
-{
-	return 0x1000 + i;
-}
 
 /* ----- The devices ----- */
 
@@ -120,7 +116,7 @@ static enum fakebus_ats lost_ats(struct fakebus *fake, u64 dword0, void *arg)
 	return FAKEBUS_ATS_ANSWER;
 }
 
-static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
+static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 {
 	struct lost_test *t = container_of(cq, struct lost_test, cq);
 	unsigned int i = (rid - 0x100) * 2 + seg;
@@ -134,7 +130,6 @@ static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
 	if (t->strangers || t->dev[i].lost)
 		return false;
 	t->dev[i].lost = true;
-	*did = device_id(i);
 	return true;
 }
 
@@ -294,7 +289,7 @@ static unsigned int missing(struct lost_test *t, const struct lost_batch *b, uns
 		if (place_of(t, b->cmds[i], end) >= 0)
 			continue;
 		if ((dword0 & OP_MASK) != OP_ATS_INVAL || !t->dev[dev].lost ||
-		    place_of(t, rviommu_cmd_inval_ddt(device_id(dev)), end) < 0)
+		    place_of(t, rviommu_cmd_inval_ddt_all(), end) < 0)
 			n++;
 	}
 	return n;
@@ -493,7 +488,7 @@ static void lost_once(struct kunit *test)
 	expect_reported(t, BIT(1));
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 2);
 	for (k = 0; k <= rviommu_queue_mask(&t->cq.q); k++)
-		forgets += ring[k].dword[0] == rviommu_cmd_inval_ddt(device_id(1)).dword[0];
+		forgets += ring[k].dword[0] == rviommu_cmd_inval_ddt_all().dword[0];
 	KUNIT_EXPECT_EQ(test, forgets, 1);
 	expect_alive(t);
 }

@@ -1678,6 +1678,42 @@ static void domain_dies_in_attach(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/*
+ * The way back on a dead IOMMU: the core frees the domain that is left, and nobody may
+ * know it then. Attach one, replace it by two, the IOMMU dies, replace that by one.
+ */
+static void domain_dead_way_back(struct kunit *test)
+{
+	const long live = testdev_live();
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *one = make_domain(test, dev), *two = make_domain(test, dev);
+	struct rviommu_endpoint *ep = testdev_ep(dev);
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, one), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, two), 0);
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 200;
+	iommu_flush_iotlb_all(two);
+	KUNIT_ASSERT_TRUE(test, td->iommu.dead);
+
+	/* What is attached may be attached again, and nothing of it changes. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, two), 0);
+	KUNIT_EXPECT_PTR_EQ(test, ep->domain, two);
+	KUNIT_EXPECT_EQ(test, users(two, td), 1);
+
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, one), 0);
+	KUNIT_EXPECT_PTR_NE(test, ep->domain, two);
+	KUNIT_EXPECT_EQ(test, users(two, td), 0);
+	iommu_domain_free(two);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	KUNIT_EXPECT_EQ(test, users(one, td), 0);
+	iommu_domain_free(one);
+	testdev_del(td, dev);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
 /**
  * struct fault_reader - the interrupt's thread, about to count a fault
  * @td: the IOMMU
@@ -1932,6 +1968,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_outlives_device),
 	KUNIT_CASE(domain_dead_queue),
 	KUNIT_CASE(domain_dies_in_attach),
+	KUNIT_CASE(domain_dead_way_back),
 	KUNIT_CASE(domain_attach_races_unmap),
 	{}
 };

@@ -48,7 +48,7 @@ struct scene;
  * @levels: depth of its directory, 0: any
  * @switches: worst cases of the hardware
  * @unowned: the device stays with its default domain
- * @ats: the device has ATS
+ * @ats: the device has ATS; there is a second one then
  * @pasid: what domains are attached to, 0: the requester ID
  */
 struct scenario {
@@ -70,6 +70,7 @@ struct scenario {
  * @iommu: the driver's side
  * @dev: endpoint 0
  * @ep: what the driver knows of it
+ * @other: endpoint 1, where devices have ATS
  * @id: its device_id
  * @pasid: of its DMA, 0: none
  * @group: its group, of which we have DMA ownership
@@ -99,6 +100,7 @@ struct scene {
 	struct rviommu *iommu;
 	struct device *dev;
 	struct rviommu_endpoint *ep;
+	struct rviommu_endpoint *other;
 	u32 id;
 	u32 pasid;
 	struct iommu_group *group;
@@ -207,15 +209,15 @@ static void scene_retire(struct list_head *pages)
 
 /* ----- Words of scenarios ----- */
 
-/* Where a write of the device to @iova goes, if anywhere. Sleeps as little as hooks may. */
-static u64 reaches_why(struct scene *s, u64 iova, u16 *cause)
+/* Where a write of device @id to @iova goes, if anywhere. Sleeps as little as hooks may. */
+static u64 goes(struct scene *s, u32 id, u32 pasid, u64 iova, u16 *cause)
 {
 	struct rviommu_model_request req = {
 		.kind = RVIOMMU_MODEL_UNTRANSLATED,
-		.pv = s->pasid,
-		.process_id = s->pasid,
+		.pv = pasid,
+		.process_id = pasid,
 		.write = true,
-		.device_id = s->id,
+		.device_id = id,
 		.iova = iova,
 		.length = 8,
 	};
@@ -226,6 +228,11 @@ static u64 reaches_why(struct scene *s, u64 iova, u16 *cause)
 		return NOWHERE;
 	}
 	return rsp.spa;
+}
+
+static u64 reaches_why(struct scene *s, u64 iova, u16 *cause)
+{
+	return goes(s, s->id, s->pasid, iova, cause);
 }
 
 static u64 reaches(struct scene *s, u64 iova)
@@ -909,6 +916,94 @@ static const char *ats_behind_fence(struct scene *s)
 	return s->count < 2 ? "the device is not told" : s->wrong;
 }
 
+/* The other device's requester ID is attached to a domain, too; a page of it is in the IOTLB. */
+static bool warmed_by_other(struct scene *s, unsigned int which)
+{
+	u16 cause;
+
+	return !map(s, which, IOVA, PA(0), SZ_4K) &&
+	       !rviommu_attach(s->other, s->domain[which]) &&
+	       goes(s, s->other->ids[0], 0, IOVA, &cause) == PA(0);
+}
+
+/*
+ * An unmap in its middle: the entry is clear, and it has read where to invalidate. Now the
+ * device is attached; then the unmap goes on, and tells nobody but the IOMMU.
+ */
+static const char *unmapped_around_attach(struct scene *s, unsigned int which)
+{
+	struct rviommu_command cmd = rviommu_space_command(to_rviommu_domain(s->domain[which]));
+
+	if (!unmap_deferred(s, which, IOVA, SZ_4K) || attach(s, which))
+		return CANNOT;
+	touch(s);
+	if (rviommu_cmdq_sync(&s->iommu->cmdq, &cmd, 1))
+		return CANNOT;
+	return remembers(s) ? "the device remembers what was unmapped while it was attached" : NULL;
+}
+
+static const char *ats_refill(struct scene *s)
+{
+	const char *wrong = CANNOT;
+
+	/* Its ATS goes on with the domain; or with a PASID it is on. */
+	detach(s);
+	if (warmed_by_other(s, 0))
+		wrong = unmapped_around_attach(s, 0);
+	rviommu_attach(s->other, &rviommu_blocking_domain);
+	return wrong;
+}
+
+static const char *ats_refill_replace(struct scene *s)
+{
+	const char *wrong = CANNOT;
+
+	if (!attach(s, 1) && warmed_by_other(s, 0))
+		wrong = unmapped_around_attach(s, 0);
+	rviommu_attach(s->other, &rviommu_blocking_domain);
+	return wrong;
+}
+
+/*
+ * A neighbour's context has moved to a copy of the page that both lie in, and the IOMMU still
+ * has the link to the old one when the device does not answer.
+ */
+static const char *lost_beside_copy(struct scene *s)
+{
+	struct rviommu_ddt *ddt = &s->iommu->ddt;
+	struct rviommu_ddt_update update = {
+		.did = s->other->ids[0], .lost = &s->other->lost,
+		.new = rviommu_make_dc(s->iommu, s->domain[1]),
+	};
+	const char *wrong = CANNOT;
+	struct rviommu_command cmd;
+
+	update.new.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
+	if (!map_both(s) || attach(s, 0) || rviommu_attach(s->other, s->domain[0]))
+		return CANNOT;
+	touch(s);
+	if (reaches(s, IOVA) != PA(0) || !remembers(s))
+		return CANNOT;
+	rviommu_sim_set_atc(s->dev, RVIOMMU_SIM_ATC_LOST);
+	s->iommu->cmdq.timeout_us = 1000;
+	mutex_lock(&ddt->lock);
+	if (!rviommu_ddt_prepare(ddt, &update, 1)) {
+		rviommu_ddt_publish(ddt, &update, 1);
+		/* Where it is asked nothing, or its context changed in place, there is nothing to see. */
+		if (unmap(s, 0, IOVA, SZ_4K) && !map(s, 0, IOVA, PA(2), SZ_4K))
+			wrong = READ_ONCE(s->ep->lost) && reaches(s, IOVA) != NOWHERE ?
+				"a device in quarantine reaches memory" : NULL;
+		cmd = rviommu_cmd_inval_ddt_all();
+		rviommu_cmdq_sync(&s->iommu->cmdq, &cmd, 1);
+		rviommu_ddt_retire(ddt, &update, 1);
+	}
+	mutex_unlock(&ddt->lock);
+	rviommu_sim_set_atc(s->dev, 0);
+	s->iommu->cmdq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	rviommu_attach(s->other, &rviommu_blocking_domain);
+	return wrong;
+}
+
 /* ----- The table ----- */
 
 #define NO_RANGE	(RVIOMMU_CAP_S | RVIOMMU_CAP_NL)
@@ -961,6 +1056,11 @@ static const struct scenario scenarios[] = {
 	{ "replace_ats", replace_ats, .ats = true },
 	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
 	{ "ats_behind_fence", ats_behind_fence, .ats = true },
+	{ "ats_refill", ats_refill, .ats = true },
+	{ "ats_refill_replace", ats_refill_replace, .ats = true },
+	{ "ats_refill_pasid", ats_refill_replace, .ats = true, .pasid = 5 },
+	/* The last with ATS: its device has lost it. */
+	{ "lost_beside_copy", lost_beside_copy, .ats = true },
 	{ "removal", removal, .unowned = true },
 };
 
@@ -985,7 +1085,7 @@ static int scene_up(struct scene *s, const struct scenario *sc)
 	if (!sc->ats)
 		config.model.capabilities &= ~(RVIOMMU_CAP_ATS | RVIOMMU_CAP_T2GPA);
 	config.ats = sc->ats;
-	config.endpoints = 1;
+	config.endpoints = sc->ats ? 2 : 1;
 	if (sc->levels) {
 		ret = rviommu_sim_config_levels(&config, sc->levels);
 		if (ret)
@@ -1000,6 +1100,7 @@ static int scene_up(struct scene *s, const struct scenario *sc)
 	s->dev = rviommu_sim_endpoint(sim, 0);
 	ep = dev_iommu_priv_get(s->dev);
 	s->ep = ep;
+	s->other = sc->ats ? dev_iommu_priv_get(rviommu_sim_endpoint(sim, 1)) : NULL;
 	s->id = ep->ids[0];
 	s->iommu = ep->iommu;
 	if (!sc->unowned) {

@@ -47,7 +47,8 @@ static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pd
  * rviommu_ats_init() - find out whether a device can use ATS
  * @ep: the device, with its IDs
  *
- * Only a device with one ID of its own: a Routing ID has to mean one device. And not
+ * Only a device with one ID: a Routing ID has to mean one device. It has to be its own, too,
+ * which is known when others come: rviommu_attach_without_ats(). And not
  * with a one-level DDT, where a context is invalid for a moment whenever it changes:
  * an Invalidation Completion that arrives then may be refused (spec "Translation
  * control", EN_ATS), and the device would seem lost.
@@ -125,9 +126,43 @@ static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
 		rviommu_cmdq_sync(&ep->iommu->cmdq, cmds, nr);
 }
 
+/*
+ * Whoever unmaps from now on tells the device. Whoever read before that it need not has
+ * queued an IOTINVAL, but the IOMMU may not have executed it; or has read the targets
+ * before the device was there, and has it still before him. So the IOTLB, from which the
+ * device would be answered, forgets the spaces that the device can ask for. Returns 0, or
+ * -EIO if the IOMMU is out of service.
+ */
+static int rviommu_ats_renew(struct rviommu_endpoint *ep)
+{
+	struct rviommu_cmdq *cq = &ep->iommu->cmdq;
+	struct iommu_domain *domain = ep->domain;
+	struct rviommu_command cmd;
+	unsigned long pasid;
+	u32 fence;
+	int ret;
+
+	if (rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ENABLE_RENEW))
+		return 0;
+	if (rviommu_domain_is_paging(domain)) {
+		cmd = rviommu_space_command(to_rviommu_domain(domain));
+		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
+	} else {
+		ret = rviommu_cmdq_issue(cq, NULL, 0, &fence);
+	}
+	xa_for_each(&ep->pasids, pasid, domain) {
+		if (ret || !rviommu_domain_is_paging(domain))
+			continue;
+		cmd = rviommu_space_command(to_rviommu_domain(domain));
+		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
+	}
+	return ret ?: rviommu_cmdq_wait(cq, fence);
+}
+
 /**
  * rviommu_ats_enable() - the device may use ATS
- * @ep: the device; its context is valid now. ddt.lock is held.
+ * @ep: the device; its context is valid now, and all records are up to date. ddt.lock is
+ *      held.
  *
  * The spec wants the device to be idle, but it need not be: whoever unmaps has to reach
  * its ATC from the moment that it can ask for translations. So @on comes first, and a
@@ -145,7 +180,9 @@ void rviommu_ats_enable(struct rviommu_endpoint *ep)
 	WRITE_ONCE(ep->ats.on, true);
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
-	ret = rviommu_ats_switch_on(ep);
+	ret = rviommu_ats_renew(ep);
+	if (!ret)
+		ret = rviommu_ats_switch_on(ep);
 	if (ret) {
 		WRITE_ONCE(ep->ats.on, false);
 		dev_warn_ratelimited(ep->dev, "ATS cannot be enabled (%d)\n", ret);
@@ -210,15 +247,14 @@ void rviommu_ats_take_back(struct rviommu_endpoint *ep)
  * @cq: the command queue
  * @rid: Routing ID of the device that does not answer
  * @seg: its segment
- * @did: its device_id
  *
  * Under the queue's lock, with interrupts off: takes no lock but the directory's
- * for quarantine.
+ * for quarantine. A device that may use ATS has its ID for itself, so it is the ID's owner.
  *
- * Return: true if its context has just been made invalid, and IODIR.INVAL_DDT of @did
+ * Return: true if its context has just been made invalid, and IODIR.INVAL_DDT
  * is owed; false if no such device is there, or it is lost already.
  */
-bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
+bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 {
 	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
 	struct rviommu_endpoint *ep;
@@ -239,7 +275,6 @@ bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did)
 		dev_err(iommu->dev,
 			"%s does not complete ATS invalidations: all of its DMA is blocked until it is reset or removed\n",
 			ep->name);
-		*did = id;
 		found = true;
 		break;
 	}

@@ -201,7 +201,7 @@ static void rviommu_owe_domain(struct rviommu_owed *owed, struct iommu_domain *d
 	if (!rviommu_domain_is_paging(domain) ||
 	    rviommu_mutated(owed->iommu, RVIOMMU_MUTATE_ATTACH_IOTINVAL))
 		return;
-	rviommu_owe(owed, rviommu_cmd_iotinval_vma(to_rviommu_domain(domain)->pscid));
+	rviommu_owe(owed, rviommu_space_command(to_rviommu_domain(domain)));
 }
 
 /*
@@ -226,6 +226,30 @@ static int rviommu_settle(struct rviommu_owed *owed, struct rviommu_endpoint *ep
 	return rviommu_cmdq_sync(&owed->iommu->cmdq, cmds, nr);
 }
 
+/*
+ * The device is about to ask for translations of @new, which has it among its targets now.
+ * A request is answered from the IOTLB, which other devices of the same space have
+ * warmed; so that order of targets and context which suffices for walks does not for an
+ * ATC: an unmap that has read the targets before this device was there may have its IOTINVAL
+ * still before it, and tells the device nothing. What the IOTLB has at this moment goes,
+ * and whoever clears an entry from now on finds the device.
+ *
+ * Without other users it has nothing: the last one to leave took it along.
+ */
+static void rviommu_renew(struct rviommu_endpoint *ep, struct iommu_domain *new,
+			  struct iommu_domain *left)
+{
+	struct rviommu_command cmd;
+
+	if (new == left || !READ_ONCE(ep->ats.on) || !rviommu_domain_is_paging(new) ||
+	    !rviommu_target_is_shared(to_rviommu_domain(new), ep->iommu) ||
+	    rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_RENEW))
+		return;
+	cmd = rviommu_space_command(to_rviommu_domain(new));
+	/* Queueing is a full barrier behind the targets. -EIO: nothing is translated any more. */
+	rviommu_cmdq_sync(&ep->iommu->cmdq, &cmd, 1);
+}
+
 static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsigned int nr)
 {
 	unsigned int i;
@@ -237,11 +261,13 @@ static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsi
 }
 
 /*
- * Install prepared device contexts. @left is the domain whose translations end with
- * a process directory that goes: the device context does not tell.
+ * Install prepared device contexts, by which @pasid uses @new. @left is the domain that is left.
+ * Its translations end with a process directory that goes, and with a device that is in
+ * quarantine: the device context tells neither.
  */
 static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_update *updates,
-			   unsigned int nr, struct iommu_domain *left, ioasid_t pasid)
+			   unsigned int nr, struct iommu_domain *new, struct iommu_domain *left,
+			   ioasid_t pasid)
 {
 	struct rviommu *iommu = ep->iommu;
 	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
@@ -249,6 +275,7 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 	unsigned int i, k, nr_cmds;
 	int ret = 0;
 
+	rviommu_renew(ep, new, left);
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
 	rviommu_ddt_publish(&iommu->ddt, updates, nr);
@@ -267,9 +294,11 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 			rviommu_owe(&owed, cmds[k]);
 		}
 	}
+	if (READ_ONCE(ep->lost))
+		rviommu_owe_domain(&owed, left);
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_RETIRE_PAGE))
 		rviommu_ddt_retire(&iommu->ddt, updates, nr);
-	if (rviommu_any_published(updates, nr))
+	if (rviommu_any_published(updates, nr) || owed.nr_spaces)
 		ret = rviommu_settle(&owed, ep, pasid);
 	rviommu_ddt_retire(&iommu->ddt, updates, nr);
 	return ret;
@@ -278,22 +307,22 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 /* -EIO: published, and the IOMMU is out of service; other errors: nothing happened. */
 static int rviommu_replace_contexts(struct rviommu_endpoint *ep,
 				    struct rviommu_ddt_update *updates, unsigned int nr,
-				    struct iommu_domain *left)
+				    struct iommu_domain *new, struct iommu_domain *left)
 {
 	int ret;
 
 	ret = rviommu_ddt_prepare(&ep->iommu->ddt, updates, nr);
-	return ret ?: rviommu_install(ep, updates, nr, left, IOMMU_NO_PASID);
+	return ret ?: rviommu_install(ep, updates, nr, new, left, IOMMU_NO_PASID);
 }
 
 /*
- * Replace one process context in the device's live directory: @pc, in place of that of
- * domain @left. Errors as above. Does not fail, nor need memory, if @pc is invalid.
+ * Replace one process context in the device's live directory: that of @new, in place of that of
+ * @left. Errors as above. Does not fail, nor need memory, if @new is NULL, to block.
  */
 static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
-				   struct rviommu_pc pc, struct iommu_domain *left)
+				   struct iommu_domain *new, struct iommu_domain *left)
 {
-	struct rviommu_pdt_update update = { .pid = pid, .new = pc };
+	struct rviommu_pdt_update update = { .pid = pid, .new = rviommu_make_pc(new) };
 	struct rviommu_owed owed = { .iommu = ep->iommu };
 	struct rviommu_ddt *ddt = &ep->iommu->ddt;
 	struct rviommu_command cmd;
@@ -315,6 +344,7 @@ static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
 		}
 	}
 
+	rviommu_renew(ep, new, left);
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
 	rviommu_pdt_publish(ddt, &ep->pdt, &update, ep->ids[0], ep->nr_ids > 1);
@@ -367,6 +397,31 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 	return 0;
 }
 
+/**
+ * rviommu_attach_without_ats() - a device has to do without ATS from now on
+ * @ep: the device; it has no PASIDs. ddt.lock is held.
+ *
+ * It goes on with what it is attached to. Only the word tc of its contexts changes, for
+ * which no memory is needed, and no request that EN_ATS is for is under way then.
+ */
+void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
+{
+	struct iommu_domain *domain = ep->domain;
+	int ret;
+
+	if (!ep->ats.usable)
+		return;
+	rviommu_ats_disable(ep);
+	if (rviommu_domain_is_paging(domain))
+		rviommu_target_remove_atc(to_rviommu_domain(domain), ep, IOMMU_NO_PASID);
+	WRITE_ONCE(ep->ats.usable, false);
+	if (!domain || domain == &rviommu_blocking_domain)
+		return;
+	rviommu_aim(ep, domain, 0);
+	ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, domain, domain);
+	WARN_ON(ret && ret != -EIO);
+}
+
 /* No translation of the requester IDs points to the domain any more; ddt.lock is held. */
 static void rviommu_let_go(struct rviommu_endpoint *ep)
 {
@@ -375,26 +430,38 @@ static void rviommu_let_go(struct rviommu_endpoint *ep)
 	WRITE_ONCE(ep->domain, NULL);
 }
 
+/* Is another device attached to what a requester ID of @ep uses? ddt.lock is held. */
+static bool rviommu_others_use(const struct rviommu_endpoint *ep, u32 id)
+{
+	const struct rviommu_endpoint *other;
+	unsigned int i;
+
+	list_for_each_entry(other, &ep->iommu->endpoints, node)
+		for (i = 0; other != ep && other->domain && i < other->nr_ids; i++)
+			if (other->ids[i] == id)
+				return true;
+	return false;
+}
+
 /*
  * Make the device's contexts invalid. Cannot fail, because the core has nothing else to
  * fall back on: one context at a time, each becomes invalid in one word. A
- * requester ID that another device has too (a PCI alias) keeps its context if
- * @shared says so.
+ * requester ID that another device uses too (a PCI alias) keeps its context if
+ * @shared says so. One that has the ID and is not attached yet does not use it: the core may
+ * free the domain that only @ep was attached to.
  */
 static void rviommu_invalidate_contexts(struct rviommu_endpoint *ep, bool shared)
 {
-	struct rviommu *iommu = ep->iommu;
 	unsigned int i;
 	int ret;
 
 	rviommu_ats_disable(ep);
 	for (i = 0; i < ep->nr_ids; i++) {
 		struct rviommu_ddt_update update = { .did = ep->ids[i], .lost = &ep->lost };
-		struct rviommu_did *did = shared ? xa_load(&iommu->dids, ep->ids[i]) : NULL;
 
-		if (did && did->users > 1)
+		if (shared && rviommu_others_use(ep, ep->ids[i]))
 			continue;
-		ret = rviommu_replace_contexts(ep, &update, 1, ep->domain);
+		ret = rviommu_replace_contexts(ep, &update, 1, NULL, ep->domain);
 		WARN_ON(ret && ret != -EIO);
 	}
 }
@@ -404,7 +471,7 @@ static void rviommu_block(struct rviommu_endpoint *ep)
 {
 	mutex_lock(&ep->iommu->ddt.lock);
 	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
-		int ret = rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(NULL),
+		int ret = rviommu_replace_process(ep, IOMMU_NO_PASID, NULL,
 						  ep->domain);
 
 		WARN_ON(ret && ret != -EIO);
@@ -427,12 +494,12 @@ static void rviommu_block(struct rviommu_endpoint *ep)
 static int rviommu_break(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
-		rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(NULL), ep->domain);
-		return rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(new), NULL);
+		rviommu_replace_process(ep, IOMMU_NO_PASID, NULL, ep->domain);
+		return rviommu_replace_process(ep, IOMMU_NO_PASID, new, NULL);
 	}
 	rviommu_invalidate_contexts(ep, false);
 	rviommu_aim(ep, new, 0);
-	return rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, NULL);
+	return rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, new, NULL);
 }
 
 /* Is the IOMMU out of service, or the device, for good? Not under ddt.lock. */
@@ -458,12 +525,12 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
  * for a moment.
  *
  * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
- * so is everything of a device that is lost. There the way back to the core's own
- * default domain is open, and @ep lets go of its domain: the core knows no error
- * there, and frees the old domain in any case. Nobody else's domain is accepted any
- * more, but the old one is: the core attaches it again after a refusal, and after a
- * reset. A lost device is in service again when it was blocked completely, see
- * rviommu_ats_take_back().
+ * so is everything of a device that is lost. There the way back is open, to the core's own
+ * default domain and to the domain before this one: the core knows no error
+ * there, and frees the other domain in any case. So @ep lets go of that one, and is
+ * blocked by the driver's record, too. Nobody else's domain is accepted any
+ * more, but the current one is: the core attaches it again after a reset. A lost
+ * device is in service again when it was blocked completely, see rviommu_ats_take_back().
  *
  * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
  * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
@@ -482,9 +549,11 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		return 0;
 	}
 	if (rviommu_out(ep)) {
-		if (new->type == IOMMU_DOMAIN_UNMANAGED)
-			return new == ep->domain ||
-			       (rviommu_is_dead(iommu) && new == ep->left) ? 0 : -EIO;
+		if (new == ep->domain)
+			return 0;
+		if (new->type == IOMMU_DOMAIN_UNMANAGED && new != ep->left)
+			return -EIO;
+		/* The core takes the device for attached to @new, and frees what was before. */
 		rviommu_block(ep);
 		return 0;
 	}
@@ -511,10 +580,10 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 			goto unlock;
 	}
 	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
-		ret = rviommu_replace_process(ep, IOMMU_NO_PASID, rviommu_make_pc(new), old);
+		ret = rviommu_replace_process(ep, IOMMU_NO_PASID, new, old);
 	} else {
 		rviommu_aim(ep, new, 0);
-		ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, old);
+		ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, new, old);
 	}
 	if (ret == -ENOMEM && old && (new == ep->left || new->type != IOMMU_DOMAIN_UNMANAGED))
 		ret = rviommu_break(ep, new);
@@ -568,9 +637,7 @@ static int rviommu_expand(struct rviommu_endpoint *ep, u32 pid, struct iommu_dom
 	}
 	pdt.live = true;
 	ep->pdt = pdt;
-	ret = rviommu_install(ep, ep->updates, ep->nr_ids, NULL, pid);
-	rviommu_ats_enable(ep);
-	return ret;
+	return rviommu_install(ep, ep->updates, ep->nr_ids, new, NULL, pid);
 }
 
 /*
@@ -586,8 +653,8 @@ static int rviommu_collapse(struct rviommu_endpoint *ep, u32 pid, struct iommu_d
 	rviommu_aim(ep, ep->domain, 0);
 	ret = rviommu_ddt_prepare(&ep->iommu->ddt, ep->updates, ep->nr_ids);
 	if (ret)
-		return rviommu_replace_process(ep, pid, rviommu_make_pc(NULL), left);
-	ret = rviommu_install(ep, ep->updates, ep->nr_ids, left, pid);
+		return rviommu_replace_process(ep, pid, NULL, left);
+	ret = rviommu_install(ep, ep->updates, ep->nr_ids, NULL, left, pid);
 	rviommu_pdt_retire_all(&ep->pdt);
 	return ret;
 }
@@ -631,6 +698,43 @@ static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
 	return rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
 }
 
+static void rviommu_drop_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	struct iommu_domain *now = xa_load(&ep->pasids, pasid);
+	int ret;
+
+	if (!now)
+		return;
+	if (rviommu_last_pasid(ep, pasid))
+		ret = rviommu_collapse(ep, pasid, now);
+	else
+		ret = rviommu_replace_process(ep, pasid, NULL, now);
+	WARN_ON(ret && ret != -EIO);
+	xa_erase(&ep->pasids, pasid);
+	if (rviommu_domain_is_paging(now))
+		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
+}
+
+/*
+ * The same where the IOMMU or the device is out of service: nothing is translated. The core
+ * takes no refusal after a reset, when the blocking domain is @old, nor on the way back: there
+ * it frees the domain that is attached now.
+ */
+static int rviommu_attach_pasid_out(struct rviommu_endpoint *ep, ioasid_t pasid,
+				    struct iommu_domain *new, struct iommu_domain *old)
+{
+	bool back;
+
+	if (old == &rviommu_blocking_domain)
+		return 0;
+	mutex_lock(&ep->iommu->ddt.lock);
+	back = pasid == ep->pasid_replaced && new == ep->pasid_left;
+	if (back)
+		rviommu_drop_pasid(ep, pasid);
+	mutex_unlock(&ep->iommu->ddt.lock);
+	return back ? 0 : -EIO;
+}
+
 /**
  * rviommu_attach_pasid() - attach or replace what a PASID of a device uses
  * @ep: the device
@@ -645,8 +749,8 @@ static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
  * The way back to the domain before this one needs no memory, as in rviommu_attach().
  *
  * After a reset the core attaches what was there, with the blocking domain as @old, and
- * takes no refusal: where the IOMMU is out of service nothing is attached, nor
- * translated, and that is no error then.
+ * takes no refusal, nor does it on the way back: where the IOMMU is out of service nothing is
+ * attached, nor translated, and that is no error then.
  *
  * Return: 0; -EOPNOTSUPP if the device or the IOMMU has no PASIDs; -EINVAL if it
  * has not this one, or if it cannot use @new: a second-stage domain, or one of a
@@ -666,7 +770,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 		return ret;
 
 	if (rviommu_out(ep))
-		return old == &rviommu_blocking_domain ? 0 : -EIO;
+		return rviommu_attach_pasid_out(ep, pasid, new, old);
 
 	mutex_lock(&iommu->ddt.lock);
 	now = xa_load(&ep->pasids, pasid);
@@ -695,12 +799,12 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 			goto unreserve;
 	}
 	if (ep->pdt.root)
-		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(new), now);
+		ret = rviommu_replace_process(ep, pasid, new, now);
 	else
 		ret = rviommu_expand(ep, pasid, new);
 	if (ret == -ENOMEM && now && pasid == ep->pasid_replaced && new == ep->pasid_left) {
-		rviommu_replace_process(ep, pasid, rviommu_make_pc(NULL), now);
-		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(new), NULL);
+		rviommu_replace_process(ep, pasid, NULL, now);
+		ret = rviommu_replace_process(ep, pasid, new, NULL);
 	}
 	/* Also with -EIO: then nothing is translated any more, and the record says so. */
 	if (ret) {
@@ -714,6 +818,8 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 	ep->pasid_left = now;
 	if (rviommu_domain_is_paging(now))
 		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
+	/* The first one may have made the context valid. */
+	rviommu_ats_enable(ep);
 	goto unlock;
 
 unreserve:
@@ -724,23 +830,6 @@ unlock:
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
-
-static void rviommu_drop_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
-{
-	struct iommu_domain *now = xa_load(&ep->pasids, pasid);
-	int ret;
-
-	if (!now)
-		return;
-	if (rviommu_last_pasid(ep, pasid))
-		ret = rviommu_collapse(ep, pasid, now);
-	else
-		ret = rviommu_replace_process(ep, pasid, rviommu_make_pc(NULL), now);
-	WARN_ON(ret && ret != -EIO);
-	xa_erase(&ep->pasids, pasid);
-	if (rviommu_domain_is_paging(now))
-		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
-}
 
 /**
  * rviommu_detach_pasid() - block a PASID

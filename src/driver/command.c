@@ -583,12 +583,17 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
 	const u32 mask = rviommu_queue_mask(&cq->q);
 	u64 dword0 = le64_to_cpu(inval.dword[0]);
 	struct rviommu_command instead = rviommu_cmd_barrier();
-	u32 i, did;
+	u32 i;
 
+	/*
+	 * Of all devices: a link to the page that the context lay in before a neighbour's
+	 * change may be cached still, and lead to where it is valid.
+	 */
 	if (cq->device_lost &&
 	    cq->device_lost(cq, FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0),
-			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0), &did))
-		instead = rviommu_cmd_inval_ddt(did);
+			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0)))
+		instead = rviommu_mutates(cq, RVIOMMU_MUTATE_QUARANTINE) ?
+			  rviommu_cmd_barrier() : rviommu_cmd_inval_ddt_all();
 	/* One request less is progress, whether or not there was something to block. */
 	cq->restarts = 0;
 	for (i = cq->head; i != cq->tail; i = (i + 1) & mask) {
@@ -1131,7 +1136,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_init);
  * @device_lost: see struct rviommu_cmdq
  */
 void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
-			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did))
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg))
 {
 	cq->device_lost = device_lost;
 	cq->reserve = min_t(unsigned int, RVIOMMU_ATS_SEGMENT - 1,

@@ -130,8 +130,8 @@ struct rviommu_cmdq_batch {
  * @device_lost: called under @lock, interrupts off, when the device with Routing ID
  *               @rid in segment @seg does not complete its invalidations, or the
  *               IOMMU refuses to ask it; more than once if others ask it again. It sees
- *               to it that the device's DMA is blocked once IODIR.INVAL_DDT of
- *               *@did is executed, and returns true; false: no such device, there is
+ *               to it that the device's DMA is blocked once IODIR.INVAL_DDT of all
+ *               devices is executed, and returns true; false: no such device, there is
  *               nothing to block. May be NULL. Constant while the queue is enabled.
  * @reserve: slots that are kept free to insert fences between the ATS.INVAL of
  *           different devices; constant while the queue is enabled
@@ -159,7 +159,7 @@ struct rviommu_cmdq {
 	bool running;
 	bool dead;
 	void (*on_dead)(struct rviommu_cmdq *cq);
-	bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did);
+	bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 	unsigned int reserve;
 	u32 split;
 	unsigned int timeout_us;
@@ -171,7 +171,7 @@ int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entri
 		      u8 pas_lg2, int nid);
 void rviommu_cmdq_destroy(struct rviommu_cmdq *cq);
 void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
-			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did));
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg));
 int rviommu_cmdq_enable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
 

@@ -863,6 +863,9 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_ATS_INVAL] = "ats_inval",
 	[RVIOMMU_MUTATE_ATTACH_ATS_INVAL] = "attach_ats",
 	[RVIOMMU_MUTATE_ATS_ORDER] = "ats_order",
+	[RVIOMMU_MUTATE_ATS_RENEW] = "ats_renew",
+	[RVIOMMU_MUTATE_ATS_ENABLE_RENEW] = "ats_enable_renew",
+	[RVIOMMU_MUTATE_QUARANTINE] = "quarantine",
 };
 
 /**

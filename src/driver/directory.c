@@ -489,7 +489,8 @@ static void ddt_keep_quarantine(struct rviommu_ddt *ddt, struct rviommu_ddt_upda
  * For whoever cannot wait for the writers' lock, because a writer may be waiting
  * for it: the command queue, of a device that answers no more. The caller has set
  * the flag that rviommu_ddt_update.lost of later updates points to, and now
- * owes IODIR.INVAL_DDT of @did and a fence.
+ * owes IODIR.INVAL_DDT of all devices and a fence: a writer may have replaced the page that
+ * the context is in, and not have had its link forgotten yet.
  *
  * Context: any.
  */

@@ -35,7 +35,13 @@ struct rviommu_inval {
 	bool all;
 };
 
-static struct rviommu_command rviommu_inval_space(const struct rviommu_domain *dom)
+/**
+ * rviommu_space_command() - forget an address space
+ * @dom: whose
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom)
 {
 	return dom->pt.cfg.second_stage ? rviommu_cmd_iotinval_gvma(dom->gscid) :
 					  rviommu_cmd_iotinval_vma(dom->pscid);
@@ -46,7 +52,7 @@ static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 					   const struct rviommu_inval *inval,
 					   struct rviommu_command *cmds)
 {
-	struct rviommu_command space = rviommu_inval_space(dom);
+	struct rviommu_command space = rviommu_space_command(dom);
 	bool nonleaf = inval->nonleaf;
 	unsigned int nr = 0;
 	u64 strides;
@@ -458,6 +464,42 @@ int rviommu_target_add_device(struct rviommu_domain *dom, struct rviommu_endpoin
 EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add_device);
 
 /**
+ * rviommu_target_is_shared() - is a domain attached to an IOMMU more than once?
+ * @dom: the domain
+ * @iommu: where
+ *
+ * Under ddt.lock of @iommu, under which attachments there come and go.
+ *
+ * Return: true if it is.
+ */
+bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu)
+{
+	const struct rviommu_target *target;
+	bool shared;
+
+	mutex_lock(&dom->targets_lock);
+	target = rviommu_target_find(rcu_dereference_protected(dom->targets,
+							       lockdep_is_held(&dom->targets_lock)),
+				     &(struct rviommu_target){ .iommu = iommu });
+	shared = target && target->users > 1;
+	mutex_unlock(&dom->targets_lock);
+	return shared;
+}
+
+/**
+ * rviommu_target_remove_atc() - a device caches nothing of a domain any more, nor will it
+ * @dom: the domain, which stays attached
+ * @ep: the device; its ATS is off
+ * @pasid: what it is attached to
+ */
+void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+			       ioasid_t pasid)
+{
+	rviommu_target_put(dom, &(struct rviommu_target){ .iommu = ep->iommu, .ep = ep,
+							  .pasid = pasid });
+}
+
+/**
  * rviommu_target_remove_device() - undo one rviommu_target_add_device()
  * @dom: the domain
  * @ep: the device
@@ -469,10 +511,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add_device);
 void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
 				  ioasid_t pasid)
 {
-	struct rviommu_target atc = { .iommu = ep->iommu, .ep = ep, .pasid = pasid };
-
 	if (ep->ats.usable)
-		rviommu_target_put(dom, &atc);
+		rviommu_target_remove_atc(dom, ep, pasid);
 	rviommu_target_remove(dom, ep->iommu);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_target_remove_device);

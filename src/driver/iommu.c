@@ -109,6 +109,24 @@ static int rviommu_get_dids(struct rviommu_endpoint *ep)
 	return ret;
 }
 
+/*
+ * ATS needs an ID for itself: a Routing ID that stands for two devices says neither which ATC to
+ * empty nor who did not answer, and EN_ATS is for all who have the ID. ddt.lock is held.
+ */
+static void rviommu_share_ids(struct rviommu_endpoint *ep)
+{
+	unsigned int i;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_did *did = xa_load(&ep->iommu->dids, ep->ids[i]);
+
+		if (did->users == 1)
+			continue;
+		rviommu_attach_without_ats(did->owner);
+		WRITE_ONCE(ep->ats.usable, false);
+	}
+}
+
 /* The IDs of a device, once each, checked against the directory's width. */
 static int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec)
 {
@@ -173,8 +191,10 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	ret = rviommu_attach_reserve(ep);
 	if (!ret)
 		ret = rviommu_get_dids(ep);
-	if (!ret)
+	if (!ret) {
+		rviommu_share_ids(ep);
 		list_add_tail(&ep->node, &iommu->endpoints);
+	}
 	mutex_unlock(&iommu->ddt.lock);
 	if (ret) {
 		rviommu_pasid_exit(ep);

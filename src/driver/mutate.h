@@ -45,6 +45,10 @@
  * @RVIOMMU_MUTATE_ATS_INVAL: ATS.INVAL after unmap
  * @RVIOMMU_MUTATE_ATTACH_ATS_INVAL: ATS.INVAL of the old address space on attach
  * @RVIOMMU_MUTATE_ATS_ORDER: the barrier between IOTINVAL and ATS.INVAL
+ * @RVIOMMU_MUTATE_ATS_RENEW: the IOTINVAL of a space that other devices use, before one whose
+ *                            ATS is on may ask for it
+ * @RVIOMMU_MUTATE_ATS_ENABLE_RENEW: the same before the ATS of a device is switched on
+ * @RVIOMMU_MUTATE_QUARANTINE: INVAL_DDT in place of a request that was not answered
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -82,6 +86,9 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_ATS_INVAL,
 	RVIOMMU_MUTATE_ATTACH_ATS_INVAL,
 	RVIOMMU_MUTATE_ATS_ORDER,
+	RVIOMMU_MUTATE_ATS_RENEW,
+	RVIOMMU_MUTATE_ATS_ENABLE_RENEW,
+	RVIOMMU_MUTATE_QUARANTINE,
 	RVIOMMU_NR_MUTATIONS,
 };
 

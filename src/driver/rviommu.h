@@ -119,8 +119,9 @@ struct rviommu_did {
 /**
  * struct rviommu_ats - address translation service of one device
  * @usable: it has ATS, the IOMMU has, and both may use it: DC.tc.EN_ATS is set
- *          whenever its context is valid. Set by probe; cleared, while nothing is
- *          attached, when a lost device comes back.
+ *          whenever its context is valid. Set by probe; cleared under ddt.lock: while
+ *          nothing is attached when a lost device comes back, and when another device
+ *          comes that has the same ID.
  * @enabled: the device's own enable is on; under ddt.lock
  * @on: the device may send translation requests, so its ATC has to be invalidated.
  *      Written under ddt.lock, and by the command queue when the device is lost;
@@ -352,6 +353,7 @@ int rviommu_msi_regions(struct device *dev, struct list_head *head);
 /* attach.c: device contexts and process contexts */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
 int rviommu_attach_reserve(struct rviommu_endpoint *ep);
+void rviommu_attach_without_ats(struct rviommu_endpoint *ep);
 void rviommu_detach_release(struct rviommu_endpoint *ep);
 struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
 struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain);
@@ -375,7 +377,7 @@ unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pa
 				  struct rviommu_command *cmds);
 /* commands that rviommu_ats_commands() writes at most */
 #define RVIOMMU_ATS_COMMANDS	2
-bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg, u32 *did);
+bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 
 /* domain.c: paging domains */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
@@ -394,6 +396,10 @@ int rviommu_target_add_device(struct rviommu_domain *dom, struct rviommu_endpoin
 			      ioasid_t pasid);
 void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
 				  ioasid_t pasid);
+void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
+			       ioasid_t pasid);
+bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu);
+struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
 void rviommu_invalidate_all(struct rviommu_domain *dom);
