@@ -690,7 +690,7 @@ static void attach_release(struct kunit *test)
 		fakebus_clear(t->td->bus);
 		testdev_del(t->td, dev);
 		EXPECT_COMMANDS(t->td, "release", CMD_BARRIER, CMD_ATS(RID + 1, SEG), CMD_FENCE,
-				CMD_DDT(DID + 1), CMD_BARRIER, CMD_VMA(left), CMD_FENCE);
+				CMD_FENCE, CMD_DDT(DID + 1), CMD_BARRIER, CMD_VMA(left), CMD_FENCE);
 		KUNIT_EXPECT_EQ(test, testdev_context(t->td, DID + 1).word[0], 0);
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
@@ -845,8 +845,9 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_ats.disables, 1);
 	/* Switched off, emptied, and only then blocked. */
 	KUNIT_EXPECT_EQ(test, fake_ats.asked, 0);
-	EXPECT_COMMANDS(td, "block", CMD_BARRIER, CMD_ATS(RID, SEG), CMD_FENCE, CMD_DDT(DID),
-			CMD_BARRIER, CMD_VMA(pscid(t->def)), CMD_FENCE);
+	/* Behind the fence in the middle nobody who saw its ATS on has anything in the queue. */
+	EXPECT_COMMANDS(td, "block", CMD_BARRIER, CMD_ATS(RID, SEG), CMD_FENCE, CMD_FENCE,
+			CMD_DDT(DID), CMD_BARRIER, CMD_VMA(pscid(t->def)), CMD_FENCE);
 	KUNIT_EXPECT_FALSE(test, t->ep->ats.on);
 	KUNIT_EXPECT_EQ(test, testdev_context(td, DID).word[0], 0);
 
@@ -869,7 +870,7 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_ats.disables, 2);
 	KUNIT_EXPECT_EQ(test, fake_ats.asked, 0);
 	EXPECT_COMMANDS(td, "last", CMD_BARRIER, CMD_ATS(RID, SEG), CMD_FENCE, CMD_BARRIER,
-			CMD_ATS_PV(RID, SEG, 5), CMD_FENCE, CMD_DDT(DID), CMD_BARRIER,
+			CMD_ATS_PV(RID, SEG, 5), CMD_FENCE, CMD_FENCE, CMD_DDT(DID), CMD_BARRIER,
 			CMD_VMA(pscid(t->domain[0])), CMD_FENCE);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	KUNIT_EXPECT_EQ(test, fake_ats.enables, 3);
@@ -1009,6 +1010,58 @@ static void attach_ats_shared_id(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, has_en_ats(td, DID));
 }
 
+static enum rviommu_ats_power power;
+static unsigned int power_looks;
+
+/* Of the device that cases use; awake so many times before it is what it is. */
+static enum rviommu_ats_power fake_power(const struct rviommu_endpoint *ep)
+{
+	if (ep->ats.rid != RID || ep->ats.seg != SEG || power_looks) {
+		power_looks -= !!power_looks;
+		return RVIOMMU_ATS_AWAKE;
+	}
+	return power;
+}
+
+/* One that sleeps, or has gone, is asked nothing; nor is it lost when it went after it was asked. */
+static void attach_ats_asleep(struct kunit *test)
+{
+	static const enum rviommu_ats_power powers[] = { RVIOMMU_ATS_ASLEEP, RVIOMMU_ATS_OFF };
+	struct pasid_test *t = start(test, 4, 0);
+	struct rviommu_domain *a = to_rviommu_domain(t->domain[0]);
+	struct testdev *td = t->td;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	kunit_activate_static_stub(test, rviommu_ats_power, fake_power);
+	td->fake->ats = never;
+	for (i = 0; i < ARRAY_SIZE(powers); i++) {
+		power = powers[i];
+		power_looks = 0;
+		fakebus_clear(td->bus);
+		rviommu_invalidate_all(a);
+		EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->pscid), CMD_FENCE);
+		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
+		EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->pscid), CMD_FENCE);
+		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+
+		power_looks = 1;
+		fakebus_clear(td->bus);
+		rviommu_invalidate_all(a);
+		KUNIT_EXPECT_EQ(test, atomic64_read(&td->iommu.cmdq.events[RVIOMMU_CMDQ_TIMEOUT]),
+				i + 1);
+		KUNIT_EXPECT_FALSE(test, t->ep->lost);
+		KUNIT_EXPECT_TRUE(test, t->ep->ats.on);
+		KUNIT_EXPECT_NE(test, testdev_context(td, DID).word[0], 0);
+	}
+	td->fake->ats = NULL;
+	kunit_deactivate_static_stub(test, rviommu_ats_power);
+	fakebus_clear(td->bus);
+	rviommu_invalidate_all(a);
+	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->pscid), CMD_FENCE, CMD_BARRIER, CMD_ATS(RID, SEG),
+			CMD_FENCE);
+}
+
 /* What the device has done with its cache is over, and so is what the IOMMU has cached for it. */
 static void attach_lost_forgotten(struct kunit *test)
 {
@@ -1024,7 +1077,7 @@ static void attach_lost_forgotten(struct kunit *test)
 	fakebus_clear(td->bus);
 	/* Its context is invalid already, and does not tell what it led to. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
-	EXPECT_COMMANDS(td, "lost, blocked", CMD_VMA(pscid(a)), CMD_FENCE);
+	EXPECT_COMMANDS(td, "lost, blocked", CMD_FENCE, CMD_VMA(pscid(a)), CMD_FENCE);
 	KUNIT_EXPECT_EQ(test, users(a, false), 0);
 }
 
@@ -1309,6 +1362,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_switch_waits),
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_shared_id),
+	KUNIT_CASE(attach_ats_asleep),
 	KUNIT_CASE(attach_lost_forgotten),
 	KUNIT_CASE(attach_release_beside_new),
 	KUNIT_CASE(attach_ats_unmap),

@@ -135,9 +135,10 @@ static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 
 /* ----- The queue ----- */
 
-static void lost_death(struct rviommu_cmdq *cq)
+static bool lost_death(struct rviommu_cmdq *cq, bool last)
 {
 	container_of(cq, struct lost_test, cq)->deaths++;
+	return true;
 }
 
 static unsigned int short_timeout(void)
@@ -174,6 +175,7 @@ static struct lost_test *start(struct kunit *test, u8 entries_lg2)
 	KUNIT_ASSERT_EQ(test, 0, rviommu_cmdq_init(&t->cq, t->bus, entries_lg2, 56, NUMA_NO_NODE));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop, t));
 	t->cq.on_dead = lost_death;
+	t->cq.ats_timeout_us = 1000;
 	rviommu_cmdq_use_ats(&t->cq, lost_report);
 	KUNIT_ASSERT_EQ(test, 0, rviommu_cmdq_enable(&t->cq));
 	fakebus_clear(t->bus);
@@ -918,14 +920,102 @@ static void lost_time_starts_again(struct kunit *test)
 	struct lost_batch b = batch_for(t, 0x1f);
 
 	t->dev[2].hangs = 1;
-	/* A look every 64 us: ten of them, and a little time before the next */
-	t->cq.timeout_us = 64 * 10 + 20;
-	t->looks = 9;
+	/*
+	 * A look every 64 us: so many of them, and a little time before the next. A sixteenth is
+	 * time for ten.
+	 */
+	t->cq.timeout_us = 64 * 160 + 20;
+	t->looks = 159;
 	t->fake->read_hook = recover_hook;
 	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
 	expect_kept(t, &b);
 	expect_reported(t, 0);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* ----- Hardware that takes its time ----- */
+
+/*
+ * The text lets a queue that is switched off stay busy until the requests of devices end.
+ * That may take longer than any other wait for a register, and is no reason to give the
+ * IOMMU up.
+ */
+static void lost_stays_busy(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = batch_for(t, 0x1);
+
+	t->cq.timeout_us = 300;
+	t->cq.ats_timeout_us = 100 * short_timeout();
+	t->dev[0].hangs = FOREVER;
+	/* Busy from when it is told to stop; 64 us and more from one look of the waiter to the next */
+	t->fake->busy_off_reads = 30;
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	expect_kept(t, &b);
+	expect_reported(t, BIT(0));
+	KUNIT_EXPECT_EQ(test, t->fake->busy_off_reads, 0);
+	t->fake->busy_off_reads = 0;
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* But not for ever. */
+static void lost_stays_busy_for_ever(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = batch_for(t, 0x1);
+
+	t->cq.timeout_us = 300;
+	t->dev[0].hangs = FOREVER;
+	t->fake->busy_off_reads = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, sync(t, &b), -EIO);
+	t->fake->busy_off_reads = 0;
+	expect_dead(t);
+}
+
+/* Without requests that could be outstanding nobody has to be patient. */
+static void lost_nothing_busy(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = {};
+
+	t->cq.ats_timeout_us = UINT_MAX;
+	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, OP_VMA, 0, 1);
+	add_mark(t, &b);
+	t->fake->busy_off_reads = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, sync(t, &b), -EIO);
+	t->fake->busy_off_reads = 0;
+	expect_dead(t);
+}
+
+/* Looks at the queue in a wait of all of the time: a time-out is so many of them. */
+static unsigned int all_looks(struct lost_test *t)
+{
+	return t->cq.timeout_us / 64;
+}
+
+/*
+ * Many silent devices take twice as long as one, not many times: who is asked for the second time
+ * has had all of the time once. And afterwards everybody has it again.
+ */
+static void lost_many_in_time(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b;
+
+	t->cq.timeout_us = 100000;
+	lose(t, GENMASK(DEVICES - 1, 0), true);
+	b = batch_for(t, GENMASK(DEVICES - 1, 0));
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	expect_kept(t, &b);
+	expect_reported(t, GENMASK(DEVICES - 1, 0));
+	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], all_looks(t));
+	KUNIT_EXPECT_LE(test, t->fake->reads[CQCSR / 4], 2 * all_looks(t) + 64 * DEVICES);
+
+	search(t, 1, 1, true);
+	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], all_looks(t));
 	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
 	expect_alive(t);
 }
@@ -1167,6 +1257,10 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_for_ever),
 	KUNIT_CASE(lost_silent_in_front),
 	KUNIT_CASE(lost_not_the_device),
+	KUNIT_CASE(lost_stays_busy),
+	KUNIT_CASE(lost_stays_busy_for_ever),
+	KUNIT_CASE(lost_nothing_busy),
+	KUNIT_CASE(lost_many_in_time),
 	KUNIT_CASE(lost_time_starts_again),
 	KUNIT_CASE(lost_answers_at_last),
 	KUNIT_CASE(lost_answers_too_late),

@@ -152,9 +152,10 @@ struct command_test {
 	struct rviommu_command cmds[128];
 };
 
-static void count_death(struct rviommu_cmdq *cq)
+static bool count_death(struct rviommu_cmdq *cq, bool last)
 {
 	container_of(cq, struct command_test, cq)->deaths++;
+	return true;
 }
 
 static unsigned int short_timeout(void)

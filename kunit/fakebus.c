@@ -349,6 +349,11 @@ static u32 read_busy(struct fakebus *fake, unsigned int what, u32 busy)
 {
 	if (fake->busy_forever)
 		return busy;
+	if (!what && fake->busy_off_reads && *reg(fake, RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_ON &&
+	    !(*reg(fake, RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_EN)) {
+		fake->busy_off_reads -= fake->busy_off_reads != UINT_MAX;
+		return busy;
+	}
 	if (!fake->busy[what])
 		return 0;
 	if (!--fake->busy[what] && what != DDTP)

@@ -67,6 +67,8 @@ enum fakebus_ats {
  * @max_lg2: largest
  * @ddtp_modes: BIT(mode) for each iommu_mode that ddtp takes
  * @busy_reads: reads of a csr (or of ddtp) that show busy after a write
+ * @busy_off_reads: further reads of cqcsr that show busy, and on, after it was switched off:
+ *                  requests to devices are outstanding. UINT_MAX: for ever
  * @busy: such reads left, for CQ, FQ, PQ, ddtp
  * @rate: commands executed at each access to a register, UINT_MAX: all, 0: none
  *        (see fakebus_step())
@@ -112,6 +114,7 @@ struct fakebus {
 	u8 max_lg2[3];
 	u32 ddtp_modes;
 	unsigned int busy_reads;
+	unsigned int busy_off_reads;
 	unsigned int busy[4];
 	unsigned int rate;
 	unsigned int doorbell_us;

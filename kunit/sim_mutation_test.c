@@ -882,6 +882,24 @@ static const char *replace_ats(struct scene *s)
 	return remembers(s) ? "a blocked device remembers a page" : NULL;
 }
 
+/* The device keeps its power, and with it its cache. */
+static const char *ats_in_suspend(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (attach(s, 0) || map(s, 0, IOVA, PA(0), SZ_4K))
+		return CANNOT;
+	touch(s);
+	rviommu_suspend(s->iommu);
+	if (!remembers(s) || !unmap(s, 0, IOVA, SZ_4K))
+		wrong = CANNOT;
+	if (rviommu_resume(s->iommu))
+		return CANNOT;
+	if (!wrong && remembers(s))
+		wrong = "the device remembers what was unmapped in suspend";
+	return wrong;
+}
+
 /* The commands that were queued: is one for the device's cache right behind a fence? */
 static void note_ats(struct scene *s, u32 tail)
 {
@@ -1056,6 +1074,8 @@ static const struct scenario scenarios[] = {
 	{ "replace_ats", replace_ats, .ats = true },
 	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
 	{ "ats_behind_fence", ats_behind_fence, .ats = true },
+	{ "ats_in_suspend", ats_in_suspend, .ats = true },
+	{ "ats_in_suspend_pasid", ats_in_suspend, .ats = true, .pasid = 5 },
 	{ "ats_refill", ats_refill, .ats = true },
 	{ "ats_refill_replace", ats_refill_replace, .ats = true },
 	{ "ats_refill_pasid", ats_refill_replace, .ats = true, .pasid = 5 },

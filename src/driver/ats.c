@@ -14,6 +14,7 @@
 #include <linux/device.h>
 #include <linux/pci.h>
 #include <linux/pci-ats.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "rviommu.h"
@@ -21,10 +22,10 @@
 static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 {
 	struct pci_dev *owner = pci_physfn(pdev);
+	int pos, own = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ATS);
 	u16 cap;
-	int pos;
 
-	if (!pci_ats_supported(pdev))
+	if (!pci_ats_supported(pdev) || !own)
 		return;
 	/*
 	 * All virtual functions share the queue of the physical one. The core's function
@@ -40,6 +41,7 @@ static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pd
 		.shared = owner,
 		.rid = pci_dev_id(pdev),
 		.seg = ep->ids[0] >> 16,
+		.ctrl = own + PCI_ATS_CTRL,
 	};
 }
 
@@ -92,6 +94,76 @@ static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
 }
 
 /**
+ * rviommu_ats_power() - can a device be asked to forget?
+ * @ep: the device
+ *
+ * What the kernel knows, without an access to the device. Context: any, while ep->dev exists.
+ *
+ * Return: whether, or why not.
+ */
+enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep)
+{
+	struct pci_dev *pdev;
+
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_ats_power, ep);
+	if (!dev_is_pci(ep->dev))
+		return RVIOMMU_ATS_AWAKE;
+	pdev = to_pci_dev(ep->dev);
+	if (pci_dev_is_disconnected(pdev))
+		return RVIOMMU_ATS_OFF;
+	switch (READ_ONCE(pdev->current_state)) {
+	case PCI_D1:
+	case PCI_D2:
+	case PCI_D3hot:
+		return RVIOMMU_ATS_ASLEEP;
+	case PCI_D3cold:
+		return RVIOMMU_ATS_OFF;
+	default:
+		return RVIOMMU_ATS_AWAKE;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_power);
+
+/*
+ * A device that sleeps completes no request, but its ATC may be as it was when it wakes up. So
+ * its enable goes: without it, it uses no translation of its own (PCIe, "ATS Control Register"),
+ * and with the next one it begins with an empty cache. Its @on stays, for the PCI core restores
+ * the enable where a function comes back from a deeper sleep. The write is complete when this
+ * returns; should the device wake up meanwhile, what it had sent before has arrived then.
+ */
+static void rviommu_ats_close(const struct rviommu_endpoint *ep)
+{
+	if (dev_is_pci(ep->dev))
+		pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl, 0);
+}
+
+/**
+ * rviommu_ats_asks() - has a device to be asked to forget something?
+ * @ep: the device
+ *
+ * Not one whose ATS is off, nor one that is known to be gone or asleep: it would hold up all who
+ * wait for the queue. Context: any; under rcu_read_lock() or ddt.lock.
+ *
+ * Return: true if it has. If not, it uses nothing that it has cached before.
+ */
+bool rviommu_ats_asks(const struct rviommu_endpoint *ep)
+{
+	if (!READ_ONCE(ep->ats.on))
+		return false;
+	switch (rviommu_ats_power(ep)) {
+	case RVIOMMU_ATS_ASLEEP:
+		rviommu_ats_close(ep);
+		return false;
+	case RVIOMMU_ATS_OFF:
+		return false;
+	case RVIOMMU_ATS_AWAKE:
+		break;
+	}
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_asks);
+
+/**
  * rviommu_ats_commands() - a device forgets what it cached for a PASID
  * @ep: the device
  * @pasid: PASID, or IOMMU_NO_PASID for requests without
@@ -106,7 +178,7 @@ unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pa
 {
 	unsigned int nr = 0;
 
-	if (!READ_ONCE(ep->ats.on) || rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATTACH_ATS_INVAL))
+	if (!rviommu_ats_asks(ep) || rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATTACH_ATS_INVAL))
 		return 0;
 	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ORDER))
 		cmds[nr++] = rviommu_cmd_barrier();
@@ -215,8 +287,55 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 	xa_for_each(&ep->pasids, pasid, domain)
 		rviommu_ats_forget(ep, pasid);
 	WRITE_ONCE(ep->ats.on, false);
-	/* Unmaps that have seen it on are over. */
+	/* Unmaps that have seen it on have queued what they ask, and that is executed. */
 	synchronize_rcu();
+	rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
+}
+
+/**
+ * rviommu_ats_suspend() - devices do without their caches until rviommu_ats_resume()
+ * @iommu: the IOMMU, whose command queue is about to be switched off; its devices are suspended
+ *
+ * An unmap meanwhile reaches no ATC, and one may outlive the suspend.
+ */
+void rviommu_ats_suspend(struct rviommu *iommu)
+{
+	struct rviommu_endpoint *ep;
+
+	mutex_lock(&iommu->ddt.lock);
+	list_for_each_entry(ep, &iommu->endpoints, node)
+		if (ep->ats.enabled && rviommu_ats_power(ep) != RVIOMMU_ATS_OFF)
+			rviommu_ats_close(ep);
+	mutex_unlock(&iommu->ddt.lock);
+}
+
+/**
+ * rviommu_ats_resume() - devices may use their caches again, which are empty
+ * @iommu: the IOMMU, which translates again
+ *
+ * A function that has not woken up yet gets its enable back from the PCI core then. What is no
+ * PCI function is asked.
+ */
+void rviommu_ats_resume(struct rviommu *iommu)
+{
+	struct rviommu_endpoint *ep;
+	unsigned long pasid;
+	void *domain;
+
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_RESUME))
+		return;
+	mutex_lock(&iommu->ddt.lock);
+	list_for_each_entry(ep, &iommu->endpoints, node) {
+		if (!ep->ats.enabled)
+			continue;
+		rviommu_ats_forget(ep, IOMMU_NO_PASID);
+		xa_for_each(&ep->pasids, pasid, domain)
+			rviommu_ats_forget(ep, pasid);
+		if (dev_is_pci(ep->dev) && rviommu_ats_power(ep) == RVIOMMU_ATS_AWAKE)
+			pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl,
+					      PCI_ATS_CTRL_ENABLE);
+	}
+	mutex_unlock(&iommu->ddt.lock);
 }
 
 /**
@@ -267,7 +386,8 @@ bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 		ep = READ_ONCE(entry->owner);
 		if (!ep || !READ_ONCE(ep->ats.usable) || ep->ats.rid != rid || ep->ats.seg != seg)
 			continue;
-		if (READ_ONCE(ep->lost))
+		/* It went to sleep, or went, after it had been asked. */
+		if (READ_ONCE(ep->lost) || !rviommu_ats_asks(ep))
 			break;
 		WRITE_ONCE(ep->ats.on, false);
 		WRITE_ONCE(ep->lost, true);

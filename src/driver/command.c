@@ -19,6 +19,7 @@
 #include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/io.h>
+#include <linux/nmi.h>
 
 #include <rviommu/regs.h>
 
@@ -31,6 +32,12 @@
 #define CMDQ_SPINS	512
 /* After those, microseconds from one look at the registers to the next. */
 #define CMDQ_CHECK_US	64
+/* What "soon" is: most devices answer by then. */
+#define CMDQ_SOON_US	4096
+/* And from one word to the watchdog to the next. */
+#define CMDQ_WATCHDOG_US	1000000
+/* Looks at a register that is to change, a microsecond apart, while others have to wait. */
+#define CMDQ_LOOKS	8
 /* Distance of two places of rviommu_cmdq.done */
 #define CMDQ_DONE_LINE	max_t(unsigned int, L1_CACHE_BYTES, 64)
 
@@ -433,6 +440,22 @@ static void cmdq_fail_batches(struct rviommu_cmdq *cq)
 	}
 }
 
+static void cmdq_set_phase(struct rviommu_cmdq *cq, enum rviommu_cmdq_phase phase)
+{
+	WRITE_ONCE(cq->phase, phase);
+	WRITE_ONCE(cq->epoch, cq->epoch + 1);
+}
+
+/* Waiters are told only when the owner has stopped what they wait for. */
+static void cmdq_bury(struct rviommu_cmdq *cq, bool last)
+{
+	if (cq->on_dead && !cq->on_dead(cq, last))
+		return;
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_RUNS);
+	WRITE_ONCE(cq->running, false);
+	cmdq_fail_batches(cq);
+}
+
 static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 {
 	struct rviommu_bus *bus = cq->q.bus;
@@ -450,11 +473,8 @@ static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 	/* An error bit that stays would go on raising interrupts. */
 	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY))
 		bus->ops->write32(bus, cq->q.reg_csr, 0);
-	/* Waiters are told only when the owner has stopped what they wait for. */
-	if (cq->on_dead)
-		cq->on_dead(cq);
-	WRITE_ONCE(cq->running, false);
-	cmdq_fail_batches(cq);
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_DIES);
+	cmdq_bury(cq, false);
 }
 
 /* Take note of completed fences. False when the queue died of what was there. */
@@ -468,6 +488,8 @@ static bool cmdq_reap(struct rviommu_cmdq *cq)
 		cmdq_kill(cq, "a fence that was never issued completed");
 		return false;
 	}
+	if (cq->again && done - cq->again_until <= cq->issued - cq->again_until)
+		WRITE_ONCE(cq->again, false);
 	WRITE_ONCE(cq->completed, done);
 	cq->head = cq->fence_end[done & rviommu_queue_mask(&cq->q)];
 	cq->restarts = 0;
@@ -512,6 +534,9 @@ static void cmdq_drain(struct rviommu_cmdq *cq)
 
 	llist_for_each_entry(batch, arrived, node)
 		list_add_tail(&batch->link, &cq->pending);
+	/* They wait for the end of the restart, or of the queue. */
+	if (cq->running && cq->phase != RVIOMMU_CMDQ_RUNS)
+		return;
 
 	while (cq->running && !list_empty(&cq->pending)) {
 		batch = list_first_entry(&cq->pending, struct rviommu_cmdq_batch, link);
@@ -527,9 +552,10 @@ static void cmdq_drain(struct rviommu_cmdq *cq)
 		list_move_tail(&batch->link, &served);
 	}
 
-	if (!cq->running) {
+	if (!cq->running || cq->phase != RVIOMMU_CMDQ_RUNS) {
 		list_splice(&served, &cq->pending);
-		cmdq_fail_batches(cq);
+		if (!cq->running)
+			cmdq_fail_batches(cq);
 		return;
 	}
 	if (!queued && list_empty(&served))
@@ -680,6 +706,8 @@ static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 	u32 i;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
+	WRITE_ONCE(cq->again_until, cq->issued);
+	WRITE_ONCE(cq->again, true);
 
 	for (i = index; i != cq->head; i = (i - 1) & mask) {
 		struct rviommu_command cmd = *cmdq_slot(cq, (i - 1) & mask);
@@ -714,35 +742,29 @@ static void cmdq_move_done(struct rviommu_cmdq *cq)
 	smp_store_release(&cq->done, done);
 }
 
+/* Is there an ATS.INVAL that may not be complete? */
+static bool cmdq_has_asked(struct rviommu_cmdq *cq)
+{
+	u32 i;
+
+	for (i = cq->head; i != cq->tail; i = (i + 1) & rviommu_queue_mask(&cq->q))
+		if (cmd_is_ats_inval(*cmdq_slot(cq, i)))
+			return true;
+	return false;
+}
+
 /*
- * Switch the queue off and on, and submit again everything since the last
- * fence that completed (spec cqcsr, note on resubmission). cqh can only be set
- * to 0, by switching on; so the window moves to the start of the ring.
+ * Submit again everything since the last fence that completed (spec cqcsr, note on
+ * resubmission). cqh can only be set to 0, by switching on; so the window moves to the
+ * start of the ring. The queue is off.
  */
-static void cmdq_restart(struct rviommu_cmdq *cq)
+static void cmdq_resubmit(struct rviommu_cmdq *cq)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
 	const u64 old_pa = cq->done_pa;
 	const struct rviommu_command *asked = NULL;
-	u32 i, n, head;
+	u32 i, n = cmdq_used(cq);
 
-	cmdq_count(cq, RVIOMMU_CMDQ_RESTARTS);
-	if (++cq->restarts > RVIOMMU_CMDQ_MAX_RESTARTS) {
-		cmdq_kill(cq, "it fails again and again");
-		return;
-	}
-	if (rviommu_queue_disable(&cq->q)) {
-		cmdq_kill(cq, "it cannot be switched off after an error");
-		return;
-	}
-	/* Commands that had been fetched may have completed until now. */
-	head = cq->head;
-	if (!cmdq_reap(cq))
-		return;
-	if (cq->head != head)
-		cq->split = 0;
-
-	n = cmdq_used(cq);
 	for (i = 0; i < n; i++)
 		cq->scratch[i] = *cmdq_slot(cq, (cq->head + i) & mask);
 
@@ -766,12 +788,102 @@ static void cmdq_restart(struct rviommu_cmdq *cq)
 	}
 	cq->tail &= mask;
 	cq->split = 0;
+}
 
-	if (rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE)) {
+/* The queue has been switched off. Commands that had been fetched may have completed until now. */
+static int cmdq_stopped(struct rviommu_cmdq *cq)
+{
+	u32 head = cq->head;
+
+	if (!cmdq_reap(cq))
+		return 0;
+	if (cq->head != head)
+		cq->split = 0;
+	else if (cq->silent)
+		cmdq_fix_timeout(cq, cq->silent_at);
+	cq->silent = false;
+	cmdq_resubmit(cq);
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_STARTS);
+	return rviommu_queue_enable_begin(&cq->q);
+}
+
+static void cmdq_started(struct rviommu_cmdq *cq)
+{
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_RUNS);
+	cmdq_ring(cq);
+	/* Whoever came meanwhile. */
+	cmdq_drain(cq);
+}
+
+/* One look at what @cq->phase waits for; -EAGAIN: look again later. */
+static int cmdq_look(struct rviommu_cmdq *cq)
+{
+	int ret = 0;
+
+	switch (cq->phase) {
+	case RVIOMMU_CMDQ_RUNS:
+		break;
+	case RVIOMMU_CMDQ_STOPS:
+		ret = rviommu_queue_disable_step(&cq->q);
+		if (!ret)
+			ret = cmdq_stopped(cq);
+		if (ret && ret != -EAGAIN)
+			cmdq_kill(cq, "it cannot be switched off after an error");
+		break;
+	case RVIOMMU_CMDQ_STARTS:
+		ret = rviommu_queue_enable_step(&cq->q, RVIOMMU_QCSR_IE);
+		if (!ret)
+			cmdq_started(cq);
+		else if (ret != -EAGAIN)
+			cmdq_kill(cq, "it cannot be switched on after an error");
+		break;
+	case RVIOMMU_CMDQ_DIES:
+		cmdq_bury(cq, false);
+		ret = -EAGAIN;
+		break;
+	}
+	return ret;
+}
+
+/* Go on as far as the hardware is ready, or will be in a moment. */
+static void cmdq_step(struct rviommu_cmdq *cq)
+{
+	unsigned int looks = CMDQ_LOOKS;
+
+	while (cq->phase != RVIOMMU_CMDQ_RUNS && looks)
+		if (cmdq_look(cq) == -EAGAIN && --looks)
+			udelay(1);
+}
+
+/* It has taken too long. */
+static void cmdq_step_last(struct rviommu_cmdq *cq)
+{
+	switch (cq->phase) {
+	case RVIOMMU_CMDQ_RUNS:
+		break;
+	case RVIOMMU_CMDQ_STOPS:
+		cmdq_kill(cq, "it cannot be switched off after an error");
+		break;
+	case RVIOMMU_CMDQ_STARTS:
 		cmdq_kill(cq, "it cannot be switched on after an error");
+		break;
+	case RVIOMMU_CMDQ_DIES:
+		cmdq_bury(cq, true);
+		break;
+	}
+}
+
+/* Switch the queue off and on, and submit again what is not complete then. */
+static void cmdq_restart(struct rviommu_cmdq *cq)
+{
+	cmdq_count(cq, RVIOMMU_CMDQ_RESTARTS);
+	if (++cq->restarts > RVIOMMU_CMDQ_MAX_RESTARTS) {
+		cmdq_kill(cq, "it fails again and again");
 		return;
 	}
-	cmdq_ring(cq);
+	cq->asked = cmdq_has_asked(cq);
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_STOPS);
+	cmdq_step(cq);
 }
 
 static void cmdq_recover(struct rviommu_cmdq *cq)
@@ -783,6 +895,10 @@ static void cmdq_recover(struct rviommu_cmdq *cq)
 
 	if (!cq->running)
 		return;
+	if (cq->phase != RVIOMMU_CMDQ_RUNS) {
+		cmdq_step(cq);
+		return;
+	}
 	csr = bus->ops->read32(bus, cq->q.reg_csr);
 	if (rviommu_queue_gone(csr)) {
 		cmdq_kill(cq, "registers read all ones, the device is gone");
@@ -829,7 +945,8 @@ static void cmdq_recover(struct rviommu_cmdq *cq)
  * (spec "Guidelines for handling interrupts from IOMMU"), and for waiters.
  * Does nothing when nothing is wrong or the queue is not running.
  *
- * Context: any. Polls registers, bounded, when the queue has to be restarted.
+ * Context: any. Does not wait: where the hardware takes its time, whoever waits for
+ * the queue goes on with it.
  */
 void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq)
 {
@@ -841,37 +958,42 @@ void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_handle_errors);
 
-/**
- * rviommu_cmdq_kill() - give a queue up
- * @cq: the queue
- * @why: for the one message
- *
- * Every wait and every later submission returns -EIO.
- *
- * Context: any, but not under rviommu_cmdq.lock. Does not wait.
- */
-void rviommu_cmdq_kill(struct rviommu_cmdq *cq, const char *why)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&cq->lock, flags);
-	cmdq_kill(cq, why);
-	spin_unlock_irqrestore(&cq->lock, flags);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_kill);
-
 /* ----- Waiting ----- */
 
 /*
  * One wait: @turns looks so far, @stuck_us microseconds since the number of the
- * last completed fence, @seen, last changed, or that of restarts, @restarts.
+ * last completed fence, @seen, last changed, or what the queue is about, @epoch.
  */
 struct cmdq_wait {
 	unsigned int turns;
 	unsigned int stuck_us;
 	u32 seen;
-	s64 restarts;
+	u32 epoch;
 };
+
+/* Are devices asked for the second time? Nobody need have taken note of the fence yet. */
+static bool cmdq_asks_again(const struct rviommu_cmdq *cq)
+{
+	u32 until = READ_ONCE(cq->again_until);
+
+	return READ_ONCE(cq->again) && cmdq_read_done(cq) - until > READ_ONCE(cq->issued) - until;
+}
+
+/* How long nothing at all may happen, in microseconds. */
+static unsigned int cmdq_patience(const struct rviommu_cmdq *cq)
+{
+	switch (READ_ONCE(cq->phase)) {
+	case RVIOMMU_CMDQ_RUNS:
+		return cmdq_asks_again(cq) ? cq->timeout_us >> RVIOMMU_FENCE_AGAIN_LG2 :
+					     cq->timeout_us;
+	case RVIOMMU_CMDQ_STOPS:
+		if (READ_ONCE(cq->asked))
+			return cq->ats_timeout_us;
+		fallthrough;
+	default:
+		return rviommu_queue_timeout_us();
+	}
+}
 
 /*
  * Is there reason to take the lock and look closer? Without it, because every
@@ -880,9 +1002,11 @@ struct cmdq_wait {
  */
 static bool cmdq_suspicious(struct rviommu_cmdq *cq)
 {
-	u32 csr = cq->q.bus->ops->read32(cq->q.bus, cq->q.reg_csr);
-	u32 completed, done;
+	u32 csr, completed, done;
 
+	if (READ_ONCE(cq->phase) != RVIOMMU_CMDQ_RUNS)
+		return true;
+	csr = cq->q.bus->ops->read32(cq->q.bus, cq->q.reg_csr);
 	if (csr & RVIOMMU_CQCSR_ERRORS || !(csr & RVIOMMU_QCSR_ON))
 		return true;
 
@@ -893,10 +1017,10 @@ static bool cmdq_suspicious(struct rviommu_cmdq *cq)
 	return done - completed > READ_ONCE(cq->issued) - completed;
 }
 
-/* Has the queue been restarted, by whomever, since the waiter last looked? */
-static bool cmdq_restarted(const struct rviommu_cmdq *cq, const struct cmdq_wait *wait)
+/* Has something happened to the queue, by whomever, since the waiter last looked? */
+static bool cmdq_goes_on(const struct rviommu_cmdq *cq, const struct cmdq_wait *wait)
 {
-	return atomic64_read(&cq->events[RVIOMMU_CMDQ_RESTARTS]) != wait->restarts;
+	return READ_ONCE(cq->epoch) != wait->epoch;
 }
 
 /*
@@ -907,7 +1031,7 @@ static bool cmdq_restarted(const struct rviommu_cmdq *cq, const struct cmdq_wait
 static void cmdq_stuck(struct rviommu_cmdq *cq)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
-	u32 cqh, head;
+	u32 cqh;
 
 	if (!cmdq_reap(cq))
 		return;
@@ -922,15 +1046,8 @@ static void cmdq_stuck(struct rviommu_cmdq *cq)
 		return;
 	}
 	/* Not a command may change while the queue is on. */
-	if (rviommu_queue_disable(&cq->q)) {
-		cmdq_kill(cq, "it cannot be switched off while a device does not answer");
-		return;
-	}
-	head = cq->head;
-	if (!cmdq_reap(cq))
-		return;
-	if (cq->head == head)
-		cmdq_fix_timeout(cq, cqh);
+	cq->silent = true;
+	cq->silent_at = cqh;
 	cmdq_restart(cq);
 }
 
@@ -939,8 +1056,12 @@ static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 	unsigned long flags;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	if (cmdq_read_done(cq) == wait->seen && !cmdq_restarted(cq, wait) && cq->running)
-		cmdq_stuck(cq);
+	if (cmdq_read_done(cq) == wait->seen && !cmdq_goes_on(cq, wait) && cq->running) {
+		if (cq->phase == RVIOMMU_CMDQ_RUNS)
+			cmdq_stuck(cq);
+		else
+			cmdq_step_last(cq);
+	}
 	wait->stuck_us = 0;
 	spin_unlock_irqrestore(&cq->lock, flags);
 }
@@ -957,15 +1078,79 @@ static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 	udelay(1);
 	done = cmdq_read_done(cq);
 	/* What was submitted again has all of the time again. */
-	if (done != wait->seen || cmdq_restarted(cq, wait) || wait->turns == CMDQ_SPINS + 1) {
+	if (done != wait->seen || cmdq_goes_on(cq, wait) || wait->turns == CMDQ_SPINS + 1) {
 		wait->seen = done;
-		wait->restarts = atomic64_read(&cq->events[RVIOMMU_CMDQ_RESTARTS]);
+		wait->epoch = READ_ONCE(cq->epoch);
 		wait->stuck_us = 0;
 	}
 	if (wait->turns % CMDQ_CHECK_US == 0 && cmdq_suspicious(cq))
 		rviommu_cmdq_handle_errors(cq);
-	if (++wait->stuck_us > cq->timeout_us)
+	/* A device may take its minute, and it is known who holds this CPU up. */
+	if (wait->turns % CMDQ_WATCHDOG_US == 0)
+		touch_nmi_watchdog();
+	if (++wait->stuck_us > cmdq_patience(cq))
 		cmdq_give_up(cq, wait);
+}
+
+/* Until the queue runs, or does not any more. */
+static void cmdq_finish(struct rviommu_cmdq *cq)
+{
+	struct cmdq_wait wait = {};
+
+	while (READ_ONCE(cq->running) && READ_ONCE(cq->phase) != RVIOMMU_CMDQ_RUNS)
+		cmdq_poll(cq, &wait);
+}
+
+/**
+ * rviommu_cmdq_kill() - give a queue up
+ * @cq: the queue
+ * @why: for the one message
+ *
+ * Every wait and every later submission returns -EIO.
+ *
+ * Context: any, but not under rviommu_cmdq.lock. Waits until the owner has taken the IOMMU out
+ * of service, for at most rviommu_queue_timeout_us().
+ */
+void rviommu_cmdq_kill(struct rviommu_cmdq *cq, const char *why)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	cmdq_kill(cq, why);
+	spin_unlock_irqrestore(&cq->lock, flags);
+	cmdq_finish(cq);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_kill);
+
+static bool cmdq_fence_done(const struct rviommu_cmdq *cq, u32 fence)
+{
+	u32 done = cmdq_read_done(cq);
+
+	/* What the IOMMU wrote before, and what was issued, after this read. */
+	dma_rmb();
+	/* in [fence, issued], whatever has wrapped */
+	return done - fence <= READ_ONCE(cq->issued) - fence;
+}
+
+/**
+ * rviommu_cmdq_wait_soon() - wait for a fence, but not for devices that take their time
+ * @cq: the queue
+ * @fence: number from rviommu_cmdq_issue()
+ *
+ * As rviommu_cmdq_wait(), for some milliseconds.
+ *
+ * Return: true if there is nothing to wait for any more.
+ */
+bool rviommu_cmdq_wait_soon(struct rviommu_cmdq *cq, u32 fence)
+{
+	struct cmdq_wait wait = {};
+
+	while (!cmdq_fence_done(cq, fence) && READ_ONCE(cq->running)) {
+		if (wait.turns > CMDQ_SPINS + CMDQ_SOON_US)
+			return false;
+		cmdq_poll(cq, &wait);
+	}
+	return true;
 }
 
 /**
@@ -985,19 +1170,13 @@ static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence)
 {
 	struct cmdq_wait wait = {};
-	u32 done;
 
-	for (;;) {
-		done = cmdq_read_done(cq);
-		/* What the IOMMU wrote before, and what was issued, after this read. */
-		dma_rmb();
-		/* in [fence, issued], whatever has wrapped */
-		if (done - fence <= READ_ONCE(cq->issued) - fence)
-			return 0;
+	while (!cmdq_fence_done(cq, fence)) {
 		if (!READ_ONCE(cq->running))
 			return -EIO;
 		cmdq_poll(cq, &wait);
 	}
+	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_wait);
 
@@ -1101,6 +1280,7 @@ int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entri
 	INIT_LIST_HEAD(&cq->pending);
 	spin_lock_init(&cq->lock);
 	cq->timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	cq->ats_timeout_us = RVIOMMU_ATS_TIMEOUT_US;
 
 	ret = rviommu_queue_init(&cq->q, bus, "cq", RVIOMMU_REG_CQB, RVIOMMU_REG_CQCSR,
 				 ilog2(sizeof(struct rviommu_command)), entries_lg2, pas_lg2, nid);
@@ -1167,7 +1347,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_destroy);
  * rviommu_cmdq_enable() - switch the command queue on
  * @cq: initialised, and not running
  *
- * For bring-up and resume. The queue is empty; numbers of fences go on.
+ * For bring-up and resume. The queue is empty; numbers of fences go on. One caller at a
+ * time: nobody else touches a queue that does not run.
  *
  * Context: any; see rviommu_queue_enable().
  * Return: 0, -EIO when the queue was given up before, or an error of
@@ -1176,24 +1357,26 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_destroy);
 int rviommu_cmdq_enable(struct rviommu_cmdq *cq)
 {
 	unsigned long flags;
-	int ret = -EIO;
+	int ret;
+
+	if (READ_ONCE(cq->dead))
+		return -EIO;
+	/* Left pending by whoever was before, it would keep new ones away. */
+	cq->q.bus->ops->write32(cq->q.bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
+	ret = rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE);
+	if (ret)
+		return ret;
 
 	spin_lock_irqsave(&cq->lock, flags);
-	if (!cq->dead) {
-		/* Left pending by whoever was before, it would keep new ones away. */
-		cq->q.bus->ops->write32(cq->q.bus, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
-		ret = rviommu_queue_enable(&cq->q, RVIOMMU_QCSR_IE);
-	}
-	if (!ret) {
-		cq->head = 0;
-		cq->tail = 0;
-		cq->restarts = 0;
-		WRITE_ONCE(cq->completed, cq->issued);
-		cmdq_move_done(cq);
-		WRITE_ONCE(cq->running, true);
-	}
+	cq->head = 0;
+	cq->tail = 0;
+	cq->restarts = 0;
+	cq->again = false;
+	WRITE_ONCE(cq->completed, cq->issued);
+	cmdq_move_done(cq);
+	WRITE_ONCE(cq->running, true);
 	spin_unlock_irqrestore(&cq->lock, flags);
-	return ret;
+	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_enable);
 
@@ -1210,16 +1393,16 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_enable);
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
 {
 	unsigned long flags;
-	int ret;
 
 	if (READ_ONCE(cq->running))
 		rviommu_cmdq_sync(cq, NULL, 0);
 
 	spin_lock_irqsave(&cq->lock, flags);
 	WRITE_ONCE(cq->running, false);
+	cmdq_set_phase(cq, RVIOMMU_CMDQ_RUNS);
 	cmdq_fail_batches(cq);
-	ret = rviommu_queue_disable(&cq->q);
 	spin_unlock_irqrestore(&cq->lock, flags);
-	return ret;
+	/* From here on nobody else looks at its registers. */
+	return rviommu_queue_disable(&cq->q);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_disable);

@@ -23,6 +23,21 @@
 #define RVIOMMU_FENCE_TIMEOUT_US	5000000
 
 /*
+ * When devices did not answer, those that were asked at the same time are asked again, one
+ * after the other, to find out who it was. They had all of the time above already: so much of
+ * it, as a power of two, has to do. Else a handful of silent devices would hold a CPU up for
+ * longer than the kernel lets it be.
+ */
+#define RVIOMMU_FENCE_AGAIN_LG2		4
+
+/*
+ * Bound of switching the queue off while requests to devices are outstanding. The hardware may
+ * stay busy until they end (spec cqcsr.busy), by its own timeout at the latest, and PCIe gives
+ * a device a minute and a half.
+ */
+#define RVIOMMU_ATS_TIMEOUT_US		150000000
+
+/*
  * ATS.INVAL commands that a producer puts between two barriers at most. When they
  * time out, so many slots, less one, may be needed to find out which device it was.
  */
@@ -72,6 +87,23 @@ enum rviommu_cmdq_state {
 };
 
 /**
+ * enum rviommu_cmdq_phase - what a queue that was enabled is about
+ * @RVIOMMU_CMDQ_RUNS: commands go into the ring
+ * @RVIOMMU_CMDQ_STOPS: it is being switched off, to be restarted
+ * @RVIOMMU_CMDQ_STARTS: it is being switched on again
+ * @RVIOMMU_CMDQ_DIES: it was given up, and its owner is taking the IOMMU out of service
+ *
+ * All but the first wait for hardware, which may take long. Nobody waits under the lock: each
+ * look is a step (cmdq_step()), and whoever waits for the queue takes it now and then.
+ */
+enum rviommu_cmdq_phase {
+	RVIOMMU_CMDQ_RUNS,
+	RVIOMMU_CMDQ_STOPS,
+	RVIOMMU_CMDQ_STARTS,
+	RVIOMMU_CMDQ_DIES,
+};
+
+/**
  * struct rviommu_cmdq_batch - commands of one producer on their way to the ring
  * @node: on rviommu_cmdq.incoming
  * @link: on rviommu_cmdq.pending
@@ -98,7 +130,15 @@ struct rviommu_cmdq_batch {
  * @incoming: batches that wait for somebody to hold @lock (combining: whoever
  *            gets the lock queues all of them and ends with one fence)
  * @lock: protects everything below up to @dead; taken with interrupts off,
- *        in any context. Held for a bounded time: no waiting for a fence.
+ *        in any context. Held for microseconds: no waiting for a fence, nor for a register.
+ * @phase: what is going on; read without the lock by waiters
+ * @epoch: changes with @phase, and with each restart; read without the lock by waiters
+ * @asked: requests to devices were outstanding when the restart began
+ * @silent: the restart began because no fence completed: the device that the hardware waits for
+ *          is to blame. @silent_at is where it stood.
+ * @silent_at: see @silent
+ * @again: devices are asked for the second time, until fence @again_until completes
+ * @again_until: see @again
  * @pending: batches taken from @incoming that are not completely in the ring
  *           yet, oldest first
  * @tail: index of the next free slot, as last written to cqt
@@ -124,9 +164,10 @@ struct rviommu_cmdq_batch {
  *           @lock, read anywhere.
  * @dead: the queue was given up; set once under @lock, read anywhere.
  *        Everything then fails with -EIO.
- * @on_dead: called once, under @lock, interrupts off, when the queue dies: the
- *           owner takes the IOMMU out of service. May be NULL. Constant while
- *           the queue is enabled.
+ * @on_dead: called under @lock, interrupts off, when the queue dies: the owner takes the IOMMU
+ *           out of service. Does not wait: called again until it returns true, because
+ *           nothing is translated any more; with @last because there is no more time, when
+ *           it has to return true. May be NULL. Constant while the queue is enabled.
  * @device_lost: called under @lock, interrupts off, when the device with Routing ID
  *               @rid in segment @seg does not complete its invalidations, or the
  *               IOMMU refuses to ask it; more than once if others ask it again. It sees
@@ -138,6 +179,7 @@ struct rviommu_cmdq_batch {
  * @split: commands at the head of the window between which a restart inserts
  *         them; only during a recovery
  * @timeout_us: %RVIOMMU_FENCE_TIMEOUT_US; tests shorten it before enabling
+ * @ats_timeout_us: %RVIOMMU_ATS_TIMEOUT_US; likewise
  * @events: counters, enum rviommu_cmdq_event
  * @mutate: word of the mutation run (mutate.h), or NULL
  */
@@ -145,6 +187,13 @@ struct rviommu_cmdq {
 	struct rviommu_queue q;
 	struct llist_head incoming;
 	spinlock_t lock; /* see above */
+	enum rviommu_cmdq_phase phase;
+	u32 epoch;
+	bool asked;
+	bool silent;
+	u32 silent_at;
+	bool again;
+	u32 again_until;
 	struct list_head pending;
 	u32 tail;
 	u32 head;
@@ -158,11 +207,12 @@ struct rviommu_cmdq {
 	void *done_page;
 	bool running;
 	bool dead;
-	void (*on_dead)(struct rviommu_cmdq *cq);
+	bool (*on_dead)(struct rviommu_cmdq *cq, bool last);
 	bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 	unsigned int reserve;
 	u32 split;
 	unsigned int timeout_us;
+	unsigned int ats_timeout_us;
 	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
 	const unsigned long *mutate;
 };
@@ -178,6 +228,7 @@ int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		       unsigned int nr, u32 *fence);
 int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence);
+bool rviommu_cmdq_wait_soon(struct rviommu_cmdq *cq, u32 fence);
 int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		      unsigned int nr);
 void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq);

@@ -866,6 +866,7 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_ATS_RENEW] = "ats_renew",
 	[RVIOMMU_MUTATE_ATS_ENABLE_RENEW] = "ats_enable_renew",
 	[RVIOMMU_MUTATE_QUARANTINE] = "quarantine",
+	[RVIOMMU_MUTATE_ATS_RESUME] = "ats_resume",
 };
 
 /**

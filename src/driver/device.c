@@ -14,6 +14,7 @@
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/numa.h>
+#include <linux/wait_bit.h>
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
@@ -102,25 +103,35 @@ static int rviommu_switch_off(struct rviommu *iommu)
 }
 
 /*
- * The command queue was given up, and said so: nothing can be invalidated any
- * more, so no translation may be used any more. Called under the queue's lock
- * with interrupts off, once in the life of an IOMMU.
+ * rviommu_cmdq.on_dead: the command queue was given up, and said so. Nothing can be invalidated
+ * any more, so no translation may be used any more.
  *
  * Whoever waits for an invalidation is told of the failure after this, and frees
- * memory then: so wait here until transactions in flight are done (spec "ddtp":
+ * memory then: so it is over when transactions in flight are done (spec "ddtp":
  * when busy reads 0).
  */
-static void rviommu_out_of_service(struct rviommu_cmdq *cq)
+static bool rviommu_out_of_service(struct rviommu_cmdq *cq, bool last)
 {
 	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
 	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+	bool refused = false;
 
 	WRITE_ONCE(iommu->dead, true);
 	/* A device that is gone translates nothing. */
 	if (ddtp == ~0ULL)
-		return;
-	if (rviommu_switch_off(iommu))
-		dev_err(iommu->dev, "cannot be switched off: DMA may reach memory that was freed\n");
+		return true;
+	if (!(ddtp & RVIOMMU_DDTP_BUSY) && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp)) {
+		rviommu_write64(iommu, RVIOMMU_REG_DDTP, (ddtp & ~RVIOMMU_DDTP_MODE) |
+				RVIOMMU_DDTP_MODE_OFF);
+		ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+		refused = !(ddtp & RVIOMMU_DDTP_BUSY) && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp);
+	}
+	if (!(ddtp & RVIOMMU_DDTP_BUSY) && !refused)
+		return true;
+	if (last || refused)
+		dev_err(iommu->dev,
+			"cannot be switched off: DMA may reach memory that was freed\n");
+	return last || refused;
 }
 
 /**
@@ -476,6 +487,8 @@ void rviommu_wait_for_readers(struct rviommu *iommu)
 {
 	KUNIT_STATIC_STUB_REDIRECT(rviommu_wait_for_readers, iommu);
 	synchronize_rcu();
+	/* Its queue is off: they look once more, and go. */
+	wait_var_event(&iommu->waiters, !atomic_read(&iommu->waiters));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_wait_for_readers);
 
@@ -647,6 +660,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
 int rviommu_suspend(struct rviommu *iommu)
 {
 	rviommu_faultq_service(iommu);
+	rviommu_ats_suspend(iommu);
 	rviommu_stop_queues(iommu);
 	return 0;
 }
@@ -685,8 +699,10 @@ int rviommu_resume(struct rviommu *iommu)
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);
 	if (!ret && ddtp != want)
 		ret = -EIO;
-	if (!ret)
+	if (!ret) {
+		rviommu_ats_resume(iommu);
 		return 0;
+	}
 err:
 	dev_err(iommu->dev, "could not be brought back after suspend (%d)\n", ret);
 	rviommu_cmdq_kill(&iommu->cmdq, "lost at resume");

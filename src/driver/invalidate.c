@@ -5,6 +5,7 @@
  */
 #include <linux/bitfield.h>
 #include <linux/bitops.h>
+#include <linux/wait_bit.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -170,7 +171,7 @@ static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
 	for (i = first; i < targets->nr && targets->t[i].ep; i++) {
 		const struct rviommu_target *t = &targets->t[i];
 
-		if (!READ_ONCE(t->users) || !READ_ONCE(t->ep->ats.on) ||
+		if (!READ_ONCE(t->users) || !rviommu_ats_asks(t->ep) ||
 		    rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_INVAL))
 			continue;
 		if (!rviommu_atc_fits(iommu, &batch, t->ep)) {
@@ -186,12 +187,43 @@ static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
 	return i;
 }
 
+/* Wait for those fences at the beginning that complete soon. Returns how many did. */
+static unsigned int rviommu_inval_wait_soon(struct rviommu **waiting, const u32 *fences,
+					    unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (!rviommu_cmdq_wait_soon(&waiting[i]->cmdq, fences[i]))
+			break;
+	return i;
+}
+
 static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
 		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
+}
+
+/*
+ * The same, and leave the RCU section. Devices may take longer to answer than a grace period
+ * may; so whoever waits for them is counted at the IOMMU, and keeps it alive by that.
+ */
+static void rviommu_inval_wait_outside(struct rviommu **waiting, const u32 *fences,
+				       unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		atomic_inc(&waiting[i]->waiters);
+	rcu_read_unlock();
+	for (i = 0; i < nr; i++) {
+		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
+		if (atomic_dec_and_test(&waiting[i]->waiters))
+			wake_up_var(&waiting[i]->waiters);
+	}
 }
 
 /*
@@ -236,8 +268,8 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
 			nr++;
 	}
-	rviommu_inval_wait(waiting, fences, nr);
-	rcu_read_unlock();
+	i = rviommu_inval_wait_soon(waiting, fences, nr);
+	rviommu_inval_wait_outside(waiting + i, fences + i, nr - i);
 }
 
 /**

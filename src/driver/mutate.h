@@ -49,6 +49,7 @@
  *                            ATS is on may ask for it
  * @RVIOMMU_MUTATE_ATS_ENABLE_RENEW: the same before the ATS of a device is switched on
  * @RVIOMMU_MUTATE_QUARANTINE: INVAL_DDT in place of a request that was not answered
+ * @RVIOMMU_MUTATE_ATS_RESUME: ATCs are empty after suspend
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -89,6 +90,7 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_ATS_RENEW,
 	RVIOMMU_MUTATE_ATS_ENABLE_RENEW,
 	RVIOMMU_MUTATE_QUARANTINE,
+	RVIOMMU_MUTATE_ATS_RESUME,
 	RVIOMMU_NR_MUTATIONS,
 };
 

@@ -41,6 +41,12 @@ static u32 queue_read_csr(struct rviommu_queue *q)
 	return q->bus->ops->read32(q->bus, q->reg_csr);
 }
 
+static int queue_gone(struct rviommu_queue *q)
+{
+	dev_err(q->bus->dev, "%s: registers read all ones, the device is gone\n", q->name);
+	return -ENODEV;
+}
+
 /* Poll the csr until (csr & mask) == want. The one message is @what. */
 static int queue_poll(struct rviommu_queue *q, u32 mask, u32 want, const char *what, u32 *csr)
 {
@@ -49,11 +55,8 @@ static int queue_poll(struct rviommu_queue *q, u32 mask, u32 want, const char *w
 
 	for (;;) {
 		value = queue_read_csr(q);
-		if (rviommu_queue_gone(value)) {
-			dev_err(q->bus->dev, "%s: registers read all ones, the device is gone\n",
-				q->name);
-			return -ENODEV;
-		}
+		if (rviommu_queue_gone(value))
+			return queue_gone(q);
 		if ((value & mask) == want)
 			break;
 		if (!left--) {
@@ -105,30 +108,54 @@ int rviommu_queue_write_csr(struct rviommu_queue *q, u32 value)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_write_csr);
 
 /**
+ * rviommu_queue_disable_step() - one look at a queue that is being switched off
+ * @q: the queue
+ *
+ * For whoever must not wait here. After 0 the IOMMU makes no access to the queue's memory (spec
+ * cqcsr.cqen, fqcsr.fqen). Error bits stay as they are.
+ *
+ * Context: any.
+ * Return: 0 when it is off; -EAGAIN when it is not yet: look again later; -ENODEV with a message
+ * when the registers are not there any more.
+ */
+int rviommu_queue_disable_step(struct rviommu_queue *q)
+{
+	u32 csr = queue_read_csr(q);
+	int ret = -EAGAIN;
+
+	if (rviommu_queue_gone(csr)) {
+		ret = queue_gone(q);
+	} else if (!(csr & RVIOMMU_QCSR_BUSY) && csr & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE)) {
+		q->bus->ops->write32(q->bus, q->reg_csr, 0);
+		csr = queue_read_csr(q);
+	}
+	if (ret == -EAGAIN && !(csr & (RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_ON)))
+		ret = 0;
+	/* A device that is gone writes nowhere. */
+	if (ret != -EAGAIN)
+		WRITE_ONCE(q->on, false);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_disable_step);
+
+/**
  * rviommu_queue_disable() - switch a queue off, whoever switched it on
  * @q: the queue
  *
- * After 0 the IOMMU makes no access to the queue's memory (spec cqcsr.cqen,
- * fqcsr.fqen). Error bits stay as they are.
- *
- * Context: any; polls up to three times %RVIOMMU_BUSY_TIMEOUT_US.
+ * Context: any; polls up to %RVIOMMU_BUSY_TIMEOUT_US.
  * Return: 0 (also when it was off), -ETIMEDOUT, -ENODEV; with a message.
  */
 int rviommu_queue_disable(struct rviommu_queue *q)
 {
-	u32 csr;
+	unsigned int left = rviommu_queue_timeout_us();
 	int ret;
 
-	ret = rviommu_queue_wait_idle(q, &csr);
-	if (!ret && csr & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE | RVIOMMU_QCSR_ON)) {
-		q->bus->ops->write32(q->bus, q->reg_csr, 0);
-		ret = queue_poll(q, RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_ON, 0,
-				 "does not switch off", NULL);
-	}
-	/* A device that is gone writes nowhere. */
-	if (!ret || ret == -ENODEV)
-		WRITE_ONCE(q->on, false);
-	return ret;
+	while ((ret = rviommu_queue_disable_step(q)) == -EAGAIN && left--)
+		udelay(1);
+	if (ret != -EAGAIN)
+		return ret;
+	dev_err(q->bus->dev, "%s: does not switch off (csr %#x)\n", q->name, queue_read_csr(q));
+	return -ETIMEDOUT;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_disable);
 
@@ -151,10 +178,8 @@ static int queue_program_base(struct rviommu_queue *q, bool resize)
 
 	q->bus->ops->write64(q->bus, q->reg_base, want);
 	got = q->bus->ops->read64(q->bus, q->reg_base);
-	if (got == ~0ULL) {
-		dev_err(q->bus->dev, "%s: registers read all ones, the device is gone\n", q->name);
-		return -ENODEV;
-	}
+	if (got == ~0ULL)
+		return queue_gone(q);
 
 	lg2 = FIELD_GET(RVIOMMU_QB_LOG2SZ_1, got) + 1;
 	if ((got & ~RVIOMMU_QB_LOG2SZ_1) == (want & ~RVIOMMU_QB_LOG2SZ_1) &&
@@ -254,52 +279,86 @@ bool rviommu_queue_destroy(struct rviommu_queue *q)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_destroy);
 
 /**
- * rviommu_queue_enable() - switch a queue on, empty
- * @q: initialised
+ * rviommu_queue_enable_begin() - a queue that is off is about to be switched on, empty
+ * @q: initialised, and off
+ *
+ * Programs the base register again, so that it also serves after a reset of
+ * the IOMMU. Follows spec "Guidelines for initialization", with
+ * rviommu_queue_enable_step().
+ *
+ * Context: any.
+ * Return: 0, -ENODEV, or -EIO when the base register does not take what it took before.
+ */
+int rviommu_queue_enable_begin(struct rviommu_queue *q)
+{
+	int ret = queue_program_base(q, false);
+
+	/* Writing the base leaves this index valid but unspecified. */
+	if (!ret)
+		q->bus->ops->write32(q->bus, q->reg_index, 0);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_enable_begin);
+
+/**
+ * rviommu_queue_enable_step() - one look at a queue that is being switched on
+ * @q: after rviommu_queue_enable_begin()
  * @csr_extra: bits of the csr to set along with the enable bit
  *             (%RVIOMMU_QCSR_IE)
  *
- * Programs the base register again, so that it also serves after a reset of
- * the IOMMU. Follows spec "Guidelines for initialization".
+ * Setting the enable bit clears the error bits; but that is what would go wrong first in
+ * an implementation, and costs one write here.
  *
- * Context: any; polls a few times %RVIOMMU_BUSY_TIMEOUT_US at worst.
- * Return: 0, -ETIMEDOUT, -ENODEV, or -EIO when the base register does not take
- * what it took before. On error the queue is off, unless even that failed.
+ * Context: any.
+ * Return: 0 when it is on; -EAGAIN when it is not yet; -ENODEV with a message.
+ */
+int rviommu_queue_enable_step(struct rviommu_queue *q, u32 csr_extra)
+{
+	u32 csr = queue_read_csr(q);
+
+	if (!rviommu_queue_gone(csr) && !(csr & (RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_EN)) &&
+	    csr & QCSR_RW1C) {
+		q->bus->ops->write32(q->bus, q->reg_csr, csr & QCSR_RW1C);
+		csr = queue_read_csr(q);
+	}
+	if (!rviommu_queue_gone(csr) && !(csr & (RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_EN))) {
+		q->bus->ops->write32(q->bus, q->reg_csr, RVIOMMU_QCSR_EN | csr_extra);
+		WRITE_ONCE(q->on, true);
+		csr = queue_read_csr(q);
+	}
+	if (rviommu_queue_gone(csr)) {
+		WRITE_ONCE(q->on, false);
+		return queue_gone(q);
+	}
+	return (csr & (RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_ON)) == RVIOMMU_QCSR_ON ? 0 : -EAGAIN;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_enable_step);
+
+/**
+ * rviommu_queue_enable() - switch a queue on, empty
+ * @q: initialised
+ * @csr_extra: as of rviommu_queue_enable_step()
+ *
+ * Context: any; polls up to three times %RVIOMMU_BUSY_TIMEOUT_US at worst.
+ * Return: 0, -ETIMEDOUT, -ENODEV, or an error of rviommu_queue_enable_begin(). On error the queue
+ * is off, unless even that failed.
  */
 int rviommu_queue_enable(struct rviommu_queue *q, u32 csr_extra)
 {
-	u32 csr;
+	unsigned int left = rviommu_queue_timeout_us();
 	int ret;
 
 	ret = rviommu_queue_disable(q);
-	if (ret)
-		return ret;
-
-	ret = queue_program_base(q, false);
-	if (ret)
-		return ret;
-	/* Writing the base leaves this index valid but unspecified. */
-	q->bus->ops->write32(q->bus, q->reg_index, 0);
-
-	/*
-	 * Setting the enable bit clears the error bits; but that is what would go
-	 * wrong first in an implementation, and costs one write here.
-	 */
-	ret = rviommu_queue_wait_idle(q, &csr);
-	if (!ret && csr & QCSR_RW1C)
-		ret = rviommu_queue_write_csr(q, csr & QCSR_RW1C);
 	if (!ret)
-		ret = rviommu_queue_write_csr(q, RVIOMMU_QCSR_EN | csr_extra);
+		ret = rviommu_queue_enable_begin(q);
 	if (ret)
 		return ret;
-
-	WRITE_ONCE(q->on, true);
-	ret = queue_poll(q, RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_ON, RVIOMMU_QCSR_ON,
-			 "does not switch on", NULL);
-	if (ret == -ENODEV)
-		WRITE_ONCE(q->on, false);
-	else if (ret)
-		rviommu_queue_disable(q);
-	return ret;
+	while ((ret = rviommu_queue_enable_step(q, csr_extra)) == -EAGAIN && left--)
+		udelay(1);
+	if (ret != -EAGAIN)
+		return ret;
+	dev_err(q->bus->dev, "%s: does not switch on (csr %#x)\n", q->name, queue_read_csr(q));
+	rviommu_queue_disable(q);
+	return -ETIMEDOUT;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_queue_enable);

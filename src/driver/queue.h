@@ -55,7 +55,10 @@ int rviommu_queue_init(struct rviommu_queue *q, struct rviommu_bus *bus, const c
 		       u8 entries_lg2, u8 pas_lg2, int nid);
 bool rviommu_queue_destroy(struct rviommu_queue *q);
 int rviommu_queue_enable(struct rviommu_queue *q, u32 csr_extra);
+int rviommu_queue_enable_begin(struct rviommu_queue *q);
+int rviommu_queue_enable_step(struct rviommu_queue *q, u32 csr_extra);
 int rviommu_queue_disable(struct rviommu_queue *q);
+int rviommu_queue_disable_step(struct rviommu_queue *q);
 int rviommu_queue_wait_idle(struct rviommu_queue *q, u32 *csr);
 int rviommu_queue_write_csr(struct rviommu_queue *q, u32 value);
 unsigned int rviommu_queue_timeout_us(void);

@@ -66,13 +66,15 @@ struct rviommu_irq {
  * @debugfs: directory of this IOMMU
  * @mutate: steps to leave out, BIT(enum rviommu_mutation); only with
  *          CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with READ_ONCE
+ * @waiters: unmaps that wait for a fence and have left their RCU section for that, because it
+ *           takes long
  * @dead: out of service: the command queue was given up and ddtp was set to
  *        Off. Set once, from any context; read with READ_ONCE.
  *
  * Lifetime: rviommu_probe() to rviommu_remove(). The IOMMU core holds a module
  * reference per endpoint, a domain holds one too. Invalidation reaches an IOMMU
- * through RCU: rviommu_remove() waits for a grace period when the queues are off,
- * before it frees anything of them.
+ * through RCU: rviommu_remove() waits for a grace period when the queues are off, and then
+ * for @waiters, before it frees anything of them.
  */
 struct rviommu {
 	struct rviommu_bus *bus;
@@ -95,6 +97,7 @@ struct rviommu {
 	struct list_head node;
 	struct dentry *debugfs;
 	unsigned long mutate;
+	atomic_t waiters;
 	bool dead;
 };
 
@@ -117,6 +120,18 @@ struct rviommu_did {
 };
 
 /**
+ * enum rviommu_ats_power - can a device be asked to forget?
+ * @RVIOMMU_ATS_AWAKE: it can
+ * @RVIOMMU_ATS_ASLEEP: not before it wakes up; its configuration can be written
+ * @RVIOMMU_ATS_OFF: it has no power, or is not there any more: it has nothing to forget
+ */
+enum rviommu_ats_power {
+	RVIOMMU_ATS_AWAKE,
+	RVIOMMU_ATS_ASLEEP,
+	RVIOMMU_ATS_OFF,
+};
+
+/**
  * struct rviommu_ats - address translation service of one device
  * @usable: it has ATS, the IOMMU has, and both may use it: DC.tc.EN_ATS is set
  *          whenever its context is valid. Set by probe; cleared under ddt.lock: while
@@ -130,6 +145,7 @@ struct rviommu_did {
  * @shared: whose queue that is: the device, or the physical function of a virtual one
  * @rid: Routing ID, for ATS.INVAL
  * @seg: its segment
+ * @ctrl: of a PCI function: its ATS control register
  */
 struct rviommu_ats {
 	bool usable;
@@ -139,6 +155,7 @@ struct rviommu_ats {
 	const void *shared;
 	u16 rid;
 	u8 seg;
+	u16 ctrl;
 };
 
 /**
@@ -373,6 +390,10 @@ void rviommu_ats_init(struct rviommu_endpoint *ep);
 void rviommu_ats_enable(struct rviommu_endpoint *ep);
 void rviommu_ats_disable(struct rviommu_endpoint *ep);
 void rviommu_ats_take_back(struct rviommu_endpoint *ep);
+void rviommu_ats_suspend(struct rviommu *iommu);
+void rviommu_ats_resume(struct rviommu *iommu);
+enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep);
+bool rviommu_ats_asks(const struct rviommu_endpoint *ep);
 unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
 				  struct rviommu_command *cmds);
 /* commands that rviommu_ats_commands() writes at most */
