@@ -141,6 +141,16 @@ static void wrong_switch(struct rviommu_sim_config *c)
 	c->model.switches = RVIOMMU_MODEL_SWITCHES + 1;
 }
 
+static void no_patience(struct rviommu_sim_config *c)
+{
+	c->model.ats_timeout = 0;
+}
+
+static void endless_patience(struct rviommu_sim_config *c)
+{
+	c->model.ats_timeout = U64_MAX;
+}
+
 static void no_capability(struct rviommu_sim_config *c)
 {
 	c->model.capabilities = 0;
@@ -169,6 +179,8 @@ static const struct sim_refusal refusals[] = {
 	{ "three vectors", "vectors", three_vectors },
 	{ "no queue", "queue", no_queue },
 	{ "a switch that is none", "switch", wrong_switch },
+	{ "no time for devices", "ats_timeout", no_patience },
+	{ "more time than there is", "ats_timeout", endless_patience },
 	{ "no capability", "", no_capability },
 };
 

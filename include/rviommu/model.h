@@ -113,6 +113,13 @@ struct rviommu_model_ops {
  *   IOMMU caches the supervisor-physical address of the table it points to,
  *   translated when the entry was first used; IOTINVAL.GVMA does not reach it
  *   ("IOMMU directory cache invalidation commands", note).
+ * LINGER: a command queue that is turned off while Invalidation Requests are
+ *   unanswered stays busy and on until the last of them is answered or has timed
+ *   out ("Command-queue CSR", cqen: "may stay active (with busy asserted) until the
+ *   commands already fetched ... are being processed"). Commands that were fetched
+ *   are executed meanwhile, a fence that waits included, or aborted: a matter of
+ *   chance, as that section's note allows either. Without it everything is aborted
+ *   at once.
  */
 #define RVIOMMU_MODEL_ASYNC		BIT(0)
 #define RVIOMMU_MODEL_DELAY_COMMANDS	BIT(1)
@@ -120,7 +127,8 @@ struct rviommu_model_ops {
 #define RVIOMMU_MODEL_PREFETCH		BIT(3)
 #define RVIOMMU_MODEL_RANDOM_RESET	BIT(4)
 #define RVIOMMU_MODEL_CONTEXT_SPA	BIT(5)
-#define RVIOMMU_MODEL_SWITCHES		(BIT(6) - 1)
+#define RVIOMMU_MODEL_LINGER		BIT(6)
+#define RVIOMMU_MODEL_SWITCHES		(BIT(7) - 1)
 
 /**
  * struct rviommu_model_config - one IOMMU before it is built

@@ -95,6 +95,7 @@ SIM_ATTR(cq_max_lg2, si->config.model.cq_max_lg2, "%llu");
 SIM_ATTR(fq_max_lg2, si->config.model.fq_max_lg2, "%llu");
 SIM_ATTR(pq_max_lg2, si->config.model.pq_max_lg2, "%llu");
 SIM_ATTR(cache_limit, si->config.model.cache_limit, "%llu");
+SIM_ATTR(ats_timeout, si->config.model.ats_timeout, "%llu");
 SIM_ATTR(switches, si->config.model.switches, "%#llx");
 SIM_ATTR(seed, si->config.model.seed, "%llu");
 SIM_ATTR(pci_functions, si->config.pci_functions, "%llu");
@@ -162,6 +163,7 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_fq_max_lg2,
 	&sim_attr_pq_max_lg2,
 	&sim_attr_cache_limit,
+	&sim_attr_ats_timeout,
 	&sim_attr_switches,
 	&sim_attr_seed,
 	&sim_attr_pci_functions,

@@ -242,6 +242,7 @@ static enum outcome step(struct rviommu_model *m)
 {
 	u64 addr = rviommu_m_queue_addr(&m->cq, m->cq.head, sizeof(struct rviommu_command));
 	bool be = m->fctl & RVIOMMU_FCTL_BE;
+	u32 resets = m->cq_resets;
 	enum outcome outcome;
 	u64 dword[2];
 
@@ -258,15 +259,20 @@ static enum outcome step(struct rviommu_model *m)
 		outcome = delay(m, dword[0], dword[1]);
 	else
 		outcome = execute(m, dword[0], dword[1]);
+	/* Aborted, when the queue was turned off meanwhile. */
+	m->cq_fetched = outcome == WAIT && m->cq_resets == resets;
 	if (outcome == DONE)
 		m->cq.head = (m->cq.head + 1) & rviommu_m_queue_mask(&m->cq);
 	return outcome;
 }
 
-static bool may_fetch(const struct rviommu_model *m)
+/* Is there a command to be fetched, or one that was, to be gone on with? */
+static bool may_step(const struct rviommu_model *m)
 {
-	return m->cq.csr & RVIOMMU_QCSR_ON && m->cq.csr & RVIOMMU_QCSR_EN &&
-	       !(m->cq.csr & RVIOMMU_CQCSR_ERRORS) && m->cq.head != m->cq.tail;
+	if (!(m->cq.csr & RVIOMMU_QCSR_ON) || m->cq.csr & RVIOMMU_CQCSR_ERRORS ||
+	    m->cq.head == m->cq.tail)
+		return false;
+	return m->cq.csr & RVIOMMU_QCSR_EN || (m->cq_lingers && m->cq_fetched);
 }
 
 /* Return: number of commands taken */
@@ -280,11 +286,11 @@ unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n)
 	m->processing = true;
 	/* Some commands linger; others, by chance, do not. */
 	while (m->nr_delayed && (!rviommu_m_switch(m, RVIOMMU_MODEL_DELAY_COMMANDS) ||
-				 !(rviommu_m_random(m) & 15))) {
+				 m->cq_lingers || !(rviommu_m_random(m) & 15))) {
 		if (execute_delayed(m) != DONE)
 			goto out;
 	}
-	while (done < n && may_fetch(m)) {
+	while (done < n && may_step(m)) {
 		if (step(m) != DONE)
 			break;
 		done++;
@@ -294,16 +300,47 @@ out:
 	return done;
 }
 
-/*
- * The queue is turned off. Commands that were fetched but not executed are
- * aborted, as an implementation may ("Command-queue CSR", note).
- */
-void rviommu_m_commands_reset(struct rviommu_model *m)
+/* Commands that were fetched are aborted. */
+static void abort_commands(struct rviommu_model *m)
 {
 	m->nr_delayed = 0;
+	m->cq_fetched = false;
 	m->fence_begun = false;
-	m->ats_timed_out = false;
 	m->cq_resets++;
+}
+
+/*
+ * cqen was set to 0: commands that were fetched are completed or aborted, as an
+ * implementation may ("Command-queue CSR", note). Those that wait for devices end with
+ * the queue: no later fence waits for them.
+ */
+void rviommu_m_commands_end(struct rviommu_model *m)
+{
+	m->cq_lingers = rviommu_m_switch(m, RVIOMMU_MODEL_LINGER) && rviommu_m_ats_waiting(m);
+	m->cq_finishes = m->cq_lingers && rviommu_m_random(m) & 1;
+	if (!m->cq_lingers)
+		rviommu_m_ats_reset(m);
+	if (!m->cq_finishes)
+		abort_commands(m);
+}
+
+/* Is a queue that was turned off still at work? */
+bool rviommu_m_commands_linger(const struct rviommu_model *m)
+{
+	if (!m->cq_lingers)
+		return false;
+	if (rviommu_m_ats_waiting(m))
+		return true;
+	return m->cq_finishes && !(m->cq.csr & RVIOMMU_CQCSR_ERRORS) &&
+	       (m->nr_delayed || may_step(m));
+}
+
+/* The queue is off: nothing of what was fetched is left. */
+void rviommu_m_commands_reset(struct rviommu_model *m)
+{
+	abort_commands(m);
+	m->ats_timed_out = false;
+	m->cq_lingers = false;
 }
 
 unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n)

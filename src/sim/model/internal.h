@@ -258,6 +258,9 @@ struct rviommu_model {
 	u64 delayed[NR_DELAYED][2];
 	unsigned int nr_delayed;
 	u32 cq_resets;		/* how often the queue was turned off */
+	bool cq_fetched;	/* the command at cqh is being executed */
+	bool cq_lingers;	/* it is being turned off, and busy with what was fetched ... */
+	bool cq_finishes;	/* ... which is executed, not aborted */
 	bool processing;	/* somebody executes commands */
 	struct rviommu_m_itag itag[NR_ITAGS];
 	bool ats_timed_out;
@@ -487,6 +490,8 @@ struct rviommu_model_ats_msg *rviommu_m_outbox_add(struct rviommu_model *m);
 /* command.c */
 unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n);
 void rviommu_m_commands_reset(struct rviommu_model *m);
+void rviommu_m_commands_end(struct rviommu_model *m);
+bool rviommu_m_commands_linger(const struct rviommu_model *m);
 
 /* ats.c */
 bool rviommu_m_ats_inval(struct rviommu_model *m, u64 dword0, u64 dword1);

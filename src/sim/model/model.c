@@ -7,6 +7,7 @@
 #define CAP_RESERVED	(GENMASK_ULL(63, 44) | BIT_ULL(20) | GENMASK_ULL(13, 12))
 #define FCTL_FIELDS	(RVIOMMU_FCTL_BE | RVIOMMU_FCTL_WSI | RVIOMMU_FCTL_GXL)
 #define CAP_VERSION_1_0	0x10
+#define ATS_TIMEOUT_MAX	(3600ULL * 1000 * 1000 * 1000)
 
 /* splitmix64 */
 u64 rviommu_m_random(struct rviommu_model *m)
@@ -128,9 +129,13 @@ void rviommu_m_leave(struct rviommu_model *m)
 		for (;;) {
 			while (deliver_msi(m) || deliver_message(m) || deliver_wires(m))
 				;
-			/* Whatever the caller did, commands may have waited for it. */
-			if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
+			/* Whatever the caller did, commands may have waited for it ... */
+			if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC)) {
 				rviommu_m_process(m, ~0U);
+				/* ... and the end of the queue for them. */
+				if (m->cq_lingers)
+					rviommu_m_settle(m);
+			}
 			if (idle(m))
 				break;
 		}
@@ -268,8 +273,8 @@ const char *rviommu_model_config_check(const struct rviommu_model_config *config
 		return "HPM has from 1 to 31 event counters of 32 to 64 bits";
 	if (config->rcid_bits > 12 || config->mcid_bits > 12)
 		return "RCID and MCID have at most 12 bits";
-	if (!config->ats_timeout)
-		return "ats_timeout must not be 0";
+	if (!config->ats_timeout || config->ats_timeout > ATS_TIMEOUT_MAX)
+		return "ats_timeout must be from 1 ns to an hour";
 	if (config->switches & ~RVIOMMU_MODEL_SWITCHES)
 		return "no such switch";
 	return NULL;

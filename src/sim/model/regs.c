@@ -329,12 +329,8 @@ static void write_cqcsr(struct rviommu_model *m, u32 value)
 		  RVIOMMU_CQCSR_ERRORS | RVIOMMU_CQCSR_FENCE_W_IP);
 	if (!was_on && m->cq.csr & RVIOMMU_QCSR_EN)
 		rviommu_m_commands_reset(m);
-	/*
-	 * Commands that were fetched may be aborted ("In-memory queue" registers, note at
-	 * cqcsr), and so are those that wait for devices: no later fence waits for them.
-	 */
 	if (was_on && !(m->cq.csr & RVIOMMU_QCSR_EN))
-		rviommu_m_ats_reset(m);
+		rviommu_m_commands_end(m);
 }
 
 static void write_register(struct rviommu_model *m, unsigned int offset, u32 value)
@@ -421,7 +417,8 @@ static void settle_queue(struct rviommu_m_queue *q)
 void rviommu_m_settle(struct rviommu_model *m)
 {
 	settle_ddtp(m);
-	settle_queue(&m->cq);
+	if (!rviommu_m_commands_linger(m))
+		settle_queue(&m->cq);
 	settle_queue(&m->fq);
 	settle_queue(&m->pq);
 	if (!(m->cq.csr & RVIOMMU_QCSR_ON))

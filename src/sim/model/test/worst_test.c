@@ -112,6 +112,139 @@ static void delayed_invalidations(void)
 		CHECK_EQ(seen[i], 1);
 }
 
+#define CQ_OFF_BUSY	(RVIOMMU_QCSR_ON | RVIOMMU_QCSR_BUSY)
+#define FENCE_DATA	0x5afe
+#define FENCE_PAGE	0x60000ULL
+
+static void lingering_queue(u32 switches, u64 random_seed)
+{
+	bench_config();
+	bench.config.switches = switches;
+	bench.config.seed = random_seed;
+	bench_start();
+	bench_queues_on();
+	mem_write(FENCE_PAGE, 0);
+	command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 1), 0);
+	command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 2), 0);
+	command(RVIOMMU_CMD_OPCODE_IOFENCE | RVIOMMU_CMD_IOFENCE_AV |
+		FIELD_PREP(RVIOMMU_CMD_IOFENCE_DATA, FENCE_DATA), FENCE_PAGE >> 2);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
+	CHECK_EQ(bench.nr_ats, 2);
+	wr32(RVIOMMU_REG_CQCSR, 0);
+}
+
+/*
+ * LINGER: "Command-queue CSR", cqen: a queue that is turned off stays active and busy
+ * while Invalidation Requests are unanswered. Of what was fetched, all or nothing is
+ * executed then.
+ */
+static void lingering_until_answered(void)
+{
+	unsigned int round, finished = 0;
+
+	for (round = 0; round < 20; round++) {
+		lingering_queue(RVIOMMU_MODEL_LINGER, round);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), CQ_OFF_BUSY);
+		rviommu_model_advance(bench.m, bench.config.ats_timeout - 1);
+		rviommu_model_inval_completion(bench.m, 1, 1U << bench.ats[0].itag, 1);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), CQ_OFF_BUSY);
+		/* Nobody may write it yet. */
+		wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN);
+		CHECK(bench.unspecified);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), CQ_OFF_BUSY);
+		rviommu_model_inval_completion(bench.m, 2, 1U << bench.ats[1].itag, 1);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), 0);
+		finished += mem_read(FENCE_PAGE) == FENCE_DATA;
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), mem_read(FENCE_PAGE) ? 3 : 2);
+		/* Nothing of it is left when the queue is on again. */
+		wr32(RVIOMMU_REG_CQT, 0);
+		wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), RVIOMMU_QCSR_EN | RVIOMMU_QCSR_ON);
+		fence();
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), 1);
+	}
+	CHECK(finished > 0 && finished < 20);
+}
+
+/* ... or have timed out; the fence that says so is one that was fetched. */
+static void lingering_until_timeout(void)
+{
+	unsigned int round, told = 0;
+	u32 csr;
+
+	for (round = 0; round < 20; round++) {
+		lingering_queue(RVIOMMU_MODEL_LINGER, round);
+		rviommu_model_advance(bench.m, bench.config.ats_timeout - 1);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), CQ_OFF_BUSY);
+		rviommu_model_advance(bench.m, 1);
+		csr = rd32(RVIOMMU_REG_CQCSR);
+		CHECK(!csr || csr == RVIOMMU_CQCSR_CMD_TO);
+		told += !!csr;
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
+		CHECK_EQ(mem_read(FENCE_PAGE), 0);
+		wr32(RVIOMMU_REG_CQT, 0);
+		wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN);
+		fence();
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), RVIOMMU_QCSR_EN | RVIOMMU_QCSR_ON);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), 1);
+	}
+	CHECK(told > 0 && told < 20);
+}
+
+/* Software may move cqt meanwhile: what it took away does not hold the queue up. */
+static void lingering_tail(void)
+{
+	unsigned int round;
+
+	for (round = 0; round < 20; round++) {
+		lingering_queue(RVIOMMU_MODEL_LINGER, round);
+		wr32(RVIOMMU_REG_CQT, rd32(RVIOMMU_REG_CQH));
+		rviommu_model_advance(bench.m, bench.config.ats_timeout);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), 0);
+	}
+}
+
+/* With all that is bad at once, too, the queue is off in the end. */
+static void lingering_in_the_worst_case(void)
+{
+	unsigned int round, i, busy = 0;
+
+	for (round = 0; round < 20; round++) {
+		bench_config();
+		bench.config.switches = RVIOMMU_MODEL_SWITCHES;
+		bench.config.seed = round;
+		bench_start();
+		bench_queues_on();
+		for (i = 0; i < 40; i++)
+			command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, i), 0);
+		fence();
+		rviommu_model_run(bench.m, 20 + round);
+		wr32(RVIOMMU_REG_CQCSR, 0);
+		rviommu_model_run(bench.m, 1);
+		busy += !!(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_BUSY);
+		/* Requests that waited for a tag have a time of their own. */
+		for (i = 0; i < 2; i++) {
+			rviommu_model_advance(bench.m, bench.config.ats_timeout);
+			rviommu_model_run(bench.m, 1);
+			rviommu_model_run(bench.m, 1);
+		}
+		CHECK(!(rd32(RVIOMMU_REG_CQCSR) & CQ_OFF_BUSY));
+	}
+	CHECK(busy);
+}
+
+/* Without LINGER all is aborted at once, and no later fence waits for it. */
+static void aborted_queue(void)
+{
+	lingering_queue(0, 0);
+	CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), 0);
+	CHECK_EQ(mem_read(FENCE_PAGE), 0);
+	wr32(RVIOMMU_REG_CQT, 0);
+	wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN);
+	fence();
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 1);
+}
+
 static struct rviommu_dc old_dc, new_dc;
 static unsigned int countdown;
 
@@ -379,6 +512,11 @@ static const struct bench_test tests[] = {
 	TEST(delayed_commands),
 	TEST(commands_out_of_order),
 	TEST(delayed_invalidations),
+	TEST(lingering_until_answered),
+	TEST(lingering_until_timeout),
+	TEST(lingering_tail),
+	TEST(lingering_in_the_worst_case),
+	TEST(aborted_queue),
 	TEST(torn_context),
 	TEST(invalidation_crosses_a_walk),
 	TEST(prefetch),
