@@ -57,6 +57,19 @@ void sim_forget_iommu(struct device *dev)
 	kfree(param);
 }
 
+/**
+ * sim_put_device() - done with a platform device that is not registered (any more)
+ * @pdev: the device; somebody may have a reference to it still
+ *
+ * Its node is not its own. Some kernels take one reference to a software node away when
+ * such a device is freed, others do not; a device without is the same to all of them.
+ */
+void sim_put_device(struct platform_device *pdev)
+{
+	device_set_node(&pdev->dev, NULL);
+	platform_device_put(pdev);
+}
+
 /* Frees what there is of a device that is not registered (any more). */
 static void sim_endpoint_free(struct sim_endpoint *ep)
 {
@@ -125,7 +138,7 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 	ret = sim_endpoint_register(ep, sim, id);
 	if (ret) {
 		sim_forget_iommu(&pdev->dev);
-		platform_device_put(pdev);
+		sim_put_device(pdev);
 		sim_endpoint_free(ep);
 		return ERR_PTR(ret);
 	}
@@ -152,7 +165,8 @@ void sim_endpoint_del(struct sim_endpoint *ep)
 	sim_engine_del(&ep->engine);
 	down_write(&sim_registering);
 	sim_forget_iommu(&ep->pdev->dev);
-	platform_device_unregister(ep->pdev);
+	platform_device_del(ep->pdev);
+	sim_put_device(ep->pdev);
 	up_write(&sim_registering);
 	sim_endpoint_free(ep);
 }

@@ -567,7 +567,8 @@ static void sim_delist(struct rviommu_sim *sim)
 
 static void sim_del_device(struct rviommu_sim *sim)
 {
-	platform_device_unregister(sim->pdev);
+	platform_device_del(sim->pdev);
+	sim_put_device(sim->pdev);
 	fwnode_remove_software_node(sim->bus.fwnode);
 }
 
@@ -592,7 +593,7 @@ static int sim_add_device(struct rviommu_sim *sim)
 	if (!ret)
 		ret = platform_device_add(sim->pdev);
 	if (ret) {
-		platform_device_put(sim->pdev);
+		sim_put_device(sim->pdev);
 		fwnode_remove_software_node(sim->bus.fwnode);
 		return ret;
 	}

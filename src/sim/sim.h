@@ -144,6 +144,7 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma);
 
 int sim_name_iommu(struct device *dev, struct fwnode_handle *iommu, u32 id);
 void sim_forget_iommu(struct device *dev);
+void sim_put_device(struct platform_device *pdev);
 struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int index);
 void sim_endpoint_del(struct sim_endpoint *ep);
 
