@@ -407,6 +407,8 @@ int rviommu_model_page_request(struct rviommu_model *m,
  * @device_id: the device that sends it
  * @itag_vector: bit n: for Invalidation Request n
  * @count: completions to expect for each, 1 to 8
+ *
+ * Refused, with a fault record, unless the device's context is valid and has EN_ATS.
  */
 void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
 				    unsigned int count);

@@ -92,36 +92,6 @@ void rviommu_m_ats_reset(struct rviommu_model *m)
 	memset(m->itag, 0, sizeof(m->itag));
 }
 
-/*
- * EN_ATS is not asked for here, although "Translation control" lists these
- * messages under it: the guideline for disabling ATS has software clear EN_ATS
- * first and send Invalidation Requests after that.
- */
-void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
-				    unsigned int count)
-{
-	struct rviommu_m_itag *tag;
-	unsigned int i;
-	bool late;
-
-	rviommu_m_enter(m);
-	if (rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LOST))
-		itag_vector = 0;
-	late = rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LATE);
-	for (i = 0; i < NR_ITAGS; i++) {
-		tag = &m->itag[i];
-		if (!(itag_vector >> i & 1) || !tag->busy || tag->late ||
-		    tag->device_id != device_id)
-			continue;
-		if (++tag->seen < count)
-			continue;
-		tag->busy = late;
-		tag->late = late;
-		tag->arrival = tag->deadline - 1;
-	}
-	rviommu_m_leave(m);
-}
-
 /* What stands between a page request and the queue, 0 if nothing does. */
 static u16 request_cause(struct rviommu_m_xlate *x, u8 *code)
 {
@@ -150,7 +120,7 @@ static u16 request_cause(struct rviommu_m_xlate *x, u8 *code)
 	return 0;
 }
 
-static void report_message(struct rviommu_m_xlate *x, u16 cause)
+static void report_message(struct rviommu_m_xlate *x, u16 cause, u64 message)
 {
 	struct rviommu_m_fault f = {
 		.cause = cause,
@@ -159,7 +129,7 @@ static void report_message(struct rviommu_m_xlate *x, u16 cause)
 		.pid = x->pid,
 		.priv = x->priv,
 		.did = x->req->device_id,
-		.iotval = MESSAGE_PAGE_REQUEST,
+		.iotval = message,
 	};
 
 	/* Of the causes here, DTF silences this one. */
@@ -167,6 +137,74 @@ static void report_message(struct rviommu_m_xlate *x, u16 cause)
 	    x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF)
 		return;
 	rviommu_m_fault(x->m, &f);
+}
+
+/*
+ * "Translation control": without EN_ATS an Invalidation Completion is an unsupported
+ * request, and the request that it answers is never completed. The same holds in Bare
+ * mode ("Device-directory-table pointer") and where no context says otherwise. So an
+ * IOMMU may refuse what "Guidelines for enabling and disabling ATS and/or PRI" has
+ * devices send after EN_ATS was cleared, and this one does.
+ */
+static u16 completion_cause(struct rviommu_m_xlate *x)
+{
+	u16 cause;
+
+	switch (FIELD_GET(RVIOMMU_DDTP_MODE, x->m->ddtp_active)) {
+	case RVIOMMU_DDTP_MODE_OFF:
+		return CAUSE_ALL_DISALLOWED;
+	case RVIOMMU_DDTP_MODE_BARE:
+		return CAUSE_DISALLOWED;
+	}
+	cause = rviommu_m_check_width(x->m, x->req->device_id);
+	if (!cause)
+		cause = rviommu_m_get_dc(x, x->req->device_id);
+	if (!cause && !(x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_EN_ATS))
+		cause = CAUSE_DISALLOWED;
+	return cause;
+}
+
+static void take_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
+			    unsigned int count)
+{
+	struct rviommu_m_itag *tag;
+	unsigned int i;
+	bool late;
+
+	if (rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LOST))
+		itag_vector = 0;
+	late = rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_ATS_LATE);
+	for (i = 0; i < NR_ITAGS; i++) {
+		tag = &m->itag[i];
+		if (!(itag_vector >> i & 1) || !tag->busy || tag->late ||
+		    tag->device_id != device_id)
+			continue;
+		if (++tag->seen < count)
+			continue;
+		tag->busy = late;
+		tag->late = late;
+		tag->arrival = tag->deadline - 1;
+	}
+}
+
+void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
+				    unsigned int count)
+{
+	struct rviommu_model_request req = { .device_id = device_id };
+	struct rviommu_m_xlate x;
+	unsigned int tries = 0;
+	u16 cause;
+
+	rviommu_m_enter(m);
+	do {
+		rviommu_m_xlate_init(&x, m, &req);
+		cause = completion_cause(&x);
+	} while (m->generation != x.generation && ++tries < MAX_RETRIES);
+	if (cause)
+		report_message(&x, cause, MESSAGE_INVAL_COMPLETION);
+	else
+		take_completion(m, device_id, itag_vector, count);
+	rviommu_m_leave(m);
 }
 
 int rviommu_model_page_request(struct rviommu_model *m,
@@ -191,7 +229,7 @@ int rviommu_model_page_request(struct rviommu_model *m,
 		cause = request_cause(&x, &code);
 	} while (m->generation != x.generation && ++tries < MAX_RETRIES);
 	if (cause)
-		report_message(&x, cause);
+		report_message(&x, cause, MESSAGE_PAGE_REQUEST);
 	else
 		queued = rviommu_m_pq_store(m, pr, &code);
 	prpr = x.dc_found && x.dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PRPR;

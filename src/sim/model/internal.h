@@ -56,7 +56,8 @@
 #define TTYP_MESSAGE		9
 
 /* PCIe message codes, as reported in iotval */
-#define MESSAGE_PAGE_REQUEST	4
+#define MESSAGE_INVAL_COMPLETION	2
+#define MESSAGE_PAGE_REQUEST		4
 
 /* Events of the HPM, "Performance-monitoring event selectors" */
 #define EVENT_UNTRANSLATED	1

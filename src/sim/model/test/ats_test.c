@@ -332,6 +332,7 @@ static void messages(void)
 static void completions(void)
 {
 	bench_up();
+	dc_ats(7, 8);
 	ats_inval(7);
 	ats_inval(8);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
@@ -350,12 +351,73 @@ static void completions(void)
 	CHECK_EQ(rd32(RVIOMMU_REG_CQCSR), RVIOMMU_QCSR_EN | RVIOMMU_QCSR_ON);
 }
 
+/*
+ * "Translation control": from a device whose context does not have EN_ATS, or where there
+ * is none, an Invalidation Completion is an unsupported request. The one that it answers
+ * times out.
+ */
+static void refused_completions(void)
+{
+	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V } };
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		static const unsigned int causes[] = { 260, 258, 260, 256, 0 };
+
+		bench_up();
+		dc_ats(DID, DID);
+		ats_inval(DID);
+		fence();
+		switch (i) {
+		case 0:
+			dc_write(DID, &dc);
+			break;
+		case 1:
+			dc_write(DID, &(struct rviommu_dc) { });
+			break;
+		case 2:
+			bench_ddtp(RVIOMMU_DDTP_MODE_OFF);
+			bench_ddtp(RVIOMMU_DDTP_MODE_BARE);
+			break;
+		case 3:
+			bench_ddtp(RVIOMMU_DDTP_MODE_OFF);
+			break;
+		}
+		rviommu_model_inval_completion(bench.m, DID, BIT(bench.ats[0].itag), 1);
+		CHECK_EQ(faults(), causes[i] ? 1 : 0);
+		CHECK_EQ(rd32(RVIOMMU_REG_CQH), causes[i] ? 1 : 2);
+		if (!causes[i])
+			continue;
+		CHECK_EQ(last_cause(), causes[i]);
+		CHECK_EQ(FIELD_GET(RVIOMMU_FAULT_TTYP, fault_word(0, 0)), 9);
+		CHECK_EQ(FIELD_GET(RVIOMMU_FAULT_DID, fault_word(0, 0)), DID);
+		CHECK_EQ(fault_word(0, 2), 2);
+		rviommu_model_advance(bench.m, bench.config.ats_timeout);
+		CHECK(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_CQCSR_CMD_TO);
+	}
+	/* What the IOMMU has cached of the context decides, until it is told. */
+	bench_up();
+	dc_ats(DID, DID);
+	bench.complete = true;
+	ats_inval(DID);
+	dc_write(DID, &dc);
+	ats_inval(DID);
+	fence();
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 3);
+	inval_ddt(true, DID);
+	ats_inval(DID);
+	fence();
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 5);
+	CHECK_EQ(last_cause(), 260);
+}
+
 /* More than there are tags: the queue goes on as completions come in. */
 static void many_invalidations(void)
 {
 	unsigned int i;
 
 	bench_up();
+	dc_ats(0, 7);
 	for (i = 0; i < 40; i++)
 		ats_inval(7);
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 32);
@@ -378,6 +440,7 @@ static void many_invalidations(void)
 static void timeouts(void)
 {
 	bench_up();
+	dc_ats(7, 8);
 	wr32(RVIOMMU_REG_CQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
 	ats_inval(7);
 	rviommu_model_advance(bench.m, bench.config.ats_timeout - 1);
@@ -399,6 +462,7 @@ static void timeouts(void)
 static void lost_and_late(void)
 {
 	bench_up();
+	dc_ats(7, 8);
 	bench.complete = true;
 	rviommu_model_inject(bench.m, RVIOMMU_MODEL_INJECT_ATS_LATE, 1);
 	ats_inval(7);
@@ -617,6 +681,7 @@ static const struct bench_test tests[] = {
 	TEST(t2gpa),
 	TEST(messages),
 	TEST(completions),
+	TEST(refused_completions),
 	TEST(many_invalidations),
 	TEST(timeouts),
 	TEST(lost_and_late),

@@ -297,6 +297,14 @@ u64 iohgatp(unsigned int mode, u64 root)
 	       FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, GSCID) | root >> 12;
 }
 
+void dc_ats(u32 first, u32 last)
+{
+	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_EN_ATS } };
+
+	for (; first <= last; first++)
+		dc_write(first, &dc);
+}
+
 struct rviommu_dc dc_first(u64 dc_fsc)
 {
 	return (struct rviommu_dc) { .word = {

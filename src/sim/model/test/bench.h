@@ -112,6 +112,8 @@ u64 new_root(void);
 /* Device context of a device; directories are made as needed. */
 u64 dc_addr(u32 did);
 void dc_write(u32 did, const struct rviommu_dc *dc);
+/* ... of devices from first to last, which may do ATS and nothing else */
+void dc_ats(u32 first, u32 last);
 struct rviommu_dc dc_first(u64 fsc);
 struct rviommu_dc dc_second(u64 iohgatp);
 u64 fsc(unsigned int mode, u64 root);

@@ -146,6 +146,9 @@ static void reserved_bits_ats(void)
 
 	bench_up();
 	bench.complete = true;
+	dc_ats(0, 0);
+	for (bit = 0; bit < 16; bit++)
+		dc_ats(1U << bit, 1U << bit);
 	for (func = 0; func < 2; func++) {
 		for (bit = 10; bit < 64; bit++)
 			CHECK_EQ(legal(ATS | func << 7 | 1ULL << bit, 0),

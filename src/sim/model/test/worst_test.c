@@ -73,6 +73,8 @@ static void commands_out_of_order(void)
 	bench.config.switches = RVIOMMU_MODEL_DELAY_COMMANDS;
 	bench_start();
 	bench_queues_on();
+	bench_ddtp(RVIOMMU_DDTP_MODE_3LVL);
+	dc_ats(1, 2);
 	bench.complete = true;
 	for (round = 0; round < 20; round++) {
 		unsigned int n = bench.nr_ats;
@@ -95,6 +97,8 @@ static void delayed_invalidations(void)
 	bench.config.switches = RVIOMMU_MODEL_DELAY_COMMANDS;
 	bench_start();
 	bench_queues_on();
+	bench_ddtp(RVIOMMU_DDTP_MODE_3LVL);
+	dc_ats(0, 49);
 	for (i = 0; i < 50; i++)
 		command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, i), 0);
 	fence();
@@ -123,6 +127,8 @@ static void lingering_queue(u32 switches, u64 random_seed)
 	bench.config.seed = random_seed;
 	bench_start();
 	bench_queues_on();
+	bench_ddtp(RVIOMMU_DDTP_MODE_3LVL);
+	dc_ats(1, 2);
 	mem_write(FENCE_PAGE, 0);
 	command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 1), 0);
 	command(RVIOMMU_CMD_OPCODE_ATS | FIELD_PREP(RVIOMMU_CMD_ATS_RID, 2), 0);
