@@ -345,7 +345,7 @@ struct rviommu_m_mapping {
  * @generation: of the model when it began
  * @ats: an ATS Translation Request: permissions are reported, not required
  * @speculative: prefetch: touches neither A and D nor counters
- * @missed: a TLB miss has been counted
+ * @missed: not all that it needed of PTEs was cached
  * @walks_pdt: second-stage accesses are on behalf of the process directory
  * @dc_found: @dc is valid
  * @pv: there is a process ID, maybe the default one

@@ -83,6 +83,14 @@ static u16 select_first_stage(struct rviommu_m_xlate *x)
 	return 0;
 }
 
+/* Can this IOMMU put the address on the bus? "Capabilities": 0 to 2^PAS - 1 */
+static u16 check_pas(const struct rviommu_m_xlate *x)
+{
+	if (x->result.pa >> FIELD_GET(RVIOMMU_CAP_PAS, x->m->cap))
+		return rviommu_m_access_cause(x);
+	return 0;
+}
+
 /* Steps 17 to 19 */
 static u16 two_stages(struct rviommu_m_xlate *x)
 {
@@ -111,19 +119,20 @@ static u16 two_stages(struct rviommu_m_xlate *x)
 	/* The first stage's memory type overrides the second's (Svpbmt). */
 	result->pbmt = first.pbmt ? first.pbmt : second.pbmt;
 	result->global = first.global && x->req->pv && !x->msi;
-	/* Not an address this IOMMU can put on the bus */
-	if (result->pa >> FIELD_GET(RVIOMMU_CAP_PAS, x->m->cap))
-		return rviommu_m_access_cause(x);
+	cause = check_pas(x);
+	if (cause)
+		return cause;
 	if (x->ats && x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA)
 		result->pa = first.pa;
 	return 0;
 }
 
-static void pass_through(struct rviommu_m_xlate *x)
+static u16 pass_through(struct rviommu_m_xlate *x)
 {
 	x->result.pa = x->req->iova;
 	x->result.size_lg2 = BARE_SIZE_LG2;
 	x->result.perms = ALL_PERMS;
+	return check_pas(x);
 }
 
 /* Return: 0, or the cause of the fault */
@@ -139,8 +148,7 @@ u16 rviommu_m_translate(struct rviommu_m_xlate *x)
 	case RVIOMMU_DDTP_MODE_BARE:
 		if (req->kind != RVIOMMU_MODEL_UNTRANSLATED)
 			return CAUSE_DISALLOWED;
-		pass_through(x);
-		return 0;
+		return pass_through(x);
 	}
 
 	cause = rviommu_m_check_width(m, req->device_id);
@@ -151,10 +159,8 @@ u16 rviommu_m_translate(struct rviommu_m_xlate *x)
 	if (!allowed(x))
 		return CAUSE_DISALLOWED;
 	if (req->kind == RVIOMMU_MODEL_TRANSLATED &&
-	    !(x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA)) {
-		pass_through(x);
-		return 0;
-	}
+	    !(x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_T2GPA))
+		return pass_through(x);
 	rviommu_m_set_second_stage(x);
 	cause = select_first_stage(x);
 	if (cause)
@@ -312,6 +318,9 @@ static void answer(struct rviommu_m_xlate *x, struct rviommu_model_response *rsp
 /*
  * An invalidation promises that what was read before it is not used after it:
  * a translation that it crosses starts again.
+ *
+ * A TLB miss is counted here, once for the request and when its IDs are known: the first
+ * may have been on the way to the process context, which has the PSCID.
  */
 u16 rviommu_m_translate_stable(struct rviommu_m_xlate *x)
 {
@@ -321,8 +330,11 @@ u16 rviommu_m_translate_stable(struct rviommu_m_xlate *x)
 
 	for (tries = 0; tries < MAX_RETRIES; tries++) {
 		cause = rviommu_m_translate(x);
-		if (likely(m->generation == x->generation))
+		if (likely(m->generation == x->generation)) {
+			if (x->missed)
+				rviommu_m_count(x, EVENT_TLB_MISS);
 			return cause;
+		}
 		m->stats.retries++;
 		rviommu_m_xlate_init(x, m, x->req);
 	}

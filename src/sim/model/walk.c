@@ -357,8 +357,6 @@ static u16 walk(struct rviommu_m_xlate *x, const struct rviommu_m_stage *st, u64
 	if (!address_ok(x, st, addr))
 		return page_cause(x, st, addr, access);
 	if (!cached_leaf(x, st, addr, &pos)) {
-		if (!x->missed)
-			rviommu_m_count(x, EVENT_TLB_MISS);
 		x->missed = true;
 begin:
 		rviommu_m_count(x, st->second ? EVENT_S2_WALK : EVENT_S1_WALK);
@@ -384,12 +382,15 @@ begin:
 		set_d = access->set_d && perms & RVIOMMU_MODEL_W;
 		if (pos.pte & RVIOMMU_PTE_A && !(set_d && !(pos.pte & RVIOMMU_PTE_D)))
 			break;
-		if (!st->ade) {
-			if (pos.pte & RVIOMMU_PTE_A && access->report)
-				break;	/* a read, then */
-			return page_cause(x, st, addr, access);
-		}
-		if (x->speculative)
+		/*
+		 * "Translation control", SADE and GADE: a page fault if A is 0, or if the access
+		 * is a store and D is 0. A Translation Request that asks for write permission
+		 * stands for the stores that will follow it, so it meets that fault, and "PCIe
+		 * ATS translation request handling" answers a Write/AMO page fault with R and W
+		 * 0. The paragraph there that leaves the other permissions as they are is about
+		 * pages without write permission: D is none.
+		 */
+		if (!st->ade || x->speculative)
 			return page_cause(x, st, addr, access);
 		/* Not by what a cache says the PTE once was */
 		if (pos.cached)

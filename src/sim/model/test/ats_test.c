@@ -187,9 +187,24 @@ static void dirty_bit(void)
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK_EQ(rsp.perms, R | W);
 	CHECK_EQ(mem_read(pte_addr(root1, SV39, VA, 0)), pte(DATA, PTE_RWX));
-	/* and without SADE */
+	/*
+	 * Without SADE what asks for write permission meets a page fault ("Translation
+	 * control": a store, D is 0), which is answered with R = W = 0.
+	 */
 	with_process(0, 0);
 	map(root1, SV39, VA, DATA, PTE_RWX & ~RVIOMMU_PTE_D);
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rsp.perms, 0);
+	CHECK_EQ(rsp.cause, 15);
+	CHECK_EQ(faults(), 0);
+	/* ... and what does not ask gets the rest. */
+	req.write = false;
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rsp.perms, R);
+	/* To a page without W nothing is a store. */
+	req.write = true;
+	map(root1, SV39, VA, DATA, PTE_RWX & ~(RVIOMMU_PTE_D | RVIOMMU_PTE_W));
+	all_gone();
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK_EQ(rsp.perms, R);
 	map(root1, SV39, VA, DATA, clean);
@@ -197,6 +212,7 @@ static void dirty_bit(void)
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK_EQ(rsp.perms, 0);
 	req.exec = true;
+	req.write = false;
 	map(root1, SV39, VA, DATA, PTE_RWX & ~(RVIOMMU_PTE_D | RVIOMMU_PTE_X));
 	all_gone();
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
@@ -226,6 +242,17 @@ static void dirty_bit_second_stage(void)
 	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
 	CHECK_EQ(rsp.perms, R);
 	CHECK_EQ(mem_read(pte_addr(root2, SV39, DATA, 0)), pte(0x7000, clean));
+	/* Without GADE: a guest-page fault, if the first stage grants W */
+	dc.word[0] &= ~RVIOMMU_DC_TC_GADE;
+	dc_write(DID, &dc);
+	inval_ddt(true, DID);
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rsp.perms, R);
+	map(root1, SV39, VA, DATA, PTE_RWX);
+	inval_vma(RVIOMMU_CMD_IOTINVAL_GV, 0, GSCID, 0);
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_OK);
+	CHECK_EQ(rsp.perms, 0);
+	CHECK_EQ(rsp.cause, 23);
 }
 
 /* Global, CXL.io; Priv and Global are 0 without a PASID. */

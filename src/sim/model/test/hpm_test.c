@@ -125,6 +125,12 @@ static void filters(void)
 	CHECK_EQ(counted(7 | EVT_IDT | EVT_PV | ids(PSCID, 0)), 1);
 	CHECK_EQ(counted(7 | EVT_IDT | EVT_PV | ids(PSCID + 1, 0)), 0);
 	CHECK_EQ(counted(7 | EVT_IDT | EVT_PV | EVT_DV | ids(PSCID, GSCID)), 1);
+	/* The miss is the request's, though the first was on the way to its context. */
+	CHECK_EQ(counted(4 | EVT_IDT), 1);
+	CHECK_EQ(counted(4 | EVT_IDT | EVT_DV | ids(0, GSCID)), 1);
+	CHECK_EQ(counted(4 | EVT_IDT | EVT_PV | ids(PSCID, 0)), 1);
+	CHECK_EQ(counted(4 | EVT_IDT | EVT_PV | ids(PSCID + 1, 0)), 0);
+	CHECK_EQ(counted(4 | EVT_IDT | EVT_PV | EVT_DV | ids(PSCID, GSCID)), 1);
 	/* DMASK: DID is 5 = 101b; 100b masks one bit, 011b three */
 	CHECK_EQ(counted(1 | EVT_DV | ids(0, DID - 1)), 0);
 	CHECK_EQ(counted(1 | EVT_DV | EVT_DMASK | ids(0, DID - 1)), 1);

@@ -573,6 +573,25 @@ static void beyond_pas(void)
 	inval_ddt(true, DID);
 	all_gone();
 	expect_fault(&req, 5);
+	/* nor one that no stage translates: a translated request's, ... */
+	dc = dc_first(0);
+	dc.word[0] |= RVIOMMU_DC_TC_EN_ATS;
+	dc_write(DID, &dc);
+	inval_ddt(true, DID);
+	req.kind = RVIOMMU_MODEL_TRANSLATED;
+	req.iova = (1ULL << 40) - 0x1000;
+	expect_pa(&req, req.iova);
+	req.iova = 1ULL << 40;
+	expect_fault(&req, 5);
+	req.write = true;
+	expect_fault(&req, 7);
+	/* ... or any in Bare mode */
+	bench_ddtp(RVIOMMU_DDTP_MODE_OFF);
+	bench_ddtp(RVIOMMU_DDTP_MODE_BARE);
+	req.kind = RVIOMMU_MODEL_UNTRANSLATED;
+	expect_fault(&req, 7);
+	req.iova -= 0x1000;
+	expect_pa(&req, req.iova);
 }
 
 /* Sv32: two levels, 4-byte PTEs, 34-bit addresses; SXL = 1 */
