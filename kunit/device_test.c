@@ -682,7 +682,7 @@ static void device_shutdown_off(struct kunit *test)
 
 static void prepare_msi(struct rviommu_bus *bus)
 {
-	bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(0), 0xfee00000);
+	rviommu_bus_write64(bus, RVIOMMU_REG_MSI_ADDR(0), 0xfee00000);
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(0), 0x42);
 }
 

@@ -338,13 +338,6 @@ out:
 	spin_unlock_irqrestore(&fake->lock, flags);
 }
 
-/* Spec: a 64-bit access may be two of 32 bits, the high half first. */
-static void fake_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	fake_write32(bus, offset + 4, upper_32_bits(value));
-	fake_write32(bus, offset, lower_32_bits(value));
-}
-
 static u32 read_busy(struct fakebus *fake, unsigned int what, u32 busy)
 {
 	if (fake->busy_forever)
@@ -391,18 +384,9 @@ static u32 fake_read32(struct rviommu_bus *bus, unsigned int offset)
 	return value;
 }
 
-static u64 fake_read64(struct rviommu_bus *bus, unsigned int offset)
-{
-	u64 high = fake_read32(bus, offset + 4);
-
-	return high << 32 | fake_read32(bus, offset);
-}
-
 static const struct rviommu_bus_ops fakebus_ops = {
 	.read32 = fake_read32,
-	.read64 = fake_read64,
 	.write32 = fake_write32,
-	.write64 = fake_write64,
 };
 
 static void fakebus_end(void *data)

@@ -65,26 +65,14 @@ static u32 glue_read32(struct rviommu_bus *bus, unsigned int offset)
 	return glue_bus->ops->read32(glue_bus, offset);
 }
 
-static u64 glue_read64(struct rviommu_bus *bus, unsigned int offset)
-{
-	return glue_bus->ops->read64(glue_bus, offset);
-}
-
 static void glue_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	glue_bus->ops->write32(glue_bus, offset, value);
 }
 
-static void glue_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	glue_bus->ops->write64(glue_bus, offset, value);
-}
-
 static const struct rviommu_bus_ops glue_ops = {
 	.read32 = glue_read32,
-	.read64 = glue_read64,
 	.write32 = glue_write32,
-	.write64 = glue_write64,
 };
 
 static const struct rviommu_bus_ops *glue_bus_ops(void)

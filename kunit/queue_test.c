@@ -198,7 +198,7 @@ static void queue_leftover(struct kunit *test)
 	void *old = rviommu_page_alloc(NUMA_NO_NODE, GFP_KERNEL, 0, 56);
 
 	KUNIT_ASSERT_NOT_NULL(test, old);
-	t->bus->ops->write64(t->bus, t->kind->base, virt_to_phys(old) >> 12 << 10 | 3);
+	rviommu_bus_write64(t->bus, t->kind->base, virt_to_phys(old) >> 12 << 10 | 3);
 	t->bus->ops->write32(t->bus, t->kind->csr, 3);
 	t->fake->reg[t->kind->csr / 4] |= t->kind->errors;
 	t->fake->busy[t->kind->nr] = 5;

@@ -142,11 +142,6 @@ static u32 scene_read32(struct rviommu_bus *bus, unsigned int offset)
 	return s->bus->read32(bus, offset);
 }
 
-static u64 scene_read64(struct rviommu_bus *bus, unsigned int offset)
-{
-	return scene->bus->read64(bus, offset);
-}
-
 static void scene_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct scene *s = scene;
@@ -156,16 +151,9 @@ static void scene_write32(struct rviommu_bus *bus, unsigned int offset, u32 valu
 	s->bus->write32(bus, offset, value);
 }
 
-static void scene_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	scene->bus->write64(bus, offset, value);
-}
-
 static const struct rviommu_bus_ops scene_bus_ops = {
 	.read32 = scene_read32,
-	.read64 = scene_read64,
 	.write32 = scene_write32,
-	.write64 = scene_write64,
 };
 
 static void scene_store(struct rviommu_ddt *ddt, u64 *where, u64 value)

@@ -20,13 +20,8 @@ static struct testdev *to_testdev(struct rviommu_bus *bus)
 
 static u32 testdev_read32(struct rviommu_bus *bus, unsigned int offset)
 {
-	return to_testdev(bus)->inner->read32(bus, offset);
-}
-
-static u64 testdev_read64(struct rviommu_bus *bus, unsigned int offset)
-{
 	struct testdev *td = to_testdev(bus);
-	u64 value = td->inner->read64(bus, offset);
+	u32 value = td->inner->read32(bus, offset);
 
 	if (offset == RVIOMMU_REG_TR_REQ_CTL && td->translate && td->translate_busy)
 		value |= RVIOMMU_TR_REQ_CTL_GO_BUSY;
@@ -62,7 +57,44 @@ static void check_mode(struct testdev *td, unsigned int offset, u64 value)
 		KUNIT_FAIL(td->test, "%s (mode %u, value %#llx)", wrong, old, value);
 }
 
-static void record(struct testdev *td, unsigned int offset, u64 value, bool wide)
+/* Registers of 8 bytes that the driver writes; offset is that of either half. */
+static bool is_wide(unsigned int offset)
+{
+	switch (offset & ~4U) {
+	case RVIOMMU_REG_DDTP:
+	case RVIOMMU_REG_CQB:
+	case RVIOMMU_REG_FQB:
+	case RVIOMMU_REG_PQB:
+	case RVIOMMU_REG_TR_REQ_IOVA:
+	case RVIOMMU_REG_TR_REQ_CTL:
+	case RVIOMMU_REG_ICVEC:
+		return true;
+	}
+	return offset >= RVIOMMU_REG_MSI_ADDR(0) && !(offset & 8);
+}
+
+/*
+ * Spec "Memory-mapped register interface": the high half, and then the low one, which
+ * sets things going. In between the register has to be what it was as far as it is used.
+ */
+static void write_high(struct testdev *td, unsigned int offset, u32 value)
+{
+	td->high_of = offset & ~4U;
+	td->high = value;
+	if (td->high_of == RVIOMMU_REG_DDTP && testdev_mode(td) > RVIOMMU_DDTP_MODE_BARE &&
+	    !td->fake->gone && value != fakebus_peek(td->bus, offset))
+		KUNIT_FAIL(td->test, "ddtp.PPN changed while it is used (high half %#x)", value);
+}
+
+static u64 with_high(struct testdev *td, unsigned int offset, u32 value)
+{
+	if (td->high_of != offset)
+		KUNIT_FAIL(td->test, "low half of register %#x written before the high one", offset);
+	td->high_of = 0;
+	return (u64)td->high << 32 | value;
+}
+
+static void record(struct testdev *td, unsigned int offset, u64 value)
 {
 	check_mode(td, offset, value);
 	if (offset == RVIOMMU_REG_CQT && td->doorbell)
@@ -70,40 +102,38 @@ static void record(struct testdev *td, unsigned int offset, u64 value, bool wide
 	if (offset == RVIOMMU_REG_CQT && td->fence_timeout_us)
 		td->iommu.cmdq.timeout_us = td->fence_timeout_us;
 	if (td->nr_writes < TESTDEV_WRITES)
-		td->writes[td->nr_writes] = (struct testdev_write){ offset, value, wide };
+		td->writes[td->nr_writes] = (struct testdev_write){ offset, value };
 	td->nr_writes++;
 }
 
 static void testdev_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct testdev *td = to_testdev(bus);
+	u64 whole = value;
 
-	record(td, offset, value, false);
+	if (is_wide(offset) && offset & 4) {
+		write_high(td, offset, value);
+		td->inner->write32(bus, offset, value);
+		return;
+	}
+	if (is_wide(offset))
+		whole = with_high(td, offset, value);
+	record(td, offset, whole);
 	td->inner->write32(bus, offset, value);
-}
-
-static void testdev_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	struct testdev *td = to_testdev(bus);
-
-	record(td, offset, value, true);
-	td->inner->write64(bus, offset, value);
 	if (offset == RVIOMMU_REG_TR_REQ_CTL && td->translate &&
 	    value & RVIOMMU_TR_REQ_CTL_GO_BUSY) {
 		u64 iova = testdev_peek64(td, RVIOMMU_REG_TR_REQ_IOVA);
 
 		td->translations++;
 		testdev_poke64(td, RVIOMMU_REG_TR_RESPONSE,
-			       td->translate(td, value >> 40, iova));
-		testdev_poke64(td, RVIOMMU_REG_TR_REQ_CTL, value & ~RVIOMMU_TR_REQ_CTL_GO_BUSY);
+			       td->translate(td, whole >> 40, iova));
+		testdev_poke64(td, RVIOMMU_REG_TR_REQ_CTL, whole & ~RVIOMMU_TR_REQ_CTL_GO_BUSY);
 	}
 }
 
 static const struct rviommu_bus_ops testdev_ops = {
 	.read32 = testdev_read32,
-	.read64 = testdev_read64,
 	.write32 = testdev_write32,
-	.write64 = testdev_write64,
 };
 
 unsigned int testdev_find_write(struct testdev *td, unsigned int from, unsigned int offset,

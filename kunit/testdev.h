@@ -32,20 +32,19 @@
 /**
  * struct testdev_write - one write of the driver to a register
  * @offset: register
- * @value: what was written
- * @wide: by a 64-bit access
+ * @value: what was written; of a register of 8 bytes both halves, in one record
  */
 struct testdev_write {
 	unsigned int offset;
 	u64 value;
-	bool wide;
 };
 
 /**
  * struct testdev - one IOMMU under test
  *
  * On top of what the fake bus finds, it is a failure of the test to change fctl or
- * ddtp in a way that spec calls UNSPECIFIED or forbids.
+ * ddtp in a way that spec calls UNSPECIFIED or forbids, or to write the low half of a
+ * register of 8 bytes without its high half before.
  *
  * @test: the test it belongs to
  * @bus: registers; of the fake bus, with recording in between
@@ -58,6 +57,8 @@ struct testdev_write {
  * @fence_timeout_us: if not 0, rviommu_cmdq.timeout_us from the first doorbell on
  * @writes: writes of the driver in order; what does not fit is only counted
  * @nr_writes: how many there were
+ * @high_of: register whose high half was written last, and its low one not yet
+ * @high: what was written
  * @translate: if not NULL, answers the debug translation registers: returns
  *             tr_response. Without it they are ordinary registers of the fake bus.
  * @translate_busy: the request never completes
@@ -78,6 +79,8 @@ struct testdev {
 	unsigned int fence_timeout_us;
 	struct testdev_write *writes;
 	unsigned int nr_writes;
+	unsigned int high_of;
+	u32 high;
 	u64 (*translate)(struct testdev *td, u32 did, u64 iova);
 	bool translate_busy;
 	unsigned int translations;

@@ -25,22 +25,21 @@ struct rviommu_bus;
 /**
  * struct rviommu_bus_ops - access to the register page
  * @read32: naturally aligned 32-bit read at a byte offset
- * @read64: naturally aligned 64-bit read; may be two 32-bit accesses
  * @write32: naturally aligned 32-bit write. All earlier stores of this CPU to
  *           memory are visible to the IOMMU before the write is (the doorbell
- *           rule: writel(), not writel_relaxed()).
- * @write64: naturally aligned 64-bit write; may be two 32-bit accesses, the
- *           high half first (spec "Memory-mapped register interface").
- *           Ordered like @write32.
+ *           rule: writel(), not writel_relaxed()), and so are its earlier writes to
+ *           registers.
  *
- * All four are called from any context, also with interrupts off; they do not
- * sleep.
+ * Both are called from any context, also with interrupts off; they do not sleep.
+ *
+ * There is nothing wider. Whether an access of 8 bytes is one to the IOMMU is
+ * UNSPECIFIED (spec "Memory-mapped register interface"), and there are interconnects
+ * that split it in the wrong order, or refuse it. Two accesses of 4 bytes are right
+ * everywhere; see rviommu_bus_read64().
  */
 struct rviommu_bus_ops {
 	u32 (*read32)(struct rviommu_bus *bus, unsigned int offset);
-	u64 (*read64)(struct rviommu_bus *bus, unsigned int offset);
 	void (*write32)(struct rviommu_bus *bus, unsigned int offset, u32 value);
-	void (*write64)(struct rviommu_bus *bus, unsigned int offset, u64 value);
 };
 
 /**
@@ -97,5 +96,43 @@ struct rviommu_bus {
 	void (*hold_devices)(struct rviommu_bus *bus, bool hold);
 	unsigned long quirks;
 };
+
+/**
+ * rviommu_bus_read64() - read a register of 8 bytes
+ * @bus: the bus
+ * @offset: of the register
+ *
+ * By its halves, at two moments: for registers that do not change meanwhile, or whose
+ * bits that do are all in one half (ddtp.busy, tr_req_ctl.Go/Busy). tr_response is
+ * constant as long as nothing is asked. Of a counter that runs, the high half has to be
+ * read again, and all of it if that changed.
+ *
+ * Return: its value.
+ */
+static inline u64 rviommu_bus_read64(struct rviommu_bus *bus, unsigned int offset)
+{
+	u64 high = bus->ops->read32(bus, offset + 4);
+
+	return high << 32 | bus->ops->read32(bus, offset);
+}
+
+/**
+ * rviommu_bus_write64() - write a register of 8 bytes
+ * @bus: the bus
+ * @offset: of the register
+ * @value: for it
+ *
+ * The high half first, as registers are made for (spec "Memory-mapped register
+ * interface", note): what sets something going is in the low half. In ddtp that is
+ * iommu_mode, and busy follows a write to iommu_mode; PPN is don't-care in Off and Bare,
+ * and does not change on the way to Off. cqb, fqb and pqb are written while their queue
+ * is off, an entry of msi_cfg_tbl while it is masked, tr_req_iova while nothing is asked;
+ * of icvec the high half is reserved; tr_req_ctl has Go/Busy in the low one.
+ */
+static inline void rviommu_bus_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
+{
+	bus->ops->write32(bus, offset + 4, value >> 32);
+	bus->ops->write32(bus, offset, value);
+}
 
 #endif /* RVIOMMU_BUS_H */

@@ -5,7 +5,6 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/io.h>
-#include <linux/io-64-nonatomic-hi-lo.h>
 
 #include "rviommu.h"
 
@@ -14,26 +13,14 @@ static u32 rviommu_mmio_read32(struct rviommu_bus *bus, unsigned int offset)
 	return readl(bus->regs + offset);
 }
 
-static u64 rviommu_mmio_read64(struct rviommu_bus *bus, unsigned int offset)
-{
-	return readq(bus->regs + offset);
-}
-
 static void rviommu_mmio_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	writel(value, bus->regs + offset);
 }
 
-static void rviommu_mmio_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	writeq(value, bus->regs + offset);
-}
-
 static const struct rviommu_bus_ops rviommu_mmio_ops = {
 	.read32 = rviommu_mmio_read32,
-	.read64 = rviommu_mmio_read64,
 	.write32 = rviommu_mmio_write32,
-	.write64 = rviommu_mmio_write64,
 };
 
 /**

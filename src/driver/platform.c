@@ -57,7 +57,7 @@ static void rviommu_platform_write_vector(struct rviommu_platform *plat, unsigne
 	/* Nor before there are any: what was pending would be written to address 0. */
 	if (!addr)
 		return;
-	bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(vector), addr & RVIOMMU_MSI_ADDR);
+	rviommu_bus_write64(bus, RVIOMMU_REG_MSI_ADDR(vector), addr & RVIOMMU_MSI_ADDR);
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(vector), msg->data);
 	bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(vector), 0);
 }
@@ -119,7 +119,7 @@ static void rviommu_platform_free_msis(struct device *dev)
 static int rviommu_platform_irqs(struct platform_device *pdev, struct rviommu_bus *bus)
 {
 	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS,
-				     bus->ops->read64(bus, RVIOMMU_REG_CAPABILITIES));
+				     rviommu_bus_read64(bus, RVIOMMU_REG_CAPABILITIES));
 	int ret = -ENXIO;
 
 	if (igs != RVIOMMU_IGS_WSI)

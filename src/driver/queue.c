@@ -176,8 +176,8 @@ static int queue_program_base(struct rviommu_queue *q, bool resize)
 	unsigned int lg2;
 	u64 got;
 
-	q->bus->ops->write64(q->bus, q->reg_base, want);
-	got = q->bus->ops->read64(q->bus, q->reg_base);
+	rviommu_bus_write64(q->bus, q->reg_base, want);
+	got = rviommu_bus_read64(q->bus, q->reg_base);
 	if (got == ~0ULL)
 		return queue_gone(q);
 

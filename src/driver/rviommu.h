@@ -461,7 +461,7 @@ static inline u32 rviommu_read32(struct rviommu *iommu, unsigned int reg)
 
 static inline u64 rviommu_read64(struct rviommu *iommu, unsigned int reg)
 {
-	return iommu->bus->ops->read64(iommu->bus, reg);
+	return rviommu_bus_read64(iommu->bus, reg);
 }
 
 static inline void rviommu_write32(struct rviommu *iommu, unsigned int reg, u32 value)
@@ -471,7 +471,7 @@ static inline void rviommu_write32(struct rviommu *iommu, unsigned int reg, u32 
 
 static inline void rviommu_write64(struct rviommu *iommu, unsigned int reg, u64 value)
 {
-	iommu->bus->ops->write64(iommu->bus, reg, value);
+	rviommu_bus_write64(iommu->bus, reg, value);
 }
 
 static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *domain)

@@ -204,12 +204,6 @@ static u32 sim_reg_read32(struct rviommu_bus *bus, unsigned int offset)
 	return rviommu_model_read32(to_sim(bus)->model, offset);
 }
 
-static u64 sim_reg_read64(struct rviommu_bus *bus, unsigned int offset)
-{
-	sim_look(to_sim(bus));
-	return rviommu_model_read64(to_sim(bus)->model, offset);
-}
-
 static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct rviommu_sim *sim = to_sim(bus);
@@ -221,21 +215,9 @@ static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 va
 		wake_up_process(sim->worker);
 }
 
-static void sim_reg_write64(struct rviommu_bus *bus, unsigned int offset, u64 value)
-{
-	struct rviommu_sim *sim = to_sim(bus);
-
-	wmb(); /* as in sim_reg_write32() */
-	rviommu_model_write64(sim->model, offset, value);
-	if (sim->worker)
-		wake_up_process(sim->worker);
-}
-
 static const struct rviommu_bus_ops sim_bus_ops = {
 	.read32 = sim_reg_read32,
-	.read64 = sim_reg_read64,
 	.write32 = sim_reg_write32,
-	.write64 = sim_reg_write64,
 };
 
 /* The messages of the vectors, as an interrupt controller's driver would. */
@@ -244,7 +226,7 @@ static void sim_prepare_msi(struct rviommu_bus *bus)
 	unsigned int i;
 
 	for (i = 0; i < bus->nr_irqs; i++) {
-		bus->ops->write64(bus, RVIOMMU_REG_MSI_ADDR(i), SIM_MSI_ADDR);
+		rviommu_bus_write64(bus, RVIOMMU_REG_MSI_ADDR(i), SIM_MSI_ADDR);
 		bus->ops->write32(bus, RVIOMMU_REG_MSI_DATA(i), i);
 		bus->ops->write32(bus, RVIOMMU_REG_MSI_VEC_CTL(i), 0);
 	}
