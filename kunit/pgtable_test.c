@@ -82,6 +82,8 @@ static void format_name(const struct format *f, char *desc)
 KUNIT_ARRAY_PARAM(format, formats, format_name);
 KUNIT_ARRAY_PARAM(few_format, few_formats, format_name);
 
+struct duel;
+
 /**
  * struct fixture - what each test starts with
  * @test: the running test
@@ -92,9 +94,14 @@ KUNIT_ARRAY_PARAM(few_format, few_formats, format_name);
  * @sync_iova: argument of the last one
  * @sync_lg2: argument of the last one
  * @sync_saw_leaf: the entry was not invalid in one of them
- * @allocs: pieces of memory asked for since the stub was set
+ * @allocs: pieces of memory asked for since the stub was set, or steps taken
  * @fail_at: number of the one to refuse, or -1
- * @meddle: called at allocation number @fail_at instead of refusing it
+ * @meddle: called at allocation number @fail_at instead of refusing it, or at that step
+ *          of a change to live entries
+ * @page: argument of @meddle: first page
+ * @remap: argument of @meddle: map what was unmapped
+ * @wide: result of @meddle: the leaf that it marked was larger than a page
+ * @duel: of the test that has one
  */
 struct fixture {
 	struct kunit *test;
@@ -108,6 +115,10 @@ struct fixture {
 	long allocs;
 	long fail_at;
 	void (*meddle)(struct fixture *f);
+	unsigned int page;
+	bool remap;
+	bool wide;
+	struct duel *duel;
 };
 
 /* --- the independent reader ------------------------------------------- */
@@ -355,6 +366,26 @@ static void expect_leaf(struct fixture *f, u64 iova, u64 pa, int prot, unsigned 
 
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		expect_at(f, iova + at[i], pa + at[i], prot, lg2);
+}
+
+/* The last-level table that maps the page at @iova. */
+static u64 *last_table(struct fixture *f, u64 iova)
+{
+	u64 *pte = translate(&f->pt, iova).pte;
+
+	return (u64 *)((unsigned long)pte & PAGE_MASK);
+}
+
+/* All that is mapped below @end, around the holes; one with nothing behind it ends it. */
+static void unmap_all(struct fixture *f, u64 end)
+{
+	u64 iova, step;
+
+	for (iova = 0; iova < end; iova += step) {
+		step = unmap(f, iova, SZ_4K, (end - iova) / SZ_4K);
+		if (!step)
+			step = max_t(u64, SZ_4K, end / 16);
+	}
 }
 
 static unsigned int half_lg2(const struct format *fmt)
@@ -984,12 +1015,43 @@ static bool set_dirty(struct rviommu_pgtable *pt, u64 iova)
 	return done;
 }
 
+/* Instead of rviommu_pgtable_seam(): what is to happen at step number @fail_at. */
+static void act_at_step(const u64 *e)
+{
+	struct fixture *f = kunit_get_current_test()->priv;
+
+	if (f->allocs++ == f->fail_at) {
+		f->fail_at = -1;
+		f->meddle(f);
+	}
+}
+
+/* Let @act come between the reading and the replacement of live entry number @n. */
+static void act_within(struct fixture *f, long n, void (*act)(struct fixture *f))
+{
+	f->allocs = 0;
+	f->fail_at = n;
+	f->meddle = act;
+	kunit_activate_static_stub(f->test, rviommu_pgtable_seam, act_at_step);
+}
+
+/* Returns whether it came to that. */
+static bool act_no_more(struct fixture *f)
+{
+	const bool acted = f->fail_at == -1;
+
+	kunit_deactivate_static_stub(f->test, rviommu_pgtable_seam);
+	f->fail_at = -1;
+	f->meddle = NULL;
+	return acted;
+}
+
 static void write_now(struct fixture *f)
 {
 	set_dirty(&f->pt, 0x1000);
 }
 
-/* Hardware writes after the driver has read the leaf, before it replaces it. */
+/* Hardware writes after the driver has read the leaf or filled the table, before it replaces it. */
 static void pgtable_split_meets_write(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -1003,13 +1065,19 @@ static void pgtable_split_meets_write(struct kunit *test)
 
 		if (lg2 < 21)
 			continue;
-		for (n = 0; n < 2; n++) {
+		for (n = 0; n < 3; n++) {
 			KUNIT_ASSERT_EQ(test, map(f, 0, size, size, 1, RW), 0);
 			f->meddle = write_now;
-			fail_allocation(f, n);
+			if (n < 2)
+				fail_allocation(f, n);
+			else
+				act_within(f, 0, write_now);
 			KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, 1), SZ_4K);
 			KUNIT_EXPECT_EQ(test, f->fail_at, -1);
-			fail_no_more(f);
+			if (n < 2)
+				fail_no_more(f);
+			else
+				act_no_more(f);
 			KUNIT_EXPECT_TRUE(test, translate(&f->pt, 0x1000).d);
 			KUNIT_EXPECT_TRUE(test, translate(&f->pt, size - 1).d);
 			unmap(f, SZ_4K, SZ_4K, size / SZ_4K - 1);
@@ -1057,41 +1125,44 @@ static struct task_struct *thread_run(int (*fn)(void *arg), void *arg, const cha
 	return task;
 }
 
-/* Instead of rviommu_napot_piece(): a write to the page at place @fail_at first. */
-static u64 write_to_piece(u64 pte, unsigned int i)
+static void write_to_page(struct fixture *f)
 {
-	struct fixture *f = kunit_get_current_test()->priv;
-
-	if (i == f->fail_at) {
-		f->fail_at = -1;
-		KUNIT_EXPECT_TRUE(f->test, set_dirty(&f->pt, i * SZ_4K));
-	}
-	return (pte & ~(1ULL << 63 | 1ULL << 13)) + ((u64)i << 10);
+	f->wide = translate(&f->pt, f->page * SZ_4K).lg2 == 16;
+	KUNIT_EXPECT_TRUE(f->test, set_dirty(&f->pt, f->page * SZ_4K));
 }
 
-/* The same between the two accesses to each entry of a NAPOT group. */
+/*
+ * The same to each page at each step of the replacement of a NAPOT group. An entry of the
+ * group may have been marked for any of its pages.
+ */
 static void pgtable_napot_split_meets_write(struct kunit *test)
 {
 	struct fixture *f = test->priv;
-	unsigned int n, i;
+	bool acted;
+	long n;
 
 	if (!f->fmt->dirty || !f->fmt->napot)
 		kunit_skip(test, "D is always set, or there are no groups");
-	for (n = 0; n < 16; n++) {
-		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_64K, 1, RW), 0);
-		f->fail_at = n;
-		kunit_activate_static_stub(test, rviommu_napot_piece, write_to_piece);
-		KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, 1), SZ_4K);
-		kunit_deactivate_static_stub(test, rviommu_napot_piece);
-		KUNIT_EXPECT_EQ(test, f->fail_at, -1);
-		for (i = 1; i < 16; i++) {
-			struct translation t = translate(&f->pt, i * SZ_4K);
+	for (f->page = 1; f->page < 16; f->page++) {
+		for (n = 0, acted = true; acted; n++) {
+			unsigned int i;
 
-			KUNIT_EXPECT_TRUE_MSG(test, t.d, "page %u, write to %u", i, n);
-			KUNIT_EXPECT_EQ(test, t.pa, SZ_64K + i * SZ_4K);
-			KUNIT_EXPECT_EQ(test, t.lg2, 12);
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_64K, 1, RW), 0);
+			act_within(f, n, write_to_page);
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, 1), SZ_4K);
+			acted = act_no_more(f);
+			for (i = 1; i < 16; i++) {
+				struct translation t = translate(&f->pt, i * SZ_4K);
+
+				if (acted && (f->wide || i == f->page))
+					KUNIT_EXPECT_TRUE_MSG(test, t.d, "page %u of %u", i,
+							      f->page);
+				KUNIT_EXPECT_EQ(test, t.pa, SZ_64K + i * SZ_4K);
+				KUNIT_EXPECT_EQ(test, t.lg2, 12);
+			}
+			unmap(f, SZ_4K, SZ_4K, 15);
 		}
-		unmap(f, SZ_4K, SZ_4K, 15);
+		KUNIT_EXPECT_GT(test, n, 16);
 	}
 }
 
@@ -1175,6 +1246,335 @@ static void pgtable_split_races_writes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lost, 0);
 }
 
+/*
+ * A group of sixteen that two unmap parts of: four pages from @mine and four from @other. What is
+ * to be seen of it when both are through, @remap: and the other has mapped its part again.
+ */
+static void expect_parts(struct fixture *f, unsigned int mine, unsigned int other, bool remap)
+{
+	/* Page 7 is neither's. */
+	const u64 *table = last_table(f, 7 * SZ_4K);
+	struct kunit *test = f->test;
+	unsigned int i;
+
+	for (i = 0; i < 16; i++) {
+		struct translation t = translate(&f->pt, i * SZ_4K);
+
+		if (i - mine < 4 || (i - other < 4 && !remap)) {
+			KUNIT_EXPECT_EQ_MSG(test, table[i], 0, "page %u", i);
+			continue;
+		}
+		KUNIT_EXPECT_TRUE_MSG(test, t.valid, "page %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, t.lg2, 12, "page %u", i);
+		if (i - other < 4) {
+			KUNIT_EXPECT_EQ_MSG(test, t.pa, SZ_1G + i * SZ_4K, "page %u", i);
+			KUNIT_EXPECT_FALSE(test, t.d || t.w);
+		} else {
+			KUNIT_EXPECT_EQ_MSG(test, t.pa, SZ_64K + i * SZ_4K, "page %u", i);
+		}
+	}
+}
+
+/*
+ * After an unmap of a part no entry may be left of which hardware makes a translation of the whole
+ * group ("Svnapot": cached "for any or all j"), whoever else is replacing them at the moment: the
+ * invalidation that comes next is the last one for that part.
+ */
+static bool group_is_gone(struct fixture *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < 16; i++)
+		if (translate(&f->pt, i * SZ_4K).lg2 == 16)
+			return false;
+	return true;
+}
+
+static void unmap_four_pages(struct fixture *f)
+{
+	const u64 iova = f->page * SZ_4K;
+	struct kunit *test = f->test;
+
+	if (f->fmt->dirty)
+		KUNIT_EXPECT_TRUE(test, set_dirty(&f->pt, 7 * SZ_4K));
+	KUNIT_EXPECT_EQ(test, unmap(f, iova, SZ_4K, 4), 4 * SZ_4K);
+	KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+	if (f->remap)
+		KUNIT_EXPECT_EQ(test, map(f, iova, SZ_1G + iova, SZ_4K, 4, IOMMU_READ), 0);
+}
+
+/* One unmap of a part of a NAPOT group comes between any two steps of another. */
+static void pgtable_napot_splits_meet(struct kunit *test)
+{
+	static const struct {
+		unsigned int mine, other;
+	} parts[] = { { 0, 12 }, { 12, 0 }, { 8, 3 }, { 3, 8 } };
+	struct fixture *f = test->priv;
+	unsigned int i;
+	bool acted;
+	long n;
+
+	if (!f->fmt->napot)
+		kunit_skip(test, "there are no groups");
+	for (i = 0; i < 2 * ARRAY_SIZE(parts); i++) {
+		const unsigned int mine = parts[i / 2].mine;
+
+		f->page = parts[i / 2].other;
+		f->remap = i & 1;
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_64K, 1, RW), 0);
+			act_within(f, n, unmap_four_pages);
+			KUNIT_EXPECT_EQ(test, unmap(f, mine * SZ_4K, SZ_4K, 4), 4 * SZ_4K);
+			acted = act_no_more(f);
+			KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+			if (!acted)
+				break;
+			expect_parts(f, mine, f->page, f->remap);
+			if (f->fmt->dirty)
+				KUNIT_EXPECT_TRUE(test, translate(&f->pt, 7 * SZ_4K).d);
+			unmap_all(f, SZ_64K);
+			KUNIT_ASSERT_EQ(test, total(f).leaves, 0);
+		}
+		unmap_all(f, SZ_64K);
+		KUNIT_EXPECT_GT(test, n, 16);
+	}
+}
+
+/**
+ * struct duel - two unmaps of one leaf, both stopped in the middle
+ * @f: the fixture
+ * @other: the thread of the second one
+ * @round: counts from 1
+ * @at: step before which each of the two is stopped
+ * @steps: steps that each has taken
+ * @over: there is no further round
+ * @done: bytes that @other unmapped
+ * @start: @other may begin
+ * @stopped: @other has stopped, or ended
+ * @resume: @other may go on
+ * @end: @other has ended
+ */
+struct duel {
+	struct fixture *f;
+	struct task_struct *other;
+	int round;
+	long at[2], steps[2];
+	bool over;
+	size_t done;
+	struct gate start, stopped, resume, end;
+};
+
+/* Instead of rviommu_pgtable_seam(), for both. */
+static void duel_step(const u64 *e)
+{
+	struct duel *d = ((struct fixture *)kunit_get_current_test()->priv)->duel;
+
+	if (current == d->other) {
+		if (d->steps[1]++ != d->at[1])
+			return;
+		gate_add(&d->stopped);
+		gate_wait(&d->resume, d->round);
+	} else if (d->steps[0]++ == d->at[0]) {
+		gate_add(&d->start);
+		gate_wait(&d->stopped, d->round);
+	}
+}
+
+static int duel_other(void *arg)
+{
+	struct duel *d = arg;
+	struct rviommu_unmapped u = { .tables = LIST_HEAD_INIT(u.tables) };
+	int round;
+
+	/* Stubs are of the test that a thread belongs to. */
+	current->kunit_test = d->f->test;
+	for (round = 1;; round++) {
+		gate_wait(&d->start, round);
+		if (d->over)
+			break;
+		d->done = rviommu_pgtable_unmap(&d->f->pt, 12 * SZ_4K, SZ_4K, 4, &u);
+		if (d->steps[1] <= d->at[1])
+			gate_add(&d->stopped);
+		gate_add(&d->end);
+	}
+	current->kunit_test = NULL;
+	return 0;
+}
+
+/* The one stops at step @mine, the other at step @other, then the one ends. */
+static bool duel_round(struct duel *d, long mine, long other)
+{
+	struct fixture *f = d->f;
+	struct kunit *test = f->test;
+	int ret = map(f, 0, SZ_64K, SZ_64K, 1, RW);
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	if (ret)
+		return false;
+	/* Before: then all pages of the group have it. */
+	if (f->fmt->dirty && mine & 1)
+		KUNIT_EXPECT_TRUE(test, set_dirty(&f->pt, 5 * SZ_4K));
+	d->round++;
+	d->at[0] = mine;
+	d->at[1] = other;
+	d->steps[0] = 0;
+	d->steps[1] = 0;
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, 4), 4 * SZ_4K);
+	KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+	if (f->fmt->dirty && other & 1)
+		KUNIT_EXPECT_TRUE(test, set_dirty(&f->pt, 7 * SZ_4K));
+	if (d->steps[0] <= d->at[0])
+		gate_add(&d->start);
+	gate_add(&d->resume);
+	gate_wait(&d->end, d->round);
+	KUNIT_EXPECT_EQ(test, d->done, 4 * SZ_4K);
+	KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+	expect_parts(f, 0, 12, false);
+	if (f->fmt->dirty && other & 1)
+		KUNIT_EXPECT_TRUE(test, translate(&f->pt, 7 * SZ_4K).d);
+	for (i = 4; f->fmt->dirty && mine & 1 && i < 12; i++)
+		KUNIT_EXPECT_TRUE_MSG(test, translate(&f->pt, i * SZ_4K).d, "page %u", i);
+	unmap_all(f, SZ_64K);
+	return true;
+}
+
+/* Each of two unmaps of parts of a NAPOT group is between any two steps of the other. */
+static void pgtable_napot_splits_interleave(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct duel *d = kunit_kzalloc(test, sizeof(*d), GFP_KERNEL);
+	long mine, other;
+	bool ok = true;
+
+	if (!f->fmt->napot)
+		kunit_skip(test, "there are no groups");
+	KUNIT_ASSERT_NOT_NULL(test, d);
+	d->f = f;
+	f->duel = d;
+	gate_init(&d->start);
+	gate_init(&d->stopped);
+	gate_init(&d->resume);
+	gate_init(&d->end);
+	d->other = thread_run(duel_other, d, "rviommu_duel");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(d->other));
+	kunit_activate_static_stub(test, rviommu_pgtable_seam, duel_step);
+	for (mine = 0; ok && mine <= d->steps[0]; mine++) {
+		d->steps[1] = 0;
+		for (other = 0; ok && other <= d->steps[1]; other++)
+			ok = duel_round(d, mine, other);
+	}
+	KUNIT_EXPECT_GT(test, d->round, 16 * 16);
+	kunit_deactivate_static_stub(test, rviommu_pgtable_seam);
+	d->over = true;
+	gate_add(&d->start);
+	kthread_stop_put(d->other);
+}
+
+#define SPLIT_ROUNDS	200
+
+/**
+ * struct splitter - one of two who unmap parts of one leaf at once
+ * @pt: the page table
+ * @task: the thread
+ * @begin: opens each round
+ * @end: counts who has ended
+ * @arrived: counts who has begun
+ * @lg2: size of the leaf in this round
+ * @place: sixteenth of the leaf that its part begins with
+ * @errors: unmaps that did not do what they should
+ */
+struct splitter {
+	struct rviommu_pgtable *pt;
+	struct task_struct *task;
+	struct gate *begin, *end;
+	atomic_t *arrived;
+	const unsigned int *lg2;
+	unsigned int place;
+	unsigned int errors;
+};
+
+static int splitter(void *arg)
+{
+	struct splitter *s = arg;
+	struct rviommu_unmapped u = { .tables = LIST_HEAD_INIT(u.tables) };
+	unsigned int round, spin;
+
+	for (round = 1; round <= SPLIT_ROUNDS; round++) {
+		u64 step;
+
+		gate_wait(s->begin, round);
+		step = 1ULL << (*s->lg2 - 4);
+		/* They rather meet if they wait for each other, but need not. */
+		atomic_inc(s->arrived);
+		for (spin = 0; spin < 2000 && atomic_read(s->arrived) < 2 * round; spin++)
+			cpu_relax();
+		if (rviommu_pgtable_unmap(s->pt, s->place * step, SZ_4K, 4 * step / SZ_4K, &u) !=
+		    4 * step)
+			s->errors++;
+		rviommu_page_retire(&u.tables);
+		gate_add(s->end);
+	}
+	return 0;
+}
+
+/* The same on two CPUs, with a device that writes, in leaves of each size. */
+static void pgtable_splits_race(struct kunit *test)
+{
+	static const unsigned int lg2s[] = { 16, 21, 16, 30 };
+	struct fixture *f = test->priv;
+	struct splitter *s = kunit_kcalloc(test, 2, sizeof(*s), GFP_KERNEL);
+	struct gate *gates = kunit_kcalloc(test, 2, sizeof(*gates), GFP_KERNEL);
+	unsigned int n, round, i, lg2, wrong = 0, lost = 0;
+	atomic_t arrived = ATOMIC_INIT(0);
+
+	if (!f->fmt->napot)
+		kunit_skip(test, "there are no groups");
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	KUNIT_ASSERT_NOT_NULL(test, gates);
+	gate_init(&gates[0]);
+	gate_init(&gates[1]);
+	for (n = 0; n < 2; n++) {
+		s[n] = (struct splitter) {
+			.pt = &f->pt, .begin = &gates[0], .end = &gates[1], .arrived = &arrived,
+			.lg2 = &lg2, .place = 12 * n,
+		};
+		s[n].task = thread_run(splitter, &s[n], "rviommu_splitter");
+		if (IS_ERR(s[n].task))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, n, 2);
+	for (round = 1; round <= SPLIT_ROUNDS; round++) {
+		u64 step;
+
+		lg2 = lg2s[round % ARRAY_SIZE(lg2s)];
+		step = 1ULL << (lg2 - 4);
+		KUNIT_EXPECT_EQ(test, map(f, 0, 16 * step, 16 * step, 1, RW), 0);
+		gate_add(&gates[0]);
+		for (i = 0; i < 20; i++)
+			set_dirty(&f->pt, (4 + i % 8) * step);
+		gate_wait(&gates[1], n * round);
+		for (i = 0; i < 16; i++) {
+			struct translation t = translate(&f->pt, i * step);
+			const bool there = i / 4 == 1 || i / 4 == 2;
+
+			if (t.valid != there || (there && t.pa != (16 + i) * step) || t.lg2 == 16)
+				wrong++;
+			if (there && !t.d)
+				lost++;
+		}
+		unmap_all(f, 16 * step);
+		/* Entries that are not 0 can never be mapped again. */
+		KUNIT_EXPECT_EQ(test, total(f).leaves, 0);
+	}
+	for (i = 0; i < n; i++) {
+		kthread_stop_put(s[i].task);
+		wrong += s[i].errors;
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+}
+
 static void unmap_other_part(struct fixture *f)
 {
 	KUNIT_EXPECT_EQ(f->test, unmap(f, SZ_1G - SZ_4K, SZ_4K, 1), SZ_4K);
@@ -1186,12 +1586,20 @@ static void pgtable_split_race_lost(struct kunit *test)
 	struct fixture *f = test->priv;
 	unsigned int n;
 
-	for (n = 0; n < 4; n++) {
+	/* The other comes when memory is asked for, or when the new table is ready. */
+	for (n = 0; n < 6; n++) {
 		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_1G, SZ_1G, 1, RW), 0);
 		f->meddle = unmap_other_part;
-		fail_allocation(f, n);
+		if (n < 4)
+			fail_allocation(f, n);
+		else
+			act_within(f, n - 4, unmap_other_part);
 		KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, 1), SZ_4K);
-		fail_no_more(f);
+		KUNIT_EXPECT_EQ(test, f->fail_at, -1);
+		if (n < 4)
+			fail_no_more(f);
+		else
+			act_no_more(f);
 		KUNIT_EXPECT_FALSE(test, is_mapped(f, 0));
 		KUNIT_EXPECT_FALSE(test, is_mapped(f, SZ_1G - SZ_4K));
 		expect_at(f, SZ_4K, SZ_1G + SZ_4K, RW, 12);
@@ -1322,14 +1730,6 @@ static void pgtable_install_race_lost(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, tables(&f->pt), 1 + (n + 1) * (f->fmt->levels - 1));
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), f->live + tables(&f->pt));
 	}
-}
-
-/* The table that the entry for @iova at 2 MiB links to. */
-static u64 *last_table(struct fixture *f, u64 iova)
-{
-	u64 *pte = translate(&f->pt, iova).pte;
-
-	return (u64 *)((unsigned long)pte & PAGE_MASK);
 }
 
 /* A leaf over an empty table: not freed before the grace period, freed after it. */
@@ -2121,7 +2521,10 @@ static struct kunit_case pgtable_cases[] = {
 	CASE(pgtable_split_keeps_dirty),
 	CASE(pgtable_split_meets_write),
 	CASE(pgtable_napot_split_meets_write),
+	CASE(pgtable_napot_splits_meet),
+	CASE_FEW(pgtable_napot_splits_interleave),
 	CASE_FEW(pgtable_split_races_writes),
+	CASE(pgtable_splits_race),
 	CASE(pgtable_split_race_lost),
 	CASE(pgtable_leaf_over_empty_table),
 	CASE(pgtable_leaf_over_used_table),

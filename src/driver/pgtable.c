@@ -24,11 +24,17 @@
 #define ENTRIES		BIT(INDEX_LG2)	/* of every table but an x4 root */
 #define NAPOT_ENTRIES	BIT(RVIOMMU_NAPOT_LG2 - RVIOMMU_PAGE_LG2)
 #define PA_LG2_MAX	56
+/*
+ * In a 4 KiB leaf: it comes from a NAPOT group, and what becomes of the group is not
+ * settled. One of the two bits that hardware ignores.
+ */
+#define PTE_SPLITTING	BIT_ULL(8)
 /* Visits between two RCU sections of rviommu_pgtable_for_each() */
 #define VISIT_BATCH	16
 
 /* Tables are counted in pages of both sides. */
 static_assert(PAGE_SIZE == RVIOMMU_PAGE_SIZE);
+static_assert(PTE_SPLITTING & RVIOMMU_PTE_RSW);
 
 static __always_inline unsigned int root_lg2(const struct rviommu_pgtable *pt)
 {
@@ -421,6 +427,19 @@ static __always_inline void took_leaf(struct rviommu_unmapped *unmapped, unsigne
 		unmapped->leaf_lg2 = lg2;
 }
 
+/**
+ * rviommu_pgtable_seam() - between the reading of a live entry and its replacement
+ * @e: the entry
+ *
+ * Does nothing. Here a test lets others act, hardware or another split: each step that
+ * replaces a live entry calls it once for each attempt.
+ */
+VISIBLE_IF_KUNIT void rviommu_pgtable_seam(const u64 *e)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_pgtable_seam, e);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_seam);
+
 /*
  * Replace the leaf @e of 2^@lg2 bytes, last read as @pte, by a table of 512
  * leaves that translate the same: what the spec allows in one store ("Accessed
@@ -442,6 +461,7 @@ static noinline bool split_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, uns
 	do {
 		for (i = 0; i < ENTRIES; i++)
 			table[i] = pte + i * step;
+		rviommu_pgtable_seam(e);
 		if (try_cmpxchg(e, &pte, table_link(table)))
 			return true;
 	} while (is_leaf(pte));
@@ -451,29 +471,33 @@ static noinline bool split_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, uns
 	return true;
 }
 
-/**
- * rviommu_napot_piece() - what one entry of a NAPOT group becomes on its own
- * @pte: the entry, as all of its group are but for A and D
- * @i: its place in the group
- *
- * A function so that a test can let hardware act between the reading of an entry
- * and its replacement.
- *
- * Return: the entry of a 4 KiB leaf.
+/*
+ * Of the 16 entries at @group, replace each that has the bit @have: without the bits
+ * @clear, with @set, and entry i with i times @step on top. All others are somebody
+ * else's and are left alone, whatever they become meanwhile.
  */
-VISIBLE_IF_KUNIT u64 rviommu_napot_piece(u64 pte, unsigned int i)
+static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set, u64 step)
 {
-	KUNIT_STATIC_STUB_REDIRECT(rviommu_napot_piece, pte, i);
-	pte &= ~(RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K);
-	return pte + i * pa_pte(RVIOMMU_PAGE_SIZE);
+	unsigned int i;
+
+	for (i = 0; i < NAPOT_ENTRIES; i++) {
+		u64 old = READ_ONCE(group[i]);
+		u64 new;
+
+		do {
+			new = ((old & ~clear) | set) + i * step;
+			if (!(old & have) || new == old)
+				break;
+			rviommu_pgtable_seam(&group[i]);
+		} while (!try_cmpxchg(&group[i], &old, new));
+	}
 }
-EXPORT_SYMBOL_IF_KUNIT(rviommu_napot_piece);
 
 /*
  * Turn the 16 entries of the NAPOT group that @e is in into 4 KiB leaves that
- * translate the same. In between some say one thing and some the other, which
- * is the same. Which of the entries hardware writes A and D to is its choice,
- * and they concern the whole group: each piece gets what any of them had.
+ * translate the same. The caller owns the page of @e. Others may do the same at the same
+ * time, and be anywhere in it; what one has done the other finds done. pgtable.h says why
+ * it takes three rounds.
  */
 static noinline void split_napot(u64 *e)
 {
@@ -481,19 +505,16 @@ static noinline void split_napot(u64 *e)
 	u64 ad = 0;
 	unsigned int i;
 
+	replace_in_group(group, RVIOMMU_PTE_N, RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K, PTE_SPLITTING,
+			 pa_pte(RVIOMMU_PAGE_SIZE));
 	for (i = 0; i < NAPOT_ENTRIES; i++) {
-		u64 old = READ_ONCE(group[i]);
+		u64 pte = READ_ONCE(group[i]);
 
-		while (!try_cmpxchg(&group[i], &old, rviommu_napot_piece(old, i)))
-			;
-		ad |= old & (RVIOMMU_PTE_A | RVIOMMU_PTE_D);
+		if (pte & PTE_SPLITTING)
+			ad |= pte & (RVIOMMU_PTE_A | RVIOMMU_PTE_D);
 	}
-	for (i = 0; i < NAPOT_ENTRIES; i++) {
-		u64 old = READ_ONCE(group[i]);
-
-		while (!try_cmpxchg(&group[i], &old, old | ad))
-			;
-	}
+	replace_in_group(group, PTE_SPLITTING, 0, ad, 0);
+	replace_in_group(group, PTE_SPLITTING, PTE_SPLITTING, 0, 0);
 }
 
 /*
@@ -511,7 +532,8 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 
 		if (unlikely(!is_valid(pte)))
 			break;
-		if (pte & RVIOMMU_PTE_N) {
+		if (pte & (RVIOMMU_PTE_N | PTE_SPLITTING)) {
+			/* Who owns the whole group does not meet one that is being split. */
 			if (!IS_ALIGNED((unsigned long)e, NAPOT_ENTRIES * sizeof(*e)) ||
 			    end - e < NAPOT_ENTRIES) {
 				split_napot(e);
@@ -528,7 +550,7 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 			if (++e == end)
 				break;
 			pte = READ_ONCE(*e);
-		} while ((pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_N)) == RVIOMMU_PTE_V);
+		} while ((pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_N | PTE_SPLITTING)) == RVIOMMU_PTE_V);
 		unmapped->leaf_lg2 = RVIOMMU_PAGE_LG2;
 	}
 	return e - start;
@@ -755,7 +777,7 @@ static unsigned int collect(struct rviommu_pgtable *pt, u64 *iova, u64 last,
 			if (pte & RVIOMMU_PTE_N)
 				size_lg2 = RVIOMMU_NAPOT_LG2;
 			batch[n].iova = *iova & ~(BIT_ULL(size_lg2) - 1);
-			batch[n].pte = pte;
+			batch[n].pte = pte & ~PTE_SPLITTING;
 			batch[n].lg2 = size_lg2;
 			n++;
 		}

@@ -58,19 +58,62 @@ struct rviommu_pgtable_ops {
  *            address space in the first stage, all of it in the second
  *
  * Who may race whom: map, unmap, iova_to_phys, for_each and the hardware run
- * without any lock, all at once. Two of them may only meet in one *leaf range*
- * if one is a reader: the IOMMU core's callers own the IOVA range that they map
- * or unmap. They do meet in the tables above it.
+ * without any lock, all at once. What callers of map and unmap are asked for is that
+ * each owns the pages of its IOVA range, as the IOMMU core's callers do: no other map
+ * or unmap has one of them at the same time. They do meet in the tables above their
+ * ranges, and in a leaf that several of them own parts of. Readers and hardware are
+ * everywhere.
  *
  * - Every entry changes by one aligned 64-bit store or cmpxchg.
+ * - A plain store is for an entry that no other map or unmap may change: one of
+ *   which the caller owns all pages. A and D that hardware sets in it meanwhile go
+ *   with the mapping.
+ * - An entry of which the caller owns a part only is changed by cmpxchg, from a value
+ *   that was looked at whole, to one that translates the same. It fails, and is looked
+ *   at again, if anybody was faster: hardware that set A or D, another split, or an
+ *   owner who has cleared or mapped his part. So no A or D is lost, none is written
+ *   into an entry that is another one by now, and what one split has done another does
+ *   not do again.
  * - map installs a missing table by cmpxchg from 0; the loser frees its table,
  *   which nobody saw, and uses the winner's.
  * - A table is taken out in two cases only (a leaf is mapped over an empty
  *   table; an unmap covers the whole range of a table). Its range is owned by
- *   that caller, so no other map or unmap is inside it; readers may be, and are
+ *   that caller, so no other map or unmap is inside it, nor a split: who splits
+ *   owns one page of the leaf at least, until he is through. Readers may be, and are
  *   under rcu_read_lock(): the page is freed after the hardware was
  *   synchronised and an RCU grace period.
- * - Hardware may set A and D in a leaf at any time, by an atomic of its own.
+ * - Hardware may set A and D in a leaf at any time, by an atomic of its own that
+ *   compares the whole entry. Of a NAPOT group the entry that it sets them in need not
+ *   be that of the page.
+ *
+ * Splitting. A larger leaf becomes a link to 512 smaller ones in one cmpxchg; whoever
+ * is second finds the link. A NAPOT group is 16 entries that change one by one. In
+ * between some have N=1 and some N=0, all with the same translation, permissions and
+ * memory type. That is the one change that may be made to valid entries (IOMMU spec,
+ * "Accessed (A)/Dirty (D) bit updates and page promotions"), and entries of one group
+ * need not be equal ("Svnapot" of the privileged architecture: bits 5 to 0 have to
+ * be): each is one on its own, and hardware may use what any of them says for the page
+ * that it is at. But of any that has N=1 it may make translations of all 16 pages. So
+ * a page may be unmapped only when no entry of its group has N=1 any more: a cached
+ * translation of it could come back from a neighbour after its last invalidation. Hence
+ * three rounds, and a mark, of the bits that are software's, in a 4 KiB leaf of a group
+ * that is not settled:
+ *
+ *   1. each entry with N=1 becomes the leaf of its page, with the mark
+ *   2. each with the mark gets the A and D that any with the mark has
+ *   3. each with the mark loses it
+ *
+ * Whoever wants to clear an entry with N=1 or with the mark takes all three first, where
+ * others may have begun. As long as no entry has lost its mark, all 16 have it after
+ * round 1, with what hardware set in each while N was 1; so whoever is the first to begin
+ * round 3 has told all of them the A and D of all. An entry without N and mark means that
+ * somebody was that far: no N=1 is left, A and D are told, and it is its owner's alone,
+ * to be cleared and mapped again by plain stores, under the eyes of those who are still
+ * on their way and look for the mark. A new group cannot come meanwhile: each of them
+ * owns a page of the old one. (A split by anybody else, on behalf of dirty tracking,
+ * say, would have to keep the owners out or own a page itself.) cmpxchg is fully
+ * ordered, so who reads an entry without the mark, clears it and invalidates after a
+ * barrier does so after the stores of round 1, whoever made them.
  */
 struct rviommu_pgtable {
 	struct rviommu_pgtable_cfg cfg;
@@ -106,7 +149,7 @@ struct rviommu_unmapped {
  * rviommu_pgtable_visit_t - called for each valid leaf
  * @arg: the caller's
  * @iova: first byte the leaf translates
- * @pte: the entry as read once
+ * @pte: the entry as read once, without the mark of a split
  * @size_lg2: lg2 of the bytes it maps (a NAPOT group is visited once)
  *
  * Called outside the RCU section in which the entry was read, so it may sleep;
@@ -128,7 +171,7 @@ int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 			     rviommu_pgtable_visit_t visit, void *arg);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-u64 rviommu_napot_piece(u64 pte, unsigned int i);
+void rviommu_pgtable_seam(const u64 *e);
 #endif
 
 /* Width of an IOVA in bits, sign bit included in the first stage. */
