@@ -252,7 +252,8 @@ static size_t bare_unmap(struct iommu_domain *domain, unsigned long iova, size_t
 
 static void bare_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
 {
-	rviommu_page_retire(rviommu_gather_pages(gather));
+	if (!list_empty(rviommu_gather_pages(gather)))
+		rviommu_page_retire(rviommu_gather_pages(gather));
 }
 
 static phys_addr_t bare_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)

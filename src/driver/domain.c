@@ -100,21 +100,31 @@ static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iov
 	return size;
 }
 
+/* Out of line: most unmaps take no table out. */
+static noinline void rviommu_sync_tables(struct rviommu_domain *dom,
+					 struct iommu_iotlb_gather *gather)
+{
+	LIST_HEAD(tables);
+
+	/* Not the core's to free: it knows neither RCU nor our descriptor. */
+	list_splice_init(rviommu_gather_pages(gather), &tables);
+	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_TABLES))
+		rviommu_page_retire(&tables);
+	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize), true);
+	rviommu_page_retire(&tables);
+}
+
 static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
-	LIST_HEAD(tables);
-	bool nonleaf;
 
 	if (!gather->pgsize)
 		return;
-	/* Not the core's to free: it knows neither RCU nor our descriptor. */
-	list_splice_init(rviommu_gather_pages(gather), &tables);
-	nonleaf = !list_empty(&tables);
-	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_TABLES))
-		rviommu_page_retire(&tables);
-	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize), nonleaf);
-	rviommu_page_retire(&tables);
+	if (unlikely(!list_empty(rviommu_gather_pages(gather))))
+		rviommu_sync_tables(dom, gather);
+	else
+		rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize),
+					 false);
 }
 
 static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
