@@ -213,6 +213,7 @@ static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsi
  */
 static void rviommu_inval_wait_outside(struct rviommu **waiting, const u32 *fences,
 				       unsigned int nr)
+	__releases(RCU)
 {
 	unsigned int i;
 
@@ -226,36 +227,31 @@ static void rviommu_inval_wait_outside(struct rviommu **waiting, const u32 *fenc
 	}
 }
 
-/*
- * Make every IOMMU that may have cached translations of @dom forget @inval. On
- * return they have, or are out of service (their ddtp is Off): either way no
- * DMA uses what was there before, and DMA that already went through is visible
- * in memory (the fence orders it, PR and PW).
- *
- * Any context. Takes no lock but that of a command queue.
- */
-static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviommu_inval *inval)
+/* The next IOMMU from entry @i on where the domain is in use; the end if there is none. */
+static unsigned int rviommu_inval_next(const struct rviommu_targets *targets, unsigned int i)
 {
-	const struct rviommu_targets *targets;
+	/* A device's is in use only if its IOMMU's is. */
+	while (i < targets->nr && (targets->t[i].ep || !READ_ONCE(targets->t[i].users)))
+		i++;
+	return i;
+}
+
+/*
+ * Make the IOMMUs from entry @i on forget @inval; the domain is in use on the first of them.
+ * Leaves the RCU section. Out of line: unmaps of a domain that is attached nowhere do without the arrays.
+ */
+static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
+					  const struct rviommu_targets *targets, unsigned int i,
+					  const struct rviommu_inval *inval)
+	__releases(RCU)
+{
 	struct rviommu *waiting[RVIOMMU_ROUND];
 	u32 fences[RVIOMMU_ROUND];
-	unsigned int i, nr = 0;
+	unsigned int nr = 0;
 
-	/*
-	 * Pairs with the barriers before a context is published (attach.c): either this
-	 * sees the new target, or the hardware's first walk sees the cleared entry.
-	 */
-	smp_mb();
+	for (; i < targets->nr; i = rviommu_inval_next(targets, i)) {
+		struct rviommu *iommu = targets->t[i++].iommu;
 
-	rcu_read_lock();
-	targets = rcu_dereference(dom->targets);
-	for (i = 0; targets && i < targets->nr;) {
-		const struct rviommu_target *t = &targets->t[i++];
-		struct rviommu *iommu = t->iommu;
-
-		/* A device's is in use only if its IOMMU's is. */
-		if (t->ep || !READ_ONCE(t->users))
-			continue;
 		if (nr == RVIOMMU_ROUND) {
 			rviommu_inval_wait(waiting, fences, nr);
 			nr = 0;
@@ -270,6 +266,38 @@ static void rviommu_inval_targets(struct rviommu_domain *dom, const struct rviom
 	}
 	i = rviommu_inval_wait_soon(waiting, fences, nr);
 	rviommu_inval_wait_outside(waiting + i, fences + i, nr - i);
+}
+
+/*
+ * Make every IOMMU that may have cached translations of @dom forget @inval. On
+ * return they have, or are out of service (their ddtp is Off): either way no
+ * DMA uses what was there before, and DMA that already went through is visible
+ * in memory (the fence orders it, PR and PW).
+ *
+ * Any context. Takes no lock but that of a command queue.
+ */
+static __always_inline void rviommu_inval_targets(struct rviommu_domain *dom,
+						  const struct rviommu_inval *inval)
+{
+	const struct rviommu_targets *targets;
+	unsigned int i;
+
+	/*
+	 * Pairs with the barriers before a context is published (attach.c): either this
+	 * sees the new target, or the hardware's first walk sees the cleared entry.
+	 */
+	smp_mb();
+
+	rcu_read_lock();
+	targets = rcu_dereference(dom->targets);
+	if (targets) {
+		i = rviommu_inval_next(targets, 0);
+		if (i < targets->nr) {
+			rviommu_inval_rounds(dom, targets, i, inval);
+			return;
+		}
+	}
+	rcu_read_unlock();
 }
 
 /**
