@@ -393,6 +393,11 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 			e = entry(link_table(link), va, lg2);
 		}
 
+		if (likely(pgcount == 1) && pg_lg2 != RVIOMMU_NAPOT_LG2 && likely(!READ_ONCE(*e))) {
+			WRITE_ONCE(*e, pte);
+			*mapped = size;
+			return 0;
+		}
 		n = run(va, lg2, left >> lg2);
 		if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
 			n /= NAPOT_ENTRIES;
