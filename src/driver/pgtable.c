@@ -56,6 +56,12 @@ static __always_inline bool is_leaf(u64 pte)
 	return is_valid(pte) && (pte & RVIOMMU_PTE_LEAF);
 }
 
+/* A leaf that its owner may clear as it is, without a look at its neighbours. */
+static __always_inline bool is_plain_leaf(u64 pte)
+{
+	return is_leaf(pte) && !(pte & (RVIOMMU_PTE_N | PTE_SPLITTING));
+}
+
 /* A PPN in an entry is two bits lower than in an address. */
 static __always_inline u64 pte_pa(u64 pte)
 {
@@ -669,22 +675,22 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 		e = pt->root + (va >> lg2);
 		for (;;) {
 			pte = READ_ONCE(*e);
-			if (lg2 == RVIOMMU_PAGE_LG2)
+			if (lg2 == RVIOMMU_PAGE_LG2 || covers(va, left, lg2))
 				break;
 			if (is_link(pte)) {
-				if (covers(va, left, lg2))
-					break;
 				lg2 -= INDEX_LG2;
 				e = entry(link_table(pte), va, lg2);
-			} else if (unlikely(!is_valid(pte))) {
-				return size - left;
-			} else if (covers(va, left, lg2)) {
-				break;
-			} else if (!split_leaf(pt, e, pte, lg2)) {
+			} else if (unlikely(!is_valid(pte)) ||
+				   unlikely(!split_leaf(pt, e, pte, lg2))) {
 				return size - left;
 			}
 		}
 
+		if (is_plain_leaf(pte) && left == BIT_ULL(lg2)) {
+			WRITE_ONCE(*e, 0);
+			took_leaf(unmapped, lg2);
+			return size;
+		}
 		if (lg2 == RVIOMMU_PAGE_LG2) {
 			want = (u64)run(va, lg2, left >> lg2) << lg2;
 			done = (u64)clear_small(e, want >> lg2, unmapped) << lg2;
@@ -692,9 +698,11 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 			want = BIT_ULL(lg2);
 			done = unmap_table(e, pte, lg2, unmapped);
 		} else {
-			done = (u64)clear_large(e, run(va, lg2, left >> lg2), lg2,
-						 unmapped) << lg2;
-			want = done;
+			want = (u64)run(va, lg2, left >> lg2) << lg2;
+			done = (u64)clear_large(e, want >> lg2, lg2, unmapped) << lg2;
+			/* A hole ends it, a table is the next turn's. */
+			if (done)
+				want = done;
 		}
 		va += done;
 		left -= done;
