@@ -1471,7 +1471,7 @@ static void pgtable_napot_splits_interleave(struct kunit *test)
 	kthread_stop_put(d->other);
 }
 
-#define SPLIT_ROUNDS	200
+#define SPLIT_ROUNDS	50
 
 /**
  * struct splitter - one of two who unmap parts of one leaf at once
