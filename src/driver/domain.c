@@ -62,6 +62,23 @@ static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, ph
 	return rviommu_pgtable_map(&dom->pt, iova, paddr, pgsize, pgcount, prot, gfp, mapped);
 }
 
+/* Deferred flushing: tables wait for rviommu_flush_iotlb_all(). */
+static noinline void rviommu_pend_tables(struct rviommu_domain *dom, struct list_head *tables)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&dom->pending_lock, flags);
+	list_splice(tables, &dom->pending);
+	spin_unlock_irqrestore(&dom->pending_lock, flags);
+}
+
+/* Out of line: a gather describes one range, and most have no other before it. */
+static noinline void rviommu_gather_sync(struct iommu_domain *domain,
+					 struct iommu_iotlb_gather *gather)
+{
+	iommu_iotlb_sync(domain, gather);
+}
+
 static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t pgsize,
 				  size_t pgcount, struct iommu_iotlb_gather *gather)
 {
@@ -75,13 +92,8 @@ static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iov
 		return 0;
 
 	if (iommu_iotlb_gather_queued(gather)) {
-		if (!list_empty(&out.tables)) {
-			unsigned long flags;
-
-			spin_lock_irqsave(&dom->pending_lock, flags);
-			list_splice(&out.tables, &dom->pending);
-			spin_unlock_irqrestore(&dom->pending_lock, flags);
-		}
+		if (unlikely(!list_empty(&out.tables)))
+			rviommu_pend_tables(dom, &out.tables);
 		return size;
 	}
 
@@ -90,13 +102,14 @@ static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iov
 	 * reaches all of them. This unmap's tables join only after an older
 	 * range was flushed on its own.
 	 */
-	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
-		iommu_iotlb_sync(domain, gather);
+	if (unlikely(iommu_iotlb_gather_is_disjoint(gather, iova, size)))
+		rviommu_gather_sync(domain, gather);
 	leaf = 1UL << out.leaf_lg2;
 	if (!gather->pgsize || leaf < gather->pgsize)
 		gather->pgsize = leaf;
 	iommu_iotlb_gather_add_range(gather, iova, size);
-	list_splice(&out.tables, rviommu_gather_pages(gather));
+	if (unlikely(!list_empty(&out.tables)))
+		list_splice(&out.tables, rviommu_gather_pages(gather));
 	return size;
 }
 
