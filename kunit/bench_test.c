@@ -81,37 +81,46 @@ static u64 units(const struct load *l)
 	return l->calls * (l->size / l->leaf);
 }
 
-static struct timing time_domain(struct kunit *test, struct iommu_domain *domain,
-				 const struct load *l)
+/*
+ * One sample of each domain after the other, many times: when the machine becomes
+ * slower for a while, all of them do.
+ */
+static void time_domains(struct kunit *test, struct iommu_domain **domains, unsigned int nr,
+			 const struct load *l, struct timing *t)
 {
-	u64 *map = kunit_kcalloc(test, 2 * SAMPLES, sizeof(*map), GFP_KERNEL);
-	u64 *unmap = map + SAMPLES;
-	unsigned int errors = 0, n, i;
+	u64 (*map)[SAMPLES] = kunit_kcalloc(test, nr, sizeof(*map), GFP_KERNEL);
+	u64 (*unmap)[SAMPLES] = kunit_kcalloc(test, nr, sizeof(*unmap), GFP_KERNEL);
+	unsigned int errors = 0, n, d, i;
 
 	KUNIT_ASSERT_NOT_NULL(test, map);
-	/* The first round only makes tables and warms the caches. */
-	for (n = 0; n <= SAMPLES; n++) {
-		u64 t[3], iova;
+	KUNIT_ASSERT_NOT_NULL(test, unmap);
+	/* The first rounds only make tables and warm the caches. */
+	for (n = 0; n < (SAMPLES + 1) * nr; n++) {
+		struct iommu_domain *domain = domains[n % nr];
+		u64 now[3], iova;
 
-		t[0] = ktime_get_ns();
+		if (!domain)
+			continue;
+		now[0] = ktime_get_ns();
 		for (i = 0, iova = BASE; i < l->calls; i++, iova += l->size)
 			errors += !!iommu_map(domain, iova, l->pa + (iova - BASE), l->size, RW,
 					      GFP_KERNEL);
-		t[1] = ktime_get_ns();
+		now[1] = ktime_get_ns();
 		for (i = 0, iova = BASE; i < l->calls; i++, iova += l->size)
 			errors += iommu_unmap(domain, iova, l->size) != l->size;
-		t[2] = ktime_get_ns();
-		if (n) {
-			map[n - 1] = t[1] - t[0];
-			unmap[n - 1] = t[2] - t[1];
+		now[2] = ktime_get_ns();
+		if (n >= nr) {
+			map[n % nr][n / nr - 1] = now[1] - now[0];
+			unmap[n % nr][n / nr - 1] = now[2] - now[1];
 		}
 		/* Freed tables come back before the next round. */
 		rcu_barrier();
 	}
 	KUNIT_EXPECT_EQ(test, errors, 0);
-	return (struct timing) {
-		div64_u64(median(map) * 1000, units(l)), div64_u64(median(unmap) * 1000, units(l))
-	};
+	for (d = 0; d < nr; d++) {
+		t[d].map = div64_u64(median(map[d]) * 1000, units(l));
+		t[d].unmap = div64_u64(median(unmap[d]) * 1000, units(l));
+	}
 }
 
 #define LOOKUPS		4096
@@ -423,10 +432,8 @@ static void bench_table(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
 		const struct load *l = &loads[i];
 
-		for (d = 0; d < ARRAY_SIZE(domains); d++)
-			if (domains[d])
-				t[d] = time_domain(test, domains[d], l);
-		t[d] = time_memory(test, l);
+		time_domains(test, domains, ARRAY_SIZE(domains), l, t);
+		t[ARRAY_SIZE(domains)] = time_memory(test, l);
 		at = scnprintf(line, LINE, "%-12s %-6s", l->name, l->unit);
 		for (d = 0; d < ARRAY_SIZE(t); d++) {
 			at = put(line, at, t[d].map);
