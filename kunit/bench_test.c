@@ -251,8 +251,13 @@ static size_t bare_unmap(struct iommu_domain *domain, unsigned long iova, size_t
 			 size_t pgcount, struct iommu_iotlb_gather *gather)
 {
 	struct rviommu_unmapped unmapped = { .tables = LIST_HEAD_INIT(unmapped.tables) };
-	size_t done = rviommu_pgtable_unmap(bare_pt(domain), iova, pgsize, pgcount, &unmapped);
+	size_t done;
 
+	if (pgcount == 1 && rviommu_pgtable_unmap_leaf(bare_pt(domain), iova, pgsize)) {
+		iommu_iotlb_gather_add_range(gather, iova, pgsize);
+		return pgsize;
+	}
+	done = rviommu_pgtable_unmap(bare_pt(domain), iova, pgsize, pgcount, &unmapped);
 	if (done)
 		iommu_iotlb_gather_add_range(gather, iova, done);
 	list_splice(&unmapped.tables, rviommu_gather_pages(gather));

@@ -329,6 +329,12 @@ static size_t unmap(struct fixture *f, u64 iova, size_t size, size_t count)
 	return unmap_lg2(f, iova, size, count, NULL);
 }
 
+/* As an owner does who hopes for one leaf. */
+static size_t unmap_one(struct fixture *f, u64 iova, size_t size)
+{
+	return rviommu_pgtable_unmap_leaf(&f->pt, iova, size) ? size : unmap(f, iova, size, 1);
+}
+
 static bool is_mapped(struct fixture *f, u64 iova)
 {
 	bool hw = translate(&f->pt, iova).valid;
@@ -876,6 +882,58 @@ static void pgtable_unmap_mixed(struct kunit *test)
 	}
 }
 
+/* Each leaf is one to its own size and to no other, whatever else is there. */
+static void pgtable_unmap_leaf(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned long sizes = f->pt.pgsizes;
+	unsigned int lg2, other, i, n;
+	u64 at[PLACES];
+
+	for_each_set_bit(lg2, &sizes, 64) {
+		const u64 size = 1ULL << lg2;
+
+		n = places(f->fmt, lg2, at);
+		for (i = 0; i < n; i++) {
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, at[i], size));
+			KUNIT_ASSERT_EQ(test, map(f, at[i], size, size, 1, RW), 0);
+			for (other = 0; other < 64; other++) {
+				const u64 wrong = 1ULL << other;
+
+				if (other == lg2)
+					continue;
+				KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt,
+										    at[i] & -wrong,
+										    wrong));
+			}
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, at[i], 0));
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, at[i],
+									    size | 1ULL << 40));
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt,
+									    at[i] + size / 2,
+									    size));
+			/* An IOVA that does not exist has the same entry. */
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt,
+									    at[i] ^ 1ULL << 62,
+									    size));
+			expect_leaf(f, at[i], size, RW, lg2);
+			KUNIT_EXPECT_TRUE(test, rviommu_pgtable_unmap_leaf(&f->pt, at[i], size));
+			KUNIT_EXPECT_EQ(test, total(f).leaves, 0);
+			/* Nothing of it is left to be mapped over. */
+			KUNIT_ASSERT_EQ(test, map(f, at[i], size, size, 1, RW), 0);
+			KUNIT_EXPECT_EQ(test, unmap_one(f, at[i], size), size);
+		}
+	}
+	/* A range of that size which is smaller leaves, or a table without any. */
+	KUNIT_ASSERT_EQ(test, map(f, 0, 0, SZ_4K, SZ_2M / SZ_4K, RW), 0);
+	for_each_set_bit(lg2, &sizes, 64)
+		if (lg2 > 12)
+			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, 0, 1ULL << lg2));
+	KUNIT_EXPECT_EQ(test, total(f).bytes, SZ_2M);
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, SZ_2M / SZ_4K), SZ_2M);
+	KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, 0, SZ_2M));
+}
+
 /* --- splitting -------------------------------------------------------- */
 
 /* A piece of each size out of each larger leaf, at its start, middle and end. */
@@ -1294,11 +1352,14 @@ static void unmap_four_pages(struct fixture *f)
 {
 	const u64 iova = f->page * SZ_4K;
 	struct kunit *test = f->test;
+	unsigned int i;
 
 	if (f->fmt->dirty)
 		KUNIT_EXPECT_TRUE(test, set_dirty(&f->pt, 7 * SZ_4K));
-	KUNIT_EXPECT_EQ(test, unmap(f, iova, SZ_4K, 4), 4 * SZ_4K);
-	KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, unmap_one(f, iova + i * SZ_4K, SZ_4K), SZ_4K);
+		KUNIT_EXPECT_TRUE(test, group_is_gone(f));
+	}
 	if (f->remap)
 		KUNIT_EXPECT_EQ(test, map(f, iova, SZ_1G + iova, SZ_4K, 4, IOMMU_READ), 0);
 }
@@ -2516,6 +2577,7 @@ static struct kunit_case pgtable_cases[] = {
 	CASE(pgtable_unmap_unmapped),
 	CASE(pgtable_unmap_to_hole),
 	CASE(pgtable_unmap_mixed),
+	CASE(pgtable_unmap_leaf),
 	CASE(pgtable_split),
 	CASE(pgtable_split_both_ends),
 	CASE(pgtable_split_keeps_dirty),

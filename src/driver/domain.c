@@ -62,55 +62,61 @@ static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, ph
 	return rviommu_pgtable_map(&dom->pt, iova, paddr, pgsize, pgcount, prot, gfp, mapped);
 }
 
-/* Deferred flushing: tables wait for rviommu_flush_iotlb_all(). */
-static noinline void rviommu_pend_tables(struct rviommu_domain *dom, struct list_head *tables)
+/* A gather describes one range at one stride: the smallest leaf in it reaches all of them. */
+static noinline size_t rviommu_gather_range(struct iommu_domain *domain,
+					    struct iommu_iotlb_gather *gather, unsigned long iova,
+					    size_t size, size_t leaf, struct list_head *tables)
 {
-	unsigned long flags;
-
-	spin_lock_irqsave(&dom->pending_lock, flags);
-	list_splice(tables, &dom->pending);
-	spin_unlock_irqrestore(&dom->pending_lock, flags);
+	/* The tables of this unmap join only after an older range was flushed on its own. */
+	if (iommu_iotlb_gather_is_disjoint(gather, iova, size))
+		iommu_iotlb_sync(domain, gather);
+	if (!gather->pgsize || leaf < gather->pgsize)
+		gather->pgsize = leaf;
+	iommu_iotlb_gather_add_range(gather, iova, size);
+	if (tables)
+		list_splice(tables, rviommu_gather_pages(gather));
+	return size;
 }
 
-/* Out of line: a gather describes one range, and most have no other before it. */
-static noinline void rviommu_gather_sync(struct iommu_domain *domain,
-					 struct iommu_iotlb_gather *gather)
+static noinline size_t rviommu_unmap_range(struct iommu_domain *domain, unsigned long iova,
+					   size_t pgsize, size_t pgcount,
+					   struct iommu_iotlb_gather *gather)
 {
-	iommu_iotlb_sync(domain, gather);
+	struct rviommu_domain *dom = to_rviommu_domain(domain);
+	struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
+	size_t size = rviommu_pgtable_unmap(&dom->pt, iova, pgsize, pgcount, &out);
+	unsigned long flags;
+
+	if (!size)
+		return 0;
+	if (!iommu_iotlb_gather_queued(gather))
+		return rviommu_gather_range(domain, gather, iova, size, 1UL << out.leaf_lg2,
+					    &out.tables);
+	if (!list_empty(&out.tables)) {
+		spin_lock_irqsave(&dom->pending_lock, flags);
+		list_splice(&out.tables, &dom->pending);
+		spin_unlock_irqrestore(&dom->pending_lock, flags);
+	}
+	return size;
 }
 
 static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iova, size_t pgsize,
 				  size_t pgcount, struct iommu_iotlb_gather *gather)
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
-	struct rviommu_unmapped out = { .tables = LIST_HEAD_INIT(out.tables) };
-	size_t size, leaf;
 
 	rviommu_count(&dom->stats->unmaps);
-	size = rviommu_pgtable_unmap(&dom->pt, iova, pgsize, pgcount, &out);
-	if (!size)
-		return 0;
-
-	if (iommu_iotlb_gather_queued(gather)) {
-		if (unlikely(!list_empty(&out.tables)))
-			rviommu_pend_tables(dom, &out.tables);
-		return size;
-	}
-
-	/*
-	 * A gather describes one range at one stride: the smallest leaf in it
-	 * reaches all of them. This unmap's tables join only after an older
-	 * range was flushed on its own.
-	 */
-	if (unlikely(iommu_iotlb_gather_is_disjoint(gather, iova, size)))
-		rviommu_gather_sync(domain, gather);
-	leaf = 1UL << out.leaf_lg2;
-	if (!gather->pgsize || leaf < gather->pgsize)
-		gather->pgsize = leaf;
-	iommu_iotlb_gather_add_range(gather, iova, size);
-	if (unlikely(!list_empty(&out.tables)))
-		list_splice(&out.tables, rviommu_gather_pages(gather));
-	return size;
+	/* Most are of one page, and gather nothing else. The rest is out of their way. */
+	if (pgcount != 1 || !rviommu_pgtable_unmap_leaf(&dom->pt, iova, pgsize))
+		return rviommu_unmap_range(domain, iova, pgsize, pgcount, gather);
+	if (iommu_iotlb_gather_queued(gather))
+		return pgsize;
+	if (gather->end)
+		return rviommu_gather_range(domain, gather, iova, pgsize, pgsize, NULL);
+	gather->pgsize = pgsize;
+	gather->start = iova;
+	gather->end = iova + pgsize - 1;
+	return pgsize;
 }
 
 /* Out of line: most unmaps take no table out. */

@@ -11,6 +11,7 @@
 #include <linux/compiler.h>
 #include <linux/export.h>
 #include <linux/iommu.h>
+#include <linux/log2.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
@@ -54,12 +55,6 @@ static __always_inline bool is_link(u64 pte)
 static __always_inline bool is_leaf(u64 pte)
 {
 	return is_valid(pte) && (pte & RVIOMMU_PTE_LEAF);
-}
-
-/* A leaf that its owner may clear as it is, without a look at its neighbours. */
-static __always_inline bool is_plain_leaf(u64 pte)
-{
-	return is_leaf(pte) && !(pte & (RVIOMMU_PTE_N | PTE_SPLITTING));
 }
 
 /* A PPN in an entry is two bits lower than in an address. */
@@ -528,6 +523,14 @@ static noinline void split_napot(u64 *e)
 	replace_in_group(group, PTE_SPLITTING, PTE_SPLITTING, 0, 0);
 }
 
+static __always_inline void clear_napot(u64 *e)
+{
+	set4(e, 0, 0);
+	set4(e + 4, 0, 0);
+	set4(e + 8, 0, 0);
+	set4(e + 12, 0, 0);
+}
+
 /*
  * Clear up to @n entries of a last-level table from @e, until an invalid one.
  * Returns how many were cleared.
@@ -536,7 +539,6 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 {
 	u64 *const start = e;
 	u64 *const end = e + n;
-	unsigned int i;
 
 	while (e < end) {
 		u64 pte = READ_ONCE(*e);
@@ -550,8 +552,7 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 				split_napot(e);
 				continue;
 			}
-			for (i = 0; i < NAPOT_ENTRIES; i += 4)
-				set4(e + i, 0, 0);
+			clear_napot(e);
 			e += NAPOT_ENTRIES;
 			took_leaf(unmapped, RVIOMMU_NAPOT_LG2);
 			continue;
@@ -686,11 +687,6 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 			}
 		}
 
-		if (is_plain_leaf(pte) && left == BIT_ULL(lg2)) {
-			WRITE_ONCE(*e, 0);
-			took_leaf(unmapped, lg2);
-			return size;
-		}
 		if (lg2 == RVIOMMU_PAGE_LG2) {
 			want = (u64)run(va, lg2, left >> lg2) << lg2;
 			done = (u64)clear_small(e, want >> lg2, unmapped) << lg2;
@@ -712,6 +708,52 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 	return size - left;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap);
+
+/**
+ * rviommu_pgtable_unmap_leaf() - unmap what is one leaf
+ * @pt: page table
+ * @iova: where, aligned to @size
+ * @size: of the leaf in bytes, one of @pt->pgsizes
+ *
+ * As rviommu_pgtable_unmap(), for the unmap that is the most frequent: one store at the
+ * end of one walk. What has to be invalidated is one leaf of @size, and no table.
+ *
+ * Context: any; the caller owns the IOVA range, and orders as for
+ * rviommu_pgtable_unmap().
+ *
+ * Return: false if it is not one leaf that is mapped there; nothing has changed then.
+ */
+bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size)
+{
+	unsigned int end_lg2, lg2 = root_lg2(pt);
+	u64 va = iova & pt->va_mask;
+	u64 *e, pte;
+
+	/* A leaf lies in one half. */
+	if (unlikely(!is_power_of_2(size) || !(size & pt->pgsizes) || iova & (size - 1) ||
+		     !iovas_exist(pt, iova, iova)))
+		return false;
+
+	end_lg2 = size == BIT(RVIOMMU_NAPOT_LG2) ? RVIOMMU_PAGE_LG2 : __ffs(size);
+	e = pt->root + (va >> lg2);
+	pte = READ_ONCE(*e);
+	while (lg2 != end_lg2) {
+		if (unlikely(!is_link(pte)))
+			return false;
+		lg2 -= INDEX_LG2;
+		e = entry(link_table(pte), va, lg2);
+		pte = READ_ONCE(*e);
+	}
+	if (unlikely(!is_leaf(pte) || pte & PTE_SPLITTING ||
+		     !(pte & RVIOMMU_PTE_N) != (size != BIT(RVIOMMU_NAPOT_LG2))))
+		return false;
+	if (pte & RVIOMMU_PTE_N)
+		clear_napot(e);
+	else
+		WRITE_ONCE(*e, 0);
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap_leaf);
 
 /**
  * rviommu_pgtable_iova_to_phys() - translate one address

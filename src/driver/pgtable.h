@@ -166,6 +166,7 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 			size_t pgcount, int prot, gfp_t gfp, size_t *mapped);
 size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize,
 			     size_t pgcount, struct rviommu_unmapped *unmapped);
+bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size);
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova);
 int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 			     rviommu_pgtable_visit_t visit, void *arg);
