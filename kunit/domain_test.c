@@ -1077,6 +1077,124 @@ static void domain_map_second_stage(struct kunit *test)
 	iommu_domain_free(a);
 }
 
+/* capabilities with one mode, in one stage, and how wide its aperture is */
+static const struct {
+	u64 caps;
+	bool second;
+	u8 lg2;
+} tops[] = {
+	{ 0x00200, false, 38 }, { 0x00400, false, 47 }, { 0x00800, false, 56 },
+	{ 0x20000, true, 41 }, { 0x40000, true, 50 }, { 0x80000, true, 59 },
+};
+
+static struct testdev_command command_at(struct iommu_domain *domain, u64 iova)
+{
+	const struct rviommu_domain *dom = to_rviommu_domain(domain);
+	const struct testdev_command vma = CMD_VMA_AT(dom->pscid, iova);
+	const struct testdev_command gvma = CMD_GVMA_AT(dom->gscid, iova);
+
+	return dom->gscid ? gvma : vma;
+}
+
+/* The last pages of either half, one by one and as a range: nothing wraps. */
+static void domain_last_pages(struct kunit *test)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < ARRAY_SIZE(tops); i++) {
+		struct testdev *td = testdev_up(test, (TESTDEV_CAPS & ~0xe0e00ULL) | tops[i].caps);
+		struct device *dev = testdev_add_one(td, 1);
+		struct iommu_domain *a = make_domain(test, dev);
+		const u64 ends[] = { 1ULL << tops[i].lg2, 0 };
+
+		KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+		fakebus_clear(td->bus);
+		for (n = 0; n < (tops[i].second ? 1 : 2); n++) {
+			const u64 end = ends[n], page = end - SZ_4K;
+			struct iommu_iotlb_gather gather;
+
+			KUNIT_EXPECT_EQ(test, iommu_map(a, page, SZ_8K, SZ_4K, RW, GFP_KERNEL), 0);
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, page), SZ_8K);
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, end - 1), SZ_8K + SZ_4K - 1);
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, end), 0);
+			KUNIT_EXPECT_NE(test, iommu_map(a, page, 0, SZ_8K, RW, GFP_KERNEL), 0);
+			KUNIT_EXPECT_NE(test, iommu_map(a, page - SZ_4K, 0, SZ_16K, RW,
+							GFP_KERNEL), 0);
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(a, end - 1), SZ_8K + SZ_4K - 1);
+			testdev_expect(td, "refused", NULL, 0);
+			KUNIT_EXPECT_EQ(test, iommu_unmap(a, page, SZ_4K), SZ_4K);
+			EXPECT_COMMANDS(td, "last page", command_at(a, page), CMD_FENCE);
+
+			/* In two steps of one gather: all three are forgotten. */
+			KUNIT_EXPECT_EQ(test, iommu_map(a, page - SZ_8K, SZ_4K, 3 * SZ_4K, RW,
+							GFP_KERNEL), 0);
+			iommu_iotlb_gather_init(&gather);
+			KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, page - SZ_8K, SZ_8K, &gather),
+					SZ_8K);
+			KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, page, SZ_4K, &gather), SZ_4K);
+			iommu_iotlb_sync(a, &gather);
+			/* The core takes the end of 64 bits for disjoint of all before it. */
+			if (end)
+				EXPECT_COMMANDS(td, "gathered", command_at(a, page - SZ_8K),
+						command_at(a, page - SZ_4K), command_at(a, page),
+						CMD_FENCE);
+			else
+				EXPECT_COMMANDS(td, "in two", command_at(a, page - SZ_8K),
+						command_at(a, page - SZ_4K), CMD_FENCE,
+						command_at(a, page), CMD_FENCE);
+
+			/* And backwards. */
+			KUNIT_EXPECT_EQ(test, iommu_map(a, page - SZ_4K, SZ_4K, SZ_8K, RW,
+							GFP_KERNEL), 0);
+			KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, page, SZ_4K, &gather), SZ_4K);
+			KUNIT_EXPECT_EQ(test, iommu_unmap_fast(a, page - SZ_4K, SZ_4K, &gather),
+					SZ_4K);
+			iommu_iotlb_sync(a, &gather);
+			if (end)
+				EXPECT_COMMANDS(td, "backwards", command_at(a, page - SZ_4K),
+						command_at(a, page), CMD_FENCE);
+			else
+				EXPECT_COMMANDS(td, "backwards in two", command_at(a, page),
+						CMD_FENCE, command_at(a, page - SZ_4K), CMD_FENCE);
+		}
+		iommu_detach_device(a, dev);
+		iommu_domain_free(a);
+		testdev_remove(td);
+	}
+}
+
+/* A device with all address bits gets the top of the aperture, and it works. */
+static void domain_dma_at_the_top(struct kunit *test)
+{
+	void *buf = kunit_kzalloc(test, SZ_16K, GFP_KERNEL);
+	unsigned int i, byte;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (i = 0; i < ARRAY_SIZE(tops); i++) {
+		struct testdev *td = testdev_up(test, (TESTDEV_CAPS & ~0xe0e00ULL) | tops[i].caps);
+		struct device *dev = testdev_add_one(td, 1);
+		struct iommu_domain *def = iommu_get_domain_for_dev(dev);
+		const u64 end = 1ULL << tops[i].lg2;
+		dma_addr_t dma[2];
+
+		KUNIT_ASSERT_EQ(test, dma_set_mask(dev, DMA_BIT_MASK(64)), 0);
+		dma[0] = dma_map_single(dev, buf, SZ_16K, DMA_BIDIRECTIONAL);
+		KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, dma[0]), 0);
+		KUNIT_EXPECT_EQ(test, dma[0], end - SZ_16K);
+		dma[1] = dma_map_single(dev, buf, SZ_4K, DMA_TO_DEVICE);
+		KUNIT_ASSERT_EQ(test, dma_mapping_error(dev, dma[1]), 0);
+		KUNIT_EXPECT_EQ(test, dma[1], end - SZ_16K - SZ_4K);
+		for (byte = 0; byte < SZ_16K; byte += SZ_4K - 1)
+			KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, dma[0] + byte),
+					virt_to_phys(buf) + byte);
+		dma_unmap_single(dev, dma[0], SZ_16K, DMA_BIDIRECTIONAL);
+		dma_unmap_single(dev, dma[1], SZ_4K, DMA_TO_DEVICE);
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, end - 1), 0);
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(def, dma[1]), 0);
+		testdev_remove(td);
+	}
+}
+
 static void domain_bad_map(struct kunit *test)
 {
 	static const struct {
@@ -1952,6 +2070,8 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_incompatible),
 	KUNIT_CASE(domain_map_unmap),
 	KUNIT_CASE(domain_map_second_stage),
+	KUNIT_CASE(domain_last_pages),
+	KUNIT_CASE(domain_dma_at_the_top),
 	KUNIT_CASE(domain_bad_map),
 	KUNIT_CASE(domain_bad_unmap),
 	KUNIT_CASE(domain_map_without_memory),

@@ -91,6 +91,18 @@ static const struct {
 	{ HIGH, HIGH + 0x3fff, 12, false, S, RANGE, HIGH, 14 },
 	{ ~0x3fffULL, ~0ULL, 12, false, S, RANGE, ~0x3fffULL, 14 },
 	{ HIGH, ~0ULL, 12, false, S, RANGE, HIGH, 47 },
+	/* What ends with the end of all addresses */
+	{ ~0xfffULL, ~0ULL, 12, false, S, ONE, ~0xfffULL },
+	{ ~0xfffULL, ~0ULL, 12, true, S | NL, ONE_NL, ~0xfffULL },
+	{ ~0x1fffULL, ~0ULL, 12, false, S, RANGE, ~0x1fffULL, 13 },
+	{ ~0xffffULL, ~0ULL, 16, false, PLAIN, EACH, ~0xffffULL, 12, 16 },
+	{ ~0x1ffffULL, ~0ULL, 12, false, PLAIN, EACH, ~0x1ffffULL, 12, 32 },
+	{ ~0x20fffULL, ~0ULL, 12, false, PLAIN, SPACE },
+	{ ~0x1fffffULL, ~0ULL, 21, false, PLAIN, EACH, ~0x1fffffULL, 21, 1 },
+	{ ~0x1ff000ULL, ~0ULL, 21, false, PLAIN, EACH, ~0x1fffffULL, 21, 1 },
+	{ ~0x1fffffULL, ~0ULL, 12, true, S | NL, RANGE_NL, ~0x1fffffULL, 21 },
+	{ ~0x3fffffffULL, ~0ULL, 30, false, S, RANGE, ~0x3fffffffULL, 30 },
+	{ 1ULL << 63, ~0ULL, 12, false, S, RANGE, 1ULL << 63, 63 },
 	/* Both halves: no aligned range but everything */
 	{ 0x7ffffffff000, HIGH + 0xfff, 12, false, S, SPACE },
 	{ 0, ~0ULL, 12, false, S, SPACE },

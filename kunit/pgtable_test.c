@@ -632,6 +632,65 @@ static void pgtable_ranges(struct kunit *test)
 	}
 }
 
+/* Ranges that end with a half of the address space, one of which is the end of 64 bits. */
+static void pgtable_ends(struct kunit *test)
+{
+	static const size_t counts[] = { 1, 2, 7, 511, 512, 513 };
+	struct fixture *f = test->priv;
+	unsigned long sizes = f->pt.pgsizes;
+	const u64 half = 1ULL << half_lg2(f->fmt);
+	const u64 ends[] = { half, 0 };
+	unsigned int lg2, i, n;
+
+	for (n = 0; n < (f->fmt->second ? 1 : 2); n++) {
+		const u64 end = ends[n];
+
+		for_each_set_bit(lg2, &sizes, 64) {
+			const u64 size = 1ULL << lg2;
+
+			for (i = 0; i < ARRAY_SIZE(counts); i++) {
+				const u64 bytes = size * counts[i];
+				size_t done;
+
+				if (bytes > half)
+					continue;
+				KUNIT_ASSERT_EQ(test, map(f, end - bytes, size, size, counts[i],
+							  RW), 0);
+				expect_leaf(f, end - size, bytes, RW, lg2);
+				expect_at(f, end - bytes, size, RW, lg2);
+				KUNIT_EXPECT_EQ(test, total(f).leaves, counts[i]);
+				/* Nothing is behind the end, and nothing at the beginning. */
+				KUNIT_EXPECT_EQ(test, rviommu_pgtable_iova_to_phys(&f->pt, end), 0);
+				KUNIT_EXPECT_FALSE(test, is_mapped(f, 0));
+				KUNIT_EXPECT_EQ(test, map(f, end - size, 0, size, 2, RW), -ERANGE);
+				KUNIT_EXPECT_EQ(test, unmap(f, end - size, size, 2), 0);
+				/* The last page alone, then the rest up to it. */
+				done = unmap(f, end - SZ_4K, SZ_4K, 1);
+				KUNIT_EXPECT_EQ(test, done, SZ_4K);
+				KUNIT_EXPECT_FALSE(test, is_mapped(f, end - 1));
+				KUNIT_EXPECT_EQ(test, unmap(f, end - bytes, size, counts[i]),
+						bytes - SZ_4K);
+				KUNIT_EXPECT_EQ(test, total(f).leaves, 0);
+				/* And all of it at once. */
+				KUNIT_ASSERT_EQ(test, map(f, end - bytes, size, size, counts[i],
+							  RW), 0);
+				KUNIT_EXPECT_EQ(test, unmap(f, end - bytes, size, counts[i]),
+						bytes);
+				KUNIT_EXPECT_EQ(test, total(f).leaves, 0);
+			}
+		}
+		/* A leaf over the empty table of the last page */
+		KUNIT_ASSERT_EQ(test, map(f, end - SZ_4K, 0, SZ_4K, 1, RW), 0);
+		KUNIT_ASSERT_EQ(test, unmap(f, end - SZ_4K, SZ_4K, 1), SZ_4K);
+		f->syncs = 0;
+		KUNIT_EXPECT_EQ(test, map(f, end - SZ_2M, SZ_2M, SZ_2M, 1, RW), 0);
+		KUNIT_EXPECT_EQ(test, f->syncs, 1);
+		KUNIT_EXPECT_EQ(test, f->sync_iova, end - SZ_2M);
+		expect_leaf(f, end - SZ_2M, SZ_2M, RW, 21);
+		KUNIT_EXPECT_EQ(test, unmap_one(f, end - SZ_2M, SZ_2M), SZ_2M);
+	}
+}
+
 static void pgtable_out_of_range(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -2568,6 +2627,7 @@ static struct kunit_case pgtable_cases[] = {
 	CASE(pgtable_no_pbmt),
 	CASE(pgtable_table_boundaries),
 	CASE(pgtable_ranges),
+	CASE(pgtable_ends),
 	CASE(pgtable_out_of_range),
 	CASE(pgtable_no_alias),
 	CASE(pgtable_misaligned),
