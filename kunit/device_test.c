@@ -233,6 +233,17 @@ static void repair_off(struct testdev *td)
 	testdev_poke64(td, RVIOMMU_REG_DDTP, 0);
 }
 
+static void break_bare_stuck(struct testdev *td)
+{
+	testdev_poke64(td, RVIOMMU_REG_DDTP, BARE);
+	td->fake->ddtp_modes = BIT(BARE);
+}
+
+static void repair_bare_stuck(struct testdev *td)
+{
+	td->fake->ddtp_modes = GENMASK(4, 0);
+}
+
 static void break_never_on(struct testdev *td)
 {
 	td->fake->never_on = true;
@@ -802,12 +813,86 @@ static void resume_fails(struct kunit *test, void (*damage)(struct testdev *td),
 	repair(td);
 	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
 
-	/* Once and for all: the next resume does not bring half of it back. */
+	/* Once and for all: the next resume does not bring half of it back, but the rest down. */
 	td->nr_writes = 0;
 	KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), 0);
-	KUNIT_EXPECT_EQ(test, td->nr_writes, 0);
+	KUNIT_EXPECT_EQ(test, testdev_find_write(td, 0, RVIOMMU_REG_DDTP, 0, 0), td->nr_writes);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_CQCSR) & 0x10003, 0);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_FQCSR) & 0x10003, 0);
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), -EIO);
 	iommu_domain_free(domain);
+}
+
+/* Out of service is out of service, whatever a reset made of it meanwhile. */
+static void device_resume_dead(struct kunit *test)
+{
+	static const struct {
+		u64 ddtp;
+		u32 cqcsr, fqcsr;
+		unsigned int said;
+	} cases[] = {
+		{ OFF, 0, 0, 0 },
+		{ BARE, 0, 0, 1 },
+		{ BARE, 0x10001, 0x10001, 1 },
+		{ 4 | 0x12345ULL << 10, 0x10003, 0x10003, 1 },
+	};
+	struct testdev *td = suspended(test);
+	struct testlog log;
+	char speaker[32];
+	unsigned int i;
+
+	rviommu_cmdq_kill(&td->iommu.cmdq, "test");
+	KUNIT_EXPECT_TRUE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+	scnprintf(speaker, sizeof(speaker), ".%s: ", td->bus->name);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		KUNIT_EXPECT_EQ(test, rviommu_suspend(&td->iommu), 0);
+		testdev_power_loss(td);
+		testdev_poke64(td, RVIOMMU_REG_DDTP, cases[i].ddtp);
+		testdev_poke32(td, RVIOMMU_REG_CQCSR, cases[i].cqcsr);
+		testdev_poke32(td, RVIOMMU_REG_FQCSR, cases[i].fqcsr);
+		td->nr_writes = 0;
+		testlog_start(&log);
+		KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), 0);
+		KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+		KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_CQCSR) & 0x10003, 0);
+		KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_FQCSR) & 0x10003, 0);
+		KUNIT_EXPECT_EQ(test, testlog_lines(&log, speaker), cases[i].said);
+	}
+
+	/* What cannot be done is said, once, and takes no longer than a wait may. */
+	testdev_short_waits(test);
+	break_bare_stuck(td);
+	testlog_start(&log);
+	KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), -EIO);
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, speaker), 1);
+	repair_bare_stuck(td);
+	KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), 0);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+}
+
+static void die_before_ddtp(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	struct testdev *td = arg;
+
+	if (offset != RVIOMMU_REG_DDTP || !READ_ONCE(td->iommu.cmdq.running))
+		return;
+	fake->read_hook = NULL;
+	rviommu_cmdq_kill(&td->iommu.cmdq, "test");
+}
+
+/* It dies of somebody else's command, when only ddtp is missing. */
+static void device_resume_dies(struct kunit *test)
+{
+	struct testdev *td = suspended(test);
+
+	testdev_power_loss(td);
+	td->fake->read_arg = td;
+	td->fake->read_hook = die_before_ddtp;
+	KUNIT_EXPECT_EQ(test, rviommu_resume(&td->iommu), -EIO);
+	KUNIT_EXPECT_PTR_EQ(test, td->fake->read_hook, NULL);
+	KUNIT_EXPECT_TRUE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
 }
 
 static void device_resume_gone(struct kunit *test)
@@ -1204,6 +1289,8 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_resume_state_lost),
 	KUNIT_CASE(device_resume_bare),
 	KUNIT_CASE(device_unmap_while_suspended),
+	KUNIT_CASE(device_resume_dead),
+	KUNIT_CASE(device_resume_dies),
 	KUNIT_CASE(device_resume_gone),
 	KUNIT_CASE(device_resume_queues_never_on),
 	KUNIT_CASE(device_resume_no_directory),

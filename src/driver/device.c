@@ -25,6 +25,9 @@
 #define RVIOMMU_CQ_LG2		10
 #define RVIOMMU_FQ_LG2		9
 
+/* Writers of ddtp are few: the queue that dies, and who brings the IOMMU up or down. */
+#define RVIOMMU_DDTP_TRIES	4
+
 /* PPN fields are 44 bits wide. */
 #define RVIOMMU_PAS_MAX		56
 
@@ -72,31 +75,45 @@ static int rviommu_wait_ddtp(struct rviommu *iommu, u64 *ddtp)
 	return -ETIMEDOUT;
 }
 
+/*
+ * Write ddtp once it is not busy: not between somebody else's look and his write. The
+ * command queue may die at any time, and nothing may undo the Off that it leaves. So one
+ * that is dead takes no other mode.
+ */
 static int rviommu_write_ddtp(struct rviommu *iommu, u64 value, u64 *result)
 {
+	const bool off = FIELD_GET(RVIOMMU_DDTP_MODE, value) == RVIOMMU_DDTP_MODE_OFF;
+	unsigned int tries = 0;
+	unsigned long flags;
 	u64 ddtp;
 	int ret;
 
-	ret = rviommu_wait_ddtp(iommu, &ddtp);
-	if (ret)
-		return ret;
-	rviommu_write64(iommu, RVIOMMU_REG_DDTP, value);
-	return rviommu_wait_ddtp(iommu, result);
+	do {
+		ret = rviommu_wait_ddtp(iommu, &ddtp);
+		if (ret)
+			return ret;
+		spin_lock_irqsave(&iommu->ddtp_lock, flags);
+		ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+		if (ddtp & RVIOMMU_DDTP_BUSY)
+			ret = -EBUSY;
+		else if (!off && rviommu_is_dead(iommu))
+			ret = -EIO;
+		else
+			/* Spec "ddtp" forbids changing the root page on the way to Off. */
+			rviommu_write64(iommu, RVIOMMU_REG_DDTP,
+					off ? ddtp & ~RVIOMMU_DDTP_MODE : value);
+		spin_unlock_irqrestore(&iommu->ddtp_lock, flags);
+	} while (ret == -EBUSY && ++tries < RVIOMMU_DDTP_TRIES);
+	return ret ?: rviommu_wait_ddtp(iommu, result);
 }
 
-/*
- * Off, from any mode. The root page is kept: spec "ddtp" forbids changing it
- * in this transition.
- */
+/* Off, from any mode. */
 static int rviommu_switch_off(struct rviommu *iommu)
 {
 	u64 ddtp;
 	int ret;
 
-	ret = rviommu_wait_ddtp(iommu, &ddtp);
-	if (!ret)
-		ret = rviommu_write_ddtp(iommu, (ddtp & ~RVIOMMU_DDTP_MODE) |
-					 RVIOMMU_DDTP_MODE_OFF, &ddtp);
+	ret = rviommu_write_ddtp(iommu, RVIOMMU_DDTP_MODE_OFF, &ddtp);
 	if (!ret && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp) != RVIOMMU_DDTP_MODE_OFF)
 		ret = -EIO;
 	return ret;
@@ -113,19 +130,22 @@ static int rviommu_switch_off(struct rviommu *iommu)
 static bool rviommu_out_of_service(struct rviommu_cmdq *cq, bool last)
 {
 	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
-	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 	bool refused = false;
+	u64 ddtp;
 
+	/* The queue's lock is held, so interrupts are off. */
+	spin_lock(&iommu->ddtp_lock);
 	WRITE_ONCE(iommu->dead, true);
+	ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 	/* A device that is gone translates nothing. */
 	if (ddtp == ~0ULL)
-		return true;
+		ddtp = 0;
 	if (!(ddtp & RVIOMMU_DDTP_BUSY) && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp)) {
-		rviommu_write64(iommu, RVIOMMU_REG_DDTP, (ddtp & ~RVIOMMU_DDTP_MODE) |
-				RVIOMMU_DDTP_MODE_OFF);
+		rviommu_write64(iommu, RVIOMMU_REG_DDTP, ddtp & ~RVIOMMU_DDTP_MODE);
 		ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 		refused = !(ddtp & RVIOMMU_DDTP_BUSY) && FIELD_GET(RVIOMMU_DDTP_MODE, ddtp);
 	}
+	spin_unlock(&iommu->ddtp_lock);
 	if (!(ddtp & RVIOMMU_DDTP_BUSY) && !refused)
 		return true;
 	if (last || refused)
@@ -516,6 +536,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	iommu->bus = bus;
 	iommu->dev = dev;
 	iommu->nid = dev_to_node(dev);
+	spin_lock_init(&iommu->ddtp_lock);
 	xa_init(&iommu->dids);
 	INIT_LIST_HEAD(&iommu->endpoints);
 
@@ -666,9 +687,39 @@ int rviommu_suspend(struct rviommu *iommu)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_suspend);
 
+/*
+ * What is out of service stays so: a reset may have left ddtp Bare, and firmware what it
+ * likes. Says once what it found or what it cannot do.
+ */
+static int rviommu_stay_out(struct rviommu *iommu)
+{
+	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
+	int ret = 0;
+
+	/* A device that is gone translates nothing. */
+	if (ddtp == ~0ULL)
+		return 0;
+	if (ddtp & (RVIOMMU_DDTP_MODE | RVIOMMU_DDTP_BUSY)) {
+		ret = rviommu_switch_off(iommu);
+		if (ret)
+			dev_err(iommu->dev,
+				"out of service, but open after suspend (ddtp %#llx), and cannot be switched off: DMA may reach memory that was freed\n",
+				ddtp);
+		else
+			dev_warn(iommu->dev,
+				 "out of service, but open after suspend (ddtp %#llx): switched off again\n",
+				 ddtp);
+	}
+	rviommu_stop_queues(iommu);
+	return ret;
+}
+
 /**
  * rviommu_resume() - after power may have gone
  * @iommu: the IOMMU
+ *
+ * One that is out of service is kept there: no DMA, and no queue. It can become so on
+ * the way, by a command of somebody who unmaps as soon as there is a queue.
  *
  * Return: 0, or an error: the IOMMU is out of service and said so.
  */
@@ -678,7 +729,7 @@ int rviommu_resume(struct rviommu *iommu)
 	int ret;
 
 	if (rviommu_is_dead(iommu))
-		return 0;
+		return rviommu_stay_out(iommu);
 
 	ret = rviommu_wait_ddtp(iommu, &ddtp);
 	if (!ret && (ddtp != want || rviommu_read32(iommu, RVIOMMU_REG_FCTL) != iommu->fctl)) {

@@ -68,8 +68,12 @@ struct rviommu_irq {
  *          CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with READ_ONCE
  * @waiters: unmaps that wait for a fence and have left their RCU section for that, because it
  *           takes long
+ * @ddtp_lock: serialises writers of ddtp: whoever brings the IOMMU up or down, and the
+ *             command queue when it dies. A leaf lock, inside cmdq.lock; interrupts off,
+ *             never held while waiting for the IOMMU.
  * @dead: out of service: the command queue was given up and ddtp was set to
- *        Off. Set once, from any context; read with READ_ONCE.
+ *        Off. Set once, from any context; read with READ_ONCE. Once it is set no
+ *        other mode is written; who writes one looks under @ddtp_lock.
  *
  * Lifetime: rviommu_probe() to rviommu_remove(). The IOMMU core holds a module
  * reference per endpoint, a domain holds one too. Invalidation reaches an IOMMU
@@ -98,6 +102,7 @@ struct rviommu {
 	struct dentry *debugfs;
 	unsigned long mutate;
 	atomic_t waiters;
+	spinlock_t ddtp_lock; /* see above */
 	bool dead;
 };
 
