@@ -678,6 +678,69 @@ static void device_bare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_mode(td), BARE);
 }
 
+/* An IOMMU that firmware left Bare, and a device behind it. */
+static struct device *bare_with_device(struct testdev *td)
+{
+	testdev_power_loss(td);
+	testdev_poke64(td, RVIOMMU_REG_DDTP, BARE);
+	KUNIT_ASSERT_EQ(td->test, testdev_probe(td), 0);
+	return testdev_add_one(td, 1);
+}
+
+/* Bare again only if that takes no DMA, which may go on, anywhere else. */
+static void device_shutdown_bare(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+	struct device *dev = bare_with_device(td);
+	struct iommu_domain *domain;
+
+	domain = iommu_paging_domain_alloc(dev);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(domain));
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(domain, dev), 0);
+	rviommu_shutdown(&td->iommu);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+	iommu_detach_device(domain, dev);
+	iommu_domain_free(domain);
+	testdev_del(td, dev);
+	testdev_remove(td);
+
+	/* Blocked, it must not get free that way. */
+	dev = bare_with_device(td);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), &rviommu_blocking_domain), 0);
+	rviommu_shutdown(&td->iommu);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+	testdev_del(td, dev);
+	testdev_remove(td);
+
+	/* Its addresses are physical ones already. */
+	dev = bare_with_device(td);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), &rviommu_identity_domain), 0);
+	rviommu_shutdown(&td->iommu);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), BARE);
+	testdev_del(td, dev);
+	testdev_remove(td);
+
+	/* Out of service: for good. */
+	dev = bare_with_device(td);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), &rviommu_identity_domain), 0);
+	rviommu_cmdq_kill(&td->iommu.cmdq, "test");
+	rviommu_shutdown(&td->iommu);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+	testdev_del(td, dev);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+}
+
+/* The IOMMU itself is pulled out: those behind it still use their addresses. */
+static void device_remove_bare(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, 4);
+
+	bare_with_device(td);
+	testdev_remove(td);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+}
+
 static void device_shutdown_off(struct kunit *test)
 {
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
@@ -1284,6 +1347,8 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_takes_over),
 	KUNIT_CASE(device_remove_waits),
 	KUNIT_CASE(device_bare),
+	KUNIT_CASE(device_shutdown_bare),
+	KUNIT_CASE(device_remove_bare),
 	KUNIT_CASE(device_shutdown_off),
 	KUNIT_CASE(device_resume_state_kept),
 	KUNIT_CASE(device_resume_state_lost),

@@ -458,10 +458,35 @@ static void rviommu_stop_queues(struct rviommu *iommu)
 }
 
 /*
- * No DMA is translated any more; then the mode that was found at boot. False
- * when the hardware may still walk the directory.
+ * Would Bare, where firmware left it, take no DMA anywhere else than it goes now? Only if
+ * all that is behind the IOMMU is identity or gone. Whoever has an address space
+ * of its own would go on with the same addresses, and they would be physical ones:
+ * a driver that does not stop its device at shutdown writes into the next kernel
+ * then. And what is blocked would be let loose.
  */
-static bool rviommu_stop_ddt(struct rviommu *iommu)
+static bool rviommu_may_leave_bare(struct rviommu *iommu)
+{
+	struct rviommu_endpoint *ep;
+	bool may = true;
+
+	if (iommu->boot_mode != RVIOMMU_DDTP_MODE_BARE || rviommu_is_dead(iommu))
+		return false;
+	/* At shutdown nobody waits for what hangs. */
+	if (!mutex_trylock(&iommu->ddt.lock))
+		return false;
+	list_for_each_entry(ep, &iommu->endpoints, node)
+		if (ep->domain != &rviommu_identity_domain || !xa_empty(&ep->pasids) ||
+		    READ_ONCE(ep->lost))
+			may = false;
+	mutex_unlock(&iommu->ddt.lock);
+	return may;
+}
+
+/*
+ * No DMA is translated any more; then Bare, if asked for. False when the hardware may
+ * still walk the directory.
+ */
+static bool rviommu_stop_ddt(struct rviommu *iommu, bool bare)
 {
 	u64 ddtp = rviommu_read64(iommu, RVIOMMU_REG_DDTP);
 
@@ -471,8 +496,8 @@ static bool rviommu_stop_ddt(struct rviommu *iommu)
 		dev_err(iommu->dev, "cannot be switched off, its directory is abandoned\n");
 		return false;
 	}
-	if (iommu->boot_mode != RVIOMMU_DDTP_MODE_OFF)
-		rviommu_write_ddtp(iommu, iommu->boot_mode, &ddtp);
+	if (bare)
+		rviommu_write_ddtp(iommu, RVIOMMU_DDTP_MODE_BARE, &ddtp);
 	return true;
 }
 
@@ -610,7 +635,7 @@ err_list:
 	list_del(&iommu->node);
 	mutex_unlock(&rviommu_list_lock);
 err_ddt:
-	if (rviommu_stop_ddt(iommu))
+	if (rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu)))
 		rviommu_ddt_destroy(&iommu->ddt);
 err_queues:
 	rviommu_stop_queues(iommu);
@@ -628,10 +653,14 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_probe);
 
 /**
  * rviommu_remove() - take an IOMMU down
- * @iommu: from rviommu_probe(); no device is behind it any more
+ * @iommu: from rviommu_probe(). Devices are behind it only if it was pulled out; as a
+ *         module the driver stays while there are any.
  */
 void rviommu_remove(struct rviommu *iommu)
 {
+	/* Before the core takes the devices away that are still in use: it was pulled out. */
+	bool bare = rviommu_may_leave_bare(iommu);
+
 	rviommu_hold_devices(iommu->bus, true);
 	iommu_device_unregister(&iommu->core);
 	rviommu_hold_devices(iommu->bus, false);
@@ -641,7 +670,7 @@ void rviommu_remove(struct rviommu *iommu)
 	list_del(&iommu->node);
 	mutex_unlock(&rviommu_list_lock);
 
-	if (rviommu_stop_ddt(iommu))
+	if (rviommu_stop_ddt(iommu, bare))
 		rviommu_ddt_destroy(&iommu->ddt);
 	rviommu_stop_queues(iommu);
 	rviommu_wait_for_readers(iommu);
@@ -655,14 +684,17 @@ void rviommu_remove(struct rviommu *iommu)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 
 /**
- * rviommu_shutdown() - leave the hardware as it was found
+ * rviommu_shutdown() - before another kernel starts, or none
  * @iommu: the IOMMU
  *
- * Devices were shut down before their IOMMU (device links).
+ * What is left is Off, so that no DMA reaches an address of this kernel in the next: not
+ * every driver stops its device. A kernel that has a driver for the IOMMU begins
+ * from Off; for one that has none, Bare is left as firmware left it, if nobody is
+ * translated. No queue is written to any more.
  */
 void rviommu_shutdown(struct rviommu *iommu)
 {
-	rviommu_stop_ddt(iommu);
+	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
 	rviommu_stop_queues(iommu);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);

@@ -50,7 +50,7 @@ struct rviommu_irq {
  * @caps: capabilities register
  * @fctl: features control as programmed
  * @icvec: interrupt routing as programmed
- * @boot_mode: ddtp.iommu_mode to leave behind: Off or Bare
+ * @boot_mode: ddtp.iommu_mode that firmware left: Off (whatever was no Bare) or Bare
  * @quirks: RVIOMMU_QUIRK_*, constant once registered
  * @pas_lg2: physical address width
  * @nid: NUMA node
