@@ -429,6 +429,33 @@ static void domain_alloc_flags(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+static int takes_no_fault(struct iopf_group *group)
+{
+	return -ENODEV;
+}
+
+/*
+ * Who made a domain that resolves page requests waits for them: not with a device that
+ * sends none.
+ */
+static void domain_page_requests(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *domain = iommu_paging_domain_alloc(dev);
+	struct rviommu_endpoint *ep = testdev_ep(dev);
+	const struct iommu_domain *old = ep->domain;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(domain));
+	domain->iopf_handler = takes_no_fault;
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), -ENODEV);
+	KUNIT_EXPECT_PTR_EQ(test, ep->domain, old);
+	domain->iopf_handler = NULL;
+	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), 0);
+	iommu_detach_device(domain, dev);
+	iommu_domain_free(domain);
+}
+
 /* ----- Devices with several IDs, IDs with several devices ----- */
 
 static const u32 many_ids[] = { 0x10, 0x11, 0x1000, 0x123456 };
@@ -2054,6 +2081,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_formats),
 	KUNIT_CASE(domain_alloc_without_memory),
 	KUNIT_CASE(domain_alloc_flags),
+	KUNIT_CASE(domain_page_requests),
 	KUNIT_CASE(domain_several_ids),
 	KUNIT_CASE(domain_very_many_ids),
 	KUNIT_CASE(domain_ids_in_place),

@@ -298,6 +298,11 @@ static void pasid_basic(struct kunit *test)
 
 /* ----- What the requester IDs do meanwhile ----- */
 
+static int takes_no_fault(struct iopf_group *group)
+{
+	return -ENODEV;
+}
+
 static void pasid_requester(struct kunit *test)
 {
 	const struct pasid_variant *v = test->param_value;
@@ -309,6 +314,11 @@ static void pasid_requester(struct kunit *test)
 
 	for (i = 0; i < 3; i++)
 		domain[i] = pasid_space(f, &page[i]);
+
+	/* No page requests, for a PASID neither. */
+	domain[0]->iopf_handler = takes_no_fault;
+	KUNIT_EXPECT_EQ(test, iommu_attach_device_pasid(domain[0], f->dev[0], 7, NULL), -ENODEV);
+	domain[0]->iopf_handler = NULL;
 
 	/* Blocked: a PASID works all the same. */
 	KUNIT_ASSERT_EQ(test, iommu_attach_device_pasid(domain[0], f->dev[0], 7, NULL), 0);
