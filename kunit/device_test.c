@@ -9,6 +9,8 @@
 #include <linux/bitfield.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
 
 #include "testdev.h"
 #include "testlog.h"
@@ -1131,8 +1133,7 @@ static void device_irq_shared_wire(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
 	ep = testdev_ep(testdev_add_one(td, 5));
 	KUNIT_ASSERT_EQ(test, request_threaded_irq(irq, count_irq, count_irq,
-						   IRQF_SHARED | IRQF_ONESHOT, "other", &others),
-			0);
+						   IRQF_SHARED, "other", &others), 0);
 
 	/* Not ours: the thread is not woken. */
 	KUNIT_EXPECT_EQ(test, looks_at_ipsr(td, 1), 1);
@@ -1147,6 +1148,117 @@ static void device_irq_shared_wire(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, others, 3);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&ep->faults), 1);
 	free_irq(irq, &others);
+}
+
+/* ----- A wire that others have, too ----- */
+
+/* Of the test that runs: is its wire masked, how often did the neighbour and the thread come */
+static struct {
+	unsigned int masked;
+	unsigned int handled;
+	unsigned int in_thread;
+	int irq;
+} wire;
+
+static void wire_mask(struct irq_data *data)
+{
+	wire.masked = 1;
+}
+
+static void wire_unmask(struct irq_data *data)
+{
+	wire.masked = 0;
+}
+
+static struct irq_chip wire_chip = {
+	.name = "rviommu-kunit-wire",
+	.irq_mask = wire_mask,
+	.irq_unmask = wire_unmask,
+};
+
+static irqreturn_t wire_other(int irq, void *data)
+{
+	wire.handled++;
+	return IRQ_NONE;
+}
+
+static irqreturn_t wire_other_thread(int irq, void *data)
+{
+	return IRQ_HANDLED;
+}
+
+/* In the thread, with the cause still there: the wire stays up, and must not be heard. */
+static void wire_is_up(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	if (offset != RVIOMMU_REG_FQCSR || in_hardirq())
+		return;
+	wire.in_thread++;
+	if (!wire.masked)
+		generic_handle_irq_safe(wire.irq);
+}
+
+/*
+ * Its neighbours have what flags they like, and come first or last. (One with IRQF_ONESHOT
+ * has to come first: the kernel lets nobody agree to that later.)
+ */
+static void device_irq_any_neighbour(struct kunit *test)
+{
+	static const struct {
+		unsigned long flags;
+		bool thread, last;
+	} cases[] = {
+		{ IRQF_SHARED, false, false },
+		{ IRQF_SHARED, false, true },
+		{ IRQF_SHARED, true, false },
+		{ IRQF_SHARED, true, true },
+		{ IRQF_SHARED | IRQF_ONESHOT, true, false },
+	};
+	struct rviommu_fault_record rec = fault_record(5, 13, 0x7000);
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct testdev *td = testdev_create(test, TESTDEV_CAPS, 1);
+		irq_handler_t thread = NULL;
+
+		if (cases[i].thread)
+			thread = wire_other_thread;
+		wire.irq = td->bus->irqs[0];
+		wire.masked = 1;
+		irq_set_chip_and_handler(wire.irq, &wire_chip, handle_level_irq);
+		td->bus->wired = true;
+		if (!cases[i].last)
+			KUNIT_ASSERT_EQ(test, request_threaded_irq(wire.irq, wire_other, thread,
+								   cases[i].flags, "other", td),
+					0);
+		KUNIT_ASSERT_EQ_MSG(test, testdev_probe(td), 0, "case %u", i);
+		if (cases[i].last)
+			KUNIT_ASSERT_EQ_MSG(test, request_threaded_irq(wire.irq, wire_other, thread,
+								       cases[i].flags, "other",
+								       td),
+					    0, "case %u", i);
+		KUNIT_EXPECT_EQ(test, wire.masked, 0);
+		td->fake->read_hook = wire_is_up;
+		for (k = 1; k < 4; k++) {
+			wire.handled = 0;
+			wire.in_thread = 0;
+			fakebus_fault(td->bus, &rec);
+			testdev_irq(td, 0);
+			KUNIT_EXPECT_GE(test, wire.in_thread, 1);
+			KUNIT_EXPECT_EQ(test, wire.handled, 1);
+			KUNIT_EXPECT_EQ(test, wire.masked, 0);
+			KUNIT_EXPECT_EQ(test, atomic64_read(&td->iommu.faultq.records), k);
+		}
+		/* Not ours: it stays open. */
+		testdev_irq(td, 0);
+		KUNIT_EXPECT_EQ(test, wire.handled, 2);
+		KUNIT_EXPECT_EQ(test, wire.masked, 0);
+		td->fake->read_hook = NULL;
+		testdev_remove(td);
+		/* And when we have gone */
+		testdev_irq(td, 0);
+		KUNIT_EXPECT_EQ(test, wire.handled, 3);
+		free_irq(wire.irq, td);
+	}
 }
 
 /* ----- The self-test of Svnapot ----- */
@@ -1366,6 +1478,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_irq_command_error),
 	KUNIT_CASE(device_irq_unused_causes),
 	KUNIT_CASE(device_irq_shared_wire),
+	KUNIT_CASE(device_irq_any_neighbour),
 	KUNIT_CASE(device_svnapot),
 	KUNIT_CASE(device_svnapot_no_answer),
 	{}

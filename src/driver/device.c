@@ -304,15 +304,23 @@ static int rviommu_setup_icvec(struct rviommu *iommu)
 	return 0;
 }
 
+/*
+ * A wire is up as long as its bits in ipsr are set, and an error sets them again until it
+ * is repaired (spec "Interrupt pending status register"): the thread's work. Until then
+ * the wire is masked, but by ourselves: IRQF_ONESHOT, which would do that, has to be asked
+ * for by everybody who shares the wire.
+ */
 static irqreturn_t rviommu_irq(int irq, void *data)
 {
 	struct rviommu_irq *vector = data;
 	struct rviommu *iommu = vector->iommu;
 
-	/* A wire may be shared; a message is for us alone. */
-	if (iommu->bus->wired &&
-	    !(rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes))
+	/* A message is for us alone. */
+	if (!iommu->bus->wired)
+		return IRQ_WAKE_THREAD;
+	if (!(rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes))
 		return IRQ_NONE;
+	disable_irq_nosync(irq);
 	return IRQ_WAKE_THREAD;
 }
 
@@ -333,6 +341,8 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 		rviommu_faultq_service(iommu);
 	if (unused)
 		rviommu_write32(iommu, RVIOMMU_REG_IPSR, unused);
+	if (iommu->bus->wired)
+		enable_irq(irq);
 	return IRQ_HANDLED;
 }
 
@@ -344,7 +354,8 @@ static void rviommu_free_irqs(struct rviommu *iommu, unsigned int nr)
 
 static int rviommu_request_irqs(struct rviommu *iommu)
 {
-	unsigned long flags = iommu->bus->wired ? IRQF_SHARED | IRQF_ONESHOT : 0;
+	/* With a neighbour that has IRQF_ONESHOT already, agree to it. */
+	unsigned long flags = iommu->bus->wired ? IRQF_SHARED | IRQF_COND_ONESHOT : 0;
 	unsigned int i;
 	int ret;
 
