@@ -1261,6 +1261,122 @@ static void device_irq_any_neighbour(struct kunit *test)
 	}
 }
 
+/* ----- Who comes first when all of them sleep ----- */
+
+static bool comes_first(struct device *a, struct device *b)
+{
+	struct kset *all = a->kobj.kset;
+	struct kobject *kobj;
+	bool first = false;
+
+	/* Shutdown goes through it from its end; suspend has a list in the same order. */
+	spin_lock(&all->list_lock);
+	list_for_each_entry(kobj, &all->list, entry)
+		if (kobj == &a->kobj || kobj == &b->kobj) {
+			first = kobj == &a->kobj;
+			break;
+		}
+	spin_unlock(&all->list_lock);
+	return first;
+}
+
+static bool linked(struct device *consumer, struct device *supplier)
+{
+	struct device_link *link;
+
+	list_for_each_entry(link, &consumer->links.suppliers, c_node)
+		if (link->supplier == supplier)
+			return true;
+	return false;
+}
+
+/* Of the test that runs: what happens between a device's coming and the core's notice */
+static struct {
+	struct testdev *td;
+	void (*act)(struct testdev *td, struct device *dev);
+} coming;
+
+static int coming_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	if (action == BUS_NOTIFY_ADD_DEVICE && coming.act)
+		coming.act(coming.td, data);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block coming_first = {
+	.notifier_call = coming_notify,
+	.priority = 1,
+};
+
+static void stop_coming(void *data)
+{
+	coming.act = NULL;
+	bus_unregister_notifier(&platform_bus_type, &coming_first);
+}
+
+static void iommu_comes_last(struct testdev *td, struct device *dev)
+{
+	struct device *iommu = td->bus->dev;
+
+	KUNIT_EXPECT_EQ(td->test, device_move(iommu, iommu->parent, DPM_ORDER_DEV_LAST), 0);
+	KUNIT_EXPECT_TRUE(td->test, comes_first(dev, iommu));
+}
+
+static void iommu_below_device(struct testdev *td, struct device *dev)
+{
+	KUNIT_EXPECT_EQ(td->test, device_move(td->bus->dev, dev, DPM_ORDER_NONE), 0);
+}
+
+static void iommu_needs_device(struct testdev *td, struct device *dev)
+{
+	KUNIT_EXPECT_NOT_NULL(td->test, device_link_add(td->bus->dev, dev, DL_FLAG_STATELESS));
+}
+
+static void device_order(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *iommu = td->bus->dev, *parent = iommu->parent, *dev;
+	struct testlog log;
+
+	coming.td = td;
+	coming.act = iommu_comes_last;
+	KUNIT_ASSERT_EQ(test, bus_register_notifier(&platform_bus_type, &coming_first), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, stop_coming, NULL), 0);
+
+	/* Suspended and shut down before the IOMMU, wherever it was found before. */
+	dev = testdev_add_one(td, 1);
+	KUNIT_EXPECT_TRUE(test, linked(dev, iommu));
+	KUNIT_EXPECT_TRUE(test, comes_first(iommu, dev));
+	testdev_del(td, dev);
+	KUNIT_EXPECT_TRUE(test, list_empty(&iommu->links.consumers));
+
+	/* A bridge above the IOMMU must come before it, and does. */
+	coming.act = iommu_below_device;
+	testlog_start(&log);
+	dev = testdev_add_one(td, 1);
+	KUNIT_EXPECT_FALSE(test, linked(dev, iommu));
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "before its IOMMU"), 0);
+	KUNIT_ASSERT_EQ(test, device_move(iommu, parent, DPM_ORDER_NONE), 0);
+	testdev_del(td, dev);
+
+	/* Firmware says that the IOMMU needs the device: it is translated all the same. */
+	coming.act = iommu_needs_device;
+	testlog_start(&log);
+	dev = testdev_add_one(td, 1);
+	KUNIT_EXPECT_FALSE(test, linked(dev, iommu));
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "before its IOMMU"), 1);
+	device_link_remove(iommu, dev);
+	testdev_del(td, dev);
+
+	/* The IOMMU may go first: nothing is left of it. */
+	coming.act = iommu_comes_last;
+	dev = testdev_add_one(td, 1);
+	KUNIT_EXPECT_TRUE(test, linked(dev, iommu));
+	testdev_remove(td);
+	KUNIT_EXPECT_FALSE(test, linked(dev, iommu));
+	testdev_del(td, dev);
+}
+
 /* ----- The self-test of Svnapot ----- */
 
 /* A walk of the first stage, by hand: the leaf entry, 0 when there is none. */
@@ -1479,6 +1595,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_irq_unused_causes),
 	KUNIT_CASE(device_irq_shared_wire),
 	KUNIT_CASE(device_irq_any_neighbour),
+	KUNIT_CASE(device_order),
 	KUNIT_CASE(device_svnapot),
 	KUNIT_CASE(device_svnapot_no_answer),
 	{}

@@ -715,9 +715,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
  * @iommu: the IOMMU
  *
  * Faults that were reported are read, because the queue's tail will be lost; then
- * the queues go off. Devices are suspended already, so whoever still unmaps (the
- * timer of a flush queue) needs no invalidation: it is refused one, and
- * rviommu_resume() starts with empty caches.
+ * the queues go off. Devices are suspended already (rviommu_link_device()), so whoever
+ * still unmaps (the timer of a flush queue) needs no invalidation: it is refused one,
+ * and rviommu_resume() starts with empty caches.
  *
  * Return: 0, always.
  */

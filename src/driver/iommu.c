@@ -151,6 +151,41 @@ static int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwsp
 	return 0;
 }
 
+static bool rviommu_is_below(const struct device *dev, const struct device *above)
+{
+	for (; dev; dev = dev->parent)
+		if (dev == above)
+			return true;
+	return false;
+}
+
+/*
+ * The device sleeps and is shut down before its IOMMU, and wakes up after it. What
+ * firmware says is not enough: of PCI functions it names the host bridge only. Stateless,
+ * so that neither is bound or unbound for the other's sake; and without runtime PM, of
+ * which an IOMMU has none.
+ *
+ * A bridge with the IOMMU below it cannot come after it. Nor, maybe, what the IOMMU needs
+ * itself; that is said, and no reason to leave the device without translation.
+ */
+static void rviommu_link_device(struct rviommu_endpoint *ep)
+{
+	struct device *iommu = ep->iommu->dev;
+
+	if (rviommu_is_below(iommu, ep->dev))
+		return;
+	ep->linked = device_link_add(ep->dev, iommu, DL_FLAG_STATELESS);
+	if (!ep->linked)
+		dev_warn(ep->dev, "cannot be made to sleep before its IOMMU\n");
+}
+
+/* Of a device that was deleted the driver core has taken the link already. */
+static void rviommu_unlink_device(struct rviommu_endpoint *ep)
+{
+	if (ep->linked)
+		device_link_remove(ep->dev, ep->iommu->dev);
+}
+
 static struct iommu_device *rviommu_probe_device(struct device *dev)
 {
 	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
@@ -201,6 +236,7 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 		goto err;
 	}
 
+	rviommu_link_device(ep);
 	dev_iommu_priv_set(dev, ep);
 	rviommu_debugfs_add_endpoint(ep);
 	return &iommu->core;
@@ -222,6 +258,7 @@ static void rviommu_release_device(struct device *dev)
 
 	/* Waits for readers, which take ddt.lock. */
 	rviommu_debugfs_remove_endpoint(ep);
+	rviommu_unlink_device(ep);
 
 	mutex_lock(&iommu->ddt.lock);
 	rviommu_detach_release(ep);

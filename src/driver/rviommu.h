@@ -179,6 +179,7 @@ struct rviommu_ats {
  * @rcu: freed through RCU: the fault path may still hold it
  * @node: on rviommu.endpoints; under ddt.lock
  * @debugfs: its directory
+ * @linked: it has a device link to its IOMMU. Constant once probed.
  * @updates: one for each of @ids, for the writer who holds ddt.lock: the first
  *           attach of a device must not fail
  * @pdt: process directory; exists while a PASID is attached. Under ddt.lock.
@@ -202,6 +203,7 @@ struct rviommu_endpoint {
 	struct list_head node;
 	struct dentry *debugfs;
 	struct device *dev;
+	bool linked;
 	char name[48];
 	struct iommu_domain *domain;
 	atomic64_t faults;

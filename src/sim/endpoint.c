@@ -168,5 +168,7 @@ void sim_endpoint_del(struct sim_endpoint *ep)
 	platform_device_del(ep->pdev);
 	sim_put_device(ep->pdev);
 	up_write(&sim_registering);
+	/* The link to its IOMMU holds the device, and the device its node. */
+	device_link_wait_removal();
 	sim_endpoint_free(ep);
 }

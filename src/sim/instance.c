@@ -551,6 +551,8 @@ static void sim_del_device(struct rviommu_sim *sim)
 {
 	platform_device_del(sim->pdev);
 	sim_put_device(sim->pdev);
+	/* Links of what was behind it hold the device, and the device its node. */
+	device_link_wait_removal();
 	fwnode_remove_software_node(sim->bus.fwnode);
 }
 

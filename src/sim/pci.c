@@ -661,6 +661,8 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 		pci_stop_root_bus(pci->bridge->bus);
 		pci_remove_root_bus(pci->bridge->bus);
 		pci_unlock_rescan_remove();
+		/* Links to the IOMMU hold functions, and these their bus. */
+		device_link_wait_removal();
 		pci_free_host_bridge(pci->bridge);
 		/* Where domains are the core's, the bridge takes its own along. */
 		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
