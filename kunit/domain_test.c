@@ -3,6 +3,7 @@
  * Domains, attach and the iommu_ops, through the IOMMU core: which contexts the
  * hardware finds, which commands it gets, and that a failure changes nothing.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
@@ -454,6 +455,63 @@ static void domain_page_requests(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), 0);
 	iommu_detach_device(domain, dev);
 	iommu_domain_free(domain);
+}
+
+/* ----- Where MSIs are written to ----- */
+
+#define MSI_PAGE(cpu)	(0x28000000ULL + (cpu) * 0x1000)
+
+static phys_addr_t msi_page(unsigned int cpu)
+{
+	return MSI_PAGE(cpu);
+}
+
+/* In the DMA API's address space they are mapped, in that of a program nothing can be. */
+static void domain_msi_pages(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct iommu_resv_region *region, *next;
+	struct testdev_failures failures;
+	unsigned int cpu, n, nr = 0;
+	struct iommu_domain *domain;
+	struct iommu_group *group;
+	struct device *dev;
+	LIST_HEAD(regions);
+
+	kunit_activate_static_stub(test, rviommu_msi_page, msi_page);
+	dev = testdev_add_one(td, 1);
+	domain = iommu_get_domain_for_dev(dev);
+	KUNIT_ASSERT_TRUE(test, domain->type & __IOMMU_DOMAIN_DMA_API);
+	group = iommu_group_get(dev);
+	KUNIT_ASSERT_EQ(test, iommu_get_group_resv_regions(group, &regions), 0);
+	iommu_group_put(group);
+	for_each_possible_cpu(cpu) {
+		bool hole = false;
+
+		KUNIT_EXPECT_EQ(test, iommu_iova_to_phys(domain, MSI_PAGE(cpu)), MSI_PAGE(cpu));
+		/* What VFIO and iommufd go by */
+		list_for_each_entry(region, &regions, list) {
+			/* With that one they would not have the device at all. */
+			KUNIT_EXPECT_NE(test, region->type, IOMMU_RESV_DIRECT);
+			if (region->type != IOMMU_RESV_DIRECT_RELAXABLE &&
+			    region->start <= MSI_PAGE(cpu) &&
+			    region->start + region->length >= MSI_PAGE(cpu) + 0x1000)
+				hole = true;
+		}
+		KUNIT_EXPECT_TRUE(test, hole);
+		nr++;
+	}
+	list_for_each_entry_safe(region, next, &regions, list)
+		kfree(region);
+
+	for (n = 0; n < 2 * nr; n++) {
+		INIT_LIST_HEAD(&regions);
+		testdev_fail(test, &failures, n);
+		KUNIT_EXPECT_EQ(test, rviommu_msi_regions(dev, &regions), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, list_count_nodes(&regions), n);
+		iommu_put_resv_regions(dev, &regions);
+	}
+	testdev_fail(test, &failures, -1);
 }
 
 /* ----- Devices with several IDs, IDs with several devices ----- */
@@ -2082,6 +2140,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_alloc_without_memory),
 	KUNIT_CASE(domain_alloc_flags),
 	KUNIT_CASE(domain_page_requests),
+	KUNIT_CASE(domain_msi_pages),
 	KUNIT_CASE(domain_several_ids),
 	KUNIT_CASE(domain_very_many_ids),
 	KUNIT_CASE(domain_ids_in_place),

@@ -16,7 +16,9 @@ to_vfio() {
 }
 
 program() {
-	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id"
+	msi=$(awk '$3 == "msi" { print $1; exit }' "$fn/iommu_group/reserved_regions")
+	[ -n "$msi" ] || msi=$imsic
+	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id" "$msi"
 }
 
 # What the program left behind is gone with it.
@@ -48,6 +50,8 @@ down() {
 check "the simulated IOMMU and its functions" up
 fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
 id=0x0100
+# Of the first CPU, on this machine
+imsic=0x28000000
 check "a function goes to vfio-pci" to_vfio
 check "a program uses its PASIDs" program
 sed 's/^/    | /' /tmp/check.out

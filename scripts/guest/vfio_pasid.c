@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vfio_pasid CDEV DMA DEVICE_ID: what a program in user space does with a simulated PCI
- * function and its PASIDs, by VFIO and iommufd, with DMA by the simulator's debugfs
- * file DMA. Prints each step; exit status 0 if all was as it should be.
+ * vfio_pasid CDEV DMA DEVICE_ID MSI: what a program in user space does with a simulated
+ * PCI function and its PASIDs, by VFIO and iommufd, with DMA by the simulator's debugfs
+ * file DMA. MSI is an address that interrupts are written to. Prints each step; exit
+ * status 0 if all was as it should be.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,22 +81,28 @@ static bool lands(unsigned int at, unsigned int seed)
 	return same;
 }
 
-static bool space(unsigned int i)
+/* Page @i at @iova of its address space: 0 or the error. */
+static int map(unsigned int i, __u64 iova)
 {
-	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct iommu_ioas_map map = {
-		.size = sizeof(map), .length = PAGE, .iova = IOVA,
+		.size = sizeof(map), .length = PAGE, .iova = iova, .ioas_id = ioas[i],
+		.user_va = (unsigned long)page[i],
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
 			 IOMMU_IOAS_MAP_WRITEABLE,
 	};
+
+	return ioctl(iommufd, IOMMU_IOAS_MAP, &map) ? errno : 0;
+}
+
+static bool space(unsigned int i)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
 	page[i] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page[i] == MAP_FAILED || ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc))
 		return false;
 	ioas[i] = alloc.out_ioas_id;
-	map.ioas_id = ioas[i];
-	map.user_va = (unsigned long)page[i];
-	return !ioctl(iommufd, IOMMU_IOAS_MAP, &map);
+	return !map(i, IOVA);
 }
 
 /* A page table for PASIDs: both the device and its PASIDs can have it. */
@@ -153,9 +160,11 @@ int main(int argc, char **argv)
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct iommu_ioas_unmap unmap = { .size = sizeof(unmap), .iova = IOVA, .length = PAGE };
 	unsigned int i;
+	__u64 msi;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
+	msi = strtoull(argv[4], NULL, 0);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	dma_file = argv[2];
 	device_id = argv[3];
@@ -172,6 +181,8 @@ int main(int argc, char **argv)
 	expect(master_bus(), "the function may master the bus");
 
 	expect(!attach(NONE, hwpt[0]), "attached");
+	expect(map(0, msi) == EINVAL, "nothing can be mapped where MSIs go");
+	expect(!map(0, msi - PAGE), "but below that");
 	expect(!dma(NONE, 1) && lands(0, 1), "DMA without a PASID lands");
 	expect(dma(PASID, 1) == EFAULT, "DMA with a PASID is refused");
 	expect(!attach(PASID, hwpt[1]), "a PASID attached");

@@ -373,6 +373,7 @@ void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t siz
 
 /* msi.c: pages that MSIs are written to */
 int rviommu_msi_regions(struct device *dev, struct list_head *head);
+phys_addr_t rviommu_msi_page(unsigned int cpu);
 
 /* attach.c: device contexts and process contexts */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
