@@ -274,12 +274,13 @@ static phys_addr_t bare_iova_to_phys(struct iommu_domain *domain, dma_addr_t iov
 {
 	return rviommu_pgtable_iova_to_phys(bare_pt(domain), iova);
 }
+RVIOMMU_IOVA_TO_PHYS_THUNK(bare_iova_to_phys)
 
 static const struct iommu_domain_ops bare_ops = {
 	.map_pages = bare_map,
 	.unmap_pages = bare_unmap,
 	.iotlb_sync = bare_sync,
-	.iova_to_phys = bare_iova_to_phys,
+	RVIOMMU_IOVA_TO_PHYS_OP(bare_iova_to_phys),
 };
 
 static void bare_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int size_lg2)

@@ -74,7 +74,7 @@ struct rviommu_ats_ops {
  * @hold_devices: for a bus whose devices can go at any time: none does from a call with
  *                true, which waits, to the one with false, by the same thread. The IOMMU
  *                core lists the groups of an IOMMU that is registered, and goes through
- *                the list without holding them (bus_iommu_probe() of Linux 7.2); a
+ *                the list without holding them (bus_iommu_probe()); a
  *                device that goes meanwhile takes its group along. NULL: they do not go.
  * @quirks: RVIOMMU_QUIRK_* bits that the bus glue knows from an ID; see
  *          src/driver/quirks.h

@@ -279,7 +279,7 @@ churn() {
 		[ $failed -eq 0 ] && [ -s /tmp/lived ]
 }
 
-# Linux 7.2 leaks the text of why a device was deferred when the device goes before it
+# A kernel may leak the text of why a device was deferred when the device goes before it
 # is probed again: a driver that is loaded at the moment when its device is added. All
 # other objects count.
 no_leaks_but_theirs() {

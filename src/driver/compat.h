@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include <uapi/linux/iommufd.h>
@@ -131,6 +132,32 @@ static struct iommu_domain *fn##_user(struct device *dev, u32 flags,		\
 #define RVIOMMU_ALLOC_OPS(fn)							\
 	.domain_alloc_paging = fn##_paging,					\
 	.domain_alloc_user = fn##_user
+#endif
+
+/*
+ * The op that translates an address also says, in newer kernels, for how many bytes from
+ * there on that holds. More may follow than the rest of the smallest page; nobody is harmed
+ * by asking again.
+ *
+ * RVIOMMU_IOVA_TO_PHYS_THUNK(fn) after the definition of fn(domain, iova),
+ * RVIOMMU_IOVA_TO_PHYS_OP(fn) in the ops.
+ */
+#ifdef RVIOMMU_HAVE_IOVA_TO_PHYS_LENGTH
+#define RVIOMMU_IOVA_TO_PHYS_THUNK(fn)						\
+static phys_addr_t fn##_length(struct iommu_domain *domain, dma_addr_t iova,	\
+			       size_t *length)					\
+{										\
+	const phys_addr_t phys = fn(domain, iova);				\
+										\
+	if (length)								\
+		*length = phys ? SZ_4K - (iova & (SZ_4K - 1)) : 0;		\
+	return phys;								\
+}
+
+#define RVIOMMU_IOVA_TO_PHYS_OP(fn)	.iova_to_phys_length = fn##_length
+#else
+#define RVIOMMU_IOVA_TO_PHYS_THUNK(fn)
+#define RVIOMMU_IOVA_TO_PHYS_OP(fn)	.iova_to_phys = fn
 #endif
 
 /* Page sizes belong to the domain; older cores read a bitmap of the ops too. */

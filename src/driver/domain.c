@@ -170,6 +170,7 @@ static phys_addr_t rviommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t 
 {
 	return rviommu_pgtable_iova_to_phys(&to_rviommu_domain(domain)->pt, iova);
 }
+RVIOMMU_IOVA_TO_PHYS_THUNK(rviommu_iova_to_phys)
 
 /*
  * Who made a domain that resolves page requests (iommufd does not tell the driver when it
@@ -244,7 +245,7 @@ static const struct iommu_domain_ops rviommu_paging_ops = {
 	.unmap_pages = rviommu_unmap_pages,
 	.flush_iotlb_all = rviommu_flush_iotlb_all,
 	.iotlb_sync = rviommu_iotlb_sync,
-	.iova_to_phys = rviommu_iova_to_phys,
+	RVIOMMU_IOVA_TO_PHYS_OP(rviommu_iova_to_phys),
 	.free = rviommu_domain_free,
 };
 
