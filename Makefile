@@ -25,6 +25,9 @@ kdir:
 check:
 	scripts/check
 
+check-all:
+	scripts/check-all
+
 kunit:
 	scripts/kunit um
 
@@ -51,7 +54,8 @@ help:
 	@echo 'make install      and install them'
 	@echo 'make demo         DMA through driver and simulated IOMMU, in a Debian kernel on an emulated PC'
 	@echo 'make demo-riscv   real devices behind the IOMMU of an emulated RISC-V machine'
-	@echo 'make check        all tests'
+	@echo 'make check        the tests that one waits for: every subject once, where it is cheapest'
+	@echo 'make check-all    all tests; what was green on exactly this is not run again'
 	@echo 'make kunit        the unit tests only, as a user-mode kernel: seconds'
 	@echo 'make check-kcsan  the unit tests with the data race detector'
 	@echo 'make bench        speed of the page tables beside the kernel'"'"'s own'
@@ -62,4 +66,4 @@ help:
 	@echo 'RVIOMMU_DEBUG=1   adds the switches that break the driver on purpose (tests only)'
 	@echo 'RVIOMMU_CACHE=... where test kernels are kept (default: ~/.cache/rviommu)'
 
-.PHONY: modules install clean kdir check kunit check-kcsan demo demo-riscv bench lint model help
+.PHONY: modules install clean kdir check check-all kunit check-kcsan demo demo-riscv bench lint model help

@@ -6,6 +6,12 @@
 # apt. The archive is the one this machine is configured for. Sourced after
 # lib.sh.
 
+# apt_own: the codename of this machine's own release.
+apt_own() {
+	# shellcheck source=/dev/null
+	(. /etc/os-release && echo "${VERSION_CODENAME:?}")
+}
+
 # The machine's own source of Debian main for its own release, as
 # "URI<TAB>keyring". The keyring may be empty: then apt's trusted keys count.
 # A script that runs many others asks once, and hands it on as RVIOMMU_ARCHIVE:
@@ -16,8 +22,7 @@ apt_archive() {
 		echo "$RVIOMMU_ARCHIVE"
 		return
 	}
-	# shellcheck source=/dev/null
-	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	codename=$(apt_own)
 	# Security and third-party entries serve another release name, another
 	# component or another origin. An empty origin: lists not fetched yet.
 	# shellcheck disable=SC2016	# apt expands these
@@ -51,6 +56,50 @@ apt_source() {
 	IFS=$'\t' read -r uri key < <(apt_archive)
 	[ -n "$uri" ] || exit 1
 	printf 'deb %s%s %s main\n' "${key:+[signed-by=$key] }" "$uri" "$1"
+}
+
+# apt_codename ROLE: which release is "stable" or "unstable" today. The archive says so in
+# a file of that name. Only the name is taken from there: apt compares it with what is
+# signed when it reads that release's lists.
+apt_codename() {
+	local uri key tmp file=$cache/apt/codename-$1
+	if [ -z "$(find "$file" -mmin -1440 2>/dev/null)" ]; then
+		IFS=$'\t' read -r uri key < <(apt_archive)
+		tmp=$(mktemp -d "$cache/tmp/codename.XXXXXX")
+		if quietly "codename-$1" 120 /usr/lib/apt/apt-helper download-file \
+				"${uri%/}/dists/$1/InRelease" "$tmp/release"; then
+			sed -n 's/^Codename: *//p' "$tmp/release" >"$tmp/name"
+			mv "$tmp/name" "$file"
+		fi
+		rm -rf "$tmp"
+	fi
+	grep -s . "$file" || die "the archive does not say what is $1: see $cache/log/codename-$1.log"
+}
+
+# apt_suites: where Debian has what is newest, first what goes best with a release.
+apt_suites() {
+	local stable unstable
+	stable=$(apt_codename stable)
+	unstable=$(apt_codename unstable)
+	echo "$stable-backports $unstable"
+}
+
+# apt_newest PACKAGE ARCH SUITE...: prints the apt.conf of the suite whose version of it is the
+# newest: of the program, not of its package, and of two the first.
+apt_newest() {
+	local package=$1 arch=$2 suite conf version best='' found=''
+	shift 2
+	for suite; do
+		conf=$(apt_private "$suite" "$arch")
+		apt_has "$conf" "$package" || continue
+		version=$(apt_version "$conf" "$package")
+		version=${version%-*}
+		if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then
+			best=$version found=$conf
+		fi
+	done
+	[ -n "$found" ] || die "none of $* has a package $package"
+	echo "$found"
 }
 
 # apt_options: the machine's own download options, one per line, for tools
@@ -99,28 +148,37 @@ apt_private() {
 		else
 			die "cannot read the package lists of $1 ($2): see $cache/log/apt-$1-$2.log"
 		fi
-	) || exit 1
+	)
 	echo "$dir/apt.conf"
 }
 
-# apt_field CONF PACKAGE FIELD: of its newest version there; fails when there is none.
-# What these lists say is kept beside them.
-apt_field() {
-	local dir file
+# apt_show CONF PACKAGE: prints the file with what these lists say of its newest version. It is
+# kept beside them; empty when there is no such package.
+apt_show() {
+	local dir file tmp
 	dir=$(dirname "$1")
 	file=$dir/show/$2
 	if [ ! "$file" -nt "$dir/fetched" ]; then
 		mkdir -p "$dir/show"
-		APT_CONFIG=$1 apt-cache --no-all-versions show "$2" >"$file.$$" 2>/dev/null || {
-			rm "$file.$$"
-			return 1
-		}
-		mv "$file.$$" "$file"
+		tmp=$(mktemp "$dir/show/.$2.XXXXXX")
+		APT_CONFIG=$1 apt-cache --no-all-versions show "$2" >"$tmp" 2>/dev/null || : >"$tmp"
+		mv "$tmp" "$file"
 	fi
-	sed -n "s/^$3: //p" "$file" | grep -m1 .
+	echo "$file"
 }
 
-# apt_version CONF PACKAGE: its newest version there; fails when there is none.
+# apt_has CONF PACKAGE
+apt_has() {
+	[ -s "$(apt_show "$1" "$2")" ]
+}
+
+# apt_field CONF PACKAGE FIELD: of its newest version there.
+apt_field() {
+	apt_has "$1" "$2" || die "there is no package $2 in $(basename "$(dirname "$1")")"
+	sed -n "s/^$3: //p" "$(apt_show "$1" "$2")" | head -n 1
+}
+
+# apt_version CONF PACKAGE: its newest version there.
 apt_version() {
 	apt_field "$1" "$2" Version
 }
@@ -128,16 +186,15 @@ apt_version() {
 # apt_fetch CONF PACKAGE: prints the path of its downloaded .deb.
 apt_fetch() {
 	local conf=$1 package=$2 tmp deb arch version
-	version=$(apt_version "$conf" "$package") ||
-		die "there is no package $package in $(basename "$(dirname "$conf")")"
+	version=$(apt_version "$conf" "$package")
 	arch=$(apt_field "$conf" "$package" Architecture)
 	deb=$cache/debs/${package}_${version//:/%3a}_$arch.deb
 	if [ ! -s "$deb" ]; then
 		log "fetching $package $version"
 		# apt verifies what it downloads; only a complete file is renamed.
 		tmp=$(mktemp -d "$cache/tmp/deb.XXXXXX")
-		(cd "$tmp" && APT_CONFIG=$conf quietly "fetch-$package" 1800 \
-			apt-get -q download "$package") || {
+		APT_CONFIG=$conf quietly "fetch-$package" 1800 \
+			env -C "$tmp" apt-get -q download "$package" || {
 			rm -rf "$tmp"
 			die "cannot download $package: see $cache/log/fetch-$package.log"
 		}

@@ -8,43 +8,41 @@
 kernel_packages=(build-essential bc bison flex libelf-dev libssl-dev cpio kmod
 	rsync xz-utils python3 zstd)
 
-# kernel_releases CONF: the X.Y of every linux-source-X.Y there, oldest first.
-kernel_releases() {
-	APT_CONFIG=$1 apt-cache pkgnames linux-source- |
-		sed -n 's/^linux-source-\([0-9][0-9.]*\)$/\1/p' | sort -V
-}
-
-# kernel_suites newest|lts: where to look for that kernel, in this order. A stable
-# release of Debian stays with one long-term kernel; those that are not yet
-# released have the newest.
-kernel_suites() {
+# kernel_archive newest|lts: prints the apt.conf of the suite where that kernel is. No release
+# is named here: what the archive has today it drops tomorrow. A stable release of Debian
+# stays with one long-term kernel.
+kernel_archive() {
+	local arch suites stable
+	arch=$(dpkg --print-architecture)
 	case $1 in
-	newest)	echo sid forky trixie-backports ;;
-	lts)	echo trixie bookworm-backports ;;
+	newest)	suites=$(apt_suites)
+		# shellcheck disable=SC2086	# one word each
+		apt_newest linux-source "$arch" $suites ;;
+	lts)	stable=$(apt_codename stable)
+		apt_private "$stable" "$arch" ;;
 	*)	die "there is no kind of kernel called '$1'" ;;
 	esac
 }
 
-# kernel_source newest|lts: prints a source tree of that kernel. The archive says which
-# releases there are: what it has today it drops tomorrow.
+# kernel_version newest|lts: which one that is today.
+kernel_version() {
+	local conf
+	conf=$(kernel_archive "$1")
+	apt_version "$conf" linux-source
+}
+
+# kernel_source newest|lts: prints a source tree of that kernel.
 kernel_source() {
-	local suite suites conf deb version release dir best='' from=''
-	suites=$(kernel_suites "$1") || exit 1
-	for suite in $suites; do
-		conf=$(apt_private "$suite" "$(dpkg --print-architecture)") || exit 1
-		release=$(kernel_releases "$conf" | tail -n 1)
-		[ -n "$release" ] || continue
-		# Of two suites with the same release, the first.
-		[ -z "$best" ] || [ "$(printf '%s\n' "$release" "$best" | sort -V | tail -n 1)" != "$best" ] ||
-			continue
-		best=$release from=$conf
-	done
-	[ -n "$best" ] || die "none of $suites has a linux-source"
-	version=$(apt_version "$from" "linux-source-$best") || exit 1
+	local conf package version dir deb
+	conf=$(kernel_archive "$1")
+	# "linux-source" has no files, but depends on what has.
+	package=$(apt_field "$conf" linux-source Depends)
+	package=${package%% *}
+	version=$(apt_version "$conf" "$package")
 	dir=$cache/src/linux-$version
 	if [ ! -e "$dir/.complete" ]; then
-		deb=$(apt_fetch "$from" "linux-source-$best") || exit 1
-		kernel_unpack "$deb" "$dir" || exit 1
+		deb=$(apt_fetch "$conf" "$package")
+		kernel_unpack "$deb" "$dir"
 	fi
 	echo "$dir"
 }
@@ -74,7 +72,7 @@ kernel_overlay() {
 		! "$tree/scripts/overlay" --check "$1"
 	do
 		flock -w 3600 "$fd" || die "another clone has used $1 for too long"
-		"$tree/scripts/overlay" "$1" || exit 1
+		"$tree/scripts/overlay" "$1"
 	done
 }
 
@@ -86,14 +84,16 @@ kernel_describe() {
 	target=all
 	case $1 in
 	um)		arch=um fragments='kunit trim mutate smp debug fail' ;;
+	um-lockdep)	arch=um fragments='kunit trim mutate debug lockdep fail' ;;
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
-	um-6.12)	arch=um fragments='kunit trim mutate um-6.12 um-kasan debug lockdep fail' release=lts ;;
+	um-lts)		arch=um fragments='kunit trim mutate um-lts um-kasan debug lockdep fail' release=lts ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
 	x86)		arch=x86_64 fragments='kunit trim mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit trim x86 smp kcsan' ;;
-	riscv)		arch=riscv fragments='riscv smp debug lockdep fail fail-stack' ;;
+	riscv)		arch=riscv fragments='riscv smp' ;;
+	riscv-debug)	arch=riscv fragments='riscv riscv-debug smp debug lockdep fail fail-stack' ;;
 	riscv-kunit)	arch=riscv fragments='kunit mutate riscv-kunit smp debug lockdep fail' ;;
-	riscv-6.12)	arch=riscv fragments='riscv smp' release=lts target=modules_prepare ;;
+	riscv-lts)	arch=riscv fragments='riscv smp' release=lts target=modules_prepare ;;
 	*)		die "there is no test kernel called '$1'" ;;
 	esac
 	[ "$arch" != riscv ] || cross=riscv64-linux-gnu-
@@ -164,7 +164,7 @@ kernel_build() {
 	need_packages "${kernel_packages[@]}"
 	[ -z "$cross" ] || need_packages gcc-riscv64-linux-gnu
 	cache_init
-	ktree=$(kernel_source "$release") || exit 1
+	ktree=$(kernel_source "$release")
 	for f in $fragments; do
 		files+=("$tree/scripts/config/$f.config")
 	done
@@ -180,16 +180,21 @@ kernel_build() {
 		fi
 		kernel_overlay "$ktree"
 		kernel_fresh "$build"
-		kernel_config "$ktree" "$build" "${files[@]}" || exit 1
+		kernel_config "$ktree" "$build" "${files[@]}"
 		rm -f "$build/.built"
 		kernel_make "$ktree" "$build"
-		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target" || exit 1
+		with_progress "$name" "$build/build.log" 3600 "${make[@]}" "$target"
 		kernel_selects >"$build/.built"
 		# Kernels that newer ones have replaced.
 		find "$cache/build" -mindepth 1 -maxdepth 1 -name "$name-linux-*" \
 			! -path "$build" -mtime +14 -exec rm -rf {} +
-	) || exit 1
+	)
 	echo "$build"
+}
+
+# kernel_release BUILD: what uname -r will say.
+kernel_release() {
+	cat "$1/include/config/kernel.release"
 }
 
 # kernel_hold NAME: until the calling shell ends, no other run builds that test
@@ -227,30 +232,30 @@ modules_build() {
 	local name=$1 build=$2 arch release fragments cross target dir make
 	kernel_describe "$name"
 	dir=${RVIOMMU_MODULES:-$build/rviommu-modules}${3:+-$3}
-	(
-		modules_copy "$dir" || exit 1
-		kernel_make "$build/source" "$build"
-		with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \
-			KBUILD_MODPOST_WARN="$([ -e "$build/Module.symvers" ] || echo 1)" \
-			${3:+RVIOMMU_DEBUG=1} M="$dir" modules || exit 1
-		! grep -A5 'warning: ' "$dir.log" >&2 || {
-			# What is built already would not be heard of the next time.
-			find "$dir" -name '*.o' -delete
-			die "warnings: $dir.log"
-		}
-	) || return 1
+	modules_copy "$dir"
+	kernel_make "$build/source" "$build"
+	with_progress "modules-$name" "$dir.log" 900 "${make[@]}" W=1 \
+		KBUILD_MODPOST_WARN="$([ -e "$build/Module.symvers" ] || echo 1)" \
+		${3:+RVIOMMU_DEBUG=1} M="$dir" modules
+	! grep -A5 'warning: ' "$dir.log" >&2 || {
+		# What is built already would not be heard of the next time.
+		find "$dir" -name '*.o' -delete
+		die "warnings: $dir.log"
+	}
 	echo "$dir"
 }
 
-# modules_copy DIR: what a module build needs. Without the times: a file that
-# changed is newer than its object, whatever clone it came from. The first rule
-# that matches counts: what was built is protected before anything is included.
+# modules_copy DIR: what a module build needs, and nothing that was built, on either side: what
+# is in DIR stays, what "make" left in this tree is for another kernel. Without the times:
+# a file that changed is newer than its object, whatever clone it came from. The library
+# of the model is no part of it, but may have come here from another clone.
 modules_copy() {
 	mkdir -p "$1"
-	rsync -rlp --checksum --delete --filter='P *.o' \
-		--filter='P *.ko' --filter='P *.mod*' --filter='P .*.cmd' \
-		--filter='P *.d' --filter='P Module.symvers' --filter='P modules.order' \
+	rm -rf "$1/src/sim/model/build"
+	rsync -rlp --checksum --delete --exclude='/src/sim/model/build' --exclude='*.o' \
+		--exclude='*.ko' --exclude='*.mod*' --exclude='.*.cmd' \
+		--exclude='*.d' --exclude='Module.symvers' --exclude='modules.order' \
 		--include='/Kbuild' --include='/src/***' \
 		--include='/include/***' --include='/kunit/***' --include='/scripts/' \
-		--include='/scripts/probe-kernel' --exclude='*' "$tree/" "$1/"
+		--include='/scripts/probe-kernel' --exclude='*' "$tree/" "$1/" >&2
 }

@@ -4,7 +4,12 @@
 # What every script here shares: messages, the cache, locks, packages and
 # bounded commands that show progress. Sourced, never run.
 
+# A script that cannot do its step stops. In a condition or a list (if, ||, &&) "set -e" is off
+# for all that a function or a subshell there does, however deep. So what does more than one
+# thing is a statement of its own, be it "x=$(function)" or "( ... )", and who wants its status
+# has it tried. What has a path for its output says all else elsewhere.
 set -euo pipefail
+shopt -s inherit_errexit
 
 # A newer bash or sort must not change what a script does.
 export LC_ALL=C.UTF-8
@@ -48,6 +53,17 @@ lock() {
 		die "another run has held $cache/lock/$1 for too long"
 }
 
+# try COMMAND...: its status is in "rc"; it ends where it fails. A statement of its own.
+try() {
+	set +e
+	(
+		set -e
+		"$@"
+	)
+	rc=$?
+	set -e
+}
+
 # have COMMAND...: every one of them can be run.
 have() {
 	local c
@@ -67,6 +83,7 @@ need_packages() {
 	[ "$(id -u)" = 0 ] ||
 		die "please install, as root: apt-get install ${missing[*]}"
 	cache_init
+	# shellcheck disable=SC2310	# one command each
 	(
 		lock apt-install
 		log "installing ${missing[*]}"
@@ -74,10 +91,12 @@ need_packages() {
 		quietly apt-install 1800 apt-get -qq -y --no-install-recommends \
 			install "${missing[@]}" && exit
 		# The package lists may be older than the archive.
-		quietly apt-update 600 apt-get -qq update
+		quietly apt-update 600 apt-get -qq update ||
+			die "no package lists: see $cache/log/apt-update.log"
 		quietly apt-install 1800 apt-get -qq -y --no-install-recommends \
-			install "${missing[@]}"
-	) || die "could not install ${missing[*]}: see $cache/log/apt-install.log"
+			install "${missing[@]}" ||
+			die "could not install ${missing[*]}: see $cache/log/apt-install.log"
+	)
 }
 
 # start LOG SECONDS COMMAND...: in the background, as "$child", bounded. It has a
@@ -118,6 +137,7 @@ with_progress() {
 		[ $((ticks % 15)) -eq 0 ] || continue
 		log "$name: $(grep -cE '^ +(CC|AS|LD|AR)' "$log_file") objects"
 	done
+	# shellcheck disable=SC2310	# one command
 	finish || rc=$?
 	[ "$rc" -eq 0 ] && return
 	[ "$rc" -eq 124 ] && log "$name: stopped after $limit s"

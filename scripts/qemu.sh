@@ -5,23 +5,38 @@
 # QEMU from newer suites than this machine's, unpacked into the cache and run
 # through its own dynamic loader. Sourced after lib.sh and apt.sh.
 
-# qemu_path 11.1|10.0: prints a directory with qemu-system-riscv64 and
-# qemu-system-x86_64 of that version.
+# qemu_path newest|older: prints a directory with qemu-system-riscv64 and
+# qemu-system-x86_64: the newest there are, or those of Debian's stable release, where the
+# IOMMU may have defects that the newest has not.
 qemu_path() {
-	local suites suite arch conf version root misc
-	arch=$(dpkg --print-architecture)
-	case $1 in
-	10.0)	# on top of its release; RISC-V is in the "misc" package there
-		suites='bookworm-backports bookworm' misc=qemu-system-misc ;;
-	*)	suites=forky misc=qemu-system-riscv ;;
-	esac
-	suite=${suites%% *}
+	local suites suite stable arch conf misc version root
 	need_packages mmdebstrap
-	conf=$(apt_private "$suite" "$arch") || exit 1
-	version=$(apt_version "$conf" "$misc") || die "$suite has no $misc"
+	arch=$(dpkg --print-architecture)
+	stable=$(apt_codename stable)
+	case $1 in
+	newest)	suites=$(apt_suites)
+		# shellcheck disable=SC2086	# one word each
+		conf=$(apt_newest qemu-system-misc "$arch" $suites) ;;
+	older)	conf=$(apt_private "$stable" "$arch") ;;
+	*)	die "there is no kind of QEMU called '$1'" ;;
+	esac
+	suite=$(basename "$(dirname "$conf")")
+	suite=${suite%"-$arch"}
+	# Backports are on top of their release.
+	suites=$suite
+	[ "$suite" != "$stable-backports" ] || suites="$suite $stable"
+	# A package of its own where it has become large.
+	misc=qemu-system-riscv
+	apt_has "$conf" $misc || misc=qemu-system-misc
+	version=$(apt_version "$conf" $misc)
 	root=$cache/qemu/$suite-${version//:/.}
-	[ -e "$root/bin/.complete" ] || qemu_unpack || exit 1
+	[ -e "$root/bin/.complete" ] || qemu_unpack
 	echo "$root/bin"
+}
+
+# qemu_version BIN: as it calls itself.
+qemu_version() {
+	sed -n '1s/.*version \([0-9.]*\).*/\1/p' "$1/.complete"
 }
 
 # qemu_unpack: fill $root with $misc of $suite.
@@ -56,7 +71,7 @@ qemu_unpack() (
 	rm -rf "$tmp"
 	"$root/bin/qemu-system-riscv64" --version >"$cache/log/qemu-$suite.version" 2>&1 ||
 		die "the unpacked QEMU does not run: see $cache/log/qemu-$suite.version"
-	touch "$root/bin/.complete"
+	cp "$cache/log/qemu-$suite.version" "$root/bin/.complete"
 )
 
 # qemu_wrapper DIR PROGRAM: a script that runs it.

@@ -19,6 +19,16 @@ vm_root() {
 	install -m 755 "$tree/scripts/guest/init" "$root/init"
 }
 
+# vm_modules ROOT DIR NAME...: all modules in DIR, these at least.
+vm_modules() {
+	local root=$1 dir=$2 name
+	shift 2
+	find "$dir" -name '*.ko' -exec cp {} "$root/modules/" \;
+	for name; do
+		[ -s "$root/modules/$name" ] || die "there is no $name in $dir"
+	done
+}
+
 # vm_pack DIR FILE: the same as an initramfs.
 vm_pack() {
 	(cd "$1" && find . | cpio --quiet -o -H newc) >"$2"
