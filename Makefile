@@ -29,7 +29,7 @@ check-all:
 	scripts/check-all
 
 kunit:
-	scripts/kunit um
+	scripts/kunit um-lockdep
 
 check-kcsan:
 	scripts/kunit x86-kcsan
