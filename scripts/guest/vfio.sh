@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# A simulated PCI function in the hands of a program: VFIO, iommufd and PASIDs.
+# vfio.sh [ROUNDS]: a simulated PCI function in the hands of a program: VFIO, iommufd and
+# PASIDs; so many times again, with a reset and another driver each time.
 
 . ./lib.sh
+rounds=${1:-0}
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
 
 up() {
@@ -43,6 +45,41 @@ words() {
 		says 'No such device' 0x777 none fill 0x1000 4096 1
 }
 
+# Reset behind the driver, by hand and with nothing attached, and away from VFIO and back.
+again() {
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		i=$((i + 1))
+		program >/tmp/round 2>&1 || {
+			echo "round $i"
+			tail -n 3 /tmp/round
+			return 1
+		}
+		if ! echo 1 >"$fn/reset" || ! nothing_attached ||
+		   ! basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind || ! to_vfio; then
+			echo "round $i: reset, unbind or bind"
+			return 1
+		fi
+	done
+}
+
+# slabs: KiB that the kernel's own objects take
+slabs() {
+	sed -n 's/^SUnreclaim: *\([0-9]*\) kB/\1/p' /proc/meminfo
+}
+
+# All that a round takes it gives back. Not a KiB for each is what caches and lists of
+# free objects may keep.
+again_without_growth() {
+	all=$rounds rounds=20
+	again || return 1
+	before=$(slabs) rounds=$all
+	again || return 1
+	after=$(slabs)
+	echo "$before KiB, after $all rounds $after KiB"
+	[ $((after - before)) -lt "$all" ]
+}
+
 down() {
 	basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
 }
@@ -57,6 +94,10 @@ check "a program uses its PASIDs" program
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of them" nothing_attached
 check "and a second time" program
+if [ "$rounds" -gt 0 ]; then
+	check "attach, close, reset, unbind, $rounds times" again_without_growth
+	tail -n 1 /tmp/check.out | sed 's/^/    | /'
+fi
 check "a DMA by hand is looked at" words
 check "all modules go" down
 check "no memory leaked" no_leaks
