@@ -1324,6 +1324,57 @@ static void attach_ats_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users(a, true), 0);
 }
 
+/* The way back needs no memory, although the domain has got other targets meanwhile. */
+static void attach_back_without_memory(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 256);
+	struct iommu_domain *a = t->domain[0], *b = t->domain[1];
+	struct device *dev = testdev_add_one(t->td, 0x300);
+	struct testdev_failures failures;
+	struct rviommu_endpoint *other = testdev_ep(dev);
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, b), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, b), 0);
+	KUNIT_EXPECT_EQ(test, users(a, true), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(other, a), 0);
+	KUNIT_EXPECT_EQ(test, users(a, true), 1);
+
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, a), 0);
+	testdev_fail(test, &failures, 0);
+	KUNIT_EXPECT_EQ(test, attach(t, 5, a), 0);
+	testdev_fail(test, &failures, -1);
+	KUNIT_EXPECT_EQ(test, users(a, true), 3);
+	KUNIT_EXPECT_EQ(test, users(b, false), 0);
+	expect_process(t, DID, 0, a);
+	expect_process(t, DID, 5, a);
+	rviommu_detach_pasid(t->ep, 5);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->def), 0);
+}
+
+/* A domain that is freed takes the way back to it along: what comes to its place is another. */
+static void attach_back_is_freed(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, 256);
+	struct iommu_domain *a = iommu_paging_domain_alloc(t->dev);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, t->domain[0]), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_back_leads_to(&t->ep->back, IOMMU_NO_PASID, a));
+	KUNIT_EXPECT_TRUE(test, rviommu_back_leads_to(&t->ep->pasid_back, 5, a));
+	KUNIT_EXPECT_FALSE(test, rviommu_back_leads_to(&t->ep->pasid_back, 6, a));
+	iommu_domain_free(a);
+	KUNIT_EXPECT_NULL(test, t->ep->back.domain);
+	KUNIT_EXPECT_NULL(test, t->ep->pasid_back.domain);
+	rviommu_detach_pasid(t->ep, 5);
+}
+
 /* The way back of a PASID on a dead IOMMU: the core frees what is attached, and warns of a refusal. */
 static void attach_dead_way_back(struct kunit *test)
 {
@@ -1371,6 +1422,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_lost),
 	KUNIT_CASE(attach_ats_back),
 	KUNIT_CASE(attach_dead_way_back),
+	KUNIT_CASE(attach_back_without_memory),
+	KUNIT_CASE(attach_back_is_freed),
 	{}
 };
 

@@ -480,7 +480,7 @@ static void rviommu_block(struct rviommu_endpoint *ep)
 		rviommu_pdt_retire_all(&ep->pdt);
 	}
 	if (ep->domain != &rviommu_blocking_domain)
-		ep->left = ep->domain;
+		rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, ep->domain);
 	rviommu_let_go(ep);
 	WRITE_ONCE(ep->domain, &rviommu_blocking_domain);
 	mutex_unlock(&ep->iommu->ddt.lock);
@@ -551,7 +551,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	if (rviommu_out(ep)) {
 		if (new == ep->domain)
 			return 0;
-		if (new->type == IOMMU_DOMAIN_UNMANAGED && new != ep->left)
+		if (new->type == IOMMU_DOMAIN_UNMANAGED && !rviommu_back_leads_to(&ep->back, IOMMU_NO_PASID, new))
 			return -EIO;
 		/* The core takes the device for attached to @new, and frees what was before. */
 		rviommu_block(ep);
@@ -585,7 +585,8 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		rviommu_aim(ep, new, 0);
 		ret = rviommu_replace_contexts(ep, ep->updates, ep->nr_ids, new, old);
 	}
-	if (ret == -ENOMEM && old && (new == ep->left || new->type != IOMMU_DOMAIN_UNMANAGED))
+	if (ret == -ENOMEM && old && (new->type != IOMMU_DOMAIN_UNMANAGED ||
+				      rviommu_back_leads_to(&ep->back, IOMMU_NO_PASID, new)))
 		ret = rviommu_break(ep, new);
 	/* One that could not go with the last PASID, see rviommu_collapse(). */
 	if ((!ret || ret == -EIO) && xa_empty(&ep->pasids))
@@ -602,7 +603,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		rviommu_target_add_device(to_rviommu_domain(new), ep, IOMMU_NO_PASID);
 	WRITE_ONCE(ep->domain, new);
 	if (new != old)
-		ep->left = old;
+		rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, old);
 	if (rviommu_domain_is_paging(old) && new != old && !early)
 		rviommu_target_remove_device(to_rviommu_domain(old), ep, IOMMU_NO_PASID);
 	rviommu_ats_enable(ep);
@@ -728,7 +729,7 @@ static int rviommu_attach_pasid_out(struct rviommu_endpoint *ep, ioasid_t pasid,
 	if (old == &rviommu_blocking_domain)
 		return 0;
 	mutex_lock(&ep->iommu->ddt.lock);
-	back = pasid == ep->pasid_replaced && new == ep->pasid_left;
+	back = rviommu_back_leads_to(&ep->pasid_back, pasid, new);
 	if (back)
 		rviommu_drop_pasid(ep, pasid);
 	mutex_unlock(&ep->iommu->ddt.lock);
@@ -802,7 +803,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 		ret = rviommu_replace_process(ep, pasid, new, now);
 	else
 		ret = rviommu_expand(ep, pasid, new);
-	if (ret == -ENOMEM && now && pasid == ep->pasid_replaced && new == ep->pasid_left) {
+	if (ret == -ENOMEM && now && rviommu_back_leads_to(&ep->pasid_back, pasid, new)) {
 		rviommu_replace_process(ep, pasid, NULL, now);
 		ret = rviommu_replace_process(ep, pasid, new, NULL);
 	}
@@ -814,8 +815,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 	}
 	/* Cannot fail: the entry is there. */
 	xa_store(&ep->pasids, pasid, new, GFP_KERNEL);
-	ep->pasid_replaced = pasid;
-	ep->pasid_left = now;
+	rviommu_back_set(&ep->pasid_back, ep, pasid, now);
 	if (rviommu_domain_is_paging(now))
 		rviommu_target_remove_device(to_rviommu_domain(now), ep, pasid);
 	/* The first one may have made the context valid. */
@@ -870,5 +870,7 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 		rviommu_invalidate_contexts(ep, true);
 	rviommu_pdt_retire_all(&ep->pdt);
 	rviommu_let_go(ep);
+	rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, NULL);
+	rviommu_back_set(&ep->pasid_back, ep, IOMMU_NO_PASID, NULL);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_release);

@@ -226,6 +226,7 @@ static void rviommu_domain_free(struct iommu_domain *domain)
 
 	for (i = 0; targets && i < targets->nr; i++)
 		WARN_ON(targets->t[i].users);
+	rviommu_back_forget(dom);
 
 	mutex_lock(&rviommu_domains_lock);
 	list_del(&dom->node);
@@ -343,6 +344,7 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&dom->targets_lock);
+	INIT_LIST_HEAD(&dom->backs);
 	spin_lock_init(&dom->pending_lock);
 	INIT_LIST_HEAD(&dom->pending);
 	dom->pt_mode = RVIOMMU_ATP_MODE_SV39 + cfg.levels - 3;

@@ -413,6 +413,81 @@ static unsigned int rviommu_target_place(const struct rviommu_targets *targets,
 	return place;
 }
 
+/* Protects every struct rviommu_back, and rviommu_domain.backs. */
+static DEFINE_MUTEX(rviommu_backs_lock);
+
+/**
+ * rviommu_back_set() - where requests of a device can be sent back to
+ * @back: of @ep
+ * @ep: the device
+ * @pasid: which requests
+ * @domain: to this domain; NULL: nowhere
+ */
+void rviommu_back_set(struct rviommu_back *back, struct rviommu_endpoint *ep, ioasid_t pasid,
+		      struct iommu_domain *domain)
+{
+	mutex_lock(&rviommu_backs_lock);
+	if (rviommu_domain_is_paging(back->domain))
+		list_del(&back->node);
+	*back = (struct rviommu_back){ .ep = ep, .pasid = pasid, .domain = domain };
+	if (rviommu_domain_is_paging(domain))
+		list_add(&back->node, &to_rviommu_domain(domain)->backs);
+	mutex_unlock(&rviommu_backs_lock);
+}
+
+/**
+ * rviommu_back_leads_to() - is this the way back?
+ * @back: of a device
+ * @pasid: which requests
+ * @domain: where they shall go
+ *
+ * Return: true if they come from there.
+ */
+bool rviommu_back_leads_to(const struct rviommu_back *back, ioasid_t pasid,
+			   const struct iommu_domain *domain)
+{
+	bool leads;
+
+	mutex_lock(&rviommu_backs_lock);
+	leads = domain && back->pasid == pasid && back->domain == domain;
+	mutex_unlock(&rviommu_backs_lock);
+	return leads;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_back_leads_to);
+
+/**
+ * rviommu_back_forget() - no way leads to a domain any more
+ * @dom: the domain, about to be freed
+ */
+void rviommu_back_forget(struct rviommu_domain *dom)
+{
+	struct rviommu_back *back, *next;
+
+	mutex_lock(&rviommu_backs_lock);
+	list_for_each_entry_safe(back, next, &dom->backs, node) {
+		list_del(&back->node);
+		back->domain = NULL;
+	}
+	mutex_unlock(&rviommu_backs_lock);
+}
+
+/*
+ * Has an entry to stay, although it may not be in use? Of one that is not, the pointers
+ * are numbers: a way back has the numbers of those that exist. rviommu_backs_lock is held.
+ */
+static bool rviommu_target_stays(const struct rviommu_domain *dom, const struct rviommu_target *t)
+{
+	const struct rviommu_back *back;
+
+	if (t->users)
+		return true;
+	list_for_each_entry(back, &dom->backs, node)
+		if (t->iommu == back->ep->iommu &&
+		    (!t->ep || (t->ep == back->ep && t->pasid == back->pasid)))
+			return true;
+	return false;
+}
+
 static int rviommu_target_get(struct rviommu_domain *dom, const struct rviommu_target *what)
 {
 	struct rviommu_targets *old, *new;
@@ -428,17 +503,18 @@ static int rviommu_target_get(struct rviommu_domain *dom, const struct rviommu_t
 		goto unlock;
 	}
 
+	mutex_lock(&rviommu_backs_lock);
 	for (i = 0; old && i < old->nr; i++)
-		used += !!old->t[i].users;
+		used += rviommu_target_stays(dom, &old->t[i]);
 	new = rviommu_zalloc(struct_size(new, t, used + 1), GFP_KERNEL);
 	if (!new) {
 		ret = -ENOMEM;
-		goto unlock;
+		goto unlock_backs;
 	}
 	new->nr = used + 1;
 	used = 0;
 	for (i = 0; old && i < old->nr; i++)
-		if (old->t[i].users)
+		if (rviommu_target_stays(dom, &old->t[i]))
 			new->t[used++] = old->t[i];
 	new->nr = used;
 	place = rviommu_target_place(new, what);
@@ -449,6 +525,8 @@ static int rviommu_target_get(struct rviommu_domain *dom, const struct rviommu_t
 	rcu_assign_pointer(dom->targets, new);
 	if (old)
 		call_rcu(&old->rcu, rviommu_targets_free);
+unlock_backs:
+	mutex_unlock(&rviommu_backs_lock);
 unlock:
 	mutex_unlock(&dom->targets_lock);
 	return ret;
@@ -489,7 +567,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_target_add);
  * @iommu: where it was attached; it has no cached translation of @dom any more,
  *         unless another attachment there remains
  *
- * Cannot fail: an entry with no users stays in the array and is passed over.
+ * Cannot fail: an entry with no users stays in the array and is passed over, until another
+ * is added and no way back needs it.
  */
 void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu)
 {

@@ -164,6 +164,27 @@ struct rviommu_ats {
 };
 
 /**
+ * struct rviommu_back - where requests of a device may be sent back to
+ * @ep: the device
+ * @pasid: PASID, or IOMMU_NO_PASID
+ * @domain: what they used before what they use now; NULL: nothing, or it is gone
+ * @node: on rviommu_domain.backs of @domain, if that is a paging domain
+ *
+ * When another device of a group cannot follow, the core sends those that could back to what
+ * they had, and takes no error; so whatever that needs is kept. The domain keeps its
+ * entries for the IOMMU and the device's ATC, in use or not, for as long as a way leads to it,
+ * and takes the way along when it is freed.
+ *
+ * Part of the endpoint. Under rviommu_backs_lock, which is inside ddt.lock and targets_lock.
+ */
+struct rviommu_back {
+	struct rviommu_endpoint *ep;
+	ioasid_t pasid;
+	struct iommu_domain *domain;
+	struct list_head node;
+};
+
+/**
  * struct rviommu_endpoint - one device behind an IOMMU (dev_iommu_priv)
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
@@ -191,11 +212,8 @@ struct rviommu_ats {
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
  *        rviommu_ats_take_back(). Set by the command queue under its lock, cleared
  *        under ddt.lock while nothing is asked of the device; read with READ_ONCE.
- * @left: what its requester IDs were attached to before @domain. May be gone: compared, to
- *        know the way back, never followed. Written under ddt.lock; read by attach, too,
- *        which the core calls for one device at a time.
- * @pasid_replaced: the PASID that got a domain last. Under ddt.lock.
- * @pasid_left: and what it had before; may be gone, as @left. Under ddt.lock.
+ * @back: the way back of its requester IDs
+ * @pasid_back: the way back of the PASID that got a domain last
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
@@ -216,9 +234,8 @@ struct rviommu_endpoint {
 	u32 max_pasids;
 	struct rviommu_ats ats;
 	bool lost;
-	const struct iommu_domain *left;
-	ioasid_t pasid_replaced;
-	const struct iommu_domain *pasid_left;
+	struct rviommu_back back;
+	struct rviommu_back pasid_back;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
 };
@@ -291,6 +308,7 @@ static inline void rviommu_count(u64 __percpu *counter)
  *           publishes the context; unmap clears the entry, smp_mb(), reads the
  *           array. So one of the two sees the other.
  * @targets_lock: serialises writers of @targets; taken inside ddt.lock
+ * @backs: struct rviommu_back.node: ways that lead back here
  * @pending: unlinked table pages (struct rviommu_page.node) whose unmap was
  *           deferred to flush_iotlb_all
  * @pending_lock: protects @pending; interrupts off
@@ -306,6 +324,7 @@ struct rviommu_domain {
 	u16 gscid;
 	struct rviommu_targets __rcu *targets;
 	struct mutex targets_lock; /* see above */
+	struct list_head backs;
 	struct list_head pending;
 	spinlock_t pending_lock; /* see above */
 	struct rviommu_domain_stats __percpu *stats;
@@ -427,6 +446,11 @@ void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_end
 				  ioasid_t pasid);
 void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
 			       ioasid_t pasid);
+void rviommu_back_set(struct rviommu_back *back, struct rviommu_endpoint *ep, ioasid_t pasid,
+		      struct iommu_domain *domain);
+bool rviommu_back_leads_to(const struct rviommu_back *back, ioasid_t pasid,
+			   const struct iommu_domain *domain);
+void rviommu_back_forget(struct rviommu_domain *dom);
 bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu);
 struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
