@@ -119,6 +119,11 @@ static void exercise_bad_commands(struct kunit *test)
 		"copy 1 65 1", "copy 1 1 1000001", "copy 1 1 1 1", "copy 1 1", "replace",
 		"replace 0", "replace 1 0", "replace 1 1 1", "replace 1000001", "touch",
 		"touch x", "touch 8 execute", "touch 8 read 8", "fill 1 1 1",
+		/* More than what they are put into can hold */
+		"copy 4096 4294967297 1", "copy 4096 1 4294967297",
+		"copy 18446744073709555712 1 1", "copy -4096 1 1", "replace 4294967297",
+		"replace 1 4294967297", "touch 18446744073709551616", "touch -8",
+		"copy 4096 1 1x",
 	};
 	struct device *dev = exercise_dev(test, 0, true);
 	struct rviommu_sim_results r;

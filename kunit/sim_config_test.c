@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The data model of the simulated IOMMU: what can be, and what is refused and why. No device. */
+/*
+ * The data model of the simulated IOMMU: what can be, and what is refused and why; and what
+ * user space can write into its files.
+ */
 #include <kunit/test.h>
 #include <linux/bitfield.h>
 #include <linux/string.h>
@@ -259,11 +262,62 @@ static void test_names(struct kunit *test)
 	rviommu_sim_destroy(a);
 }
 
+/* ----- What user space writes ----- */
+
+static const struct sim_command {
+	const char *file;
+	const char *text;
+	int ret;
+} commands[] = {
+	{ "inject", "8 4294967295", 0 },
+	{ "inject", "8 0", 0 },
+	{ "inject", "0 4294967296", -EINVAL },
+	{ "inject", "4294967296 1", -EINVAL },
+	{ "inject", "9 1", -EINVAL },
+	{ "inject", "0 -1", -EINVAL },
+	{ "inject", "0", -EINVAL },
+	{ "inject", "0 1 1", -EINVAL },
+	{ "inject", "0 1x", -EINVAL },
+	{ "dma", "0x10 none fill 0x7ff000000 8 1\n", -EFAULT },
+	{ "dma", "0x10 none verify 0x7ff000000 0 18446744073709551615", 0 },
+	{ "dma", "16 4294967296 fill 0 8 1", -EINVAL },
+	{ "dma", "4294967312 none fill 0 8 1", -EINVAL },
+	{ "dma", "16 none fill 18446744073709551616 8 1", -EINVAL },
+	{ "dma", "16 none fill 0 18446744073709551624 1", -EINVAL },
+	{ "dma", "16 none fill 0 16777217 1", -EINVAL },
+	{ "dma", "16 none fill 0 8 18446744073709551616", -EINVAL },
+	{ "dma", "16 none copy 0 8 1", -EINVAL },
+	{ "dma", "16 none fill 0 8 1 1", -EINVAL },
+	{ "dma", "17 none fill 0 8 1", -ENODEV },
+	{ "functions", "add 4294967296", -ENOENT },
+};
+
+/* A number that does not fit is refused, and is no other number. */
+static void test_commands(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+	unsigned int i;
+	char text[64];
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 1;
+	sim = rviommu_sim_create("rviommu_kunit_commands", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		strscpy(text, commands[i].text);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_command(sim, commands[i].file, text),
+				    commands[i].ret, "%s: %s", commands[i].file, commands[i].text);
+	}
+	rviommu_sim_destroy(sim);
+}
+
 static struct kunit_case sim_config_cases[] = {
 	KUNIT_CASE_PARAM(test_check, refusal_gen_params),
 	KUNIT_CASE_PARAM(test_create, refusal_gen_params),
 	KUNIT_CASE(test_levels),
 	KUNIT_CASE(test_names),
+	KUNIT_CASE(test_commands),
 	{}
 };
 

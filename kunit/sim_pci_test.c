@@ -558,6 +558,30 @@ static void fn_hotplug(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, rviommu_sim_function(f->sim, 2));
 }
 
+/* ... by what user space writes; a number that does not fit is no other one. */
+static void fn_commands(struct kunit *test)
+{
+	static const struct {
+		const char *text;
+		int ret;
+	} commands[] = {
+		{ "add 1", -EEXIST }, { "remove 1", 0 }, { "add 1", 0 }, { "surprise 1", 0 },
+		{ "add 4294967297", -EINVAL }, { "add 3", -EINVAL }, { "add -1", -EINVAL },
+		{ "add 1 1", -EINVAL }, { "add", -EINVAL }, { "take 1", -EINVAL },
+		{ "add 0x1\n", 0 },
+	};
+	struct fn_fixture *f = fn_up_default(test);
+	unsigned int i;
+	char text[32];
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		strscpy(text, commands[i].text);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_command(f->sim, "functions", text),
+				    commands[i].ret, "%s", commands[i].text);
+	}
+	KUNIT_EXPECT_NOT_NULL(test, rviommu_sim_function(f->sim, 1));
+}
+
 /* The user removes a function, and scans for it; and the machine goes while it is away. */
 static void fn_rescan(struct kunit *test)
 {
@@ -622,6 +646,7 @@ static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_ats),
 	KUNIT_CASE(fn_reset),
 	KUNIT_CASE(fn_hotplug),
+	KUNIT_CASE(fn_commands),
 	KUNIT_CASE(fn_rescan),
 	KUNIT_CASE(fn_destroy),
 	{}

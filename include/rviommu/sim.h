@@ -185,6 +185,8 @@ unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
 
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
 int rviommu_sim_set_in_flight(struct device *dev, void (*fn)(struct device *dev));
+int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text);
+
 /**
  * struct rviommu_sim_results - what a device did for its exerciser, since it was bound
  * @bytes: moved

@@ -56,6 +56,16 @@ static int sim_may_store(struct sim_item *si, const char *attr, u64 value, bool 
 	return 0;
 }
 
+static int sim_read_number(struct sim_item *si, const char *attr, const char *page, u64 *value)
+{
+	int ret = kstrtou64(page, 0, value);
+
+	if (ret)
+		pr_err("%s: %s is a number from 0 to %llu\n", config_item_name(&si->group.cg_item),
+		       attr, U64_MAX);
+	return ret;
+}
+
 /* A number: shown in a format of its own, stored if the instance is not live. */
 #define SIM_ATTR(name, value, fmt)							\
 static ssize_t sim_##name##_show(struct config_item *item, char *page)			\
@@ -72,7 +82,7 @@ static ssize_t sim_##name##_store(struct config_item *item, const char *page, si
 	u64 new;									\
 	int ret;									\
 											\
-	ret = kstrtou64(page, 0, &new);							\
+	ret = sim_read_number(si, #name, page, &new);					\
 	if (ret)									\
 		return ret;								\
 	guard(mutex)(&si->lock);							\

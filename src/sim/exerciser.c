@@ -440,7 +440,6 @@ static int ex_copy_thread(struct ex_job *job, unsigned int index)
 	return ret;
 }
 
-/* copy BYTES THREADS ROUNDS */
 static int ex_copy(struct exerciser *ex, size_t bytes, unsigned int threads, unsigned int rounds)
 {
 	struct ex_job job = {
@@ -448,9 +447,6 @@ static int ex_copy(struct exerciser *ex, size_t bytes, unsigned int threads, uns
 	};
 	int ret;
 
-	if (!bytes || bytes > EX_MAX_BYTES || !threads || threads > EX_MAX_THREADS || !rounds ||
-	    rounds > EX_MAX_ROUNDS)
-		return -EINVAL;
 	ret = ex_start(&job);
 	return ret ?: ex_finish(&job);
 }
@@ -597,7 +593,6 @@ put:
 	return ret;
 }
 
-/* replace TIMES [THREADS] */
 static int ex_replace(struct exerciser *ex, unsigned int times, unsigned int threads)
 {
 	struct ex_job job = {
@@ -608,8 +603,6 @@ static int ex_replace(struct exerciser *ex, unsigned int times, unsigned int thr
 	u8 *mem[2];
 	int ret;
 
-	if (!times || times > EX_MAX_ROUNDS || !threads || threads > EX_MAX_THREADS)
-		return -EINVAL;
 	mem[0] = dma_alloc_coherent(dev, EX_REPLACE_SIZE, &job.iova, GFP_KERNEL);
 	mem[1] = alloc_pages_exact(EX_REPLACE_SIZE, GFP_KERNEL | __GFP_ZERO);
 	domain = iommu_paging_domain_alloc(dev);
@@ -639,7 +632,7 @@ free:
 
 /* ----- touch ----- */
 
-/* touch IOVA [write]: a refusal is no error, it may be what was asked for. */
+/* A refusal is no error, it may be what was asked for. */
 static int ex_touch(struct exerciser *ex, u64 iova, bool write)
 {
 	u64 word;
@@ -666,22 +659,61 @@ static int ex_touch(struct exerciser *ex, u64 iova, bool write)
 
 /* ----- debugfs ----- */
 
-static int ex_command(struct exerciser *ex, const char *text)
+static int ex_number(struct exerciser *ex, const char *what, const char *text, u64 max, u64 *value)
 {
-	unsigned int threads = 2, rounds;
-	char word[8] = {}, more;
-	unsigned long bytes;
-	u64 iova;
-	int n;
+	return sim_number(dev_name(ex->dev), what, text, 1, max, value);
+}
 
-	if (sscanf(text, "copy %lu %u %u %c", &bytes, &threads, &rounds, &more) == 3)
-		return ex_copy(ex, bytes, threads, rounds);
-	n = sscanf(text, "replace %u %u %c", &rounds, &threads, &more);
-	if (n == 1 || n == 2)
-		return ex_replace(ex, rounds, threads);
-	n = sscanf(text, "touch %lli %7s %c", &iova, word, &more);
-	if (n == 1 || (n == 2 && (!strcmp(word, "read") || !strcmp(word, "write"))))
-		return ex_touch(ex, iova, word[0] == 'w');
+/* copy BYTES THREADS ROUNDS */
+static int ex_copy_command(struct exerciser *ex, const char **word)
+{
+	u64 bytes, threads, rounds;
+
+	if (ex_number(ex, "BYTES", word[0], EX_MAX_BYTES, &bytes) ||
+	    ex_number(ex, "THREADS", word[1], EX_MAX_THREADS, &threads) ||
+	    ex_number(ex, "ROUNDS", word[2], EX_MAX_ROUNDS, &rounds))
+		return -EINVAL;
+	return ex_copy(ex, bytes, threads, rounds);
+}
+
+/* replace TIMES [THREADS] */
+static int ex_replace_command(struct exerciser *ex, const char **word, unsigned int nr)
+{
+	u64 times, threads = 2;
+
+	if (ex_number(ex, "TIMES", word[0], EX_MAX_ROUNDS, &times) ||
+	    (nr > 1 && ex_number(ex, "THREADS", word[1], EX_MAX_THREADS, &threads)))
+		return -EINVAL;
+	return ex_replace(ex, times, threads);
+}
+
+/* touch IOVA [read|write] */
+static int ex_touch_command(struct exerciser *ex, const char **word, unsigned int nr)
+{
+	bool write = nr > 1 && !strcmp(word[1], "write");
+	u64 iova;
+
+	if ((nr > 1 && !write && strcmp(word[1], "read")) ||
+	    sim_number(dev_name(ex->dev), "IOVA", word[0], 0, U64_MAX, &iova))
+		return -EINVAL;
+	return ex_touch(ex, iova, write);
+}
+
+static int ex_command(struct exerciser *ex, const char *command)
+{
+	char text[sizeof(ex->command)];
+	const char *word[4];
+	unsigned int nr;
+
+	if (strscpy(text, command) < 0)
+		return -EINVAL;
+	nr = sim_words(text, word, ARRAY_SIZE(word));
+	if (nr == 4 && !strcmp(word[0], "copy"))
+		return ex_copy_command(ex, word + 1);
+	if ((nr == 2 || nr == 3) && !strcmp(word[0], "replace"))
+		return ex_replace_command(ex, word + 1, nr - 1);
+	if ((nr == 2 || nr == 3) && !strcmp(word[0], "touch"))
+		return ex_touch_command(ex, word + 1, nr - 1);
 	return -EINVAL;
 }
 

@@ -21,6 +21,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include <kunit/visibility.h>
+
 #include "sim.h"
 
 /* Where the instance's own MSIs go: no memory, only a name for its irq_domain. */
@@ -356,21 +358,30 @@ static int sim_switches_set(void *data, u64 value)
 DEFINE_DEBUGFS_ATTRIBUTE(sim_switches, sim_switches_get, sim_switches_set, "%#llx\n");
 
 /* "WHAT TIMES": see enum rviommu_model_injection */
+static int sim_inject(struct rviommu_sim *sim, char *text)
+{
+	const char *word[2];
+	u64 what, times;
+
+	if (sim_words(text, word, 2) != 2 ||
+	    sim_number(sim->name, "WHAT", word[0], 0, RVIOMMU_MODEL_NR_INJECTIONS - 1, &what) ||
+	    sim_number(sim->name, "TIMES", word[1], 0, U32_MAX, &times))
+		return -EINVAL;
+	rviommu_model_inject(sim->model, what, times);
+	return 0;
+}
+
 static ssize_t sim_inject_write(struct file *file, const char __user *from, size_t count,
 				loff_t *pos)
 {
 	struct rviommu_sim *sim = file->private_data;
-	unsigned int what, times;
 	char text[32] = {};
 
 	if (count >= sizeof(text))
 		return -EINVAL;
 	if (copy_from_user(text, from, count))
 		return -EFAULT;
-	if (sscanf(text, "%u %u", &what, &times) != 2 || what >= RVIOMMU_MODEL_NR_INJECTIONS)
-		return -EINVAL;
-	rviommu_model_inject(sim->model, what, times);
-	return count;
+	return sim_inject(sim, text) ?: count;
 }
 
 static const struct file_operations sim_inject_fops = {
@@ -383,50 +394,60 @@ static const struct file_operations sim_inject_fops = {
 #define SIM_DMA_MAX	SZ_16M
 
 /* "DEVICE_ID PASID OP IOVA BYTES SEED": Documentation/simulator.rst */
-static int sim_dma_parse(const char *text, u32 *id, struct rviommu_sim_dma *dma)
+static int sim_dma_parse(struct rviommu_sim *sim, char *text, u32 *id, struct rviommu_sim_dma *dma)
 {
-	char pasid[12], op[8];
-	long long iova;
-	int end = 0;
+	u64 device_id, pasid = 0, length;
+	const char *word[6];
 
-	if (sscanf(text, "%i %11s %7s %lli %zu %llu %n", id, pasid, op, &iova, &dma->length,
-		   &dma->operand, &end) != 6 || !end || text[end])
+	if (sim_words(text, word, 6) != 6)
 		return -EINVAL;
-	dma->iova = iova;
-	if (!strcmp(op, "fill"))
+	dma->pv = strcmp(word[1], "none");
+	if (sim_number(sim->name, "DEVICE_ID", word[0], 0, U32_MAX, &device_id) ||
+	    (dma->pv && sim_number(sim->name, "PASID", word[1], 0, U32_MAX, &pasid)) ||
+	    sim_number(sim->name, "IOVA", word[3], 0, U64_MAX, &dma->iova) ||
+	    sim_number(sim->name, "BYTES", word[4], 0, SIM_DMA_MAX, &length) ||
+	    sim_number(sim->name, "SEED", word[5], 0, U64_MAX, &dma->operand))
+		return -EINVAL;
+	*id = device_id;
+	dma->pasid = pasid;
+	dma->length = length;
+	if (!strcmp(word[2], "fill"))
 		dma->op = RVIOMMU_SIM_FILL;
-	else if (!strcmp(op, "verify"))
+	else if (!strcmp(word[2], "verify"))
 		dma->op = RVIOMMU_SIM_VERIFY;
 	else
 		return -EINVAL;
-	dma->pv = strcmp(pasid, "none");
-	if (dma->pv && kstrtou32(pasid, 0, &dma->pasid))
-		return -EINVAL;
-	return dma->length <= SIM_DMA_MAX ? 0 : -EINVAL;
+	return 0;
+}
+
+static int sim_dma(struct rviommu_sim *sim, char *text)
+{
+	struct rviommu_sim_dma dma = {};
+	struct sim_engine *engine;
+	u32 id;
+	int ret;
+
+	ret = sim_dma_parse(sim, text, &id, &dma);
+	if (ret)
+		return ret;
+	engine = sim_engine_find(sim, id);
+	if (!engine)
+		return -ENODEV;
+	ret = sim_engine_run(engine, &dma);
+	sim_engine_put(engine);
+	return ret;
 }
 
 static ssize_t sim_dma_write(struct file *file, const char __user *from, size_t count,
 			     loff_t *pos)
 {
-	struct rviommu_sim_dma dma = {};
-	struct sim_engine *engine;
 	char text[96] = {};
-	u32 id;
-	int ret;
 
 	if (count >= sizeof(text))
 		return -EINVAL;
 	if (copy_from_user(text, from, count))
 		return -EFAULT;
-	ret = sim_dma_parse(text, &id, &dma);
-	if (ret)
-		return ret;
-	engine = sim_engine_find(file->private_data, id);
-	if (!engine)
-		return -ENODEV;
-	ret = sim_engine_run(engine, &dma);
-	sim_engine_put(engine);
-	return ret ?: count;
+	return sim_dma(file->private_data, text) ?: count;
 }
 
 static const struct file_operations sim_dma_fops = {
@@ -434,6 +455,26 @@ static const struct file_operations sim_dma_fops = {
 	.open = simple_open,
 	.write = sim_dma_write,
 };
+
+/**
+ * rviommu_sim_command() - for tests: what a write to a file in debugfs does
+ * @sim: the instance
+ * @file: name of the file: inject, dma or functions
+ * @text: what is written; taken apart
+ *
+ * Return: 0 or the error of the write; -ENOENT: there is no such file.
+ */
+int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text)
+{
+	if (!strcmp(file, "inject"))
+		return sim_inject(sim, text);
+	if (!strcmp(file, "dma"))
+		return sim_dma(sim, text);
+	if (!strcmp(file, "functions") && sim->pci)
+		return sim_pci_command(sim, text);
+	return -ENOENT;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_command);
 
 static void sim_debugfs_add(struct rviommu_sim *sim)
 {

@@ -530,30 +530,42 @@ static int sim_functions_open(struct inode *inode, struct file *file)
 	return single_open(file, sim_functions_show, inode->i_private);
 }
 
-/* "add INDEX", "remove INDEX", "surprise INDEX" */
+/**
+ * sim_pci_command() - "add INDEX", "remove INDEX", "surprise INDEX"
+ * @sim: the instance, which has functions
+ * @text: the command; taken apart
+ *
+ * Return: 0; -EINVAL; an error of rviommu_sim_add_function().
+ */
+int sim_pci_command(struct rviommu_sim *sim, char *text)
+{
+	const char *word[2];
+	u64 index;
+
+	if (sim_words(text, word, 2) != 2 ||
+	    sim_number(sim->name, "INDEX", word[1], 0, sim->config.pci_functions - 1, &index))
+		return -EINVAL;
+	if (!strcmp(word[0], "add"))
+		return rviommu_sim_add_function(sim, index);
+	if (!strcmp(word[0], "remove"))
+		rviommu_sim_remove_function(sim, index, false);
+	else if (!strcmp(word[0], "surprise"))
+		rviommu_sim_remove_function(sim, index, true);
+	else
+		return -EINVAL;
+	return 0;
+}
+
 static ssize_t sim_functions_write(struct file *file, const char __user *from, size_t count,
 				   loff_t *pos)
 {
-	struct rviommu_sim *sim = file_inode(file)->i_private;
-	char text[32] = {}, verb[12];
-	unsigned int index;
-	int ret = 0;
+	char text[32] = {};
 
 	if (count >= sizeof(text))
 		return -EINVAL;
 	if (copy_from_user(text, from, count))
 		return -EFAULT;
-	if (sscanf(text, "%11s %u", verb, &index) != 2 || !sim_function(sim, index))
-		return -EINVAL;
-	if (!strcmp(verb, "add"))
-		ret = rviommu_sim_add_function(sim, index);
-	else if (!strcmp(verb, "remove"))
-		rviommu_sim_remove_function(sim, index, false);
-	else if (!strcmp(verb, "surprise"))
-		rviommu_sim_remove_function(sim, index, true);
-	else
-		ret = -EINVAL;
-	return ret ?: count;
+	return sim_pci_command(file_inode(file)->i_private, text) ?: count;
 }
 
 static const struct file_operations sim_functions_fops = {

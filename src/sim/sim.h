@@ -154,6 +154,7 @@ void sim_pci_unregister(void);
 int sim_pci_create(struct rviommu_sim *sim);
 void sim_pci_destroy(struct rviommu_sim *sim);
 void sim_pci_debugfs(struct rviommu_sim *sim);
+int sim_pci_command(struct rviommu_sim *sim, char *text);
 #else
 static inline int sim_pci_register(void)
 {
@@ -176,7 +177,15 @@ static inline void sim_pci_destroy(struct rviommu_sim *sim)
 static inline void sim_pci_debugfs(struct rviommu_sim *sim)
 {
 }
+
+static inline int sim_pci_command(struct rviommu_sim *sim, char *text)
+{
+	return -ENOENT;
+}
 #endif
+
+unsigned int sim_words(char *text, const char **word, unsigned int max);
+int sim_number(const char *who, const char *what, const char *text, u64 min, u64 max, u64 *value);
 
 bool sim_memory(u64 addr, size_t size);
 void sim_time_passes(struct rviommu_sim *sim);
