@@ -609,6 +609,61 @@ static void fn_rescan(struct kunit *test)
 	pci_stop_and_remove_bus_device_locked(fn_pdev(f, 0));
 }
 
+/**
+ * struct fn_plugger - a thread that plugs a function in
+ * @sim: of which instance
+ * @begun: it runs
+ * @ret: how it ended
+ */
+struct fn_plugger {
+	struct rviommu_sim *sim;
+	bool begun;
+	int ret;
+};
+
+static int fn_plug(void *data)
+{
+	struct fn_plugger *p = data;
+
+	WRITE_ONCE(p->begun, true);
+	p->ret = rviommu_sim_add_function(p->sim, 1);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/*
+ * While somebody scans the bus, a function that is being plugged in is not there yet: it
+ * would be found, and be added again by whoever plugs it in.
+ */
+static void fn_plug_beside_rescan(struct kunit *test)
+{
+	struct fn_fixture *f = fn_up_default(test);
+	struct fn_plugger p = { .sim = f->sim, .ret = 1 };
+	struct pci_bus *bus = fn_pdev(f, 0)->bus;
+	unsigned long end = jiffies + 30 * HZ;
+	struct task_struct *task;
+	struct device *found;
+
+	rviommu_sim_remove_function(f->sim, 1, false);
+	task = kthread_create(fn_plug, &p, "fn_plug");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	pci_lock_rescan_remove();
+	wake_up_process(task);
+	/* It comes as far as it can, which is to our lock: nothing else there is waited for. */
+	while ((!READ_ONCE(p.begun) || READ_ONCE(task->__state) != TASK_UNINTERRUPTIBLE) &&
+	       time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	pci_rescan_bus(bus);
+	found = rviommu_sim_function(f->sim, 1);
+	pci_unlock_rescan_remove();
+	kthread_stop(task);
+	KUNIT_EXPECT_TRUE(test, time_before(jiffies, end));
+	KUNIT_EXPECT_NULL(test, found);
+	KUNIT_EXPECT_EQ(test, p.ret, 0);
+	KUNIT_EXPECT_NOT_NULL(test, rviommu_sim_function(f->sim, 1));
+}
+
 /* Everything goes at once, under DMA. */
 static void fn_destroy(struct kunit *test)
 {
@@ -648,6 +703,7 @@ static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_hotplug),
 	KUNIT_CASE(fn_commands),
 	KUNIT_CASE(fn_rescan),
+	KUNIT_CASE(fn_plug_beside_rescan),
 	KUNIT_CASE(fn_destroy),
 	{}
 };

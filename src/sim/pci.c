@@ -404,12 +404,12 @@ static int sim_function_plug(struct sim_function *fn)
 	if (ret)
 		return ret;
 	fn->plugged = true;
+	/* Who scans the bus meanwhile would find it, and here it would be added twice. */
+	pci_lock_rescan_remove();
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	sim_function_power(fn);
 	fn->present = true;
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
-
-	pci_lock_rescan_remove();
 	pdev = pci_scan_single_device(bus, PCI_DEVFN(fn->slot, 0));
 	if (pdev)
 		pci_bus_add_device(pdev);
