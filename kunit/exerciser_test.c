@@ -185,29 +185,70 @@ static int exercise_use(void *data)
 	return 0;
 }
 
+static void exercise_start(struct kunit *test, struct exercise_user *user, struct device *dev,
+			   const char *command)
+{
+	user->dev = get_device(dev);
+	user->command = command;
+	user->ret = 1;
+	user->task = kthread_run(exercise_use, user, "exercise");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, user->task);
+}
+
+static void exercise_wait_begun(struct rviommu_sim *sim)
+{
+	struct rviommu_model_stats stats;
+
+	do {
+		schedule_timeout_uninterruptible(1);
+		rviommu_model_get_stats(rviommu_sim_model(sim), &stats);
+	} while (stats.requests < 100);
+}
+
+/*
+ * The driver is told to let go of its device in the middle of a long command, with
+ * another one waiting: both end, and nobody waits for their last round.
+ */
+static void exercise_unbind(struct kunit *test)
+{
+	static const char * const commands[] = { "copy 4096 2 300000", "replace 300000 2" };
+	struct exercise_user user[2] = {};
+	unsigned int round, i;
+
+	for (round = 0; round < 2; round++) {
+		struct rviommu_sim *sim = exercise_up(test, 0, true);
+		struct device *dev = rviommu_sim_endpoint(sim, 0);
+
+		for (i = 0; i < ARRAY_SIZE(user); i++)
+			exercise_start(test, &user[i], dev, commands[round]);
+		exercise_wait_begun(sim);
+		device_release_driver(dev);
+		for (i = 0; i < ARRAY_SIZE(user); i++) {
+			kthread_stop(user[i].task);
+			KUNIT_EXPECT_EQ(test, user[i].ret, -ENODEV);
+			put_device(user[i].dev);
+		}
+		/* It can have the device again. */
+		KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
+		KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
+		rviommu_sim_destroy(sim);
+	}
+}
+
 /* Two devices, busy with one command each, go with their IOMMU. */
 static void exercise_removal(struct kunit *test)
 {
 	static const char * const commands[] = { "copy 16384 2 1000000", "replace 1000000 2" };
 	struct exercise_user user[ARRAY_SIZE(commands)] = {};
-	struct rviommu_model_stats stats;
 	unsigned int round, i;
 
 	for (round = 0; round < 4; round++) {
 		u32 switches = round & 1 ? RVIOMMU_MODEL_SWITCHES : 0;
 		struct rviommu_sim *sim = exercise_up(test, switches, true);
 
-		for (i = 0; i < ARRAY_SIZE(commands); i++) {
-			user[i].dev = get_device(rviommu_sim_endpoint(sim, i));
-			user[i].command = commands[i];
-			user[i].ret = 1;
-			user[i].task = kthread_run(exercise_use, &user[i], "exercise");
-			KUNIT_ASSERT_NOT_ERR_OR_NULL(test, user[i].task);
-		}
-		do {
-			schedule_timeout_uninterruptible(1);
-			rviommu_model_get_stats(rviommu_sim_model(sim), &stats);
-		} while (stats.requests < 100);
+		for (i = 0; i < ARRAY_SIZE(commands); i++)
+			exercise_start(test, &user[i], rviommu_sim_endpoint(sim, i), commands[i]);
+		exercise_wait_begun(sim);
 		rviommu_sim_destroy(sim);
 		for (i = 0; i < ARRAY_SIZE(commands); i++) {
 			/* It was waited for. */
@@ -227,6 +268,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE(exercise_bad_commands),
 	KUNIT_CASE(exercise_unasked),
 	KUNIT_CASE(exercise_claimed),
+	KUNIT_CASE(exercise_unbind),
 	KUNIT_CASE(exercise_removal),
 	{}
 };

@@ -55,6 +55,11 @@
  * @dev: the device
  * @dir: its directory in debugfs
  * @wq: runs the threads of commands
+ * @gone: the driver lets go of the device: commands end, and no more begin. Set once;
+ *        READ_ONCE and WRITE_ONCE
+ * @users: who may use this without a file of ours, and one until ex_remove(). Taken under
+ *         the device's lock, which ex_remove() is called with.
+ * @idle: of which there is none left
  * @lock: held by the command that runs
  * @text_lock: protects @command, @status, @running and the members that begin with
  *             @touched; a leaf
@@ -78,6 +83,9 @@ struct exerciser {
 	struct device *dev;
 	struct dentry *dir;
 	struct workqueue_struct *wq;
+	bool gone;
+	refcount_t users;
+	struct completion idle;
 	struct mutex lock; /* see above */
 	struct mutex text_lock; /* see above */
 	char command[64];
@@ -114,7 +122,7 @@ struct ex_thread {
 /**
  * struct ex_job - what the threads of a command share
  * @ex: the device
- * @run: what each of them does; ends soon after @stop
+ * @run: what each of them does; ends soon after ex_stopped()
  * @threads: the threads
  * @nr: how many
  * @left: how many have not ended
@@ -204,6 +212,11 @@ static int ex_fail(struct ex_job *job, int ret, const char *what, const struct r
 	return ret;
 }
 
+static bool ex_stopped(const struct ex_job *job)
+{
+	return READ_ONCE(job->stop) || READ_ONCE(job->ex->gone);
+}
+
 static void ex_thread(struct work_struct *work)
 {
 	struct ex_thread *thread = container_of(work, struct ex_thread, work);
@@ -232,7 +245,7 @@ static int ex_start(struct ex_job *job)
 	return 0;
 }
 
-/* The threads end by themselves, or by job->stop, or because of a signal to us. */
+/* The threads end by themselves, or by ex_stopped(), or because of a signal to us. */
 static int ex_finish(struct ex_job *job)
 {
 	unsigned int i;
@@ -244,6 +257,8 @@ static int ex_finish(struct ex_job *job)
 	for (i = 0; i < job->nr; i++)
 		flush_work(&job->threads[i].work);
 	kfree(job->threads);
+	if (READ_ONCE(job->ex->gone))
+		cmpxchg(&job->ret, 0, -ENODEV);
 	return job->ret;
 }
 
@@ -432,7 +447,7 @@ static int ex_copy_thread(struct ex_job *job, unsigned int index)
 	ret = ex_alloc_buffers(job, &b);
 	if (ret)
 		ex_fail(job, ret, "buffers", NULL);
-	for (i = 0; !ret && i < job->rounds && !READ_ONCE(job->stop); i++) {
+	for (i = 0; !ret && i < job->rounds && !ex_stopped(job); i++) {
 		ret = ex_copy_round(job, &b, i & 1);
 		cond_resched();
 	}
@@ -491,7 +506,7 @@ static int ex_replace_thread(struct ex_job *job, unsigned int index)
 	buf = kmalloc(EX_PIECE, GFP_KERNEL);
 	if (!buf)
 		return ex_fail(job, -ENOMEM, "memory of a thread", NULL);
-	while (!ret && !READ_ONCE(job->stop)) {
+	while (!ret && !ex_stopped(job)) {
 		ret = ex_replace_read(job, turn, buf);
 		if (!ret)
 			ret = ex_replace_write(job, turn);
@@ -510,6 +525,8 @@ static int ex_wait_turn(struct ex_job *job)
 	unsigned long end = jiffies + EX_PATIENCE;
 
 	while (atomic64_read(&job->turns) < want) {
+		if (READ_ONCE(job->ex->gone))
+			return -ENODEV;
 		if (READ_ONCE(job->stop))
 			return READ_ONCE(job->ret) ?: -EINTR;
 		if (signal_pending(current))
@@ -724,6 +741,10 @@ static int ex_exercise(struct exerciser *ex, const char *command)
 	ret = mutex_lock_interruptible(&ex->lock);
 	if (ret)
 		return ret;
+	if (READ_ONCE(ex->gone)) {
+		mutex_unlock(&ex->lock);
+		return -ENODEV;
+	}
 	scoped_guard(mutex, &ex->text_lock) {
 		strscpy(ex->command, command, sizeof(ex->command));
 		ex->running = true;
@@ -807,6 +828,8 @@ static int ex_probe(struct platform_device *pdev)
 		kfree(ex);
 		return -ENOMEM;
 	}
+	refcount_set(&ex->users, 1);
+	init_completion(&ex->idle);
 	mutex_init(&ex->lock);
 	mutex_init(&ex->text_lock);
 	/* The device can do what the IOMMU can: any address, any length. */
@@ -818,15 +841,21 @@ static int ex_probe(struct platform_device *pdev)
 	return 0;
 }
 
-/*
- * Waits for a command that runs. When the device is pulled out it ends at once,
- * because no DMA succeeds any more.
- */
+static void ex_put(struct exerciser *ex)
+{
+	if (refcount_dec_and_test(&ex->users))
+		complete(&ex->idle);
+}
+
+/* Commands end after the round that they are in, and those that wait do not begin. */
 static void ex_remove(struct platform_device *pdev)
 {
 	struct exerciser *ex = platform_get_drvdata(pdev);
 
+	WRITE_ONCE(ex->gone, true);
 	debugfs_remove_recursive(ex->dir);
+	ex_put(ex);
+	wait_for_completion(&ex->idle);
 	destroy_workqueue(ex->wq);
 	mutex_destroy(&ex->lock);
 	mutex_destroy(&ex->text_lock);
@@ -848,12 +877,12 @@ static struct platform_driver ex_driver = {
  * @command: what would be written to "run" in debugfs
  * @results: where to put the device's counts, or NULL
  *
- * May sleep, and takes as long as the command does; the device's lock is held
- * meanwhile, so that its driver stays.
+ * May sleep, and takes as long as the command does, or until the driver is told to let
+ * go of the device.
  *
  * Return: 0; -EINVAL: no such command; -EIO: a byte was not what it should be;
  * -EFAULT: the IOMMU refused a DMA that it should not; -EINTR; -ENODEV: the device
- * is gone; -ETIMEDOUT; -ENOMEM; an error of the IOMMU core. The log says which
+ * is gone, or its driver; -ETIMEDOUT; -ENOMEM; an error of the IOMMU core. The log says which
  * comparison or DMA it was.
  */
 int rviommu_sim_exercise(struct device *dev, const char *command,
@@ -862,10 +891,12 @@ int rviommu_sim_exercise(struct device *dev, const char *command,
 	struct exerciser *ex;
 	int ret;
 
-	guard(device)(dev);
-	ex = dev_get_drvdata(dev);
-	if (!ex || dev->driver != &ex_driver.driver)
-		return -ENODEV;
+	scoped_guard(device, dev) {
+		ex = dev_get_drvdata(dev);
+		if (!ex || dev->driver != &ex_driver.driver)
+			return -ENODEV;
+		refcount_inc(&ex->users);
+	}
 	ret = ex_exercise(ex, command);
 	if (results)
 		*results = (struct rviommu_sim_results){
@@ -877,6 +908,7 @@ int rviommu_sim_exercise(struct device *dev, const char *command,
 			.mismatches = atomic64_read(&ex->mismatches),
 			.cause = ex->touched_cause,
 		};
+	ex_put(ex);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_exercise);
