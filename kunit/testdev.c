@@ -89,7 +89,8 @@ static void write_high(struct testdev *td, unsigned int offset, u32 value)
 static u64 with_high(struct testdev *td, unsigned int offset, u32 value)
 {
 	if (td->high_of != offset)
-		KUNIT_FAIL(td->test, "low half of register %#x written before the high one", offset);
+		KUNIT_FAIL(td->test, "low half of register %#x written before its high half",
+			   offset);
 	td->high_of = 0;
 	return (u64)td->high << 32 | value;
 }
