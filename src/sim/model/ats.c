@@ -39,10 +39,23 @@ bool rviommu_m_ats_inval(struct rviommu_model *m, u64 dword0, u64 dword1)
 	address(msg, dword0, dword1);
 	m->itag[i] = (struct rviommu_m_itag) {
 		.busy = true,
+		.underway = true,
 		.device_id = msg->device_id,
-		.deadline = m->now + m->config.ats_timeout,
 	};
 	return true;
+}
+
+/*
+ * The device has got it; maybe it has answered. What is a moment in hardware may be long
+ * here, where whoever carries the message can have to wait for a CPU.
+ */
+void rviommu_m_ats_sent(struct rviommu_model *m, unsigned int itag)
+{
+	struct rviommu_m_itag *tag = &m->itag[itag];
+
+	tag->underway = false;
+	tag->deadline = m->now + m->config.ats_timeout;
+	tag->arrival = tag->deadline - 1;
 }
 
 bool rviommu_m_ats_prgr(struct rviommu_model *m, u64 dword0, u64 dword1)
@@ -76,7 +89,7 @@ void rviommu_m_ats_time(struct rviommu_model *m)
 
 	for (i = 0; i < NR_ITAGS; i++) {
 		tag = &m->itag[i];
-		if (!tag->busy)
+		if (!tag->busy || tag->underway)
 			continue;
 		if (tag->late && tag->arrival <= m->now) {
 			tag->busy = false;
@@ -183,7 +196,6 @@ static void take_completion(struct rviommu_model *m, u32 device_id, u32 itag_vec
 			continue;
 		tag->busy = late;
 		tag->late = late;
-		tag->arrival = tag->deadline - 1;
 	}
 }
 

@@ -183,6 +183,7 @@ struct rviommu_m_queue {
 /**
  * struct rviommu_m_itag - an Invalidation Request on its way
  * @busy: waiting for completions
+ * @underway: the device does not have it yet, so its time has not begun
  * @late: the completion has come but is kept until @arrival
  * @device_id: where it went
  * @seen: completions seen
@@ -191,6 +192,7 @@ struct rviommu_m_queue {
  */
 struct rviommu_m_itag {
 	bool busy;
+	bool underway;
 	bool late;
 	u32 device_id;
 	u8 seen;
@@ -497,6 +499,7 @@ bool rviommu_m_commands_linger(const struct rviommu_model *m);
 /* ats.c */
 bool rviommu_m_ats_inval(struct rviommu_model *m, u64 dword0, u64 dword1);
 bool rviommu_m_ats_prgr(struct rviommu_model *m, u64 dword0, u64 dword1);
+void rviommu_m_ats_sent(struct rviommu_model *m, unsigned int itag);
 bool rviommu_m_ats_waiting(const struct rviommu_model *m);
 void rviommu_m_ats_time(struct rviommu_model *m);
 void rviommu_m_ats_reset(struct rviommu_model *m);

@@ -91,6 +91,8 @@ static bool deliver_message(struct rviommu_model *m)
 	rviommu_shim_unlock(&m->lock);
 	m->ops->ats(m->ctx, &msg);
 	rviommu_shim_lock(&m->lock);
+	if (msg.code == RVIOMMU_MODEL_ATS_INVAL)
+		rviommu_m_ats_sent(m, msg.itag);
 	return true;
 }
 

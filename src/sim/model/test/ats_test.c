@@ -485,6 +485,26 @@ static void timeouts(void)
 	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
 }
 
+/* The time to answer begins when the device has the request, however long that takes. */
+static void slow_messages(void)
+{
+	bench_up();
+	dc_ats(7, 7);
+	bench.on_the_way = bench.config.ats_timeout;
+	bench.complete = true;
+	ats_inval(7);
+	fence();
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 2);
+	bench.complete = false;
+	ats_inval(7);
+	fence();
+	CHECK_EQ(rd32(RVIOMMU_REG_CQH), 3);
+	rviommu_model_advance(bench.m, bench.config.ats_timeout - 1);
+	CHECK(!(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_CQCSR_CMD_TO));
+	rviommu_model_advance(bench.m, 1);
+	CHECK(rd32(RVIOMMU_REG_CQCSR) & RVIOMMU_CQCSR_CMD_TO);
+}
+
 /* Lost and late completions on request */
 static void lost_and_late(void)
 {
@@ -711,6 +731,7 @@ static const struct bench_test tests[] = {
 	TEST(refused_completions),
 	TEST(many_invalidations),
 	TEST(timeouts),
+	TEST(slow_messages),
 	TEST(lost_and_late),
 	TEST(page_request_record),
 	TEST(response_failure),

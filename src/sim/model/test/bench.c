@@ -131,6 +131,8 @@ static void op_wire(void *ctx, unsigned int vector, bool level)
 static void op_ats(void *ctx, const struct rviommu_model_ats_msg *msg)
 {
 	(void)ctx;
+	if (bench.on_the_way)
+		rviommu_model_advance(bench.m, bench.on_the_way);
 	bench.ats[bench.nr_ats++ % LOG_SIZE] = *msg;
 	if (msg->code == RVIOMMU_MODEL_ATS_INVAL && bench.complete)
 		rviommu_model_inval_completion(bench.m, msg->device_id, 1U << msg->itag, 1);

@@ -57,6 +57,7 @@ void bench_equal(const char *file, int line, const char *what, u64 found, u64 ex
  * @wire_changes: how often any changed
  * @ats: messages sent
  * @nr_ats: how many
+ * @on_the_way: time that a message takes to its device
  * @complete: answer Invalidation Requests at once
  * @unspecified: last complaint, or NULL
  * @other_work: called as such; may be NULL
@@ -79,6 +80,7 @@ struct bench {
 	unsigned int wire_changes;
 	struct rviommu_model_ats_msg ats[LOG_SIZE];
 	unsigned int nr_ats;
+	u64 on_the_way;
 	bool complete;
 	const char *unspecified;
 	void (*other_work)(void);
