@@ -496,9 +496,20 @@ static void glue_pci_refusals(struct kunit *test)
 	if (IS_ENABLED(CONFIG_X86)) {
 		testdev_poke64(g->td, RVIOMMU_REG_CAPABILITIES,
 			       (TESTDEV_CAPS & ~(3ULL << 28)) | 1ULL << 28);
-		glue_layout(g, BAR_SIZE, 0, 1, true);
-		glue_expect_refused(g, "cannot signal interrupts by message");
+		glue_layout(g, BAR_SIZE, 0, 1, false);
+		glue_expect_refused(g, "no interrupt vector to be had");
 	}
+
+	/* The function has messages, which the IOMMU cannot send: then by the wire. */
+	testdev_poke64(g->td, RVIOMMU_REG_CAPABILITIES,
+		       (TESTDEV_CAPS & ~(3ULL << 28)) | 1ULL << 28);
+	testdev_poke32(g->td, RVIOMMU_REG_FCTL, RVIOMMU_FCTL_WSI);
+	glue_layout(g, BAR_SIZE, 0, 1, true);
+	glue_plug(g);
+	KUNIT_EXPECT_TRUE(test, glue_bound(&g->pdev->dev));
+	KUNIT_EXPECT_FALSE(test, g->pdev->msi_enabled);
+	KUNIT_EXPECT_TRUE(test, irq_has_action(g->td->bus->irqs[0]));
+	glue_unplug(g);
 
 	/* It is the same function that works otherwise. */
 	testdev_poke64(g->td, RVIOMMU_REG_CAPABILITIES, TESTDEV_CAPS);

@@ -3,6 +3,7 @@
  * An IOMMU that is a PCI function (spec "Integrating an IOMMU as a PCIe
  * device").
  */
+#include <linux/bitfield.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 
@@ -24,16 +25,15 @@ struct rviommu_pci {
 	struct rviommu iommu;
 };
 
-/*
- * Messages, or a wire if the function has nothing else and the IOMMU can. Returns
- * the number of vectors.
- */
+/* Messages, or a wire if there are none, or the IOMMU can send none. */
 static int rviommu_pci_irqs(struct pci_dev *pdev, struct rviommu_bus *bus)
 {
-	unsigned int i;
-	int nr;
+	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS,
+				     rviommu_bus_read64(bus, RVIOMMU_REG_CAPABILITIES));
+	int i, nr = -ENXIO;
 
-	nr = pci_alloc_irq_vectors(pdev, 1, RVIOMMU_NR_CAUSES, PCI_IRQ_MSIX | PCI_IRQ_MSI);
+	if (igs != RVIOMMU_IGS_WSI)
+		nr = pci_alloc_irq_vectors(pdev, 1, RVIOMMU_NR_CAUSES, PCI_IRQ_MSIX | PCI_IRQ_MSI);
 	if (nr < 0) {
 		nr = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_INTX);
 		bus->wired = true;

@@ -10,6 +10,9 @@
 #include <linux/of.h>
 #include <linux/of_irq.h>
 #include <linux/platform_device.h>
+#include <linux/property.h>
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 
 #include "mem.h"
 #include "rviommu.h"
@@ -79,16 +82,35 @@ static void rviommu_platform_prepare_msi(struct rviommu_bus *bus)
 		rviommu_platform_write_vector(plat, i);
 }
 
-/* The MSI parent may probe later than the IOMMU: then so does the IOMMU. */
+/*
+ * Nobody takes messages yet. The MSI parent may probe later than the IOMMU: then so does
+ * the IOMMU. What is no MSI controller, or is disabled, will never be one.
+ */
+static int rviommu_platform_no_parent(struct device *dev)
+{
+	struct fwnode_handle *parent = fwnode_find_reference(dev_fwnode(dev), "msi-parent", 0);
+	bool comes;
+
+	if (IS_ERR(parent))
+		return -ENXIO;
+	comes = fwnode_property_present(parent, "msi-controller") &&
+		fwnode_device_is_available(parent);
+	if (!comes)
+		dev_warn(dev, "its msi-parent %pfw is no MSI controller, or disabled\n", parent);
+	fwnode_handle_put(parent);
+	return comes ? -EPROBE_DEFER : -ENXIO;
+}
+
 static int rviommu_platform_msis(struct platform_device *pdev, struct rviommu_bus *bus)
 {
 	struct device *dev = &pdev->dev;
 	unsigned int i;
 	int ret;
 
-	of_msi_configure(dev, dev->of_node);
+	if (dev->of_node)
+		of_msi_configure(dev, dev->of_node);
 	if (!dev_get_msi_domain(dev))
-		return of_property_present(dev->of_node, "msi-parent") ? -EPROBE_DEFER : -ENXIO;
+		return rviommu_platform_no_parent(dev);
 	ret = platform_device_msi_init_and_alloc_irqs(dev, RVIOMMU_NR_CAUSES,
 						      rviommu_platform_write_msg);
 	if (ret)
@@ -115,18 +137,43 @@ static void rviommu_platform_free_msis(struct device *dev)
 }
 #endif
 
-/* Messages where the IOMMU has them and there is somebody to take them, else wires. */
+/**
+ * rviommu_platform_wait() - is there still a driver to wait for?
+ * @dev: the device that waits
+ *
+ * As long as the kernel waits for drivers at all (deferred_probe_timeout=), which it
+ * says when it is over. A KUnit test decides itself.
+ *
+ * Return: -EPROBE_DEFER, or another error when nobody comes any more.
+ */
+int rviommu_platform_wait(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_platform_wait, dev);
+	return driver_deferred_probe_check_state(dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_platform_wait);
+
+/*
+ * Messages where the IOMMU has them and there is somebody to take them, else wires. Waits
+ * for the drivers of either, but not for ever.
+ */
 static int rviommu_platform_irqs(struct platform_device *pdev, struct rviommu_bus *bus)
 {
 	unsigned int igs = FIELD_GET(RVIOMMU_CAP_IGS,
 				     rviommu_bus_read64(bus, RVIOMMU_REG_CAPABILITIES));
+	struct device *dev = &pdev->dev;
 	int ret = -ENXIO;
 
 	if (igs != RVIOMMU_IGS_WSI)
 		ret = rviommu_platform_msis(pdev, bus);
-	if (ret && ret != -EPROBE_DEFER && igs != RVIOMMU_IGS_MSI)
+	if (ret == -EPROBE_DEFER)
+		ret = rviommu_platform_wait(dev);
+	if (ret && ret != -EPROBE_DEFER && igs != RVIOMMU_IGS_MSI) {
 		ret = rviommu_platform_wires(pdev, bus);
-	return ret ? dev_err_probe(&pdev->dev, ret, "no interrupt vector to be had\n") : 0;
+		if (ret == -EPROBE_DEFER)
+			ret = rviommu_platform_wait(dev);
+	}
+	return ret ? dev_err_probe(dev, ret, "no interrupt vector to be had\n") : 0;
 }
 
 static void rviommu_platform_free_irqs(struct platform_device *pdev, const struct rviommu_bus *bus)

@@ -366,6 +366,7 @@ static inline void rviommu_pci_unregister(void)
 #if IS_ENABLED(CONFIG_RVIOMMU_PLATFORM)
 int rviommu_platform_register(void);
 void rviommu_platform_unregister(void);
+int rviommu_platform_wait(struct device *dev);
 #else
 static inline int rviommu_platform_register(void)
 {
