@@ -13,6 +13,7 @@
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/pm.h>
+#include <linux/property.h>
 #include <linux/sizes.h>
 
 #include "../src/sim/config_space.h"
@@ -38,6 +39,7 @@
  * @writable: bits of it that software can write
  * @pdev: the function, as the core found it
  * @platform: the platform device
+ * @msi_parent: what firmware says takes its messages; NULL: it says nothing
  */
 struct glue {
 #ifdef CONFIG_X86
@@ -53,6 +55,7 @@ struct glue {
 	u8 writable[PCI_CFG_SPACE_SIZE];
 	struct pci_dev *pdev;
 	struct platform_device *platform;
+	struct fwnode_handle *msi_parent;
 };
 
 /* ----- Registers: wherever the bus says they are ----- */
@@ -592,6 +595,15 @@ static void glue_platform_add(struct glue *g, u32 size, unsigned int wires)
 	g->platform = platform_device_alloc("rviommu", PLATFORM_DEVID_AUTO);
 	if (g->platform)
 		ret = platform_device_add_resources(g->platform, res, nr);
+	if (!ret && g->msi_parent) {
+		const struct software_node *parent = to_software_node(g->msi_parent);
+		const struct property_entry properties[] = {
+			PROPERTY_ENTRY_REF("msi-parent", parent),
+			{}
+		};
+
+		ret = device_create_managed_software_node(&g->platform->dev, properties, NULL);
+	}
 	if (!ret)
 		ret = platform_device_add(g->platform);
 	if (ret) {
@@ -639,6 +651,100 @@ static void glue_platform(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, glue_bound(&g->platform->dev));
 	to_platform_driver(g->platform->dev.driver)->shutdown(g->platform);
 	glue_expect_up(g, false);
+	glue_platform_del(g);
+}
+
+static int glue_waits(struct device *dev)
+{
+	return -EPROBE_DEFER;
+}
+
+static int glue_waits_no_more(struct device *dev)
+{
+	return -ETIMEDOUT;
+}
+
+static void glue_remove_node(void *fwnode)
+{
+	fwnode_remove_software_node(fwnode);
+}
+
+/* The IOMMU could send messages, or by wires, and firmware has a parent for messages. */
+static struct glue *glue_with_parent(struct kunit *test, const struct property_entry *properties,
+				     u64 igs, unsigned int wires)
+{
+	struct glue *g = glue_create(test);
+
+	testdev_poke64(g->td, RVIOMMU_REG_CAPABILITIES,
+		       (TESTDEV_CAPS & ~(3ULL << 28)) | igs << 28);
+	g->msi_parent = fwnode_create_software_node(properties, NULL);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(g->msi_parent));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, glue_remove_node, g->msi_parent));
+	/* The core of the kernel does not wait for a device there; we may. */
+	fwnode_dev_initialized(g->msi_parent, true);
+	glue_platform_add(g, SZ_4K, wires);
+	return g;
+}
+
+static void glue_expect_wired(struct glue *g, unsigned int wires)
+{
+	const int *irqs = g->td->bus->irqs;
+	unsigned int i;
+
+	KUNIT_ASSERT_TRUE(g->test, glue_bound(&g->platform->dev));
+	glue_expect_up(g, true);
+	KUNIT_EXPECT_EQ(g->test, fakebus_peek(g->td->bus, RVIOMMU_REG_FCTL), 2);
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(g->test, irq_has_action(irqs[i]), i < wires);
+	glue_expect_fault(g, irqs);
+}
+
+/*
+ * Messages that are not to be had: those who should take them are no MSI controller, or
+ * never come. Then by wires, however many there are; and nobody waits for ever.
+ */
+static void glue_platform_parent(struct kunit *test)
+{
+	static const struct property_entry nothing[] = {
+		{}
+	};
+	static const struct property_entry controller[] = {
+		PROPERTY_ENTRY_BOOL("msi-controller"),
+		{}
+	};
+	unsigned int wires;
+	struct device *dev;
+	struct glue *g;
+
+	if (!IS_ENABLED(CONFIG_RVIOMMU_PLATFORM))
+		kunit_skip(test, "without device trees there are no such IOMMUs");
+	if (!IS_ENABLED(CONFIG_GENERIC_MSI_IRQ))
+		kunit_skip(test, "this kernel has no messages");
+	for (wires = 1; wires <= 4; wires++) {
+		kunit_activate_static_stub(test, rviommu_platform_wait, glue_waits);
+		g = glue_with_parent(test, nothing, RVIOMMU_IGS_BOTH, wires);
+		glue_expect_said(g, &g->platform->dev, "is no MSI controller", 0);
+		glue_expect_wired(g, wires);
+		glue_platform_del(g);
+
+		g = glue_with_parent(test, controller, RVIOMMU_IGS_BOTH, wires);
+		dev = &g->platform->dev;
+		KUNIT_EXPECT_FALSE(test, glue_bound(dev));
+		glue_expect_up(g, false);
+		kunit_activate_static_stub(test, rviommu_platform_wait, glue_waits_no_more);
+		KUNIT_EXPECT_EQ(test, device_attach(dev), 1);
+		glue_expect_wired(g, wires);
+		glue_platform_del(g);
+	}
+
+	/* It has no wires: said, as soon as it is certain. */
+	g = glue_with_parent(test, nothing, RVIOMMU_IGS_MSI, 4);
+	KUNIT_EXPECT_FALSE(test, glue_bound(&g->platform->dev));
+	glue_expect_said(g, &g->platform->dev, "no interrupt vector to be had", 1);
+	glue_platform_del(g);
+	g = glue_with_parent(test, controller, RVIOMMU_IGS_MSI, 4);
+	KUNIT_EXPECT_FALSE(test, glue_bound(&g->platform->dev));
+	glue_expect_said(g, &g->platform->dev, "no interrupt vector to be had", 1);
 	glue_platform_del(g);
 }
 
@@ -711,6 +817,7 @@ static struct kunit_case glue_cases[] = {
 	KUNIT_CASE(glue_pci_shutdown),
 	KUNIT_CASE(glue_platform),
 	KUNIT_CASE(glue_platform_refusals),
+	KUNIT_CASE(glue_platform_parent),
 	KUNIT_CASE(glue_platform_memory),
 	{}
 };
