@@ -24,7 +24,7 @@
 #define CMD_PDT(did, pid)	{ 0x083 | 1ULL << 33 | (u64)(did) << 40 | (u64)(pid) << 12, 0 }
 /* ATS.INVAL of everything: S, and ones from bit 12 on up to the zero that ends them */
 #define ATS_ALL			(GENMASK_ULL(62, 12) | BIT_ULL(11))
-#define ATS_CMD(rid, seg)	(0x004 | (u64)(rid) << 40 | (u64)(seg) << 56 | (u64)!!(seg) << 33)
+#define ATS_CMD(rid, seg)	(0x004 | (u64)(rid) << 40 | (u64)(seg) << 56 | 1ULL << 33)
 #define CMD_ATS(rid, seg)	{ ATS_CMD(rid, seg), ATS_ALL }
 #define CMD_ATS_PV(rid, seg, pid)						\
 	{ ATS_CMD(rid, seg) | 1ULL << 32 | (u64)(pid) << 12, ATS_ALL }

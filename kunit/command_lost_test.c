@@ -91,17 +91,17 @@ struct lost_test {
 	struct lost_batch batch[17];
 };
 
-
 /* ----- The devices ----- */
 
 /* Under fakebus.lock; its place in the log is the next one. */
 static enum fakebus_ats lost_ats(struct fakebus *fake, u64 dword0, void *arg)
 {
 	struct lost_test *t = arg;
-	unsigned int i = ((dword0 >> 40 & 0xffff) - 0x100) * 2 + (dword0 >> 33 & 1);
+	unsigned int i = ((dword0 >> 40 & 0xffff) - 0x100) * 2 + (dword0 >> 56);
 	struct lost_device *d = &t->dev[i % DEVICES];
 
-	if (i >= DEVICES || dword0 >> 56 != (dword0 >> 33 & 1))
+	/* DSV: it says which segment, whichever it is */
+	if (i >= DEVICES || !(dword0 & BIT_ULL(33)))
 		KUNIT_FAIL(t->test, "no such device: %#llx", dword0);
 	if (d->timeouts) {
 		d->timeouts -= d->timeouts != FOREVER;

@@ -282,17 +282,17 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_barrier);
  * @rid: Routing ID of the device
  * @seg: its segment
  *
- * Of every address. A command of its own segment needs DSV = 1 only where the IOMMU
- * serves more than one.
+ * Of every address. DSV = 1 always, for segment 0, too: an IOMMU that serves several wants
+ * the Routing ID qualified (spec "Guidelines", ATS invalidations), nothing tells whether it
+ * does, and nothing forbids it where there is only one.
  *
  * Return: the command.
  */
 struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg)
 {
-	u64 dword0 = FIELD_PREP(RVIOMMU_CMD_ATS_RID, rid);
+	u64 dword0 = FIELD_PREP(RVIOMMU_CMD_ATS_RID, rid) | RVIOMMU_CMD_ATS_DSV |
+		     FIELD_PREP(RVIOMMU_CMD_ATS_DSEG, seg);
 
-	if (seg)
-		dword0 |= RVIOMMU_CMD_ATS_DSV | FIELD_PREP(RVIOMMU_CMD_ATS_DSEG, seg);
 	return rviommu_cmd_with_atc_range(cmd_make(RVIOMMU_CMD_OPCODE_ATS,
 						   RVIOMMU_CMD_ATS_INVAL, dword0, 0), 0, 64);
 }

@@ -33,9 +33,9 @@
 /*
  * Bound of switching the queue off while requests to devices are outstanding. The hardware may
  * stay busy until they end (spec cqcsr.busy), by its own timeout at the latest, and PCIe gives
- * a device a minute and a half.
+ * a device a minute and a half; those that had to wait for their turn begin theirs later.
  */
-#define RVIOMMU_ATS_TIMEOUT_US		150000000
+#define RVIOMMU_ATS_TIMEOUT_US		200000000
 
 /*
  * ATS.INVAL commands that a producer puts between two barriers at most. When they
