@@ -261,6 +261,84 @@ static void exercise_removal(struct kunit *test)
 	}
 }
 
+/* ----- Devices that do not answer ----- */
+
+#define SILENT_DEVICES	32
+#define SILENT_PATIENCE	(60 * HZ)
+
+static bool is_silent(unsigned int i)
+{
+	return i % 4 == 1;
+}
+
+/* Of those that answer, and of those that do not */
+static bool is_pulled(unsigned int i)
+{
+	return i % 8 >= 5 && i % 8 <= 6;
+}
+
+static struct rviommu_sim *silent_up(struct kunit *test, u32 switches)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim *sim;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = SILENT_DEVICES;
+	config.ats = true;
+	config.exerciser = true;
+	config.model.switches = switches;
+	config.model.ats_timeout = 20 * NSEC_PER_MSEC;
+	sim = rviommu_sim_create("rviommu_kunit_silent", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	return sim;
+}
+
+/*
+ * All of many devices work, some of them never complete an invalidation, and some of
+ * either kind are pulled out meanwhile. Whoever answers and stays notices nothing of it,
+ * whoever does not answer is blocked, and it takes less time than a person would wait.
+ */
+static void exercise_silent(struct kunit *test)
+{
+	struct rviommu_sim *sim = silent_up(test, exercise_switches(test));
+	struct exercise_user *user;
+	unsigned long begun = jiffies;
+	unsigned int i;
+
+	user = kunit_kcalloc(test, SILENT_DEVICES, sizeof(*user), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, user);
+	for (i = 0; i < SILENT_DEVICES; i++) {
+		struct device *dev = rviommu_sim_endpoint(sim, i);
+
+		if (is_silent(i))
+			KUNIT_EXPECT_EQ(test, rviommu_sim_set_atc(dev, RVIOMMU_SIM_ATC_LOST), 0);
+		exercise_start(test, &user[i], dev, is_pulled(i) ? "copy 4096 1 1000000" :
+						    "copy 4096 1 300");
+	}
+	exercise_wait_begun(sim);
+	for (i = 0; i < SILENT_DEVICES; i++)
+		if (is_pulled(i))
+			rviommu_sim_remove_endpoint(sim, i);
+	for (i = 0; i < SILENT_DEVICES; i++) {
+		while (READ_ONCE(user[i].ret) == 1 &&
+		       time_before(jiffies, begun + SILENT_PATIENCE))
+			schedule_timeout_uninterruptible(1);
+		KUNIT_EXPECT_NE_MSG(test, READ_ONCE(user[i].ret), 1, "device %u takes long", i);
+		kthread_stop(user[i].task);
+		if (is_silent(i) && is_pulled(i))
+			KUNIT_EXPECT_TRUE_MSG(test, user[i].ret == -ENODEV ||
+					      user[i].ret == -EFAULT, "device %u: %d", i,
+					      user[i].ret);
+		else
+			KUNIT_EXPECT_EQ_MSG(test, user[i].ret, is_pulled(i) ? -ENODEV :
+					    is_silent(i) ? -EFAULT : 0, "device %u", i);
+		put_device(user[i].dev);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(rviommu_sim_endpoint(sim, 0), "copy 4096 2 2",
+						   NULL), 0);
+	rviommu_sim_destroy(sim);
+}
+
 static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE_PARAM(exercise_copy, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_replace, kind_gen_params),
@@ -270,6 +348,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE(exercise_claimed),
 	KUNIT_CASE(exercise_unbind),
 	KUNIT_CASE(exercise_removal),
+	KUNIT_CASE_PARAM(exercise_silent, kind_gen_params),
 	{}
 };
 
