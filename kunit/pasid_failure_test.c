@@ -95,6 +95,9 @@ static void failure_sim(struct failure_fixture *f, const struct failure_variant 
 	rviommu_sim_config_init(&config);
 	config.model.capabilities &= ~clear;
 	config.model.switches = v->switches;
+	/* As long as it may be, and the queue is busy for, it is a minute and a half. */
+	if (v->switches & RVIOMMU_MODEL_LINGER)
+		config.model.ats_timeout = 50 * NSEC_PER_MSEC;
 	rviommu_model_config_fit(&config.model);
 	config.endpoints = last - first + 1;
 	config.pasid_bits = v->bits;
