@@ -125,7 +125,8 @@ int rviommu_queue_disable_step(struct rviommu_queue *q)
 
 	if (rviommu_queue_gone(csr)) {
 		ret = queue_gone(q);
-	} else if (!(csr & RVIOMMU_QCSR_BUSY) && csr & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE)) {
+	} else if (!(csr & RVIOMMU_QCSR_BUSY) &&
+		   csr & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE | RVIOMMU_QCSR_ON)) {
 		q->bus->ops->write32(q->bus, q->reg_csr, 0);
 		csr = queue_read_csr(q);
 	}
