@@ -1023,7 +1023,7 @@ static enum rviommu_ats_power fake_power(const struct rviommu_endpoint *ep)
 	return power;
 }
 
-/* One that sleeps, or has gone, is asked nothing; nor is it lost when it went after it was asked. */
+/* One that sleeps, or has gone, is asked nothing; nor is it lost when it goes after that. */
 static void attach_ats_asleep(struct kunit *test)
 {
 	static const enum rviommu_ats_power powers[] = { RVIOMMU_ATS_ASLEEP, RVIOMMU_ATS_OFF };
@@ -1042,7 +1042,8 @@ static void attach_ats_asleep(struct kunit *test)
 		rviommu_invalidate_all(a);
 		EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->pscid), CMD_FENCE);
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
-		EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->pscid), CMD_FENCE);
+		EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->pscid),
+				CMD_FENCE);
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
 
 		power_looks = 1;
@@ -1100,7 +1101,8 @@ static void attach_release_beside_new(struct kunit *test)
 	/* As it is between the core's probe of the second and its joining the group. */
 	mutex_lock(&t->td->iommu.ddt.lock);
 	if (rviommu_domain_is_paging(other->domain))
-		rviommu_target_remove_device(to_rviommu_domain(other->domain), other, IOMMU_NO_PASID);
+		rviommu_target_remove_device(to_rviommu_domain(other->domain), other,
+					     IOMMU_NO_PASID);
 	WRITE_ONCE(other->domain, NULL);
 	rviommu_detach_release(ep);
 	mutex_unlock(&t->td->iommu.ddt.lock);
@@ -1375,7 +1377,7 @@ static void attach_back_is_freed(struct kunit *test)
 	rviommu_detach_pasid(t->ep, 5);
 }
 
-/* The way back of a PASID on a dead IOMMU: the core frees what is attached, and warns of a refusal. */
+/* A PASID's way back on a dead IOMMU: the core frees what is attached, and takes no refusal. */
 static void attach_dead_way_back(struct kunit *test)
 {
 	struct pasid_test *t = start(test, 0, 256);

@@ -274,6 +274,7 @@ static phys_addr_t bare_iova_to_phys(struct iommu_domain *domain, dma_addr_t iov
 {
 	return rviommu_pgtable_iova_to_phys(bare_pt(domain), iova);
 }
+
 RVIOMMU_IOVA_TO_PHYS_THUNK(bare_iova_to_phys)
 
 static const struct iommu_domain_ops bare_ops = {
@@ -431,7 +432,8 @@ static void bench_table(struct kunit *test)
 	domains[2] = none(test, domains[0]);
 	kunit_info(test, "nanoseconds, median of %u samples, Sv48, no hardware\n", SAMPLES);
 	kunit_info(test, "%-12s %-6s%16s%16s%16s%16s%16s\n", "", "per", "rviommu domain",
-		   "its page table", "the core alone", domains[3] ? "generic_pt" : "(no generic_pt)",
+		   "its page table", "the core alone",
+		   domains[3] ? "generic_pt" : "(no generic_pt)",
 		   "plain memory");
 	kunit_info(test, "%-12s %-6s%8s%8s%8s%8s%8s%8s%8s%8s%8s%8s\n", "", "", "map", "unmap",
 		   "map", "unmap", "map", "unmap", "map", "unmap", "store", "clear");

@@ -950,7 +950,7 @@ static void lost_stays_busy(struct kunit *test)
 	t->cq.timeout_us = 300;
 	t->cq.ats_timeout_us = 100 * short_timeout();
 	t->dev[0].hangs = FOREVER;
-	/* Busy from when it is told to stop; 64 us and more from one look of the waiter to the next */
+	/* From when it is told to stop; the waiter looks every 64 us, eight times. */
 	t->fake->busy_off_reads = 30;
 	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
 	expect_kept(t, &b);

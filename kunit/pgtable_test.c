@@ -987,7 +987,8 @@ static void pgtable_unmap_leaf(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, map(f, 0, 0, SZ_4K, SZ_2M / SZ_4K, RW), 0);
 	for_each_set_bit(lg2, &sizes, 64)
 		if (lg2 > 12)
-			KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, 0, 1ULL << lg2));
+			KUNIT_EXPECT_FALSE(test,
+					   rviommu_pgtable_unmap_leaf(&f->pt, 0, 1ULL << lg2));
 	KUNIT_EXPECT_EQ(test, total(f).bytes, SZ_2M);
 	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_4K, SZ_2M / SZ_4K), SZ_2M);
 	KUNIT_EXPECT_FALSE(test, rviommu_pgtable_unmap_leaf(&f->pt, 0, SZ_2M));

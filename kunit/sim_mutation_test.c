@@ -995,7 +995,7 @@ static const char *lost_beside_copy(struct scene *s)
 	mutex_lock(&ddt->lock);
 	if (!rviommu_ddt_prepare(ddt, &update, 1)) {
 		rviommu_ddt_publish(ddt, &update, 1);
-		/* Where it is asked nothing, or its context changed in place, there is nothing to see. */
+		/* Where it is not asked, or its context changed in place, nothing can be seen. */
 		if (unmap(s, 0, IOVA, SZ_4K) && !map(s, 0, IOVA, PA(2), SZ_4K))
 			wrong = READ_ONCE(s->ep->lost) && reaches(s, IOVA) != NOWHERE ?
 				"a device in quarantine reaches memory" : NULL;

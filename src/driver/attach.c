@@ -551,7 +551,8 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 	if (rviommu_out(ep)) {
 		if (new == ep->domain)
 			return 0;
-		if (new->type == IOMMU_DOMAIN_UNMANAGED && !rviommu_back_leads_to(&ep->back, IOMMU_NO_PASID, new))
+		if (new->type == IOMMU_DOMAIN_UNMANAGED &&
+		    !rviommu_back_leads_to(&ep->back, IOMMU_NO_PASID, new))
 			return -EIO;
 		/* The core takes the device for attached to @new, and frees what was before. */
 		rviommu_block(ep);

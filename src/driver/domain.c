@@ -170,6 +170,7 @@ static phys_addr_t rviommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t 
 {
 	return rviommu_pgtable_iova_to_phys(&to_rviommu_domain(domain)->pt, iova);
 }
+
 RVIOMMU_IOVA_TO_PHYS_THUNK(rviommu_iova_to_phys)
 
 /*

@@ -47,6 +47,7 @@ struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom)
 	return dom->pt.cfg.second_stage ? rviommu_cmd_iotinval_gvma(dom->gscid) :
 					  rviommu_cmd_iotinval_vma(dom->pscid);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_space_command);
 
 static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 					   const struct rviommu_domain *dom,
@@ -238,7 +239,8 @@ static unsigned int rviommu_inval_next(const struct rviommu_targets *targets, un
 
 /*
  * Make the IOMMUs from entry @i on forget @inval; the domain is in use on the first of them.
- * Leaves the RCU section. Out of line: unmaps of a domain that is attached nowhere do without the arrays.
+ * Leaves the RCU section. Out of line: unmaps of a domain that is attached nowhere do without
+ * the arrays.
  */
 static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
 					  const struct rviommu_targets *targets, unsigned int i,
@@ -634,8 +636,9 @@ bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu)
 void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
 			       ioasid_t pasid)
 {
-	rviommu_target_put(dom, &(struct rviommu_target){ .iommu = ep->iommu, .ep = ep,
-							  .pasid = pasid });
+	struct rviommu_target atc = { .iommu = ep->iommu, .ep = ep, .pasid = pasid };
+
+	rviommu_target_put(dom, &atc);
 }
 
 /**

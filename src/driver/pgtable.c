@@ -725,6 +725,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap);
  */
 bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size)
 {
+	const bool napot = size == BIT(RVIOMMU_NAPOT_LG2);
 	unsigned int end_lg2, lg2 = root_lg2(pt);
 	u64 va = iova & pt->va_mask;
 	u64 *e, pte;
@@ -734,7 +735,7 @@ bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t siz
 		     !iovas_exist(pt, iova, iova)))
 		return false;
 
-	end_lg2 = size == BIT(RVIOMMU_NAPOT_LG2) ? RVIOMMU_PAGE_LG2 : __ffs(size);
+	end_lg2 = napot ? RVIOMMU_PAGE_LG2 : __ffs(size);
 	e = pt->root + (va >> lg2);
 	pte = READ_ONCE(*e);
 	while (lg2 != end_lg2) {
@@ -744,8 +745,7 @@ bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t siz
 		e = entry(link_table(pte), va, lg2);
 		pte = READ_ONCE(*e);
 	}
-	if (unlikely(!is_leaf(pte) || pte & PTE_SPLITTING ||
-		     !(pte & RVIOMMU_PTE_N) != (size != BIT(RVIOMMU_NAPOT_LG2))))
+	if (unlikely(!is_leaf(pte) || pte & PTE_SPLITTING || napot != !!(pte & RVIOMMU_PTE_N)))
 		return false;
 	if (pte & RVIOMMU_PTE_N)
 		clear_napot(e);
