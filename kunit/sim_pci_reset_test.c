@@ -695,6 +695,166 @@ static void reset_replace_worst_case(struct kunit *test)
 	replace_under_dma(test, RVIOMMU_MODEL_SWITCHES, RVIOMMU_SIM_ATC_LATE, 500);
 }
 
+/* ----- A function that sleeps, and many that do not answer ----- */
+
+/*
+ * What the kernel knows to be asleep is not asked, and does not use what it remembers when it
+ * wakes up.
+ */
+static void reset_asleep(struct kunit *test)
+{
+	static const struct reset_case c = { .rid = RID_PAGING };
+	struct reset_fixture *f = reset_up(test, 0, 0);
+	struct pci_dev *pdev = f->pdev[0];
+
+	reset_attach(f, &c);
+	reset_expect_works(f, 1, true);
+	KUNIT_EXPECT_GT(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(&pdev->dev, RVIOMMU_SIM_ATC_LOST), 0);
+	/* The functions have no power management of their own. */
+	pdev->current_state = PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, iommu_unmap(f->rid, IOVA, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_FALSE(test, rviommu_sim_ats_enabled(&pdev->dev));
+	reset_expect_quiet(f);
+
+	pdev->current_state = PCI_D0;
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(&pdev->dev, 0), 0);
+	KUNIT_EXPECT_EQ(test, reset_fill(pdev, 0, IOVA, 2), -EFAULT);
+	reset_expect_reaches(f, 0, IOVA + SZ_4K, f->page + SZ_4K, 3);
+	/* As the PCI core does where more than sleep has been. */
+	pci_write_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_EQ(test, reset_fill(pdev, 0, IOVA, 4), -EFAULT);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(f->rid, IOVA + SZ_4K, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_EQ(test, reset_fill(pdev, 0, IOVA + SZ_4K, 5), -EFAULT);
+	reset_expect_quiet(f);
+	reset_detach(f);
+}
+
+#define MANY		32
+#define MANY_ROUNDS	12
+
+/**
+ * struct many - functions that share an address space
+ * @sim: the instance
+ * @dev: its functions; references
+ * @domain: what all of them are attached to
+ * @page: what it maps at IOVA
+ * @handle: for the core
+ */
+struct many {
+	struct rviommu_sim *sim;
+	struct device *dev[MANY];
+	struct iommu_domain *domain;
+	u8 *page;
+	struct iommu_attach_handle handle[MANY];
+};
+
+static bool many_is_silent(unsigned int i)
+{
+	return i % 4 == 1;
+}
+
+static bool many_is_pulled(unsigned int i)
+{
+	return i % 8 >= 5 && i % 8 <= 6;
+}
+
+static void many_up(struct kunit *test, struct many *m)
+{
+	struct rviommu_sim_config config;
+	unsigned int i;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 0;
+	config.pci_functions = MANY;
+	config.ats = true;
+	config.model.switches = RVIOMMU_MODEL_SWITCHES;
+	config.model.ats_timeout = 20 * NSEC_PER_MSEC;
+	m->sim = rviommu_sim_create("rviommu_kunit_many", &config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, m->sim);
+	m->page = (u8 *)get_zeroed_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->page);
+	for (i = 0; i < MANY; i++) {
+		m->dev[i] = get_device(rviommu_sim_function(m->sim, i));
+		pci_set_master(to_pci_dev(m->dev[i]));
+		KUNIT_ASSERT_EQ(test, iommu_device_claim_dma_owner(m->dev[i], m), 0);
+	}
+	m->domain = iommu_paging_domain_alloc(m->dev[0]);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, m->domain);
+	for (i = 0; i < MANY; i++)
+		KUNIT_ASSERT_EQ(test, iommu_replace_group_handle(m->dev[i]->iommu_group, m->domain,
+								 &m->handle[i]), 0);
+}
+
+/* The page is mapped, all who can use it, and it goes again. */
+static void many_round(struct kunit *test, struct many *m, u64 seed)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, iommu_map(m->domain, IOVA, virt_to_phys(m->page), SZ_4K,
+					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	for (i = 0; i < MANY; i++) {
+		int ret = m->dev[i] ? rviommu_simtest_fill(m->dev[i], 0, IOVA, 64, seed + i) : 0;
+
+		/* Who does not answer is blocked, unless a reset has given it another chance. */
+		if (!many_is_silent(i))
+			KUNIT_EXPECT_EQ_MSG(test, ret, 0, "function %u", i);
+	}
+	KUNIT_EXPECT_EQ(test, iommu_unmap(m->domain, IOVA, SZ_4K), SZ_4K);
+	for (i = 0; i < MANY; i++)
+		if (m->dev[i])
+			KUNIT_EXPECT_EQ_MSG(test, rviommu_simtest_fill(m->dev[i], 0, IOVA, 64, seed),
+					    -EFAULT, "function %u reaches what was unmapped", i);
+}
+
+static void many_pull(struct many *m, unsigned int i)
+{
+	struct device *dev = m->dev[i];
+
+	m->dev[i] = NULL;
+	iommu_detach_group_handle(m->domain, dev->iommu_group);
+	iommu_device_release_dma_owner(dev);
+	rviommu_sim_remove_function(m->sim, i, true);
+	put_device(dev);
+}
+
+/*
+ * Many functions share an address space, some of them complete no invalidation, some are reset
+ * and some pulled out meanwhile. Nobody reaches what was unmapped, and whoever answers goes on.
+ */
+static void reset_many_silent(struct kunit *test)
+{
+	struct many *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	unsigned int i, round;
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	many_up(test, m);
+	many_round(test, m, 1);
+	for (i = 0; i < MANY; i++)
+		if (many_is_silent(i))
+			rviommu_sim_set_atc(m->dev[i], RVIOMMU_SIM_ATC_LOST);
+	for (round = 0; round < MANY_ROUNDS; round++) {
+		many_round(test, m, 100 * (round + 1));
+		i = round * 5 % MANY;
+		if (m->dev[i])
+			pci_reset_function(to_pci_dev(m->dev[i]));
+		i = (round * 11 + 5) % MANY;
+		if (m->dev[i] && many_is_pulled(i))
+			many_pull(m, i);
+	}
+	for (i = 0; i < MANY; i++) {
+		if (!m->dev[i])
+			continue;
+		iommu_detach_group_handle(m->domain, m->dev[i]->iommu_group);
+		iommu_device_release_dma_owner(m->dev[i]);
+		put_device(m->dev[i]);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(m->domain), 0);
+	iommu_domain_free(m->domain);
+	rviommu_sim_destroy(m->sim);
+	free_page((unsigned long)m->page);
+}
+
 static struct kunit_case reset_kunit_cases[] = {
 	KUNIT_CASE_PARAM(reset_restores, reset_gen_params),
 	KUNIT_CASE_PARAM(reset_lost, reset_gen_params),
@@ -702,6 +862,8 @@ static struct kunit_case reset_kunit_cases[] = {
 	KUNIT_CASE_PARAM(reset_dead, reset_gen_params),
 	KUNIT_CASE_SLOW(reset_replace),
 	KUNIT_CASE_SLOW(reset_replace_worst_case),
+	KUNIT_CASE(reset_asleep),
+	KUNIT_CASE(reset_many_silent),
 	{}
 };
 
