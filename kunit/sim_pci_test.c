@@ -436,6 +436,17 @@ static void fn_reset_in_flight(struct device *dev)
 	KUNIT_EXPECT_EQ(f->test, value, ~0U);
 }
 
+/* The reset is over: whoever begins another looks at the configuration space first. */
+static void fn_wait_ready(struct pci_dev *pdev)
+{
+	unsigned long end = jiffies + 10 * HZ;
+	u32 value;
+
+	while (!pci_read_config_dword(pdev, PCI_COMMAND, &value) && value == ~0U &&
+	       time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+}
+
 /* A job that a reset meets ends where it is, and the reset after it. */
 static void fn_reset(struct kunit *test)
 {
@@ -457,6 +468,7 @@ static void fn_reset(struct kunit *test)
 	rviommu_sim_set_in_flight(&pdev->dev, NULL);
 	KUNIT_EXPECT_EQ(test, dma.done, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_dma(&pdev->dev, &dma), -EPERM);
+	fn_wait_ready(pdev);
 
 	/* As a driver does it, which waits until it is over. */
 	KUNIT_EXPECT_EQ(test, pcie_flr(pdev), 0);
