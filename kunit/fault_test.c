@@ -730,7 +730,7 @@ static int report_faults(void *data)
 	unsigned int i, tries;
 
 	for (i = 1; i <= source->nr; i++) {
-		/* A kernel that does not preempt, on a machine with other work, has grace periods. */
+		/* A kernel that does not preempt has grace periods only if this one lets it. */
 		cond_resched();
 		if (fault_at(source->t, i)) {
 			source->stored++;

@@ -801,10 +801,11 @@ static void many_round(struct kunit *test, struct many *m, u64 seed)
 			KUNIT_EXPECT_EQ_MSG(test, ret, 0, "function %u", i);
 	}
 	KUNIT_EXPECT_EQ(test, iommu_unmap(m->domain, IOVA, SZ_4K), SZ_4K);
-	for (i = 0; i < MANY; i++)
-		if (m->dev[i])
-			KUNIT_EXPECT_EQ_MSG(test, rviommu_simtest_fill(m->dev[i], 0, IOVA, 64, seed),
-					    -EFAULT, "function %u reaches what was unmapped", i);
+	for (i = 0; i < MANY; i++) {
+		int ret = m->dev[i] ? rviommu_simtest_fill(m->dev[i], 0, IOVA, 64, seed) : -EFAULT;
+
+		KUNIT_EXPECT_EQ_MSG(test, ret, -EFAULT, "function %u reaches it", i);
+	}
 }
 
 static void many_pull(struct many *m, unsigned int i)

@@ -111,7 +111,8 @@ enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep)
 	pdev = to_pci_dev(ep->dev);
 	if (pci_dev_is_disconnected(pdev))
 		return RVIOMMU_ATS_OFF;
-	switch (READ_ONCE(pdev->current_state)) {
+	/* A virtual function sleeps with the physical one, and does not know it. */
+	switch (READ_ONCE(pci_physfn(pdev)->current_state)) {
 	case PCI_D1:
 	case PCI_D2:
 	case PCI_D3hot:
@@ -130,11 +131,20 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_power);
  * and with the next one it begins with an empty cache. Its @on stays, for the PCI core restores
  * the enable where a function comes back from a deeper sleep. The write is complete when this
  * returns; should the device wake up meanwhile, what it had sent before has arrived then.
+ *
+ * Returns false if it did not arrive, because a bridge on the way sleeps, too: then the
+ * device has to be asked, and is lost if it does not answer.
  */
-static void rviommu_ats_close(const struct rviommu_endpoint *ep)
+static bool rviommu_ats_close(const struct rviommu_endpoint *ep)
 {
-	if (dev_is_pci(ep->dev))
-		pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl, 0);
+	struct pci_dev *pdev;
+	u16 ctrl;
+
+	if (!dev_is_pci(ep->dev))
+		return true;
+	pdev = to_pci_dev(ep->dev);
+	pci_write_config_word(pdev, ep->ats.ctrl, 0);
+	return !pci_read_config_word(pdev, ep->ats.ctrl, &ctrl) && !(ctrl & PCI_ATS_CTRL_ENABLE);
 }
 
 /**
@@ -152,8 +162,7 @@ bool rviommu_ats_asks(const struct rviommu_endpoint *ep)
 		return false;
 	switch (rviommu_ats_power(ep)) {
 	case RVIOMMU_ATS_ASLEEP:
-		rviommu_ats_close(ep);
-		return false;
+		return !rviommu_ats_close(ep);
 	case RVIOMMU_ATS_OFF:
 		return false;
 	case RVIOMMU_ATS_AWAKE:
@@ -326,7 +335,8 @@ void rviommu_ats_resume(struct rviommu *iommu)
 		return;
 	mutex_lock(&iommu->ddt.lock);
 	list_for_each_entry(ep, &iommu->endpoints, node) {
-		if (!ep->ats.enabled)
+		/* A lost one stays without, until it is taken back. */
+		if (!ep->ats.enabled || !READ_ONCE(ep->ats.on))
 			continue;
 		rviommu_ats_forget(ep, IOMMU_NO_PASID);
 		xa_for_each(&ep->pasids, pasid, domain)

@@ -437,7 +437,8 @@ static bool rviommu_others_use(const struct rviommu_endpoint *ep, u32 id)
 	unsigned int i;
 
 	list_for_each_entry(other, &ep->iommu->endpoints, node)
-		for (i = 0; other != ep && other->domain && i < other->nr_ids; i++)
+		for (i = 0; other != ep && other->domain &&
+		     other->domain != &rviommu_blocking_domain && i < other->nr_ids; i++)
 			if (other->ids[i] == id)
 				return true;
 	return false;

@@ -473,6 +473,8 @@ static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 	/* An error bit that stays would go on raising interrupts. */
 	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY))
 		bus->ops->write32(bus, cq->q.reg_csr, 0);
+	/* Nobody is told before it is over, nor of a queue that had not begun to run again. */
+	WRITE_ONCE(cq->running, true);
 	cmdq_set_phase(cq, RVIOMMU_CMDQ_DIES);
 	cmdq_bury(cq, false);
 }
@@ -1371,6 +1373,8 @@ int rviommu_cmdq_enable(struct rviommu_cmdq *cq)
 	cq->head = 0;
 	cq->tail = 0;
 	cq->restarts = 0;
+	cq->split = 0;
+	cq->silent = false;
 	cq->again = false;
 	WRITE_ONCE(cq->completed, cq->issued);
 	cmdq_move_done(cq);
@@ -1398,6 +1402,12 @@ int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
 		rviommu_cmdq_sync(cq, NULL, 0);
 
 	spin_lock_irqsave(&cq->lock, flags);
+	/* What has begun to take the IOMMU out of service ends with that. */
+	while (cq->phase == RVIOMMU_CMDQ_DIES) {
+		spin_unlock_irqrestore(&cq->lock, flags);
+		cmdq_finish(cq);
+		spin_lock_irqsave(&cq->lock, flags);
+	}
 	WRITE_ONCE(cq->running, false);
 	cmdq_set_phase(cq, RVIOMMU_CMDQ_RUNS);
 	cmdq_fail_batches(cq);
