@@ -1190,7 +1190,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_wait);
  * @fence: set to the number of a fence behind the last of @cmds, for
  *         rviommu_cmdq_wait(). It may be shared with other producers.
  *
- * Context: any, also with interrupts off. Waits only when the ring is full.
+ * Context: any, also with interrupts off. Waits when the ring is full, and while the queue is
+ * being restarted.
  * Return: 0, or -EIO when the queue is out of service; @fence is not set then.
  */
 int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,

@@ -130,7 +130,8 @@ struct rviommu_cmdq_batch {
  * @incoming: batches that wait for somebody to hold @lock (combining: whoever
  *            gets the lock queues all of them and ends with one fence)
  * @lock: protects everything below up to @dead; taken with interrupts off,
- *        in any context. Held for microseconds: no waiting for a fence, nor for a register.
+ *        in any context. Held for microseconds: no waiting for a fence, and a
+ *        few looks at a register.
  * @phase: what is going on; read without the lock by waiters
  * @epoch: changes with @phase, and with each restart; read without the lock by waiters
  * @asked: requests to devices were outstanding when the restart began
