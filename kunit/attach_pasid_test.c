@@ -1187,7 +1187,7 @@ static void hold_ats_doorbell(struct testdev *td)
 		td->fake->rate = 1;
 }
 
-/* No more between two fences than the command queue can tell apart; see command.h. */
+/* No more between two fences than the command queue can tell apart; see cmdq.h. */
 static void attach_ats_small_ring(struct kunit *test)
 {
 	struct testdev *td;

@@ -121,7 +121,7 @@ static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int
 				struct rviommu_command cmd)
 {
 	while (nr--)
-		if (cmds[nr].dword[0] == cmd.dword[0] && cmds[nr].dword[1] == cmd.dword[1])
+		if (rviommu_cmd_equal(cmds[nr], cmd))
 			return true;
 	return false;
 }
@@ -177,8 +177,7 @@ static unsigned int rviommu_owed_commands(struct rviommu_owed *owed, struct rvio
 
 static void rviommu_owe(struct rviommu_owed *owed, struct rviommu_command cmd)
 {
-	bool iodir = FIELD_GET(RVIOMMU_CMD_OPCODE, le64_to_cpu(cmd.dword[0])) ==
-		     RVIOMMU_CMD_OPCODE_IODIR;
+	bool iodir = rviommu_cmd_is_iodir(cmd);
 	struct rviommu_command *list = iodir ? owed->directory : owed->spaces;
 	unsigned int *nr = iodir ? &owed->nr_directory : &owed->nr_spaces;
 	u32 fence;

@@ -4,7 +4,7 @@
  * interrupts, device directory (spec "Guidelines for initialization").
  *
  * What is missing or broken is said once, in one sentence, by whoever notices
- * (queue.c and command.c speak for the queues), and the probe fails with nothing
+ * (queue.c and cmdq.c speak for the queues), and the probe fails with nothing
  * left behind.
  */
 #include <linux/bitfield.h>

@@ -7,7 +7,7 @@
  *   struct rviommu_domain    one address space    domain.c
  *
  * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c, pasid.c ->
- * attach.c, ats.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> command.c,
+ * attach.c, ats.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> cmdq.c,
  * fault.c, queue.c -> the register bus.
  */
 #ifndef RVIOMMU_H
@@ -19,7 +19,7 @@
 #include <rviommu/bus.h>
 #include <rviommu/formats.h>
 
-#include "command.h"
+#include "cmdq.h"
 #include "compat.h"
 #include "directory.h"
 #include "fault.h"
