@@ -40,11 +40,13 @@ void rviommu_m_unspecified(struct rviommu_model *m, const char *what)
  */
 void rviommu_m_other_work(struct rviommu_model *m)
 {
+	unsigned long flags;
+
 	if (!m->ops->other_work)
 		return;
-	rviommu_shim_unlock(&m->lock);
+	flags = rviommu_shim_pause(&m->lock);
 	m->ops->other_work(m->ctx);
-	rviommu_shim_lock(&m->lock);
+	rviommu_shim_resume(&m->lock, flags);
 }
 
 void rviommu_m_enter(struct rviommu_model *m)
@@ -55,6 +57,7 @@ void rviommu_m_enter(struct rviommu_model *m)
 static bool deliver_msi(struct rviommu_model *m)
 {
 	struct rviommu_m_fault f = { .cause = CAUSE_MSI_WRITE, .ttyp = TTYP_NONE };
+	unsigned long flags;
 	unsigned int vector;
 	u32 data;
 	int ret;
@@ -72,9 +75,9 @@ static bool deliver_msi(struct rviommu_model *m)
 	if (f.iotval >> FIELD_GET(RVIOMMU_CAP_PAS, m->cap)) {
 		ret = RVIOMMU_MODEL_MEM_FAULT;
 	} else {
-		rviommu_shim_unlock(&m->lock);
+		flags = rviommu_shim_pause(&m->lock);
 		ret = m->ops->msi(m->ctx, f.iotval, data);
-		rviommu_shim_lock(&m->lock);
+		rviommu_shim_resume(&m->lock, flags);
 	}
 	if (ret)
 		rviommu_m_fault(m, &f);
@@ -84,13 +87,14 @@ static bool deliver_msi(struct rviommu_model *m)
 static bool deliver_message(struct rviommu_model *m)
 {
 	struct rviommu_model_ats_msg msg;
+	unsigned long flags;
 
 	if (m->outbox_head == m->outbox_tail)
 		return false;
 	msg = m->outbox[m->outbox_head++ % OUTBOX_SIZE];
-	rviommu_shim_unlock(&m->lock);
+	flags = rviommu_shim_pause(&m->lock);
 	m->ops->ats(m->ctx, &msg);
-	rviommu_shim_lock(&m->lock);
+	rviommu_shim_resume(&m->lock, flags);
 	if (msg.code == RVIOMMU_MODEL_ATS_INVAL)
 		rviommu_m_ats_sent(m, msg.itag);
 	return true;
@@ -99,17 +103,18 @@ static bool deliver_message(struct rviommu_model *m)
 static bool deliver_wires(struct rviommu_model *m)
 {
 	u16 now = rviommu_m_wires(m), changed = now ^ m->wires;
+	unsigned long flags;
 	unsigned int vector;
 
 	if (!changed)
 		return false;
 	m->wires = now;
-	rviommu_shim_unlock(&m->lock);
+	flags = rviommu_shim_pause(&m->lock);
 	for (vector = 0; vector < NR_VECTORS; vector++) {
 		if (changed >> vector & 1)
 			m->ops->wire(m->ctx, vector, now >> vector & 1);
 	}
-	rviommu_shim_lock(&m->lock);
+	rviommu_shim_resume(&m->lock, flags);
 	return true;
 }
 

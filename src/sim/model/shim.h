@@ -54,6 +54,26 @@ static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
 	spin_unlock_irqrestore(&l->lock, flags);
 }
 
+/*
+ * Let others in for a moment, but no interrupt: one that polls the model until what its caller
+ * is about is done would wait for the thread that it has interrupted.
+ */
+static inline unsigned long rviommu_shim_pause(struct rviommu_shim_lock *l)
+	__releases(&l->lock)
+{
+	unsigned long flags = l->flags;
+
+	spin_unlock(&l->lock);
+	return flags;
+}
+
+static inline void rviommu_shim_resume(struct rviommu_shim_lock *l, unsigned long flags)
+	__acquires(&l->lock)
+{
+	spin_lock(&l->lock);
+	l->flags = flags;
+}
+
 /* A count that goes up under the lock and down without it */
 typedef atomic_t rviommu_shim_count;
 
@@ -149,6 +169,18 @@ static inline void rviommu_shim_unlock(struct rviommu_shim_lock *l)
 	if (!l->held)
 		abort();
 	l->held = false;
+}
+
+static inline unsigned long rviommu_shim_pause(struct rviommu_shim_lock *l)
+{
+	rviommu_shim_unlock(l);
+	return 0;
+}
+
+static inline void rviommu_shim_resume(struct rviommu_shim_lock *l, unsigned long flags)
+{
+	(void)flags;
+	rviommu_shim_lock(l);
 }
 
 typedef u32 rviommu_shim_count;
