@@ -74,6 +74,7 @@ struct lost_batch {
  * @answered: the command at this place of the log is an ATS.INVAL that was answered
  * @next: number that makes the next command unlike all others
  * @looks: reads of cqcsr from which on a hook acts
+ * @restarts: restarts before them
  * @batch: for cases that have many
  */
 struct lost_test {
@@ -88,6 +89,7 @@ struct lost_test {
 	bool answered[FAKEBUS_LOG];
 	u32 next;
 	unsigned int looks;
+	unsigned int restarts;
 	struct lost_batch batch[17];
 };
 
@@ -921,8 +923,8 @@ static void lost_time_starts_again(struct kunit *test)
 
 	t->dev[2].hangs = 1;
 	/*
-	 * A look every 64 us: so many of them, and a little time before the next. A sixteenth is
-	 * time for ten.
+	 * A look every 64 us: so many of them, and a little time before the next. What one of five
+	 * has that is asked again is time for thirty.
 	 */
 	t->cq.timeout_us = 64 * 160 + 20;
 	t->looks = 159;
@@ -1016,6 +1018,61 @@ static void lost_many_in_time(struct kunit *test)
 
 	search(t, 1, 1, true);
 	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], all_looks(t));
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* After so many restarts, the device that all wait for answers at last, after so many looks. */
+static void late_hook(struct fakebus *fake, unsigned int offset, void *arg)
+{
+	struct lost_test *t = arg;
+
+	if (offset != CQCSR || !fake->hung || event(t, RVIOMMU_CMDQ_RESTARTS) < t->restarts)
+		return;
+	if (t->looks--)
+		return;
+	fake->read_hook = NULL;
+	fake->hung = false;
+	fakebus_step(t->bus, UINT_MAX);
+}
+
+/* Of two that are asked again, each has half of the time: one that is late by less stays. */
+static void lost_time_is_shared(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = batch_for(t, 0x3);
+
+	t->cq.timeout_us = 100000;
+	t->dev[0].hangs = 2;
+	t->dev[1].hangs = FOREVER;
+	t->restarts = 1;
+	t->looks = all_looks(t) / 3;
+	t->fake->read_hook = late_hook;
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	KUNIT_EXPECT_PTR_EQ(test, t->fake->read_hook, NULL);
+	expect_reported(t, BIT(1));
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* Who was not asked together with those has all of it. */
+static void lost_time_of_others(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = batch_for(t, 0x3), others = batch_for(t, 0x4);
+
+	t->cq.timeout_us = 100000;
+	t->dev[0].hangs = FOREVER;
+	t->dev[2].hangs = 1;
+	t->restarts = 2;
+	t->looks = all_looks(t) * 3 / 4;
+	t->fake->read_hook = late_hook;
+	KUNIT_ASSERT_EQ(test, issue(t, &b), 0);
+	KUNIT_EXPECT_EQ(test, sync(t, &others), 0);
+	KUNIT_EXPECT_EQ(test, finish(t, &b), 0);
+	KUNIT_EXPECT_PTR_EQ(test, t->fake->read_hook, NULL);
+	expect_kept(t, &b);
+	expect_reported(t, BIT(0));
 	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
 	expect_alive(t);
 }
@@ -1261,6 +1318,8 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_stays_busy_for_ever),
 	KUNIT_CASE(lost_nothing_busy),
 	KUNIT_CASE(lost_many_in_time),
+	KUNIT_CASE(lost_time_is_shared),
+	KUNIT_CASE(lost_time_of_others),
 	KUNIT_CASE(lost_time_starts_again),
 	KUNIT_CASE(lost_answers_at_last),
 	KUNIT_CASE(lost_answers_too_late),

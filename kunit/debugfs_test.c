@@ -18,6 +18,7 @@
 #include "../src/driver/debugfs.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
+#include "testdev.h"
 
 #define TEXT_SIZE	SZ_64K
 #define ROUNDS		300
@@ -826,7 +827,7 @@ static int churn(void *arg)
 static void stop_churn(void *task)
 {
 	kthread_stop_put(task);
-	rcu_barrier();
+	testdev_barrier();
 }
 
 static void put_dentry(void *dentry)

@@ -1150,6 +1150,36 @@ static void device_irq_shared_wire(struct kunit *test)
 	free_irq(irq, &others);
 }
 
+/*
+ * A command queue that is given up while it is busy keeps its interrupt enable until it is not:
+ * as long as that takes the wire stays masked, and for good if it takes too long.
+ */
+static void device_irq_dead_and_busy(struct kunit *test)
+{
+	static const unsigned int busy[] = { 20, UINT_MAX };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(busy); i++) {
+		struct testdev *td = testdev_create(test, TESTDEV_CAPS, 1);
+		struct irq_data *data = irq_get_irq_data(td->bus->irqs[0]);
+
+		td->bus->wired = true;
+		KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+		td->fake->busy[0] = busy[i];
+		rviommu_cmdq_kill(&td->iommu.cmdq, "for a test");
+		KUNIT_EXPECT_TRUE(test, td->iommu.dead);
+		KUNIT_EXPECT_NE(test, td->fake->busy[0], 0);
+
+		testdev_poke32(td, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
+		testdev_irq(td, 0);
+		KUNIT_EXPECT_EQ(test, irqd_irq_disabled(data), busy[i] == UINT_MAX);
+		KUNIT_EXPECT_EQ(test, !(fakebus_peek(td->bus, RVIOMMU_REG_CQCSR) & RVIOMMU_QCSR_IE),
+				busy[i] != UINT_MAX);
+		td->fake->busy[0] = 0;
+		testdev_remove(td);
+	}
+}
+
 /* ----- A wire that others have, too ----- */
 
 /* Of the test that runs: is its wire masked, how often did the neighbour and the thread come */
@@ -1594,6 +1624,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_irq_command_error),
 	KUNIT_CASE(device_irq_unused_causes),
 	KUNIT_CASE(device_irq_shared_wire),
+	KUNIT_CASE(device_irq_dead_and_busy),
 	KUNIT_CASE(device_irq_any_neighbour),
 	KUNIT_CASE(device_order),
 	KUNIT_CASE(device_svnapot),

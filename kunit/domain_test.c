@@ -1859,6 +1859,62 @@ static void domain_dead_queue(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/**
+ * struct rcu_looks - looks at registers, by whoever waits
+ * @looks: how many
+ * @inside: of those, inside an RCU section
+ */
+struct rcu_looks {
+	unsigned int looks;
+	unsigned int inside;
+};
+
+/* The IOMMU goes on after the fourth. */
+static void look_at_rcu(struct testdev *td)
+{
+	struct rcu_looks *looks = td->arg;
+
+	looks->inside += rcu_read_lock_held();
+	if (++looks->looks == 4)
+		td->fake->rate = UINT_MAX;
+}
+
+/*
+ * Whoever unmaps holds no grace period up while he waits: for his fence, nor for room in a
+ * queue that executes nothing.
+ */
+static void domain_waits_outside_rcu(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *a = make_domain(test, dev);
+	struct rviommu_cmdq *cq = &td->iommu.cmdq;
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	struct rcu_looks looks;
+	unsigned int full;
+	u32 fence;
+
+	if (!IS_ENABLED(CONFIG_PROVE_RCU))
+		kunit_skip(test, "without CONFIG_PROVE_RCU nobody knows");
+	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
+	td->arg = &looks;
+	for (full = 0; full < 2; full++) {
+		looks = (struct rcu_looks){};
+		KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
+		td->fake->rate = 0;
+		/* Until it has no room for a fence with nothing before it, and one with a command. */
+		while (full && ((cq->tail - cq->head) & mask) + cq->reserve + 1 < mask)
+			KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue(cq, NULL, 0, &fence), 0);
+		td->look = look_at_rcu;
+		KUNIT_EXPECT_EQ(test, iommu_unmap(a, 0x5000, 0x1000), 0x1000);
+		td->look = NULL;
+		KUNIT_EXPECT_GE(test, looks.looks, 4);
+		KUNIT_EXPECT_EQ(test, looks.inside, 0);
+	}
+	iommu_detach_device(a, dev);
+	iommu_domain_free(a);
+}
+
 /* It dies in the middle of a replace: the replace is complete, blocked. */
 static void domain_dies_in_attach(struct kunit *test)
 {
@@ -2174,6 +2230,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_iommu_goes),
 	KUNIT_CASE(domain_outlives_device),
 	KUNIT_CASE(domain_dead_queue),
+	KUNIT_CASE(domain_waits_outside_rcu),
 	KUNIT_CASE(domain_dies_in_attach),
 	KUNIT_CASE(domain_dead_way_back),
 	KUNIT_CASE(domain_attach_races_unmap),

@@ -937,7 +937,7 @@ static void replace_hitless(struct kunit *test)
 	replace_under_dma(test, &h, domains, 2, 2000);
 	/* Replaced directory pages came back; what attachments cost does not grow. */
 	KUNIT_EXPECT_EQ(test, rviommu_hw_attach(hw, domains[0]), 0);
-	rcu_barrier();
+	testdev_barrier();
 	KUNIT_EXPECT_LE(test, rviommu_mem_live(), live + 1);
 	/* And the last one is really in force. */
 	rviommu_hw_poison(h.bufs[1]);

@@ -362,7 +362,7 @@ static void failure_group_without_memory(struct kunit *test)
 		for (n = 0, ret = -ENOMEM; ret; n++) {
 			KUNIT_ASSERT_LT(test, n, 64);
 			ret = group_fails(f, op, -ENOMEM, n, DEVICES, &rid, with ? &pasid : NULL);
-			rcu_barrier();
+			testdev_barrier();
 			/* The directory of a first PASID may stay for a while. */
 			if (ret && op != FIRST_PASID)
 				KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live,

@@ -21,8 +21,11 @@ static struct testdev *to_testdev(struct rviommu_bus *bus)
 static u32 testdev_read32(struct rviommu_bus *bus, unsigned int offset)
 {
 	struct testdev *td = to_testdev(bus);
-	u32 value = td->inner->read32(bus, offset);
+	u32 value;
 
+	if (td->look)
+		td->look(td);
+	value = td->inner->read32(bus, offset);
 	if (offset == RVIOMMU_REG_TR_REQ_CTL && td->translate && td->translate_busy)
 		value |= RVIOMMU_TR_REQ_CTL_GO_BUSY;
 	return value;
@@ -409,12 +412,18 @@ void testdev_snoops(struct kunit *test, bool snoops)
 		kunit_activate_static_stub(test, rviommu_snoops, testdev_snoops_not);
 }
 
+void testdev_barrier(void)
+{
+	rviommu_inval_barrier();
+	rcu_barrier();
+}
+
 long testdev_live(void)
 {
 	/* What waits for a grace period counts: nothing is nothing, without waiting for one. */
 	if (!rviommu_mem_live())
 		return 0;
-	rcu_barrier();
+	testdev_barrier();
 	return rviommu_mem_live();
 }
 

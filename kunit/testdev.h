@@ -65,7 +65,8 @@ struct testdev_write {
  * @translations: how often @translate was asked
  * @doorbell: if not NULL, called when the driver writes cqt, before the fake bus
  *            sees it
- * @arg: for @doorbell
+ * @look: if not NULL, called when the driver reads a register, before the fake bus sees it
+ * @arg: for @doorbell and @look
  */
 struct testdev {
 	struct kunit *test;
@@ -85,6 +86,7 @@ struct testdev {
 	bool translate_busy;
 	unsigned int translations;
 	void (*doorbell)(struct testdev *td);
+	void (*look)(struct testdev *td);
 	void *arg;
 };
 
@@ -155,6 +157,7 @@ void testdev_short_waits(struct kunit *test);
 void testdev_snoops(struct kunit *test, bool snoops);
 
 /* What is allocated, once nothing waits for a grace period. */
+void testdev_barrier(void);
 long testdev_live(void);
 
 /**

@@ -152,7 +152,7 @@ static bool rviommu_ats_close(const struct rviommu_endpoint *ep)
  * @ep: the device
  *
  * Not one whose ATS is off, nor one that is known to be gone or asleep: it would hold up all who
- * wait for the queue. Context: any; under rcu_read_lock() or ddt.lock.
+ * wait for the queue. Context: any; where the targets are read, or under ddt.lock.
  *
  * Return: true if it has. If not, it uses nothing that it has cached before.
  */
@@ -297,7 +297,7 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 		rviommu_ats_forget(ep, pasid);
 	WRITE_ONCE(ep->ats.on, false);
 	/* Unmaps that have seen it on have queued what they ask, and that is executed. */
-	synchronize_rcu();
+	rviommu_inval_synchronize();
 	rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
 }
 

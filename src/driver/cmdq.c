@@ -32,8 +32,6 @@
 #define CMDQ_SPINS	512
 /* After those, microseconds from one look at the registers to the next. */
 #define CMDQ_CHECK_US	64
-/* What "soon" is: most devices answer by then. */
-#define CMDQ_SOON_US	4096
 /* And from one word to the watchdog to the next. */
 #define CMDQ_WATCHDOG_US	1000000
 /* Looks at a register that is to change, a microsecond apart, while others have to wait. */
@@ -112,6 +110,20 @@ static void cmdq_bury(struct rviommu_cmdq *cq, bool last)
 	cmdq_fail_batches(cq);
 }
 
+/*
+ * An error bit that stays would go on raising interrupts, so a dead queue is to have no interrupt
+ * enable. Not while it is busy (spec cqcsr.busy): looked at again when an interrupt comes.
+ */
+static void cmdq_silence(struct rviommu_cmdq *cq)
+{
+	struct rviommu_bus *bus = cq->q.bus;
+	u32 csr = bus->ops->read32(bus, cq->q.reg_csr);
+
+	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY) &&
+	    csr & (RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE))
+		bus->ops->write32(bus, cq->q.reg_csr, 0);
+}
+
 static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 {
 	struct rviommu_bus *bus = cq->q.bus;
@@ -126,9 +138,7 @@ static void cmdq_kill(struct rviommu_cmdq *cq, const char *why)
 		why, csr, cq->head, cq->tail, cq->completed, cq->issued);
 
 	WRITE_ONCE(cq->dead, true);
-	/* An error bit that stays would go on raising interrupts. */
-	if (!rviommu_queue_gone(csr) && !(csr & RVIOMMU_QCSR_BUSY))
-		bus->ops->write32(bus, cq->q.reg_csr, 0);
+	cmdq_silence(cq);
 	/* Nobody is told before it is over, nor of a queue that had not begun to run again. */
 	WRITE_ONCE(cq->running, true);
 	cmdq_set_phase(cq, RVIOMMU_CMDQ_DIES);
@@ -334,6 +344,30 @@ static bool cmdq_asks(struct rviommu_cmdq *cq, u32 index)
 	return false;
 }
 
+/* The number of the first fence of ours from @index on. */
+static u32 cmdq_fence_from(struct rviommu_cmdq *cq, u32 index)
+{
+	for (; index != cq->tail; index = (index + 1) & rviommu_queue_mask(&cq->q)) {
+		struct rviommu_command cmd = *cmdq_slot(cq, index);
+
+		if (cmdq_own_fence(cq, cmd))
+			return FIELD_GET(RVIOMMU_CMD_IOFENCE_DATA, le64_to_cpu(cmd.dword[0]));
+	}
+	return cq->issued;
+}
+
+/*
+ * Devices are asked again, one after the other, until the fence behind slot @index. All of
+ * them had the whole time together already; @devices have it once more, but share it: a
+ * handful of silent ones must not hold a CPU up for longer than the kernel lets it be.
+ */
+static void cmdq_ask_again(struct rviommu_cmdq *cq, u32 index, unsigned int devices)
+{
+	WRITE_ONCE(cq->again_us, cq->timeout_us / devices);
+	WRITE_ONCE(cq->again_until, cmdq_fence_from(cq, index));
+	WRITE_ONCE(cq->again, true);
+}
+
 /*
  * Spec cqcsr.cmd_to: cqh is the index of the fence that noticed. Only ATS.INVAL can
  * have timed out, and only one that lies behind the fence before: everything up to
@@ -346,13 +380,11 @@ static bool cmdq_asks(struct rviommu_cmdq *cq, u32 index)
 static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
-	struct rviommu_command first = {};
-	bool found = false, many = false;
+	struct rviommu_command last = {};
+	unsigned int devices = 0;
 	u32 i;
 
 	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
-	WRITE_ONCE(cq->again_until, cq->issued);
-	WRITE_ONCE(cq->again, true);
 
 	for (i = index; i != cq->head; i = (i - 1) & mask) {
 		struct rviommu_command cmd = *cmdq_slot(cq, (i - 1) & mask);
@@ -361,18 +393,18 @@ static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 			break;
 		if (!rviommu_cmd_is_ats_inval(cmd))
 			continue;
-		if (found && !rviommu_cmd_same_device(cmd, first))
-			many = true;
-		first = cmd;
-		found = true;
+		devices += !devices || !rviommu_cmd_same_device(cmd, last);
+		last = cmd;
 	}
 	cq->head = i;
-	if (!found)
+	if (!devices)
 		cmdq_report(cq, index, "waited in vain for no device");
-	else if (many)
-		cq->split = (index - i) & mask;
+	else if (devices == 1)
+		cmdq_lose_device(cq, last);
 	else
-		cmdq_lose_device(cq, first);
+		cq->split = (index - i) & mask;
+	if (devices > 1)
+		cmdq_ask_again(cq, index, devices);
 }
 
 /* Let the fences of the next run write to a place that no earlier one knows. */
@@ -423,7 +455,8 @@ static void cmdq_resubmit(struct rviommu_cmdq *cq)
 
 		/* cq->reserve has kept the room; see cmdq_fix_timeout(). */
 		if (i < cq->split && rviommu_cmd_is_ats_inval(cmd)) {
-			if (asked && !rviommu_cmd_same_device(cmd, *asked) && cq->tail + n - i < mask)
+			if (asked && !rviommu_cmd_same_device(cmd, *asked) &&
+			    cq->tail + n - i < mask)
 				*cmdq_slot(cq, cq->tail++) = rviommu_cmd_barrier();
 			asked = &cq->scratch[i];
 		}
@@ -538,6 +571,8 @@ static void cmdq_recover(struct rviommu_cmdq *cq)
 
 	lockdep_assert_held(&cq->lock);
 
+	if (cq->dead)
+		cmdq_silence(cq);
 	if (!cq->running)
 		return;
 	if (cq->phase != RVIOMMU_CMDQ_RUNS) {
@@ -603,6 +638,22 @@ void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_handle_errors);
 
+/**
+ * rviommu_cmdq_is_quiet() - can the queue be kept from raising interrupts?
+ * @cq: the queue
+ *
+ * Return: false if it was given up and still has its interrupt enable, because it is busy.
+ */
+bool rviommu_cmdq_is_quiet(struct rviommu_cmdq *cq)
+{
+	u32 csr;
+
+	if (!READ_ONCE(cq->dead))
+		return true;
+	csr = cq->q.bus->ops->read32(cq->q.bus, cq->q.reg_csr);
+	return rviommu_queue_gone(csr) || !(csr & RVIOMMU_QCSR_IE);
+}
+
 /* ----- Waiting ----- */
 
 /*
@@ -629,8 +680,7 @@ static unsigned int cmdq_patience(const struct rviommu_cmdq *cq)
 {
 	switch (READ_ONCE(cq->phase)) {
 	case RVIOMMU_CMDQ_RUNS:
-		return cmdq_asks_again(cq) ? cq->timeout_us >> RVIOMMU_FENCE_AGAIN_LG2 :
-					     cq->timeout_us;
+		return cmdq_asks_again(cq) ? READ_ONCE(cq->again_us) : cq->timeout_us;
 	case RVIOMMU_CMDQ_STOPS:
 		if (READ_ONCE(cq->asked))
 			return cq->ats_timeout_us;
@@ -778,27 +828,6 @@ static bool cmdq_fence_done(const struct rviommu_cmdq *cq, u32 fence)
 }
 
 /**
- * rviommu_cmdq_wait_soon() - wait for a fence, but not for devices that take their time
- * @cq: the queue
- * @fence: number from rviommu_cmdq_issue()
- *
- * As rviommu_cmdq_wait(), for some milliseconds.
- *
- * Return: true if there is nothing to wait for any more.
- */
-bool rviommu_cmdq_wait_soon(struct rviommu_cmdq *cq, u32 fence)
-{
-	struct cmdq_wait wait = {};
-
-	while (!cmdq_fence_done(cq, fence) && READ_ONCE(cq->running)) {
-		if (wait.turns > CMDQ_SPINS + CMDQ_SOON_US)
-			return false;
-		cmdq_poll(cq, &wait);
-	}
-	return true;
-}
-
-/**
  * rviommu_cmdq_wait() - wait for a fence
  * @cq: the queue
  * @fence: number from rviommu_cmdq_issue()
@@ -807,7 +836,9 @@ bool rviommu_cmdq_wait_soon(struct rviommu_cmdq *cq, u32 fence)
  *
  * Context: any, also with interrupts off. Ends when no fence at all completes
  * for %RVIOMMU_FENCE_TIMEOUT_US; a restart, of which there are
- * %RVIOMMU_CMDQ_MAX_RESTARTS without progress, begins that time anew.
+ * %RVIOMMU_CMDQ_MAX_RESTARTS without progress, begins that time anew, and may take
+ * %RVIOMMU_ATS_TIMEOUT_US itself. Devices that are asked for the second time share one such
+ * time.
  * Return: 0: every command of the batch is complete, and device accesses that
  * the IOMMU processed before are globally visible. -EIO: the queue is out of
  * service.
@@ -1029,21 +1060,18 @@ int rviommu_cmdq_enable(struct rviommu_cmdq *cq)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_enable);
 
 /**
- * rviommu_cmdq_disable() - complete what was queued, and switch the queue off
+ * rviommu_cmdq_disable_now() - switch the queue off, whatever it is doing
  * @cq: initialised
  *
- * Spec cqcsr: a fence, to know that fetched commands are committed, before
- * switching off. Submissions then fail with -EIO until the next enable.
+ * For when nothing is translated any more, and nobody wants to wait for a device: what is
+ * queued is completed or not. Submissions then fail with -EIO until the next enable.
  *
- * Context: any; see rviommu_cmdq_wait() and rviommu_queue_disable().
+ * Context: any; see rviommu_queue_disable().
  * Return: 0, or the error of rviommu_queue_disable().
  */
-int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
+int rviommu_cmdq_disable_now(struct rviommu_cmdq *cq)
 {
 	unsigned long flags;
-
-	if (READ_ONCE(cq->running))
-		rviommu_cmdq_sync(cq, NULL, 0);
 
 	spin_lock_irqsave(&cq->lock, flags);
 	/* What has begun to take the IOMMU out of service ends with that. */
@@ -1056,7 +1084,25 @@ int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
 	cmdq_set_phase(cq, RVIOMMU_CMDQ_RUNS);
 	cmdq_fail_batches(cq);
 	spin_unlock_irqrestore(&cq->lock, flags);
-	/* From here on nobody else looks at its registers. */
+	/* From here on nobody else looks at its registers, but to silence a dead one. */
 	return rviommu_queue_disable(&cq->q);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_disable_now);
+
+/**
+ * rviommu_cmdq_disable() - complete what was queued, and switch the queue off
+ * @cq: initialised
+ *
+ * Spec cqcsr: a fence, to know that fetched commands are committed, before
+ * switching off.
+ *
+ * Context: any; see rviommu_cmdq_wait() and rviommu_cmdq_disable_now().
+ * Return: see there.
+ */
+int rviommu_cmdq_disable(struct rviommu_cmdq *cq)
+{
+	if (READ_ONCE(cq->running))
+		rviommu_cmdq_sync(cq, NULL, 0);
+	return rviommu_cmdq_disable_now(cq);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_disable);

@@ -24,14 +24,6 @@
 #define RVIOMMU_FENCE_TIMEOUT_US	5000000
 
 /*
- * When devices did not answer, those that were asked at the same time are asked again, one
- * after the other, to find out who it was. They had all of the time above already: so much of
- * it, as a power of two, has to do. Else a handful of silent devices would hold a CPU up for
- * longer than the kernel lets it be.
- */
-#define RVIOMMU_FENCE_AGAIN_LG2		4
-
-/*
  * Bound of switching the queue off while requests to devices are outstanding. The hardware may
  * stay busy until they end (spec cqcsr.busy), by its own timeout at the latest, and PCIe gives
  * a device a minute and a half; those that had to wait for their turn begin theirs later.
@@ -139,8 +131,10 @@ struct rviommu_cmdq_batch {
  * @silent: the restart began because no fence completed: the device that the hardware waits for
  *          is to blame. @silent_at is where it stood.
  * @silent_at: see @silent
- * @again: devices are asked for the second time, until fence @again_until completes
+ * @again: devices are asked for the second time, until fence @again_until completes, and
+ *         each has @again_us
  * @again_until: see @again
+ * @again_us: see @again
  * @pending: batches taken from @incoming that are not completely in the ring
  *           yet, oldest first
  * @tail: index of the next free slot, as last written to cqt
@@ -196,6 +190,7 @@ struct rviommu_cmdq {
 	u32 silent_at;
 	bool again;
 	u32 again_until;
+	unsigned int again_us;
 	struct list_head pending;
 	u32 tail;
 	u32 head;
@@ -226,14 +221,15 @@ void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
 			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg));
 int rviommu_cmdq_enable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
+int rviommu_cmdq_disable_now(struct rviommu_cmdq *cq);
 
 int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		       unsigned int nr, u32 *fence);
 int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence);
-bool rviommu_cmdq_wait_soon(struct rviommu_cmdq *cq, u32 fence);
 int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		      unsigned int nr);
 void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq);
+bool rviommu_cmdq_is_quiet(struct rviommu_cmdq *cq);
 void rviommu_cmdq_kill(struct rviommu_cmdq *cq, const char *why);
 
 /* ATS.INVAL commands between two barriers, given the size of the ring. */

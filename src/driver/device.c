@@ -14,7 +14,6 @@
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/numa.h>
-#include <linux/wait_bit.h>
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
@@ -27,6 +26,10 @@
 
 /* Writers of ddtp are few: the queue that dies, and who brings the IOMMU up or down. */
 #define RVIOMMU_DDTP_TRIES	4
+
+/* Looks at a command queue that was given up and is busy, and microseconds between two. */
+#define RVIOMMU_QUIET_LOOKS	500
+#define RVIOMMU_QUIET_US	1000
 
 /* PPN fields are 44 bits wide. */
 #define RVIOMMU_PAS_MAX		56
@@ -324,6 +327,28 @@ static irqreturn_t rviommu_irq(int irq, void *data)
 	return IRQ_WAKE_THREAD;
 }
 
+/*
+ * A command queue that was given up holds its wire up until its interrupt enable can be taken;
+ * unmasked before, it would keep a CPU busy. One for which that takes too long stays masked,
+ * for whoever shares it, too.
+ */
+static void rviommu_unmask(struct rviommu_irq *vector, int irq)
+{
+	struct rviommu *iommu = vector->iommu;
+	unsigned int looks = RVIOMMU_QUIET_LOOKS;
+
+	while (vector->causes & RVIOMMU_IPSR_CIP && !rviommu_cmdq_is_quiet(&iommu->cmdq)) {
+		if (!looks--) {
+			dev_err(iommu->dev, "holds its wire up: interrupt %d stays masked\n", irq);
+			return;
+		}
+		usleep_range(RVIOMMU_QUIET_US, 2 * RVIOMMU_QUIET_US);
+		rviommu_cmdq_handle_errors(&iommu->cmdq);
+		rviommu_write32(iommu, RVIOMMU_REG_IPSR, RVIOMMU_IPSR_CIP);
+	}
+	enable_irq(irq);
+}
+
 static irqreturn_t rviommu_irq_thread(int irq, void *data)
 {
 	struct rviommu_irq *vector = data;
@@ -342,7 +367,7 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 	if (unused)
 		rviommu_write32(iommu, RVIOMMU_REG_IPSR, unused);
 	if (iommu->bus->wired)
-		enable_irq(irq);
+		rviommu_unmask(vector, irq);
 	return IRQ_HANDLED;
 }
 
@@ -482,7 +507,7 @@ static bool rviommu_may_leave_bare(struct rviommu *iommu)
 
 	if (iommu->boot_mode != RVIOMMU_DDTP_MODE_BARE || rviommu_is_dead(iommu))
 		return false;
-	/* At shutdown nobody waits for what hangs. */
+	/* At shutdown nobody waits for what hangs: not for another who waits for a device. */
 	if (!mutex_trylock(&iommu->ddt.lock))
 		return false;
 	list_for_each_entry(ep, &iommu->endpoints, node)
@@ -542,9 +567,8 @@ static void rviommu_describe(const struct rviommu *iommu)
 void rviommu_wait_for_readers(struct rviommu *iommu)
 {
 	KUNIT_STATIC_STUB_REDIRECT(rviommu_wait_for_readers, iommu);
+	rviommu_inval_synchronize();
 	synchronize_rcu();
-	/* Its queue is off: they look once more, and go. */
-	wait_var_event(&iommu->waiters, !atomic_read(&iommu->waiters));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_wait_for_readers);
 
@@ -706,7 +730,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 void rviommu_shutdown(struct rviommu *iommu)
 {
 	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
-	rviommu_stop_queues(iommu);
+	rviommu_faultq_disable(&iommu->faultq);
+	/* Whatever it waits for: nothing is translated any more. */
+	rviommu_cmdq_disable_now(&iommu->cmdq);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
 
@@ -715,7 +741,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
  * @iommu: the IOMMU
  *
  * Faults that were reported are read, because the queue's tail will be lost; then
- * the queues go off. Devices are suspended already (rviommu_link_device()), so whoever
+ * the queues go off; of one that does not, it is said, and rviommu_resume() finds it
+ * busy. Devices are suspended already (rviommu_link_device()), so whoever
  * still unmaps (the timer of a flush queue) needs no invalidation: it is refused one,
  * and rviommu_resume() starts with empty caches.
  *

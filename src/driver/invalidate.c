@@ -5,7 +5,7 @@
  */
 #include <linux/bitfield.h>
 #include <linux/bitops.h>
-#include <linux/wait_bit.h>
+#include <linux/srcu.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -19,6 +19,44 @@
 
 /* IOMMUs that one round issues commands to before it waits for their fences. */
 #define RVIOMMU_ROUND		8
+
+/*
+ * Whoever invalidates: it keeps the targets that he found, with their IOMMUs and devices, alive
+ * until the last fence has completed. Not plain RCU: a queue may be restarted meanwhile, and a
+ * device may take its minute to answer, which is more than a grace period may.
+ *
+ * Who frees one of them waits for plain RCU, too, for those who only have a look.
+ */
+DEFINE_STATIC_SRCU(rviommu_inval_srcu);
+
+/**
+ * rviommu_inval_synchronize() - wait for those who invalidate
+ *
+ * Whoever had read the targets of a domain before this was called has no fence left to wait for.
+ */
+void rviommu_inval_synchronize(void)
+{
+	synchronize_srcu(&rviommu_inval_srcu);
+}
+
+/**
+ * rviommu_inval_call() - call a function when nobody invalidates any more what was there
+ * @rcu: in what is about to be freed
+ * @func: called from a context that cannot sleep
+ */
+void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func)
+{
+	call_srcu(&rviommu_inval_srcu, rcu, func);
+}
+
+/**
+ * rviommu_inval_barrier() - all that was given to rviommu_inval_call() was called
+ */
+void rviommu_inval_barrier(void)
+{
+	srcu_barrier(&rviommu_inval_srcu);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_barrier);
 
 /**
  * struct rviommu_inval - what is to be forgotten of a domain
@@ -188,44 +226,12 @@ static noinline unsigned int rviommu_inval_devices(struct rviommu *iommu,
 	return i;
 }
 
-/* Wait for those fences at the beginning that complete soon. Returns how many did. */
-static unsigned int rviommu_inval_wait_soon(struct rviommu **waiting, const u32 *fences,
-					    unsigned int nr)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		if (!rviommu_cmdq_wait_soon(&waiting[i]->cmdq, fences[i]))
-			break;
-	return i;
-}
-
 static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
 		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
-}
-
-/*
- * The same, and leave the RCU section. Devices may take longer to answer than a grace period
- * may; so whoever waits for them is counted at the IOMMU, and keeps it alive by that.
- */
-static void rviommu_inval_wait_outside(struct rviommu **waiting, const u32 *fences,
-				       unsigned int nr)
-	__releases(RCU)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		atomic_inc(&waiting[i]->waiters);
-	rcu_read_unlock();
-	for (i = 0; i < nr; i++) {
-		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
-		if (atomic_dec_and_test(&waiting[i]->waiters))
-			wake_up_var(&waiting[i]->waiters);
-	}
 }
 
 /* The next IOMMU from entry @i on where the domain is in use; the end if there is none. */
@@ -238,20 +244,21 @@ static unsigned int rviommu_inval_next(const struct rviommu_targets *targets, un
 }
 
 /*
- * Make the IOMMUs from entry @i on forget @inval; the domain is in use on the first of them.
- * Leaves the RCU section. Out of line: unmaps of a domain that is attached nowhere do without
- * the arrays.
+ * Make the IOMMUs and devices of @dom forget @inval. Out of line: unmaps of a domain that is
+ * attached nowhere do without the arrays.
  */
 static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
-					  const struct rviommu_targets *targets, unsigned int i,
 					  const struct rviommu_inval *inval)
-	__releases(RCU)
 {
 	struct rviommu *waiting[RVIOMMU_ROUND];
+	const struct rviommu_targets *targets;
 	u32 fences[RVIOMMU_ROUND];
-	unsigned int nr = 0;
+	unsigned int i, nr = 0;
 
-	for (; i < targets->nr; i = rviommu_inval_next(targets, i)) {
+	guard(srcu)(&rviommu_inval_srcu);
+	targets = srcu_dereference(dom->targets, &rviommu_inval_srcu);
+	for (i = rviommu_inval_next(targets, 0); i < targets->nr;
+	     i = rviommu_inval_next(targets, i)) {
 		struct rviommu *iommu = targets->t[i++].iommu;
 
 		if (nr == RVIOMMU_ROUND) {
@@ -266,8 +273,7 @@ static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
 		if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
 			nr++;
 	}
-	i = rviommu_inval_wait_soon(waiting, fences, nr);
-	rviommu_inval_wait_outside(waiting + i, fences + i, nr - i);
+	rviommu_inval_wait(waiting, fences, nr);
 }
 
 /*
@@ -282,7 +288,7 @@ static __always_inline void rviommu_inval_targets(struct rviommu_domain *dom,
 						  const struct rviommu_inval *inval)
 {
 	const struct rviommu_targets *targets;
-	unsigned int i;
+	bool used;
 
 	/*
 	 * Pairs with the barriers before a context is published (attach.c): either this
@@ -290,16 +296,13 @@ static __always_inline void rviommu_inval_targets(struct rviommu_domain *dom,
 	 */
 	smp_mb();
 
+	/* A look, for those that are attached nowhere. */
 	rcu_read_lock();
 	targets = rcu_dereference(dom->targets);
-	if (targets) {
-		i = rviommu_inval_next(targets, 0);
-		if (i < targets->nr) {
-			rviommu_inval_rounds(dom, targets, i, inval);
-			return;
-		}
-	}
+	used = targets && rviommu_inval_next(targets, 0) < targets->nr;
 	rcu_read_unlock();
+	if (used)
+		rviommu_inval_rounds(dom, inval);
 }
 
 /**
@@ -375,6 +378,11 @@ bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutatio
 static void rviommu_targets_free(struct rcu_head *rcu)
 {
 	rviommu_free(container_of(rcu, struct rviommu_targets, rcu));
+}
+
+static void rviommu_targets_drop(struct rcu_head *rcu)
+{
+	call_rcu(rcu, rviommu_targets_free);
 }
 
 /*
@@ -526,7 +534,7 @@ static int rviommu_target_get(struct rviommu_domain *dom, const struct rviommu_t
 	new->t[place].users = 1;
 	rcu_assign_pointer(dom->targets, new);
 	if (old)
-		call_rcu(&old->rcu, rviommu_targets_free);
+		rviommu_inval_call(&old->rcu, rviommu_targets_drop);
 unlock_backs:
 	mutex_unlock(&rviommu_backs_lock);
 unlock:
@@ -648,7 +656,7 @@ void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoi
  * @pasid: what it was attached to
  *
  * An unmap that runs at this moment may still send the device an Invalidation
- * Request; after an RCU grace period none does.
+ * Request; after rviommu_inval_synchronize() none does.
  */
 void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
 				  ioasid_t pasid)

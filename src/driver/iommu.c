@@ -40,6 +40,11 @@ static void rviommu_endpoint_free(struct rcu_head *rcu)
 	rviommu_free(ep);
 }
 
+static void rviommu_endpoint_drop(struct rcu_head *rcu)
+{
+	call_rcu(rcu, rviommu_endpoint_free);
+}
+
 static struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
 						    const struct rviommu_endpoint *not)
 {
@@ -267,7 +272,7 @@ static void rviommu_release_device(struct device *dev)
 	mutex_unlock(&iommu->ddt.lock);
 	rviommu_pasid_exit(ep);
 
-	call_rcu(&ep->rcu, rviommu_endpoint_free);
+	rviommu_inval_call(&ep->rcu, rviommu_endpoint_drop);
 }
 
 /**

@@ -45,6 +45,7 @@ static void __exit rviommu_exit(void)
 	rviommu_platform_unregister();
 	rviommu_debugfs_exit();
 	rviommu_domain_ids_destroy();
+	rviommu_inval_barrier();
 	rviommu_mem_exit();
 }
 

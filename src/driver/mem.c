@@ -199,7 +199,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_page_retire);
  * rviommu_mem_live() - how much is allocated
  *
  * Return: runs of pages plus rviommu_zalloc() memory. What was retired counts
- * until its grace period has ended: rcu_barrier() before comparing.
+ * until its grace period has ended: rviommu_inval_barrier() and rcu_barrier() before
+ * comparing.
  */
 long rviommu_mem_live(void)
 {

@@ -66,8 +66,6 @@ struct rviommu_irq {
  * @debugfs: directory of this IOMMU
  * @mutate: steps to leave out, BIT(enum rviommu_mutation); only with
  *          CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with READ_ONCE
- * @waiters: unmaps that wait for a fence and have left their RCU section for that, because it
- *           takes long
  * @ddtp_lock: serialises writers of ddtp: whoever brings the IOMMU up or down, and the
  *             command queue when it dies. A leaf lock, inside cmdq.lock; interrupts off,
  *             never held while waiting for the IOMMU.
@@ -77,8 +75,8 @@ struct rviommu_irq {
  *
  * Lifetime: rviommu_probe() to rviommu_remove(). The IOMMU core holds a module
  * reference per endpoint, a domain holds one too. Invalidation reaches an IOMMU
- * through RCU: rviommu_remove() waits for a grace period when the queues are off, and then
- * for @waiters, before it frees anything of them.
+ * through SRCU and RCU: rviommu_remove() waits for both when the queues are off, before it
+ * frees anything of them.
  */
 struct rviommu {
 	struct rviommu_bus *bus;
@@ -101,7 +99,6 @@ struct rviommu {
 	struct list_head node;
 	struct dentry *debugfs;
 	unsigned long mutate;
-	atomic_t waiters;
 	spinlock_t ddtp_lock; /* see above */
 	bool dead;
 };
@@ -145,7 +142,7 @@ enum rviommu_ats_power {
  * @enabled: the device's own enable is on; under ddt.lock
  * @on: the device may send translation requests, so its ATC has to be invalidated.
  *      Written under ddt.lock, and by the command queue when the device is lost;
- *      read by unmap with READ_ONCE under RCU.
+ *      read by unmap with READ_ONCE.
  * @depth: Invalidation Requests that may be outstanding at a time
  * @shared: whose queue that is: the device, or the physical function of a virtual one
  * @rid: Routing ID, for ATS.INVAL
@@ -197,7 +194,7 @@ struct rviommu_back {
  * @last_fault: the newest one; written by the fault thread under @fault_lock
  * @fault_lock: protects @last_fault; a leaf lock
  * @fault_log: what is said of them; under faultq.lock of @iommu
- * @rcu: freed through RCU: the fault path may still hold it
+ * @rcu: freed through SRCU and RCU: an unmap, or the fault path, may still hold it
  * @node: on rviommu.endpoints; under ddt.lock
  * @debugfs: its directory
  * @linked: it has a device link to its IOMMU. Constant once probed.
@@ -247,8 +244,7 @@ struct rviommu_endpoint {
  * @pasid: of the requests that the ATC's translations are for; IOMMU_NO_PASID: those
  *         without
  * @users: attachments of the domain there; 0: entry unused, and @iommu and @ep may be
- *         gone. Written under rviommu_domain.targets_lock, read with READ_ONCE under
- *         RCU.
+ *         gone. Written under rviommu_domain.targets_lock, read with READ_ONCE.
  */
 struct rviommu_target {
 	struct rviommu *iommu;
@@ -259,7 +255,7 @@ struct rviommu_target {
 
 /**
  * struct rviommu_targets - where a domain has to be invalidated
- * @rcu: replaced arrays are freed through RCU
+ * @rcu: replaced arrays are freed through SRCU and RCU
  * @nr: entries
  * @t: entries: those of one IOMMU together, its own before those of its devices, and
  *     those of one device together
@@ -302,8 +298,9 @@ static inline void rviommu_count(u64 __percpu *counter)
  * @pt_mode: RVIOMMU_ATP_MODE_* of iosatp or iohgatp
  * @pscid: its tag in the IOTLB; first stage
  * @gscid: its tag in the IOTLB; second stage
- * @targets: where to invalidate. Readers (unmap, from any context) under
- *           rcu_read_lock(); writers under @targets_lock.
+ * @targets: where to invalidate. Readers (unmap, from any context) under SRCU
+ *           (rviommu_inval_synchronize()), to have a look under rcu_read_lock(); writers
+ *           under @targets_lock.
  *           Order against attach: attach publishes the array, smp_mb(),
  *           publishes the context; unmap clears the entry, smp_mb(), reads the
  *           array. So one of the two sees the other.
@@ -457,6 +454,9 @@ struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
 void rviommu_invalidate_all(struct rviommu_domain *dom);
+void rviommu_inval_synchronize(void);
+void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
+void rviommu_inval_barrier(void);
 unsigned int rviommu_context_commands(struct rviommu *iommu,
 				      const struct rviommu_ddt_update *update,
 				      struct rviommu_command *cmds);
