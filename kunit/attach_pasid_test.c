@@ -659,7 +659,7 @@ static void attach_without_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, has_pdt(t, DID));
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, c), 0);
 		KUNIT_EXPECT_FALSE(test, has_pdt(t, DID));
-		KUNIT_EXPECT_NULL(test, t->ep->pdt.root);
+		KUNIT_EXPECT_NULL(test, t->ep->pdt.dir.root);
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 		KUNIT_EXPECT_EQ(test, users(a, false) + users(b, false) + users(c, false), 0);
 		KUNIT_EXPECT_EQ(test, users(a, true) + users(b, true) + users(c, true), 0);
@@ -703,7 +703,7 @@ static void attach_directory(struct kunit *test)
 	struct testdev *td = iommu_up(test, CAPS, 0);
 	struct rviommu_ddt *ddt = &td->iommu.ddt;
 	const long live = testdev_live();
-	struct rviommu_pdt_update update;
+	struct rviommu_dir_update update;
 	struct testdev_failures failures;
 	struct rviommu_pdt pdt;
 	u8 levels;
@@ -712,39 +712,39 @@ static void attach_directory(struct kunit *test)
 	for (levels = 1; levels <= 3; levels++) {
 		const u32 last = pid & (BIT(rviommu_pdt_pid_lg2(levels)) - 1);
 
-		KUNIT_ASSERT_EQ(test, rviommu_pdt_init(ddt, &pdt, levels), 0);
-		pdt.live = true;
+		KUNIT_ASSERT_EQ(test, rviommu_pdt_init(&pdt, ddt, levels, DID, false), 0);
+		pdt.dir.live = true;
 		/* Too wide */
-		update = (struct rviommu_pdt_update){ .pid = last + 1, .new = { { TC_V, 0 } } };
-		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), -ERANGE);
+		update = (struct rviommu_dir_update){ .id = last + 1, .new.pc = { { TC_V, 0 } } };
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&pdt.dir, &update, 1), -ERANGE);
 		/* To block what is not there needs no memory, and does nothing. */
-		update = (struct rviommu_pdt_update){ .pid = last };
+		update = (struct rviommu_dir_update){ .id = last };
 		testdev_fail(test, &failures, 0);
-		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&pdt.dir, &update, 1), 0);
 		testdev_fail(test, &failures, -1);
 		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
 		KUNIT_EXPECT_NULL(test, update.at.subtree);
-		rviommu_pdt_abort(ddt, &update);
+		rviommu_dir_abort(&pdt.dir, &update, 1);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 1);
 		/* New tables, and given up */
-		update = (struct rviommu_pdt_update){ .pid = last, .new = { { TC_V, 1 } } };
-		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		update = (struct rviommu_dir_update){ .id = last, .new.pc = { { TC_V, 1 } } };
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&pdt.dir, &update, 1), 0);
 		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels);
-		rviommu_pdt_abort(ddt, &update);
+		rviommu_dir_abort(&pdt.dir, &update, 1);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 1);
 		/* In force; then a copy, given up */
-		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
-		rviommu_pdt_publish(ddt, &pdt, &update, DID, false);
-		rviommu_pdt_retire(ddt, &update);
-		update = (struct rviommu_pdt_update){ .pid = last };
-		update.new = (struct rviommu_pc){ { TC_V | 0x1000, 2 } };
-		KUNIT_EXPECT_EQ(test, rviommu_pdt_prepare(ddt, &pdt, &update), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&pdt.dir, &update, 1), 0);
+		rviommu_dir_publish(&pdt.dir, &update, 1);
+		rviommu_dir_retire(&pdt.dir, &update, 1);
+		update = (struct rviommu_dir_update){ .id = last };
+		update.new.pc = (struct rviommu_pc){ { TC_V | 0x1000, 2 } };
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&pdt.dir, &update, 1), 0);
 		KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_PAGE);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels + 1);
-		rviommu_pdt_abort(ddt, &update);
+		rviommu_dir_abort(&pdt.dir, &update, 1);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + levels);
-		rviommu_pdt_destroy(&pdt);
+		rviommu_dir_destroy(&pdt.dir);
 		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 	}
 	mutex_unlock(&ddt->lock);

@@ -110,7 +110,7 @@ static void debugfs_test_exit(struct kunit *test)
 	if (f->ep)
 		rviommu_debugfs_remove_endpoint(f->ep);
 	rviommu_debugfs_remove(&f->iommu);
-	if (f->iommu.ddt.root)
+	if (f->iommu.ddt.dir.root)
 		rviommu_ddt_destroy(&f->iommu.ddt);
 	if (f->mnt)
 		kern_unmount(f->mnt);
@@ -453,7 +453,7 @@ static void test_context(struct kunit *test)
 {
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_ddt *ddt = &f->iommu.ddt;
-	struct rviommu_ddt_update update = { .did = 0x123 };
+	struct rviommu_dir_update update = { .id = 0x123 };
 
 	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "context", TEXT_SIZE), no_context);
 
@@ -462,9 +462,9 @@ static void test_context(struct kunit *test)
 	update.new.word[RVIOMMU_DC_TA] = 0x7000;
 	update.new.word[RVIOMMU_DC_FSC] = 0x9000000000080001;
 	mutex_lock(&ddt->lock);
-	KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(ddt, &update, 1), 0);
-	rviommu_ddt_publish(ddt, &update, 1);
-	rviommu_ddt_retire(ddt, &update, 1);
+	KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&ddt->dir, &update, 1), 0);
+	rviommu_dir_publish(&ddt->dir, &update, 1);
+	rviommu_dir_retire(&ddt->dir, &update, 1);
 	mutex_unlock(&ddt->lock);
 	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "context", TEXT_SIZE),
 			   context_lines);
@@ -505,12 +505,12 @@ static void set_process(struct kunit *test, struct rviommu_pdt *pdt, u32 pid, u6
 {
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_ddt *ddt = &f->iommu.ddt;
-	struct rviommu_pdt_update update = { .pid = pid, .new = { .word = { ta, fsc } } };
+	struct rviommu_dir_update update = { .id = pid, .new = { .word = { ta, fsc } } };
 
 	guard(mutex)(&ddt->lock);
-	KUNIT_ASSERT_EQ(test, rviommu_pdt_prepare(ddt, pdt, &update), 0);
-	rviommu_pdt_publish(ddt, pdt, &update, 0x123, false);
-	rviommu_pdt_retire(ddt, &update);
+	KUNIT_ASSERT_EQ(test, rviommu_dir_prepare(&pdt->dir, &update, 1), 0);
+	rviommu_dir_publish(&pdt->dir, &update, 1);
+	rviommu_dir_retire(&pdt->dir, &update, 1);
 }
 
 static const char process_lines[] =
@@ -535,7 +535,7 @@ static void test_processes(struct kunit *test)
 {
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_ddt *ddt = &f->iommu.ddt;
-	struct rviommu_ddt_update update = { .did = 0x123 };
+	struct rviommu_dir_update update = { .id = 0x123 };
 	struct dentry *dir = f->ep->debugfs;
 	struct rviommu_domain *dom = make_domain(test, false);
 	struct rviommu_pdt pdt;
@@ -543,18 +543,18 @@ static void test_processes(struct kunit *test)
 
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), "");
 
-	KUNIT_ASSERT_EQ(test, rviommu_pdt_init(ddt, &pdt, 2), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_pdt_init(&pdt, ddt, 2, 0x123, false), 0);
 	set_process(test, &pdt, 5, 0x7007, 0x9000000000080001);
 	f->ep->domain = &rviommu_identity_domain;
 	set_process(test, &pdt, 0, RVIOMMU_PC_TA_V, 0);
 	update.new.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV;
-	update.new.word[RVIOMMU_DC_FSC] = rviommu_pdt_pdtp(2, pdt.root);
+	update.new.word[RVIOMMU_DC_FSC] = rviommu_pdt_pdtp(2, pdt.dir.root);
 	scoped_guard(mutex, &ddt->lock) {
-		KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(ddt, &update, 1), 0);
-		rviommu_ddt_publish(ddt, &update, 1);
-		rviommu_ddt_retire(ddt, &update, 1);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&ddt->dir, &update, 1), 0);
+		rviommu_dir_publish(&ddt->dir, &update, 1);
+		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
-	pdt.live = true;
+	pdt.dir.live = true;
 	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 5, &dom->domain,
 						    GFP_KERNEL)));
 	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x1ffff, test, GFP_KERNEL)));
@@ -572,7 +572,7 @@ static void test_processes(struct kunit *test)
 
 	f->ep->domain = NULL;
 	free_domain(dom);
-	rviommu_pdt_destroy(&pdt);
+	rviommu_dir_destroy(&pdt.dir);
 }
 
 static const char qemu_capabilities[] =

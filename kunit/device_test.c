@@ -43,7 +43,7 @@ static void device_bring_up(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
 	cqb = virt_to_phys(td->iommu.cmdq.q.base) >> 2 | 9;
 	fqb = virt_to_phys(td->iommu.faultq.q.base) >> 2 | 8;
-	root = virt_to_phys(td->iommu.ddt.root) >> 2;
+	root = virt_to_phys(td->iommu.ddt.dir.root) >> 2;
 	KUNIT_ASSERT_LT(test, td->nr_writes, TESTDEV_WRITES);
 
 	/* icvec: how many vectors there are; then one for each cause */
@@ -82,7 +82,7 @@ static void device_bring_up(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_CQB), cqb);
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_FQB), fqb);
 	KUNIT_EXPECT_EQ(test, td->iommu.pas_lg2, 56);
-	KUNIT_EXPECT_EQ(test, td->iommu.ddt.levels, 3);
+	KUNIT_EXPECT_EQ(test, td->iommu.ddt.dir.levels, 3);
 	for (i = 0; i < 4; i++)
 		KUNIT_EXPECT_TRUE(test, irq_has_action(td->bus->irqs[i]));
 
@@ -480,10 +480,10 @@ static void device_ddt_levels(struct kunit *test)
 			levels = fls(modes);
 			td->fake->ddtp_modes = 3 | modes << 2;
 			KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
-			KUNIT_EXPECT_EQ(test, td->iommu.ddt.levels, levels);
-			KUNIT_EXPECT_EQ(test, td->iommu.ddt.dc_words, ext ? 8 : 4);
+			KUNIT_EXPECT_EQ(test, td->iommu.ddt.dir.levels, levels);
+			KUNIT_EXPECT_EQ(test, td->iommu.ddt.dir.shape->words, ext ? 8 : 4);
 			KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_DDTP),
-					virt_to_phys(td->iommu.ddt.root) >> 2 | (levels + 1));
+					virt_to_phys(td->iommu.ddt.dir.root) >> 2 | (levels + 1));
 
 			id = BIT(width[ext][levels]) - 1;
 			dev = testdev_add_one(td, id);
@@ -783,7 +783,7 @@ static void expect_resumed(struct testdev *td)
 	struct kunit *test = td->test;
 
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_DDTP),
-			virt_to_phys(td->iommu.ddt.root) >> 2 | 4);
+			virt_to_phys(td->iommu.ddt.dir.root) >> 2 | 4);
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_CQB),
 			virt_to_phys(td->iommu.cmdq.q.base) >> 2 | 9);
 	KUNIT_EXPECT_EQ(test, testdev_peek64(td, RVIOMMU_REG_FQB),

@@ -42,13 +42,13 @@ struct dir_world {
 	long live;
 	struct observer o;
 
-	struct rviommu_ddt_update updates[8];	/* too large for a stack */
+	struct rviommu_dir_update updates[8];	/* too large for a stack */
 	unsigned int planned;
 
 };
 
 /* What the caller of publish owes, and what may be seen afterwards */
-static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, unsigned int nr)
+static void world_pay(struct dir_world *w, struct rviommu_dir_update *updates, unsigned int nr)
 {
 	unsigned int i, j;
 
@@ -60,12 +60,12 @@ static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, u
 		if (how == RVIOMMU_PUBLISH_PAGE)
 			observer_fence_all(&w->o);
 		else
-			observer_fence(&w->o, updates[i].did);
+			observer_fence(&w->o, updates[i].id);
 		for (j = 0; j < w->o.nr_devices; j++) {
 			struct observed *d = &w->o.device[j];
 			struct rviommu_dc dc;
 
-			if (how != RVIOMMU_PUBLISH_PAGE && d->did != updates[i].did)
+			if (how != RVIOMMU_PUBLISH_PAGE && d->did != updates[i].id)
 				continue;
 			rviommu_ddt_read(&w->ddt, d->did, &dc);
 			observer_allow_only(d, &dc);
@@ -75,30 +75,30 @@ static void world_pay(struct dir_world *w, struct rviommu_ddt_update *updates, u
 }
 
 /* Prepare to retire, under the observer's eyes. */
-static int world_change(struct dir_world *w, struct rviommu_ddt_update *updates, unsigned int nr)
+static int world_change(struct dir_world *w, struct rviommu_dir_update *updates, unsigned int nr)
 {
 	unsigned int i;
 	int rc;
 
 	mutex_lock(&w->ddt.lock);
 	observer_refresh(&w->o);
-	rc = rviommu_ddt_prepare(&w->ddt, updates, nr);
+	rc = rviommu_dir_prepare(&w->ddt.dir, updates, nr);
 	observer_look(&w->o);
 	if (rc)
 		goto unlock;
 	for (i = 0; i < nr; i++) {
-		struct observed *d = observer_watched(&w->o, updates[i].did);
+		struct observed *d = observer_watched(&w->o, updates[i].id);
 
 		if (!d)
 			continue;
-		observer_allow(d, &updates[i].new);
+		observer_allow(d, &updates[i].new.dc);
 		if (updates[i].how == RVIOMMU_PUBLISH_BREAK)
 			d->invalid_allowed = true;
 	}
-	rviommu_ddt_publish(&w->ddt, updates, nr);
+	rviommu_dir_publish(&w->ddt.dir, updates, nr);
 	observer_look(&w->o);
 	world_pay(w, updates, nr);
-	rviommu_ddt_retire(&w->ddt, updates, nr);
+	rviommu_dir_retire(&w->ddt.dir, updates, nr);
 	observer_refresh(&w->o);
 	observer_look(&w->o);
 unlock:
@@ -107,14 +107,14 @@ unlock:
 }
 
 static int world_set(struct dir_world *w, u32 did, const struct rviommu_dc *dc,
-		     struct rviommu_ddt_update *update)
+		     struct rviommu_dir_update *update)
 {
-	struct rviommu_ddt_update own = {};
+	struct rviommu_dir_update own = {};
 
 	if (!update)
 		update = &own;
-	update->did = did;
-	update->new = *dc;
+	update->id = did;
+	update->new.dc = *dc;
 	return world_change(w, update, 1);
 }
 
@@ -128,7 +128,7 @@ static struct dir_world *world_make(struct kunit *test)
 						  config->extended, 56, NUMA_NO_NODE));
 	w->have_ddt = true;
 	w->words = config->extended ? 8 : 4;
-	w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
+	w->did_lg2 = rviommu_dir_id_lg2(&w->ddt.dir);
 	observer_refresh(&w->o);
 	return w;
 }
@@ -250,7 +250,7 @@ static struct dir_cost cost_of(const struct dir_world *w, const u64 *in_memory,
 	case 1:
 		return (struct dir_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
 	}
-	if (w->ddt.levels > 1)
+	if (w->ddt.dir.levels > 1)
 		return (struct dir_cost) { RVIOMMU_PUBLISH_PAGE, 1, 0 };
 	return (struct dir_cost) { RVIOMMU_PUBLISH_BREAK, rest + 2, 2 };
 }
@@ -259,7 +259,7 @@ static struct dir_cost cost_of(const struct dir_world *w, const u64 *in_memory,
 static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
 		     const struct dir_named *old, const struct dir_named *new)
 {
-	struct rviommu_ddt_update update = {};
+	struct rviommu_dir_update update = {};
 	struct observed *d = observer_watched(&w->o, did);
 	u64 *words = observer_words(&w->o, did);
 	struct dir_cost cost;
@@ -353,7 +353,7 @@ static void directory_stale_words(struct kunit *test)
 static void directory_table(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	bool one = w->ddt.levels == 1;
+	bool one = w->ddt.dir.levels == 1;
 	static const struct rviommu_dc blocking = {};
 	static const struct rviommu_dc identity = { .word = { 1 } };
 	static const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
@@ -395,7 +395,7 @@ static void directory_table(struct kunit *test)
 	observer_watch(&w->o, 9);
 	observer_watch(&w->o, 10);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		struct rviommu_ddt_update update = {};
+		struct rviommu_dir_update update = {};
 		struct rviommu_dc before, after;
 		bool was, is;
 
@@ -427,19 +427,19 @@ static void directory_boundaries(struct kunit *test)
 	dids[nr++] = 0;
 	dids[nr++] = 1;
 	dids[nr++] = (1U << leaf) - 1;
-	if (w->ddt.levels > 1) {
+	if (w->ddt.dir.levels > 1) {
 		dids[nr++] = 1U << leaf;
 		dids[nr++] = (2U << leaf) - 1;
 		dids[nr++] = 2U << leaf;
 	}
-	if (w->ddt.levels > 2) {
+	if (w->ddt.dir.levels > 2) {
 		dids[nr++] = (1U << (leaf + 9)) - 1;
 		dids[nr++] = 1U << (leaf + 9);
 		dids[nr++] = (2U << (leaf + 9)) - 1;
 		dids[nr++] = 2U << (leaf + 9);
 	}
 	dids[nr++] = max - 1;
-	if (w->ddt.levels > 1)
+	if (w->ddt.dir.levels > 1)
 		dids[nr++] = max;
 
 	for (i = 0; i < nr; i++) {
@@ -464,8 +464,8 @@ static void directory_boundaries(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ERANGE, world_set(w, U32_MAX, &dc, NULL));
 	KUNIT_EXPECT_FALSE(test, rviommu_ddt_read(&w->ddt, max + 1, &dc));
 	KUNIT_EXPECT_FALSE(test, rviommu_ddt_read(&w->ddt, U32_MAX, &dc));
-	KUNIT_EXPECT_EQ(test, rviommu_ddt_did_lg2(3, false), 24);
-	KUNIT_EXPECT_EQ(test, rviommu_ddt_did_lg2(3, true), 24);
+	if (w->ddt.dir.levels == 3)
+		KUNIT_EXPECT_EQ(test, rviommu_dir_id_lg2(&w->ddt.dir), 24);
 }
 
 static void directory_init_levels(struct kunit *test)
@@ -486,7 +486,7 @@ static void directory_growth(struct kunit *test)
 	static const struct rviommu_dc blocking = {};
 	static const struct rviommu_dc first = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	u32 max = (1U << w->did_lg2) - 1;
-	struct rviommu_ddt_update update = {};
+	struct rviommu_dir_update update = {};
 	long live = rviommu_mem_live();
 
 	observer_watch(&w->o, 0);
@@ -503,8 +503,8 @@ static void directory_growth(struct kunit *test)
 	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, max, &first, &update));
 	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.levels - 1);
-	if (w->ddt.levels > 1) {
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->ddt.dir.levels - 1);
+	if (w->ddt.dir.levels > 1) {
 		KUNIT_EXPECT_EQ(test, w->o.stores, 1);
 		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	}
@@ -513,8 +513,8 @@ static void directory_growth(struct kunit *test)
 	/* The other end of the directory shares nothing but the root. */
 	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 0, &first, &update));
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
-	if (w->ddt.levels > 1) {
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.dir.levels - 1));
+	if (w->ddt.dir.levels > 1) {
 		KUNIT_EXPECT_EQ(test, w->o.stores, 1);
 		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	}
@@ -522,7 +522,7 @@ static void directory_growth(struct kunit *test)
 	/* A second context in the same page needs no more of them. */
 	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &first, &update));
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.levels - 1));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->ddt.dir.levels - 1));
 	KUNIT_EXPECT_EQ(test, w->o.stores, 3);
 	KUNIT_EXPECT_EQ(test, w->o.syncs, 1);
 	expect_intact(test, w, "growth");
@@ -531,19 +531,19 @@ static void directory_growth(struct kunit *test)
 /* One more of the updates that the next call of world_change() is given */
 static void plan(struct dir_world *w, u32 did, const struct rviommu_dc *new)
 {
-	w->updates[w->planned++] = (struct rviommu_ddt_update) { .did = did, .new = *new };
+	w->updates[w->planned++] = (struct rviommu_dir_update) { .id = did, .new.dc = *new };
 }
 
 /* All kinds of update of one leaf page in one call */
 static void directory_several_in_one_page(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	bool one = w->ddt.levels == 1;
+	bool one = w->ddt.dir.levels == 1;
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	static const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
 	static const struct rviommu_dc blocking = {};
-	struct rviommu_ddt_update *u = w->updates;
+	struct rviommu_dir_update *u = w->updates;
 	static const enum rviommu_publish how_one[] = {
 		RVIOMMU_PUBLISH_WORD, RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_BREAK,
 		RVIOMMU_PUBLISH_NONE, RVIOMMU_PUBLISH_BREAK, RVIOMMU_PUBLISH_WORD,
@@ -575,7 +575,7 @@ static void directory_several_in_one_page(struct kunit *test)
 
 		KUNIT_EXPECT_EQ_MSG(test, u[i].how, one ? how_one[i] : i == 3 ?
 				    RVIOMMU_PUBLISH_NONE : RVIOMMU_PUBLISH_PAGE, "update %u", i);
-		KUNIT_EXPECT_EQ(test, i != 5, rviommu_ddt_read(&w->ddt, u[i].did, &dc));
+		KUNIT_EXPECT_EQ(test, i != 5, rviommu_ddt_read(&w->ddt, u[i].id, &dc));
 		KUNIT_EXPECT_MEMEQ(test, &dc, &u[i].new, sizeof(dc));
 	}
 	if (one) {
@@ -602,11 +602,11 @@ static void directory_several_pages(struct kunit *test)
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	static const struct rviommu_dc blocking = {};
-	struct rviommu_ddt_update *u = w->updates;
+	struct rviommu_dir_update *u = w->updates;
 	unsigned int i;
 	long live;
 
-	if (w->ddt.levels == 1)
+	if (w->ddt.dir.levels == 1)
 		kunit_skip(test, "one level has one page");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 3, &a, NULL));
@@ -619,7 +619,7 @@ static void directory_several_pages(struct kunit *test)
 	plan(w, max - (1U << leaf) - 1, &a);
 	plan(w, 1U << leaf, &b);
 	for (i = 0; i < w->planned; i++)
-		observer_watch(&w->o, u[i].did);
+		observer_watch(&w->o, u[i].id);
 	observer_settle(&w->o);
 	live = rviommu_mem_live();
 
@@ -635,21 +635,21 @@ static void directory_several_pages(struct kunit *test)
 	for (i = 0; i < w->planned; i++) {
 		struct rviommu_dc dc;
 
-		KUNIT_EXPECT_EQ(test, i != 4, rviommu_ddt_read(&w->ddt, u[i].did, &dc));
+		KUNIT_EXPECT_EQ(test, i != 4, rviommu_ddt_read(&w->ddt, u[i].id, &dc));
 		KUNIT_EXPECT_MEMEQ(test, &dc, &u[i].new, sizeof(dc));
 	}
 	/* Two copies; two new leaf pages, under one new middle table where there are three. */
-	KUNIT_EXPECT_EQ(test, w->o.stores, w->ddt.levels == 3 ? 3 : 4);
+	KUNIT_EXPECT_EQ(test, w->o.stores, w->ddt.dir.levels == 3 ? 3 : 4);
 	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
 	expect_intact(test, w, "several pages");
-	KUNIT_EXPECT_EQ(test, testdev_live(), live + w->ddt.levels);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + w->ddt.dir.levels);
 }
 
 static void directory_refused(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
-	struct rviommu_ddt_update *u = w->updates;
+	struct rviommu_dir_update *u = w->updates;
 	long live = rviommu_mem_live();
 
 	observer_watch(&w->o, 4);
@@ -658,9 +658,9 @@ static void directory_refused(struct kunit *test)
 	plan(w, 5, &a);
 	plan(w, 4, &a);
 	KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
-	u[2].did = 1U << w->did_lg2;
+	u[2].id = 1U << w->did_lg2;
 	KUNIT_EXPECT_EQ(test, -ERANGE, world_change(w, u, 3));
-	u[2].did = 6;
+	u[2].id = 6;
 	u[2].new.word[RVIOMMU_DC_MSIPTP] = 1ULL << 60;
 	if (w->words == 4)
 		KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, u, 3));
@@ -677,7 +677,7 @@ static void plan_mixed(struct kunit *test, struct dir_world *w)
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	static const struct rviommu_dc a_root = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x81 } };
 	u32 max = (1U << w->did_lg2) - 1;
-	u32 other_page = w->ddt.levels > 1 ? 0x80 : 0x30;
+	u32 other_page = w->ddt.dir.levels > 1 ? 0x80 : 0x30;
 	unsigned int i;
 	u32 did;
 
@@ -693,7 +693,7 @@ static void plan_mixed(struct kunit *test, struct dir_world *w)
 	plan(w, other_page, &b);
 	plan(w, 22, &blocking);
 	for (i = 0; i < w->planned; i++)
-		observer_watch(&w->o, w->updates[i].did);
+		observer_watch(&w->o, w->updates[i].id);
 	observer_settle(&w->o);
 }
 
@@ -701,7 +701,7 @@ static void plan_mixed(struct kunit *test, struct dir_world *w)
 static void directory_abort(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
-	struct rviommu_ddt_update *u = w->updates;
+	struct rviommu_dir_update *u = w->updates;
 	unsigned int i;
 	long live;
 
@@ -711,10 +711,10 @@ static void directory_abort(struct kunit *test)
 		int rc;
 
 		mutex_lock(&w->ddt.lock);
-		rc = rviommu_ddt_prepare(&w->ddt, u, i);
+		rc = rviommu_dir_prepare(&w->ddt.dir, u, i);
 		observer_look(&w->o);
 		if (!rc)
-			rviommu_ddt_abort(&w->ddt, u, i);
+			rviommu_dir_abort(&w->ddt.dir, u, i);
 		observer_look(&w->o);
 		mutex_unlock(&w->ddt.lock);
 		KUNIT_ASSERT_EQ(test, 0, rc);
@@ -754,8 +754,8 @@ static void directory_no_memory(struct kunit *test)
 		expect_intact(test, w, "no memory");
 	}
 	/* Two copies and the tables for max and max - 64; a page is two allocations. */
-	KUNIT_EXPECT_EQ(test, n, w->ddt.levels == 1 ? 0 :
-			2 * (2 + w->ddt.levels - 1 + (w->words == 8)));
+	KUNIT_EXPECT_EQ(test, n, w->ddt.dir.levels == 1 ? 0 :
+			2 * (2 + w->ddt.dir.levels - 1 + (w->words == 8)));
 	expect_intact(test, w, "with memory");
 
 	live = testdev_live();
@@ -775,14 +775,14 @@ static void directory_sync_fails(struct kunit *test)
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	static const struct rviommu_dc blocking = {};
-	struct rviommu_ddt_update update = {};
+	struct rviommu_dir_update update = {};
 	struct rviommu_dc dc;
 
 	w->o.sync_result = -EIO;
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 1, &a, NULL));
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &b, &update));
-	KUNIT_EXPECT_EQ(test, update.how, w->ddt.levels == 1 ? RVIOMMU_PUBLISH_BREAK :
+	KUNIT_EXPECT_EQ(test, update.how, w->ddt.dir.levels == 1 ? RVIOMMU_PUBLISH_BREAK :
 			RVIOMMU_PUBLISH_PAGE);
 	KUNIT_EXPECT_TRUE(test, rviommu_ddt_read(&w->ddt, 2, &dc));
 	KUNIT_EXPECT_MEMEQ(test, &dc, &b, sizeof(dc));
@@ -802,12 +802,12 @@ static void directory_retire(struct kunit *test)
 	struct dir_world *w = world_make(test);
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	struct rviommu_ddt_update update = { .did = 7, .new = b };
+	struct rviommu_dir_update update = { .id = 7, .new.dc = b };
 	long live, held = 0, retired = 0;
 	bool same = false;
 	u64 *old;
 
-	if (w->ddt.levels == 1)
+	if (w->ddt.dir.levels == 1)
 		kunit_skip(test, "one level has no page to retire");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 7, &a, NULL));
@@ -815,11 +815,11 @@ static void directory_retire(struct kunit *test)
 	old = observer_words(&w->o, 7);
 
 	mutex_lock(&w->ddt.lock);
-	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
-		rviommu_ddt_publish(&w->ddt, &update, 1);
+	if (!rviommu_dir_prepare(&w->ddt.dir, &update, 1)) {
+		rviommu_dir_publish(&w->ddt.dir, &update, 1);
 		held = rviommu_mem_live();
 		rcu_read_lock();
-		rviommu_ddt_retire(&w->ddt, &update, 1);
+		rviommu_dir_retire(&w->ddt.dir, &update, 1);
 		retired = rviommu_mem_live();
 		same = !memcmp(old, a.word, w->words * sizeof(u64));
 		rcu_read_unlock();
@@ -978,7 +978,7 @@ static void directory_torn_late_edit(struct kunit *test)
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
 	u64 *old, *copy, *words;
 
-	if (w->ddt.levels == 1)
+	if (w->ddt.dir.levels == 1)
 		kunit_skip(test, "one level has no page to replace");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
@@ -1004,10 +1004,10 @@ static void directory_torn_no_fence(struct kunit *test)
 	struct dir_world *w = world_make(test);
 	static const struct rviommu_dc a = { .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } };
 	static const struct rviommu_dc b = { .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } };
-	struct rviommu_ddt_update update = { .did = 2, .new = b };
+	struct rviommu_dir_update update = { .id = 2, .new.dc = b };
 	int rc;
 
-	if (w->ddt.levels == 1)
+	if (w->ddt.dir.levels == 1)
 		kunit_skip(test, "one level has no page to replace");
 
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, 2, &a, NULL));
@@ -1015,9 +1015,9 @@ static void directory_torn_no_fence(struct kunit *test)
 	observer_settle(&w->o);
 	observer_allow(observer_watched(&w->o, 2), &b);
 	mutex_lock(&w->ddt.lock);
-	rc = rviommu_ddt_prepare(&w->ddt, &update, 1);
+	rc = rviommu_dir_prepare(&w->ddt.dir, &update, 1);
 	if (!rc) {
-		rviommu_ddt_publish(&w->ddt, &update, 1);
+		rviommu_dir_publish(&w->ddt.dir, &update, 1);
 		KUNIT_EXPECT_EQ(test, w->o.torn, 0);
 		/* The fence of one device does not make hardware forget the entry. */
 		observer_allow_only(observer_watched(&w->o, 2), &b);
@@ -1028,7 +1028,7 @@ static void directory_torn_no_fence(struct kunit *test)
 		w->o.torn = 0;
 		observer_look(&w->o);
 		KUNIT_EXPECT_EQ(test, w->o.torn, 0);
-		rviommu_ddt_retire(&w->ddt, &update, 1);
+		rviommu_dir_retire(&w->ddt.dir, &update, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
 	KUNIT_EXPECT_EQ(test, 0, rc);
@@ -1059,17 +1059,17 @@ static bool race_dc_whole(const struct dir_world *w, u32 did, const struct rviom
 static void race_write(struct dirtest_thread *t, unsigned int n)
 {
 	struct dir_world *w = t->arg;
-	struct rviommu_ddt_update u = { .did = t->id, .new = race_dc(w, t->id, n) };
+	struct rviommu_dir_update u = { .id = t->id, .new.dc = race_dc(w, t->id, n) };
 
 	mutex_lock(&w->ddt.lock);
-	if (rviommu_ddt_prepare(&w->ddt, &u, 1)) {
+	if (rviommu_dir_prepare(&w->ddt.dir, &u, 1)) {
 		t->failed++;
 	} else if (n % 5 == 0) {
-		rviommu_ddt_abort(&w->ddt, &u, 1);
+		rviommu_dir_abort(&w->ddt.dir, &u, 1);
 		/* the next change must not be mistaken for this one */
 	} else {
-		rviommu_ddt_publish(&w->ddt, &u, 1);
-		rviommu_ddt_retire(&w->ddt, &u, 1);
+		rviommu_dir_publish(&w->ddt.dir, &u, 1);
+		rviommu_dir_retire(&w->ddt.dir, &u, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
 }
@@ -1182,19 +1182,21 @@ static struct rviommu_dc quarantine_dc(unsigned int n)
 
 static void quarantine_set(struct rviommu_ddt *ddt, u32 did, unsigned int n)
 {
-	struct rviommu_ddt_update update = { .did = did, .reserve = true, .new = quarantine_dc(n) };
+	struct rviommu_dir_update update = {
+		.id = did, .reserve = true, .new.dc = quarantine_dc(n),
+	};
 
 	guard(mutex)(&ddt->lock);
-	if (!rviommu_ddt_prepare(ddt, &update, 1)) {
-		rviommu_ddt_publish(ddt, &update, 1);
-		rviommu_ddt_retire(ddt, &update, 1);
+	if (!rviommu_dir_prepare(&ddt->dir, &update, 1)) {
+		rviommu_dir_publish(&ddt->dir, &update, 1);
+		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
 }
 
 static void quarantine_one(struct kunit *test, struct dir_world *w, const struct quarantine *q)
 {
 	u32 did[2] = { q->fresh ? 1U << (w->did_lg2 - 1) : 4, 5 };
-	struct rviommu_ddt_update *updates = w->updates;
+	struct rviommu_dir_update *updates = w->updates;
 	struct rviommu_ddt *ddt = &w->ddt;
 	struct rviommu_dc dc, want;
 	bool lost[2] = {};
@@ -1204,15 +1206,15 @@ static void quarantine_one(struct kunit *test, struct dir_world *w, const struct
 		quarantine_set(ddt, did[0], q->from);
 	quarantine_set(ddt, did[1], q->joins ? 0 : q->from);
 	for (i = 0; i < 2; i++)
-		updates[i] = (struct rviommu_ddt_update) {
-			.did = did[i], .lost = &lost[i], .new = quarantine_dc(q->to),
+		updates[i] = (struct rviommu_dir_update) {
+			.id = did[i], .lost = &lost[i], .new.dc = quarantine_dc(q->to),
 		};
 	mutex_lock(&ddt->lock);
-	KUNIT_ASSERT_EQ(test, rviommu_ddt_prepare(ddt, updates, 1 + q->both), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_dir_prepare(&ddt->dir, updates, 1 + q->both), 0);
 	lost[q->second] = true;
 	rviommu_ddt_quarantine(ddt, did[q->second]);
-	rviommu_ddt_publish(ddt, updates, 1 + q->both);
-	rviommu_ddt_retire(ddt, updates, 1 + q->both);
+	rviommu_dir_publish(&ddt->dir, updates, 1 + q->both);
+	rviommu_dir_retire(&ddt->dir, updates, 1 + q->both);
 	mutex_unlock(&ddt->lock);
 
 	KUNIT_EXPECT_FALSE_MSG(test, rviommu_ddt_read(ddt, did[q->second], &dc),
@@ -1225,13 +1227,13 @@ static void quarantine_one(struct kunit *test, struct dir_world *w, const struct
 			       q->name);
 	/* It stays in quarantine, and one that comes back has what it is given then. */
 	for (i = 0; i < 2; i++) {
-		updates[0] = (struct rviommu_ddt_update) {
-			.did = did[q->second], .lost = &lost[q->second], .new = quarantine_dc(3),
+		updates[0] = (struct rviommu_dir_update) {
+			.id = did[q->second], .lost = &lost[q->second], .new.dc = quarantine_dc(3),
 		};
 		mutex_lock(&ddt->lock);
-		KUNIT_ASSERT_EQ(test, rviommu_ddt_prepare(ddt, updates, 1), 0);
-		rviommu_ddt_publish(ddt, updates, 1);
-		rviommu_ddt_retire(ddt, updates, 1);
+		KUNIT_ASSERT_EQ(test, rviommu_dir_prepare(&ddt->dir, updates, 1), 0);
+		rviommu_dir_publish(&ddt->dir, updates, 1);
+		rviommu_dir_retire(&ddt->dir, updates, 1);
 		mutex_unlock(&ddt->lock);
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_ddt_read(ddt, did[q->second], &dc), i, "%s",
 				    q->name);
@@ -1252,7 +1254,7 @@ static void directory_quarantine(struct kunit *test)
 							  config->levels, config->extended, 56,
 							  NUMA_NO_NODE));
 		w->have_ddt = true;
-		w->did_lg2 = rviommu_ddt_did_lg2(config->levels, config->extended);
+		w->did_lg2 = rviommu_dir_id_lg2(&w->ddt.dir);
 		w->ddt.can_lose = true;
 		quarantine_one(test, w, &quarantines[i]);
 		w->have_ddt = false;

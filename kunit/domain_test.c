@@ -630,15 +630,15 @@ static void domain_ids_of_many_domains(struct kunit *test)
 	def = iommu_get_domain_for_dev(dev);
 	/* As if devices that share its IDs had been attached to them */
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
-		struct rviommu_ddt_update update = { .did = ids[i] };
+		struct rviommu_dir_update update = { .id = ids[i] };
 
 		from[i] = rviommu_domain_create(&td->iommu, false);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(from[i]));
-		update.new = rviommu_make_dc(&td->iommu, &from[i]->domain);
+		update.new.dc = rviommu_make_dc(&td->iommu, &from[i]->domain);
 		mutex_lock(&td->iommu.ddt.lock);
-		KUNIT_EXPECT_EQ(test, rviommu_ddt_prepare(&td->iommu.ddt, &update, 1), 0);
-		rviommu_ddt_publish(&td->iommu.ddt, &update, 1);
-		rviommu_ddt_retire(&td->iommu.ddt, &update, 1);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&td->iommu.ddt.dir, &update, 1), 0);
+		rviommu_dir_publish(&td->iommu.ddt.dir, &update, 1);
+		rviommu_dir_retire(&td->iommu.ddt.dir, &update, 1);
 		mutex_unlock(&td->iommu.ddt.lock);
 	}
 	fakebus_clear(td->bus);

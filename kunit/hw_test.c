@@ -1312,9 +1312,9 @@ static void pasids(struct kunit *test)
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
 
 	/* And back, with the last PASID. */
-	KUNIT_EXPECT_NOT_NULL(test, hw->ep->pdt.root);
+	KUNIT_EXPECT_NOT_NULL(test, hw->ep->pdt.dir.root);
 	rviommu_hw_detach_pasid(hw);
-	KUNIT_EXPECT_NULL(test, hw->ep->pdt.root);
+	KUNIT_EXPECT_NULL(test, hw->ep->pdt.dir.root);
 	KUNIT_EXPECT_TRUE(test, leads_to(test, hw, PASID, NULL));
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf[0], 0, 4);
 }

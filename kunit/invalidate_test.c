@@ -231,7 +231,7 @@ static void invalidate_everything(struct kunit *test)
 static void invalidate_mutations(struct kunit *test)
 {
 	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
-	struct rviommu_ddt_update update = { .did = 5, .how = RVIOMMU_PUBLISH_PAGE };
+	struct rviommu_dir_update update = { .id = 5, .how = RVIOMMU_PUBLISH_PAGE };
 	struct rviommu_domain *dom;
 	struct testdev *td;
 	u32 pscid;
@@ -331,7 +331,7 @@ static void invalidate_contexts(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, iommu);
 	for (i = 0; i < ARRAY_SIZE(contexts); i++) {
 		const typeof(contexts[0]) *c = &contexts[i];
-		struct rviommu_ddt_update update = { .did = 0xabcdef, .how = c->how };
+		struct rviommu_dir_update update = { .id = 0xabcdef, .how = c->how };
 
 		memcpy(update.old.word, c->old, sizeof(c->old));
 		/* The new ones do not count (same section: "the old values"). */

@@ -18,7 +18,7 @@ static struct observer *observer_of(struct rviommu_ddt *ddt)
 /* Indices as in spec "Process to translate an IOVA", steps 3 and 4 */
 static unsigned int ddi(const struct observer *o, u32 did, unsigned int level)
 {
-	if (o->ddt->dc_words == 8) {
+	if (o->ddt->dir.shape->words == 8) {
 		switch (level) {
 		case 0: return did & 0x3f;
 		case 1: return (did >> 6) & 0x1ff;
@@ -173,10 +173,10 @@ static bool allowed_by_record(const struct observed *d, const struct rviommu_dc 
 {
 	struct rviommu_dc own = { .word = { 0x221 } };
 
-	if (!d->pdt || !d->pdt->root)
+	if (!d->pdt || !d->pdt->dir.root)
 		return false;
 	own.word[0] |= dc->word[0] & RVIOMMU_DC_TC_EN_ATS;
-	own.word[3] = (u64)d->pdt->levels << 60 | virt_to_phys(d->pdt->root) >> 12;
+	own.word[3] = (u64)d->pdt->dir.levels << 60 | virt_to_phys(d->pdt->dir.root) >> 12;
 	return !memcmp(&own, dc, sizeof(own));
 }
 
@@ -249,7 +249,7 @@ static void see_processes(struct observer *o, struct observed *d, const struct r
 /* Contexts out of @page whose pointer was read at @state: all assignments of words */
 static void see_words(struct observer *o, struct observed *d, u64 *page, unsigned int state)
 {
-	const unsigned int words = o->ddt->dc_words;
+	const unsigned int words = o->ddt->dir.shape->words;
 	struct choice c[8];
 	unsigned int i;
 
@@ -309,7 +309,7 @@ static void see_readers(struct observer *o, struct observed *d)
 	if (!rviommu_ddt_read(o->ddt, d->did, &dc))
 		o->invalid += !d->invalid_allowed;
 	else if (allowed(d, &dc) == d->nr && !allowed_by_record(d, &dc))
-		torn(o, "reader of", d->did, dc.word, o->ddt->dc_words);
+		torn(o, "reader of", d->did, dc.word, o->ddt->dir.shape->words);
 
 	for (i = 0; i < d->nr_processes; i++) {
 		struct observed_process *p = &d->process[i];
@@ -328,7 +328,7 @@ static void see_devices(struct observer *o)
 	unsigned int i;
 
 	for (i = 0; i < o->nr_devices; i++) {
-		see_table(o, &o->device[i], o->ddt->root, o->ddt->levels - 1, o->cut_all);
+		see_table(o, &o->device[i], o->ddt->dir.root, o->ddt->dir.levels - 1, o->cut_all);
 		see_readers(o, &o->device[i]);
 	}
 }
@@ -381,14 +381,14 @@ static void shadow_reachable(struct observer *o)
 {
 	unsigned int i;
 
-	shadow_add(o, o->ddt->root, o->ddt->levels - 1);
+	shadow_add(o, o->ddt->dir.root, o->ddt->dir.levels - 1);
 	for (i = 0; i < o->nr_devices; i++) {
 		struct observed *d = &o->device[i];
 		struct rviommu_dc dc = {};
 		u64 *words = d->pdt || d->nr_processes ? observer_words(o, d->did) : NULL;
 
 		if (words)
-			memcpy(dc.word, words, o->ddt->dc_words * sizeof(u64));
+			memcpy(dc.word, words, o->ddt->dir.shape->words * sizeof(u64));
 		if (dc_has_pdt(&dc))
 			shadow_add(o, pdt_at(dc.word[3]), (dc.word[3] >> 60) - 1);
 	}
@@ -685,7 +685,7 @@ static u64 *find_slot(u64 *table, unsigned int level, unsigned int down_to,
 
 static unsigned int index_words(const struct observer *o, u32 did, unsigned int level)
 {
-	return ddi(o, did, level) * (level ? 1 : o->ddt->dc_words);
+	return ddi(o, did, level) * (level ? 1 : o->ddt->dir.shape->words);
 }
 
 static unsigned int index_process(const struct observer *o, u32 pid, unsigned int level)
@@ -695,12 +695,12 @@ static unsigned int index_process(const struct observer *o, u32 pid, unsigned in
 
 u64 *observer_words(struct observer *o, u32 did)
 {
-	return find_slot(o->ddt->root, o->ddt->levels - 1, 0, index_words, o, did);
+	return find_slot(o->ddt->dir.root, o->ddt->dir.levels - 1, 0, index_words, o, did);
 }
 
 u64 *observer_parent(struct observer *o, u32 did)
 {
-	return find_slot(o->ddt->root, o->ddt->levels - 1, 1, index_words, o, did);
+	return find_slot(o->ddt->dir.root, o->ddt->dir.levels - 1, 1, index_words, o, did);
 }
 
 u64 *observer_process_words(struct observer *o, u32 did, u32 pid)

@@ -346,8 +346,8 @@ static struct scene *scene_up(struct kunit *test)
 	s->td->fake->ddtp_modes = GENMASK(RVIOMMU_DDTP_MODE_BARE + config->levels,
 					  RVIOMMU_DDTP_MODE_OFF);
 	KUNIT_ASSERT_EQ(test, testdev_probe(s->td), 0);
-	KUNIT_ASSERT_EQ(test, s->td->iommu.ddt.levels, config->levels);
-	KUNIT_ASSERT_EQ(test, s->td->iommu.ddt.dc_words, config->extended ? 8 : 4);
+	KUNIT_ASSERT_EQ(test, s->td->iommu.ddt.dir.levels, config->levels);
+	KUNIT_ASSERT_EQ(test, s->td->iommu.ddt.dir.shape->words, config->extended ? 8 : 4);
 	s->dev = testdev_add_one(s->td, DID);
 	testdev_add_one(s->td, NEIGHBOUR);
 	s->ep = testdev_ep(s->dev);
@@ -532,7 +532,7 @@ static void set_up(struct scene *s, enum shape shape)
 	KUNIT_ASSERT_EQ(test, rviommu_attach(s->ep, s->domain[rid_of(shape)][0]), 0);
 	if (shape == UNUSED)
 		memset(observer_words(s->o, DID), 0,
-		       s->td->iommu.ddt.dc_words * sizeof(u64));
+		       s->td->iommu.ddt.dir.shape->words * sizeof(u64));
 	fakebus_clear(s->td->bus);
 	s->executed = 0;
 }
@@ -832,7 +832,7 @@ static const struct {
 
 static bool wrong_in_devices(struct scene *s)
 {
-	const bool one = s->td->iommu.ddt.levels == 1;
+	const bool one = s->td->iommu.ddt.dir.levels == 1;
 	struct move step;
 
 	for (step.from = 0; step.from < NR_ROWS; step.from++) {

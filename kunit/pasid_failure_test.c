@@ -375,7 +375,7 @@ static void failure_group_without_memory(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, rviommu_simtest_users(pasid.domain), 0);
 		group_detach(f, &rid, &pasid);
 		for (n = 0; n < DEVICES; n++)
-			KUNIT_EXPECT_NULL(test, f->ep[n]->pdt.root);
+			KUNIT_EXPECT_NULL(test, f->ep[n]->pdt.dir.root);
 		kunit_release_action(test, failure_end, f);
 		KUNIT_EXPECT_EQ(test, testdev_live(), before);
 	}
@@ -623,7 +623,7 @@ static void fence_fails(struct failure_fixture *f, enum fence_op op,
 	for (pasid = 1; pasid < 4; pasid++)
 		rviommu_detach_pasid(f->ep[0], pasid);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
-	KUNIT_EXPECT_NULL(test, f->ep[0]->pdt.root);
+	KUNIT_EXPECT_NULL(test, f->ep[0]->pdt.dir.root);
 	KUNIT_EXPECT_EQ(test, failure_fill(f->dev[0], 0, 1), -EFAULT);
 	if (!dead) {
 		failure_forgotten(f, &new);

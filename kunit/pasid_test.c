@@ -249,7 +249,7 @@ static void pasid_basic(struct kunit *test)
 								NULL), 0);
 		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid[i], 1 + i), 0);
 	}
-	KUNIT_EXPECT_EQ(test, f->ep[0]->pdt.levels, v->depth);
+	KUNIT_EXPECT_EQ(test, f->ep[0]->pdt.dir.levels, v->depth);
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 2, RVIOMMU_SIM_FILL, 8, 1, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, cause, PDT_ENTRY_NOT_VALID);
 	/* Each wrote its own; the requester ID's translation has only moved. */

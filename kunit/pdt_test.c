@@ -79,47 +79,47 @@ static struct rviommu_dc pdt_dc(u8 levels, const u64 *root)
 }
 
 /* Prepare to retire, under the observer's eyes and in the order of attach.c. */
-static int world_change(struct pdt_world *w, struct rviommu_pdt_update *u)
+static int world_change(struct pdt_world *w, struct rviommu_dir_update *u)
 {
-	struct observed_process *p = process(w, u->pid);
-	struct rviommu_ddt_update root = { .did = DID };
+	struct observed_process *p = process(w, u->id);
+	struct rviommu_dir_update root = { .id = DID };
 	bool moves;
 	int rc;
 
 	mutex_lock(&w->ddt.lock);
 	observer_refresh(&w->o);
-	rc = rviommu_pdt_prepare(&w->ddt, &w->pdt, u);
+	rc = rviommu_dir_prepare(&w->pdt.dir, u, 1);
 	observer_look(&w->o);
 	if (rc)
 		goto unlock;
-	moves = u->copy && !u->at.parent;
+	moves = rviommu_dir_new_root(u, 1);
 	if (moves) {
-		root.new = pdt_dc(w->pdt.levels, u->copy);
-		rc = rviommu_ddt_prepare(&w->ddt, &root, 1);
+		root.new.dc = pdt_dc(w->pdt.dir.levels, u->copy);
+		rc = rviommu_dir_prepare(&w->ddt.dir, &root, 1);
 		if (rc) {
-			rviommu_pdt_abort(&w->ddt, u);
+			rviommu_dir_abort(&w->pdt.dir, u, 1);
 			goto unlock;
 		}
 	}
 	if (p)
-		observer_allow_process(p, &u->new);
-	rviommu_pdt_publish(&w->ddt, &w->pdt, u, DID, false);
+		observer_allow_process(p, &u->new.pc);
+	rviommu_dir_publish(&w->pdt.dir, u, 1);
 	if (moves)
-		rviommu_ddt_publish(&w->ddt, &root, 1);
+		rviommu_dir_publish(&w->ddt.dir, &root, 1);
 	observer_look(&w->o);
 
 	if (u->how == RVIOMMU_PUBLISH_WORD)
-		observer_fence_process(&w->o, DID, u->pid);
+		observer_fence_process(&w->o, DID, u->id);
 	if (u->how == RVIOMMU_PUBLISH_PAGE)
 		observer_fence(&w->o, DID);
 	if (moves)
-		observer_allow_only(w->d, &root.new);
+		observer_allow_only(w->d, &root.new.dc);
 	if (p && (u->how == RVIOMMU_PUBLISH_WORD || u->how == RVIOMMU_PUBLISH_PAGE))
-		observer_allow_only_process(p, &u->new);
+		observer_allow_only_process(p, &u->new.pc);
 	observer_look(&w->o);
-	rviommu_pdt_retire(&w->ddt, u);
+	rviommu_dir_retire(&w->pdt.dir, u, 1);
 	if (moves)
-		rviommu_ddt_retire(&w->ddt, &root, 1);
+		rviommu_dir_retire(&w->ddt.dir, &root, 1);
 	observer_refresh(&w->o);
 	observer_look(&w->o);
 unlock:
@@ -128,14 +128,14 @@ unlock:
 }
 
 static int set(struct pdt_world *w, u32 pid, const struct rviommu_pc *pc,
-	       struct rviommu_pdt_update *update)
+	       struct rviommu_dir_update *update)
 {
-	struct rviommu_pdt_update own = {};
+	struct rviommu_dir_update own = {};
 
 	if (!update)
 		update = &own;
-	update->pid = pid;
-	update->new = *pc;
+	update->id = pid;
+	update->new.pc = *pc;
 	return world_change(w, update);
 }
 
@@ -144,21 +144,22 @@ static struct pdt_world *world_make(struct kunit *test)
 {
 	const struct pdt_config *config = test->param_value;
 	struct pdt_world *w = test->priv;
-	struct rviommu_ddt_update update = { .did = DID };
+	struct rviommu_dir_update update = { .id = DID };
 
 	observer_init(&w->o, &w->ddt);
 	KUNIT_ASSERT_EQ(test, 0, rviommu_ddt_init(&w->ddt, &w->o.ops, 2, false, 56, NUMA_NO_NODE));
-	KUNIT_ASSERT_EQ(test, 0, rviommu_pdt_init(&w->ddt, &w->pdt, config->levels));
+	KUNIT_ASSERT_EQ(test, 0, rviommu_pdt_init(&w->pdt, &w->ddt, config->levels,
+						  DID, false));
 	observer_refresh(&w->o);
-	w->pdt.live = true;
+	w->pdt.dir.live = true;
 	w->max = (1U << rviommu_pdt_pid_lg2(config->levels)) - 1;
-	update.new = pdt_dc(config->levels, w->pdt.root);
+	update.new.dc = pdt_dc(config->levels, w->pdt.dir.root);
 	KUNIT_EXPECT_EQ(test, update.new.word[3],
-			rviommu_pdt_pdtp(config->levels, w->pdt.root));
+			rviommu_pdt_pdtp(config->levels, w->pdt.dir.root));
 	mutex_lock(&w->ddt.lock);
-	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
-		rviommu_ddt_publish(&w->ddt, &update, 1);
-		rviommu_ddt_retire(&w->ddt, &update, 1);
+	if (!rviommu_dir_prepare(&w->ddt.dir, &update, 1)) {
+		rviommu_dir_publish(&w->ddt.dir, &update, 1);
+		rviommu_dir_retire(&w->ddt.dir, &update, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
 	w->d = observer_watch(&w->o, DID);
@@ -193,13 +194,13 @@ static void pdt_boundaries(struct kunit *test)
 	pids[nr++] = 0;
 	pids[nr++] = 1;
 	pids[nr++] = 0xff;
-	if (w->pdt.levels > 1) {
+	if (w->pdt.dir.levels > 1) {
 		pids[nr++] = 0x100;
 		pids[nr++] = 0x1ff;
 		pids[nr++] = 0x200;
 		pids[nr++] = 0x1ffff;
 	}
-	if (w->pdt.levels > 2) {
+	if (w->pdt.dir.levels > 2) {
 		pids[nr++] = 0x20000;
 		pids[nr++] = 0x3ffff;
 		pids[nr++] = w->max - 1;
@@ -231,8 +232,8 @@ static void pdt_boundaries(struct kunit *test)
 static void pdt_growth(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
-	const bool one = w->pdt.levels == 1;
-	struct rviommu_pdt_update update = {};
+	const bool one = w->pdt.dir.levels == 1;
+	struct rviommu_dir_update update = {};
 	long live = rviommu_mem_live();
 
 	watch(w, 0);
@@ -250,21 +251,21 @@ static void pdt_growth(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_VALID);
 	KUNIT_EXPECT_EQ(test, w->o.stores, one ? 2 : 1);
 	KUNIT_EXPECT_EQ(test, w->o.syncs, one);
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels - 1);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.dir.levels - 1);
 	KUNIT_EXPECT_TRUE(test, observer_found_process(process(w, w->max), &a));
 
 	/* The other end of the directory shares nothing but the root. */
 	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, set(w, 0, &b, &update));
 	KUNIT_EXPECT_EQ(test, w->o.stores, one ? 2 : 1);
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.levels - 1));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.dir.levels - 1));
 
 	/* A second context in the same page needs no more of them. */
 	observer_settle(&w->o);
 	KUNIT_ASSERT_EQ(test, 0, set(w, w->max - 1, &b, &update));
 	KUNIT_EXPECT_EQ(test, w->o.stores, 2);
 	KUNIT_EXPECT_EQ(test, w->o.syncs, 1);
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.levels - 1));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 2 * (w->pdt.dir.levels - 1));
 	expect_read(test, w, 0, &b);
 	expect_read(test, w, w->max - 1, &b);
 	expect_read(test, w, w->max, &a);
@@ -275,27 +276,28 @@ static void pdt_growth(struct kunit *test)
 static void pdt_before_live(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
-	struct rviommu_pdt_update update = { .pid = w->max, .new = a };
+	struct rviommu_dir_update update = { .id = w->max, .new.pc = a };
 	struct rviommu_pdt pdt;
 	long live = rviommu_mem_live();
 
 	mutex_lock(&w->ddt.lock);
-	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_init(&w->ddt, &pdt, w->pdt.levels));
-	KUNIT_EXPECT_FALSE(test, pdt.live);
-	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &pdt, &update));
+	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_init(&pdt, &w->ddt, w->pdt.dir.levels,
+						  DID, false));
+	KUNIT_EXPECT_FALSE(test, pdt.dir.live);
+	KUNIT_EXPECT_EQ(test, 0, rviommu_dir_prepare(&pdt.dir, &update, 1));
 	KUNIT_EXPECT_EQ(test, update.how, RVIOMMU_PUBLISH_NONE);
 	KUNIT_EXPECT_MEMEQ(test, update.at.words, a.word, sizeof(a));
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels);
-	update.new = b;
-	KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &pdt, &update));
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.dir.levels);
+	update.new.pc = b;
+	KUNIT_EXPECT_EQ(test, 0, rviommu_dir_prepare(&pdt.dir, &update, 1));
 	KUNIT_EXPECT_MEMEQ(test, update.at.words, b.word, sizeof(b));
-	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.levels);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + w->pdt.dir.levels);
 	mutex_unlock(&w->ddt.lock);
-	rviommu_pdt_destroy(&pdt);
-	KUNIT_EXPECT_NULL(test, pdt.root);
+	rviommu_dir_destroy(&pdt.dir);
+	KUNIT_EXPECT_NULL(test, pdt.dir.root);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
-	rviommu_pdt_destroy(&pdt);
-	rviommu_pdt_retire_all(&pdt);
+	rviommu_dir_destroy(&pdt.dir);
+	rviommu_dir_retire_all(&pdt.dir);
 	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
 	expect_intact(test, w, "before it is live");
 }
@@ -339,7 +341,7 @@ static void try_change(struct kunit *test, struct pdt_world *w, u32 pid,
 		       const struct rviommu_pc *old, const struct rviommu_pc *new)
 {
 	struct observed_process *p = process(w, pid);
-	struct rviommu_pdt_update update = {};
+	struct rviommu_dir_update update = {};
 	struct pdt_cost cost = cost_of(words_of(w, pid), new);
 	char what[80];
 
@@ -464,16 +466,17 @@ static void pdt_sync_all(struct kunit *test)
 	struct pdt_world *w = world_make(test);
 	unsigned int i;
 
+	w->pdt.several = true;
 	for (i = 0; i < 2; i++) {
-		struct rviommu_pdt_update update = { .pid = 2 + i, .new = a };
+		struct rviommu_dir_update update = { .id = 2 + i, .new.pc = a };
 
 		mutex_lock(&w->ddt.lock);
-		KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_prepare(&w->ddt, &w->pdt, &update));
+		KUNIT_EXPECT_EQ(test, 0, rviommu_dir_prepare(&w->pdt.dir, &update, 1));
 		/* In a page that exists, but for the first one of more than one level. */
-		rviommu_pdt_publish(&w->ddt, &w->pdt, &update, DID, true);
+		rviommu_dir_publish(&w->pdt.dir, &update, 1);
 		mutex_unlock(&w->ddt.lock);
 	}
-	KUNIT_EXPECT_EQ(test, w->o.syncs, w->pdt.levels == 1 ? 2 : 1);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, w->pdt.dir.levels == 1 ? 2 : 1);
 	KUNIT_EXPECT_EQ(test, w->o.syncs_all, w->o.syncs);
 	expect_read(test, w, 2, &a);
 	expect_read(test, w, 3, &a);
@@ -517,15 +520,15 @@ static void pdt_abort(struct kunit *test)
 	watch(w, w->max);
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
 		const u32 pid = set_up_change(test, w, i);
-		struct rviommu_pdt_update update = { .pid = pid, .new = changes[i].to };
+		struct rviommu_dir_update update = { .id = pid, .new.pc = changes[i].to };
 		const long live = rviommu_mem_live();
 		int rc;
 
 		mutex_lock(&w->ddt.lock);
-		rc = rviommu_pdt_prepare(&w->ddt, &w->pdt, &update);
+		rc = rviommu_dir_prepare(&w->pdt.dir, &update, 1);
 		observer_look(&w->o);
 		if (!rc)
-			rviommu_pdt_abort(&w->ddt, &update);
+			rviommu_dir_abort(&w->pdt.dir, &update, 1);
 		observer_look(&w->o);
 		mutex_unlock(&w->ddt.lock);
 		KUNIT_EXPECT_EQ(test, rc, 0);
@@ -545,7 +548,7 @@ static void pdt_no_memory(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
 	/* A page is two allocations; with one level DC.fsc changes, in place. */
-	const unsigned int want[] = { 2 * (w->pdt.levels - 1), 0, 0, 2, 0, 0 };
+	const unsigned int want[] = { 2 * (w->pdt.dir.levels - 1), 0, 0, 2, 0, 0 };
 	struct testdev_failures failures;
 	struct rviommu_pdt pdt;
 	unsigned int i, n;
@@ -580,7 +583,7 @@ static void pdt_no_memory(struct kunit *test)
 	live = testdev_live();
 	for (n = 0; n < 2; n++) {
 		testdev_fail(test, &failures, n);
-		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_pdt_init(&w->ddt, &pdt, 1));
+		KUNIT_EXPECT_EQ(test, -ENOMEM, rviommu_pdt_init(&pdt, &w->ddt, 1, DID, false));
 	}
 	testdev_fail(test, &failures, -1);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
@@ -590,8 +593,8 @@ static void pdt_no_memory(struct kunit *test)
 static void pdt_retire(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
-	struct rviommu_pdt_update update = { .pid = 2, .new = b };
-	struct rviommu_ddt_update root = { .did = DID };
+	struct rviommu_dir_update update = { .id = 2, .new.pc = b };
+	struct rviommu_dir_update root = { .id = DID };
 	long live, held = 0, retired = 0;
 	bool same = false;
 	u64 *old;
@@ -601,14 +604,14 @@ static void pdt_retire(struct kunit *test)
 	old = words_of(w, 2);
 
 	mutex_lock(&w->ddt.lock);
-	if (!rviommu_pdt_prepare(&w->ddt, &w->pdt, &update)) {
-		rviommu_pdt_publish(&w->ddt, &w->pdt, &update, DID, false);
-		root.new = pdt_dc(w->pdt.levels, w->pdt.root);
-		if (w->pdt.levels == 1 && !rviommu_ddt_prepare(&w->ddt, &root, 1))
-			rviommu_ddt_publish(&w->ddt, &root, 1);
+	if (!rviommu_dir_prepare(&w->pdt.dir, &update, 1)) {
+		rviommu_dir_publish(&w->pdt.dir, &update, 1);
+		root.new.dc = pdt_dc(w->pdt.dir.levels, w->pdt.dir.root);
+		if (w->pdt.dir.levels == 1 && !rviommu_dir_prepare(&w->ddt.dir, &root, 1))
+			rviommu_dir_publish(&w->ddt.dir, &root, 1);
 		held = rviommu_mem_live();
 		rcu_read_lock();
-		rviommu_pdt_retire(&w->ddt, &update);
+		rviommu_dir_retire(&w->pdt.dir, &update, 1);
 		retired = rviommu_mem_live();
 		same = !memcmp(old, a.word, sizeof(a));
 		rcu_read_unlock();
@@ -627,13 +630,13 @@ static void pdt_retire(struct kunit *test)
 
 static void set_dc(struct pdt_world *w, const struct rviommu_dc *dc)
 {
-	struct rviommu_ddt_update update = { .did = DID, .new = *dc };
+	struct rviommu_dir_update update = { .id = DID, .new.dc = *dc };
 
 	mutex_lock(&w->ddt.lock);
-	if (!rviommu_ddt_prepare(&w->ddt, &update, 1)) {
-		rviommu_ddt_publish(&w->ddt, &update, 1);
+	if (!rviommu_dir_prepare(&w->ddt.dir, &update, 1)) {
+		rviommu_dir_publish(&w->ddt.dir, &update, 1);
 		observer_fence_all(&w->o);
-		rviommu_ddt_retire(&w->ddt, &update, 1);
+		rviommu_dir_retire(&w->ddt.dir, &update, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
 }
@@ -642,7 +645,7 @@ static void set_dc(struct pdt_world *w, const struct rviommu_dc *dc)
 static void pdt_read(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
-	const struct rviommu_dc with = pdt_dc(w->pdt.levels, w->pdt.root);
+	const struct rviommu_dc with = pdt_dc(w->pdt.dir.levels, w->pdt.dir.root);
 	struct rviommu_dc dc = with;
 	struct rviommu_pc pc;
 
@@ -678,21 +681,21 @@ static struct rviommu_pc race_pc(unsigned int n)
 
 static void race_write(struct dirtest_thread *t, unsigned int n)
 {
-	struct rviommu_pdt_update u = { .pid = t->id, .new = race_pc(n) };
+	struct rviommu_dir_update u = { .id = t->id, .new.pc = race_pc(n) };
 	struct pdt_world *w = t->arg;
 
 	mutex_lock(&w->ddt.lock);
-	if (rviommu_pdt_prepare(&w->ddt, &w->pdt, &u)) {
+	if (rviommu_dir_prepare(&w->pdt.dir, &u, 1)) {
 		t->failed++;
 	} else {
-		struct rviommu_ddt_update root = { .did = DID };
-		bool moves = u.copy && !u.at.parent;
+		struct rviommu_dir_update root = { .id = DID };
+		bool moves = rviommu_dir_new_root(&u, 1);
 
-		root.new = pdt_dc(w->pdt.levels, u.copy ?: w->pdt.root);
-		rviommu_pdt_publish(&w->ddt, &w->pdt, &u, DID, false);
-		if (moves && !rviommu_ddt_prepare(&w->ddt, &root, 1))
-			rviommu_ddt_publish(&w->ddt, &root, 1);
-		rviommu_pdt_retire(&w->ddt, &u);
+		root.new.dc = pdt_dc(w->pdt.dir.levels, u.copy ?: w->pdt.dir.root);
+		rviommu_dir_publish(&w->pdt.dir, &u, 1);
+		if (moves && !rviommu_dir_prepare(&w->ddt.dir, &root, 1))
+			rviommu_dir_publish(&w->ddt.dir, &root, 1);
+		rviommu_dir_retire(&w->pdt.dir, &u, 1);
 	}
 	mutex_unlock(&w->ddt.lock);
 }
@@ -845,8 +848,8 @@ static void pdt_torn_neighbour(struct kunit *test)
 /* Make the entry above the leaf page of process 2 point to @page: DC.fsc with one level. */
 static void relink(struct pdt_world *w, u64 *page)
 {
-	if (w->pdt.levels == 1) {
-		w->pdt.root = page;
+	if (w->pdt.dir.levels == 1) {
+		w->pdt.dir.root = page;
 		store(w, observer_words(&w->o, DID) + 3, pdt_dc(1, page).word[3]);
 	} else {
 		store(w, observer_process_parent(&w->o, DID, 2),
@@ -992,7 +995,7 @@ static void pdt_torn_device(struct kunit *test)
 {
 	static const struct rviommu_dc first = { .word = { 1, 0, 0, 8ULL << 60 | 0x80 } };
 	struct pdt_world *w = world_make(test);
-	const struct rviommu_dc with = pdt_dc(w->pdt.levels, w->pdt.root);
+	const struct rviommu_dc with = pdt_dc(w->pdt.dir.levels, w->pdt.dir.root);
 	u64 *words;
 
 	set_up_torn(test, w, &a);
@@ -1030,10 +1033,10 @@ static void pdt_test_exit(struct kunit *test)
 
 	if (!w)
 		return;
-	if (w->ddt.root)
+	if (w->ddt.dir.root)
 		rviommu_ddt_destroy(&w->ddt);
-	rviommu_pdt_retire_all(&w->pdt);
-	KUNIT_EXPECT_NULL(test, w->pdt.root);
+	rviommu_dir_retire_all(&w->pdt.dir);
+	KUNIT_EXPECT_NULL(test, w->pdt.dir.root);
 	KUNIT_EXPECT_EQ(test, testdev_live(), w->live);
 }
 

@@ -622,7 +622,7 @@ static void access_after_store(struct scene *s)
 	if (s->stores != s->at)
 		return;
 	where = reaches(s, IOVA);
-	if (where == NOWHERE && s->iommu->ddt.levels > 1)
+	if (where == NOWHERE && s->iommu->ddt.dir.levels > 1)
 		s->wrong = "DMA faults in the middle of a replacement";
 	if (where != NOWHERE && where != PA(0) && where != PA(1))
 		s->wrong = "DMA goes astray in the middle of a replacement";
@@ -763,7 +763,7 @@ static const char *replace_across_walk(struct scene *s)
 				    1, &where);
 		if (wrong)
 			break;
-		if (where == NOWHERE && s->iommu->ddt.levels > 1)
+		if (where == NOWHERE && s->iommu->ddt.dir.levels > 1)
 			return "DMA faults while its context is replaced";
 		if (where != NOWHERE && where != PA(0) && where != PA(1))
 			return "DMA goes astray while its context is replaced";
@@ -977,9 +977,9 @@ static const char *ats_refill_replace(struct scene *s)
 static const char *lost_beside_copy(struct scene *s)
 {
 	struct rviommu_ddt *ddt = &s->iommu->ddt;
-	struct rviommu_ddt_update update = {
-		.did = s->other->ids[0], .lost = &s->other->lost,
-		.new = rviommu_make_dc(s->iommu, s->domain[1]),
+	struct rviommu_dir_update update = {
+		.id = s->other->ids[0], .lost = &s->other->lost,
+		.new.dc = rviommu_make_dc(s->iommu, s->domain[1]),
 	};
 	const char *wrong = CANNOT;
 	struct rviommu_command cmd;
@@ -993,15 +993,15 @@ static const char *lost_beside_copy(struct scene *s)
 	rviommu_sim_set_atc(s->dev, RVIOMMU_SIM_ATC_LOST);
 	s->iommu->cmdq.timeout_us = 1000;
 	mutex_lock(&ddt->lock);
-	if (!rviommu_ddt_prepare(ddt, &update, 1)) {
-		rviommu_ddt_publish(ddt, &update, 1);
+	if (!rviommu_dir_prepare(&ddt->dir, &update, 1)) {
+		rviommu_dir_publish(&ddt->dir, &update, 1);
 		/* Where it is not asked, or its context changed in place, nothing can be seen. */
 		if (unmap(s, 0, IOVA, SZ_4K) && !map(s, 0, IOVA, PA(2), SZ_4K))
 			wrong = READ_ONCE(s->ep->lost) && reaches(s, IOVA) != NOWHERE ?
 				"a device in quarantine reaches memory" : NULL;
 		cmd = rviommu_cmd_inval_ddt_all();
 		rviommu_cmdq_sync(&s->iommu->cmdq, &cmd, 1);
-		rviommu_ddt_retire(ddt, &update, 1);
+		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
 	mutex_unlock(&ddt->lock);
 	rviommu_sim_set_atc(s->dev, 0);

@@ -60,7 +60,8 @@ void rviommu_ats_init(struct rviommu_endpoint *ep)
 	const struct rviommu_bus *bus = ep->iommu->bus;
 	unsigned int depth;
 
-	if (!(ep->iommu->caps & RVIOMMU_CAP_ATS) || ep->nr_ids != 1 || ep->iommu->ddt.levels == 1)
+	if (!(ep->iommu->caps & RVIOMMU_CAP_ATS) || ep->nr_ids != 1 ||
+	    ep->iommu->ddt.dir.levels == 1)
 		return;
 	if (dev_is_pci(ep->dev)) {
 		rviommu_ats_init_pci(ep, to_pci_dev(ep->dev));

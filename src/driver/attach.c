@@ -109,8 +109,8 @@ static void rviommu_aim(struct rviommu_endpoint *ep, struct iommu_domain *domain
 	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
 		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
 	for (i = 0; i < ep->nr_ids; i++)
-		ep->updates[i] = (struct rviommu_ddt_update){
-			.did = ep->ids[i], .lost = &ep->lost, .new = dc,
+		ep->updates[i] = (struct rviommu_dir_update){
+			.id = ep->ids[i], .lost = &ep->lost, .new.dc = dc,
 		};
 }
 
@@ -249,7 +249,7 @@ static void rviommu_renew(struct rviommu_endpoint *ep, struct iommu_domain *new,
 	rviommu_cmdq_sync(&ep->iommu->cmdq, &cmd, 1);
 }
 
-static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsigned int nr)
+static bool rviommu_any_published(const struct rviommu_dir_update *updates, unsigned int nr)
 {
 	unsigned int i;
 
@@ -264,7 +264,7 @@ static bool rviommu_any_published(const struct rviommu_ddt_update *updates, unsi
  * Its translations end with a process directory that goes, and with a device that is in
  * quarantine: the device context tells neither.
  */
-static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_update *updates,
+static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_dir_update *updates,
 			   unsigned int nr, struct iommu_domain *new, struct iommu_domain *left,
 			   ioasid_t pasid)
 {
@@ -277,7 +277,7 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 	rviommu_renew(ep, new, left);
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
-	rviommu_ddt_publish(&iommu->ddt, updates, nr);
+	rviommu_dir_publish(&iommu->ddt.dir, updates, nr);
 	for (i = 0; i < nr; i++) {
 		/* Of all address spaces of the directory only one is left. */
 		if (updates[i].old.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV) {
@@ -288,7 +288,7 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 		}
 		for (k = 0; k < nr_cmds; k++) {
 			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
-			    rviommu_has_command(&cmds[k], 1, rviommu_cmd_inval_ddt(updates[i].did)))
+			    rviommu_has_command(&cmds[k], 1, rviommu_cmd_inval_ddt(updates[i].id)))
 				cmds[k] = rviommu_cmd_inval_ddt_all();
 			rviommu_owe(&owed, cmds[k]);
 		}
@@ -296,21 +296,21 @@ static int rviommu_install(struct rviommu_endpoint *ep, struct rviommu_ddt_updat
 	if (READ_ONCE(ep->lost))
 		rviommu_owe_domain(&owed, left);
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_RETIRE_PAGE))
-		rviommu_ddt_retire(&iommu->ddt, updates, nr);
+		rviommu_dir_retire(&iommu->ddt.dir, updates, nr);
 	if (rviommu_any_published(updates, nr) || owed.nr_spaces)
 		ret = rviommu_settle(&owed, ep, pasid);
-	rviommu_ddt_retire(&iommu->ddt, updates, nr);
+	rviommu_dir_retire(&iommu->ddt.dir, updates, nr);
 	return ret;
 }
 
 /* -EIO: published, and the IOMMU is out of service; other errors: nothing happened. */
 static int rviommu_replace_contexts(struct rviommu_endpoint *ep,
-				    struct rviommu_ddt_update *updates, unsigned int nr,
+				    struct rviommu_dir_update *updates, unsigned int nr,
 				    struct iommu_domain *new, struct iommu_domain *left)
 {
 	int ret;
 
-	ret = rviommu_ddt_prepare(&ep->iommu->ddt, updates, nr);
+	ret = rviommu_dir_prepare(&ep->iommu->ddt.dir, updates, nr);
 	return ret ?: rviommu_install(ep, updates, nr, new, left, IOMMU_NO_PASID);
 }
 
@@ -321,24 +321,24 @@ static int rviommu_replace_contexts(struct rviommu_endpoint *ep,
 static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
 				   struct iommu_domain *new, struct iommu_domain *left)
 {
-	struct rviommu_pdt_update update = { .pid = pid, .new = rviommu_make_pc(new) };
+	struct rviommu_dir_update update = { .id = pid, .new.pc = rviommu_make_pc(new) };
 	struct rviommu_owed owed = { .iommu = ep->iommu };
 	struct rviommu_ddt *ddt = &ep->iommu->ddt;
 	struct rviommu_command cmd;
-	bool root;
+	u64 *root;
 	int ret;
 	u32 i;
 
-	ret = rviommu_pdt_prepare(ddt, &ep->pdt, &update);
+	ret = rviommu_dir_prepare(&ep->pdt.dir, &update, 1);
 	if (ret)
 		return ret;
 	/* With one level the entry that points to the page is DC.fsc: one word. */
-	root = update.copy && !update.at.parent;
+	root = rviommu_dir_new_root(&update, 1);
 	if (root) {
-		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(ep->pdt.levels, update.copy));
-		ret = rviommu_ddt_prepare(ddt, ep->updates, ep->nr_ids);
+		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(ep->pdt.dir.levels, root));
+		ret = rviommu_dir_prepare(&ddt->dir, ep->updates, ep->nr_ids);
 		if (ret) {
-			rviommu_pdt_abort(ddt, &update);
+			rviommu_dir_abort(&ep->pdt.dir, &update, 1);
 			return ret;
 		}
 	}
@@ -346,9 +346,9 @@ static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
 	rviommu_renew(ep, new, left);
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
-	rviommu_pdt_publish(ddt, &ep->pdt, &update, ep->ids[0], ep->nr_ids > 1);
+	rviommu_dir_publish(&ep->pdt.dir, &update, 1);
 	if (root)
-		rviommu_ddt_publish(ddt, ep->updates, ep->nr_ids);
+		rviommu_dir_publish(&ddt->dir, ep->updates, ep->nr_ids);
 	if (update.how != RVIOMMU_PUBLISH_NONE) {
 		for (i = 0; i < ep->nr_ids; i++)
 			if (rviommu_pdt_command(ep->iommu, &update, ep->ids[i], &cmd))
@@ -356,9 +356,9 @@ static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
 		rviommu_owe_domain(&owed, left);
 		ret = rviommu_settle(&owed, ep, pid);
 	}
-	rviommu_pdt_retire(ddt, &update);
+	rviommu_dir_retire(&ep->pdt.dir, &update, 1);
 	if (root)
-		rviommu_ddt_retire(ddt, ep->updates, ep->nr_ids);
+		rviommu_dir_retire(&ddt->dir, ep->updates, ep->nr_ids);
 	return ret;
 }
 
@@ -369,7 +369,7 @@ static int rviommu_replace_process(struct rviommu_endpoint *ep, u32 pid,
  * The core does not accept that the first attach of a device fails, even for want
  * of memory. Called with ddt.lock held.
  *
- * Return: 0, or an error of rviommu_ddt_prepare().
+ * Return: 0, or an error of rviommu_dir_prepare().
  */
 int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 {
@@ -378,20 +378,20 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 	int ret;
 
 	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_ddt_update update = {
-			.did = ep->ids[i], .lost = &ep->lost, .reserve = true,
+		struct rviommu_dir_update update = {
+			.id = ep->ids[i], .lost = &ep->lost, .reserve = true,
 		};
 		struct rviommu_dc dc;
 
 		/* Another device may be using a shared ID already. */
 		if (rviommu_ddt_read(&iommu->ddt, ep->ids[i], &dc))
 			continue;
-		ret = rviommu_ddt_prepare(&iommu->ddt, &update, 1);
+		ret = rviommu_dir_prepare(&iommu->ddt.dir, &update, 1);
 		if (ret)
 			return ret;
 		/* Empty tables: entries that become valid owe no invalidation. */
-		rviommu_ddt_publish(&iommu->ddt, &update, 1);
-		rviommu_ddt_retire(&iommu->ddt, &update, 1);
+		rviommu_dir_publish(&iommu->ddt.dir, &update, 1);
+		rviommu_dir_retire(&iommu->ddt.dir, &update, 1);
 	}
 	return 0;
 }
@@ -457,7 +457,7 @@ static void rviommu_invalidate_contexts(struct rviommu_endpoint *ep, bool shared
 
 	rviommu_ats_disable(ep);
 	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_ddt_update update = { .did = ep->ids[i], .lost = &ep->lost };
+		struct rviommu_dir_update update = { .id = ep->ids[i], .lost = &ep->lost };
 
 		if (shared && rviommu_others_use(ep, ep->ids[i]))
 			continue;
@@ -470,14 +470,14 @@ static void rviommu_invalidate_contexts(struct rviommu_endpoint *ep, bool shared
 static void rviommu_block(struct rviommu_endpoint *ep)
 {
 	mutex_lock(&ep->iommu->ddt.lock);
-	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
+	if (ep->pdt.dir.root && !xa_empty(&ep->pasids)) {
 		int ret = rviommu_replace_process(ep, IOMMU_NO_PASID, NULL,
 						  ep->domain);
 
 		WARN_ON(ret && ret != -EIO);
 	} else {
 		rviommu_invalidate_contexts(ep, false);
-		rviommu_pdt_retire_all(&ep->pdt);
+		rviommu_dir_retire_all(&ep->pdt.dir);
 	}
 	if (ep->domain != &rviommu_blocking_domain)
 		rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, ep->domain);
@@ -493,7 +493,7 @@ static void rviommu_block(struct rviommu_endpoint *ep)
  */
 static int rviommu_break(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
-	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
+	if (ep->pdt.dir.root && !xa_empty(&ep->pasids)) {
 		rviommu_replace_process(ep, IOMMU_NO_PASID, NULL, ep->domain);
 		return rviommu_replace_process(ep, IOMMU_NO_PASID, new, NULL);
 	}
@@ -580,7 +580,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		if (ret)
 			goto unlock;
 	}
-	if (ep->pdt.root && !xa_empty(&ep->pasids)) {
+	if (ep->pdt.dir.root && !xa_empty(&ep->pasids)) {
 		ret = rviommu_replace_process(ep, IOMMU_NO_PASID, new, old);
 	} else {
 		rviommu_aim(ep, new, 0);
@@ -591,7 +591,7 @@ int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 		ret = rviommu_break(ep, new);
 	/* One that could not go with the last PASID, see rviommu_collapse(). */
 	if ((!ret || ret == -EIO) && xa_empty(&ep->pasids))
-		rviommu_pdt_retire_all(&ep->pdt);
+		rviommu_dir_retire_all(&ep->pdt.dir);
 	/* Out of service: everything is blocked, and the new domain is as good as the old. */
 	if (ret == -EIO)
 		ret = 0;
@@ -617,27 +617,27 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
 /* The first PASID: the requester IDs' translation moves to PASID 0. */
 static int rviommu_expand(struct rviommu_endpoint *ep, u32 pid, struct iommu_domain *new)
 {
-	struct rviommu_pdt_update rid = { .new = rviommu_make_pc(ep->domain) };
-	struct rviommu_pdt_update process = { .pid = pid, .new = rviommu_make_pc(new) };
+	struct rviommu_dir_update contexts[] = {
+		{ .id = 0, .new.pc = rviommu_make_pc(ep->domain) },
+		{ .id = pid, .new.pc = rviommu_make_pc(new) },
+	};
 	struct rviommu_ddt *ddt = &ep->iommu->ddt;
 	struct rviommu_pdt pdt;
 	int ret;
 
-	ret = rviommu_pdt_init(ddt, &pdt, rviommu_pasid_levels(ep));
+	ret = rviommu_pdt_init(&pdt, ddt, rviommu_pasid_levels(ep), ep->ids[0], ep->nr_ids > 1);
 	if (ret)
 		return ret;
-	ret = rviommu_pdt_prepare(ddt, &pdt, &rid);
-	if (!ret)
-		ret = rviommu_pdt_prepare(ddt, &pdt, &process);
+	ret = rviommu_dir_prepare(&pdt.dir, contexts, ARRAY_SIZE(contexts));
 	if (!ret) {
-		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(pdt.levels, pdt.root));
-		ret = rviommu_ddt_prepare(ddt, ep->updates, ep->nr_ids);
+		rviommu_aim(ep, NULL, rviommu_pdt_pdtp(pdt.dir.levels, pdt.dir.root));
+		ret = rviommu_dir_prepare(&ddt->dir, ep->updates, ep->nr_ids);
 	}
 	if (ret) {
-		rviommu_pdt_destroy(&pdt);
+		rviommu_dir_destroy(&pdt.dir);
 		return ret;
 	}
-	pdt.live = true;
+	pdt.dir.live = true;
 	ep->pdt = pdt;
 	return rviommu_install(ep, ep->updates, ep->nr_ids, new, NULL, pid);
 }
@@ -653,11 +653,11 @@ static int rviommu_collapse(struct rviommu_endpoint *ep, u32 pid, struct iommu_d
 	if (!ep->domain || ep->domain == &rviommu_blocking_domain)
 		rviommu_ats_disable(ep);
 	rviommu_aim(ep, ep->domain, 0);
-	ret = rviommu_ddt_prepare(&ep->iommu->ddt, ep->updates, ep->nr_ids);
+	ret = rviommu_dir_prepare(&ep->iommu->ddt.dir, ep->updates, ep->nr_ids);
 	if (ret)
 		return rviommu_replace_process(ep, pid, NULL, left);
 	ret = rviommu_install(ep, ep->updates, ep->nr_ids, NULL, left, pid);
-	rviommu_pdt_retire_all(&ep->pdt);
+	rviommu_dir_retire_all(&ep->pdt.dir);
 	return ret;
 }
 
@@ -800,7 +800,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 		if (ret)
 			goto unreserve;
 	}
-	if (ep->pdt.root)
+	if (ep->pdt.dir.root)
 		ret = rviommu_replace_process(ep, pasid, new, now);
 	else
 		ret = rviommu_expand(ep, pasid, new);
@@ -869,7 +869,7 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 	xa_destroy(&ep->pasids);
 	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_RELEASE))
 		rviommu_invalidate_contexts(ep, true);
-	rviommu_pdt_retire_all(&ep->pdt);
+	rviommu_dir_retire_all(&ep->pdt.dir);
 	rviommu_let_go(ep);
 	rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, NULL);
 	rviommu_back_set(&ep->pasid_back, ep, IOMMU_NO_PASID, NULL);

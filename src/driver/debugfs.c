@@ -139,13 +139,13 @@ static void show_irqs(struct seq_file *m, const struct rviommu *iommu)
 static int capabilities_show(struct seq_file *m, void *unused)
 {
 	struct rviommu *iommu = m->private;
-	bool extended = iommu->ddt.dc_words == RVIOMMU_DC_WORDS_EXT;
+	bool extended = iommu->ddt.dir.shape->words == RVIOMMU_DC_WORDS_EXT;
 	unsigned int quirk;
 
 	rviommu_show_capabilities(m, iommu->caps);
 	seq_printf(m, "fctl %#x\n", iommu->fctl);
-	seq_printf(m, "ddt_levels %u\n", iommu->ddt.levels);
-	seq_printf(m, "device_id_bits %u\n", rviommu_ddt_did_lg2(iommu->ddt.levels, extended));
+	seq_printf(m, "ddt_levels %u\n", iommu->ddt.dir.levels);
+	seq_printf(m, "device_id_bits %u\n", rviommu_dir_id_lg2(&iommu->ddt.dir));
 	seq_printf(m, "device_context %s\n", extended ? "extended" : "base");
 	seq_printf(m, "usable_physical_address_bits %u\n", iommu->pas_lg2);
 	seq_printf(m, "command_queue_entries %u\n", 1U << iommu->cmdq.q.entries_lg2);
@@ -677,7 +677,7 @@ static int context_show(struct seq_file *m, void *unused)
 
 		seq_printf(m, "%sdevice_id %#08x\n", i ? "\n" : "", ep->ids[i]);
 		rviommu_ddt_read(ddt, ep->ids[i], &dc);
-		rviommu_show_dc(m, &dc, ddt->dc_words);
+		rviommu_show_dc(m, &dc, ddt->dir.shape->words);
 	}
 	return 0;
 }

@@ -424,7 +424,7 @@ static int rviommu_forget_everything(struct rviommu *iommu)
 static u64 rviommu_ddtp_value(const struct rviommu *iommu, unsigned int levels)
 {
 	return FIELD_PREP(RVIOMMU_DDTP_MODE, RVIOMMU_DDTP_MODE_1LVL + levels - 1) |
-	       FIELD_PREP(RVIOMMU_DDTP_PPN, virt_to_phys(iommu->ddt.root) >> RVIOMMU_PAGE_LG2);
+	       FIELD_PREP(RVIOMMU_DDTP_PPN, virt_to_phys(iommu->ddt.dir.root) >> RVIOMMU_PAGE_LG2);
 }
 
 /*
@@ -459,7 +459,7 @@ static int rviommu_start_ddt(struct rviommu *iommu)
 		if (ret)
 			return dev_err_probe(dev, ret, "ddtp stays busy\n");
 		if (ddtp == want) {
-			iommu->ddt.levels = levels;
+			iommu->ddt.dir.levels = levels;
 			return 0;
 		}
 		/* From a mode that was not asked for, only Off leads on. */
@@ -549,7 +549,7 @@ static void rviommu_describe(const struct rviommu *iommu)
 		 caps & RVIOMMU_CAP_SV39X4 ? " Sv39x4" : "",
 		 caps & RVIOMMU_CAP_SV48X4 ? " Sv48x4" : "",
 		 caps & RVIOMMU_CAP_SV57X4 ? " Sv57x4" : "",
-		 iommu->pas_lg2, iommu->ddt.levels,
+		 iommu->pas_lg2, iommu->ddt.dir.levels,
 		 caps & RVIOMMU_CAP_MSI_FLAT ? "extended" : "base",
 		 rviommu_pasid_limit(iommu), caps & RVIOMMU_CAP_ATS ? ", ATS" : "",
 		 iommu->nr_irqs, iommu->nr_irqs == 1 ? "" : "s",
@@ -795,7 +795,7 @@ static int rviommu_stay_out(struct rviommu *iommu)
  */
 int rviommu_resume(struct rviommu *iommu)
 {
-	u64 ddtp, want = rviommu_ddtp_value(iommu, iommu->ddt.levels);
+	u64 ddtp, want = rviommu_ddtp_value(iommu, iommu->ddt.dir.levels);
 	int ret;
 
 	if (rviommu_is_dead(iommu))

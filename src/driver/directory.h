@@ -3,8 +3,8 @@
  * Directories that hardware walks: the device directory table (DDT) of an IOMMU,
  * and the process directory tables (PDT) of its devices.
  *
- * Every change is prepare, publish, synchronise, retire (design section 2), with
- * rviommu_ddt_*() for device contexts and rviommu_pdt_*() for process contexts:
+ * Every change, of a device context or of a process context, is prepare, publish,
+ * synchronise, retire (design section 2), with rviommu_dir_*():
  *
  *   prepare  everything that can fail; nothing is visible
  *   publish  cannot fail: the new context is in force
@@ -21,7 +21,63 @@
 
 #include <rviommu/formats.h>
 
+#include "mutate.h"
+
+#define RVIOMMU_DIR_LEVELS_MAX	3
+
 struct rviommu_ddt;
+struct rviommu_dir;
+struct rviommu_dir_update;
+
+/**
+ * struct rviommu_dir_shape - a kind of directory
+ * @shift: lowest bit of the ID that counts at each level; level 0 is the leaf page
+ * @id_lg2: width of an ID in bits, with one level and with more
+ * @words: 64-bit words of a context in memory. Bit 0 of the first one is V.
+ * @given: words of rviommu_dir_update.new that the caller fills in; what is not in
+ *         memory has to be zero
+ * @no_grace: mutation that leaves out the grace period before V = 1
+ * @copies: can a copy of a leaf page take its place? Else a context of several words
+ *          is broken first.
+ * @sync: the grace period of the hardware (rviommu_ddt_ops.sync), for whoever may have read
+ *        a context of @id, or with @all of any ID
+ * @store_last: the last stores of a publish: rviommu_dir_store_last(), and what has to be
+ *              around it
+ *
+ * Indices of non-leaf levels are 9 bits wide; where the spec has a narrower root,
+ * @id_lg2 excludes the rest.
+ */
+struct rviommu_dir_shape {
+	u8 shift[RVIOMMU_DIR_LEVELS_MAX];
+	u8 id_lg2[RVIOMMU_DIR_LEVELS_MAX];
+	u8 words;
+	u8 given;
+	enum rviommu_mutation no_grace;
+	bool (*copies)(const struct rviommu_dir *dir);
+	void (*sync)(struct rviommu_dir *dir, u32 id, bool all);
+	void (*store_last)(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+			   unsigned int nr);
+};
+
+/**
+ * struct rviommu_dir - one directory
+ * @shape: what kind it is
+ * @ddt: the device directory that it is, or that leads to it: its lock, its way to the hardware,
+ *       and where tables have to be
+ * @root: root table, one page; NULL when there is no directory
+ * @levels: 1 to %RVIOMMU_DIR_LEVELS_MAX
+ * @live: hardware may walk it; before, changes are made in place
+ *
+ * Writers hold rviommu_ddt.lock. Hardware, and rviommu_dir_read() under RCU, look at any
+ * time. Leaf pages that have become empty stay until the whole directory goes.
+ */
+struct rviommu_dir {
+	const struct rviommu_dir_shape *shape;
+	struct rviommu_ddt *ddt;
+	u64 *root;
+	u8 levels;
+	bool live;
+};
 
 /**
  * struct rviommu_ddt_ops - the seam between a directory and its observer
@@ -30,7 +86,7 @@ struct rviommu_ddt;
  *         rviommu_ddt_store() is the one for real hardware.
  * @sync: IODIR.INVAL_DDT of @did (of all devices when @all) and a completed
  *        IOFENCE.C: what the IOMMU cached is gone, and a walk that began before
- *        has read its last word. Called by rviommu_ddt_publish() only, where a
+ *        has read its last word. Called by rviommu_dir_publish() only, where a
  *        context must not be made valid (or rewritten) while a walk may still
  *        hold words that it read earlier.
  *        Returns 0, or -EIO when the IOMMU is out of service (then nothing
@@ -46,54 +102,67 @@ struct rviommu_ddt_ops {
 
 /**
  * struct rviommu_ddt - the device directory of one IOMMU
+ * @dir: its root is constant between init and destroy
  * @ops: constant
- * @lock: serialises writers: held from prepare to retire or abort, so that a
- *        copied page cannot miss another writer's change. Readers in software
- *        (debugfs) take rcu_read_lock() instead; hardware takes nothing.
+ * @lock: serialises writers of this directory and of those of its devices: held from prepare
+ *        to retire or abort, so that a copied page cannot miss another writer's change.
+ *        Readers in software (debugfs) take rcu_read_lock() instead; hardware takes nothing.
  * @quarantine: what a publish stores last, it stores under this lock, interrupts
  *              off; so rviommu_ddt_quarantine(), which cannot take @lock, is not
- *              undone by a copy that was made before it. A leaf lock.
+ *              undone by a copy that was made before it. A leaf lock. Device contexts only.
  * @can_lose: devices can go into quarantine; ops->store is called under @quarantine
  *            then. Constant while devices are there.
- * @root: root table, one page; constant between init and destroy
- * @levels: 1, 2 or 3
- * @dc_words: 64-bit words of a context: 4 (base format) or 8 (extended)
  * @pas_lg2: tables must lie below this physical address (bits)
  * @nid: NUMA node for tables
  * @mutate: word of the mutation run (mutate.h), or NULL
  */
 struct rviommu_ddt {
+	struct rviommu_dir dir;
 	const struct rviommu_ddt_ops *ops;
 	struct mutex lock;	/* writers, from prepare to retire */
 	spinlock_t quarantine;	/* the last stores of a publish */
 	bool can_lose;
-	u64 *root;
-	u8 levels;
-	u8 dc_words;
 	u8 pas_lg2;
 	int nid;
 	const unsigned long *mutate;
 };
 
 /**
+ * struct rviommu_pdt - the process directory of one device
+ * @dir: below rviommu_ddt of the device's IOMMU
+ * @did: device_id of the device
+ * @several: the device has more than one: each of them leads here
+ *
+ * It goes as a whole, with the device's last PASID.
+ */
+struct rviommu_pdt {
+	struct rviommu_dir dir;
+	u32 did;
+	bool several;
+};
+
+/**
  * enum rviommu_publish - how a change becomes visible, and what it then owes
  * @RVIOMMU_PUBLISH_NONE: old and new are equal (or both invalid): nothing was
  *                        stored, nothing is owed
- * @RVIOMMU_PUBLISH_VALID: an invalid context became valid, by one store of tc or,
- *                         where its leaf page is new, of the entry that links the
+ * @RVIOMMU_PUBLISH_VALID: an invalid context became valid, by one store of its first word
+ *                         or, where its leaf page is new, of the entry that links the
  *                         page. Other words of the context that had to change
- *                         were stored before, with ops->sync in between. Nothing
+ *                         were stored before, with the grace period in between. Nothing
  *                         is owed (spec "Caching invalid entries").
  * @RVIOMMU_PUBLISH_WORD: one word of a live context changed in place (going
- *                        invalid is a change of tc only): IODIR.INVAL_DDT DV=1
+ *                        invalid is a change of the first only): IODIR.INVAL_DDT DV=1,
+ *                        or IODIR.INVAL_PDT of the process
  * @RVIOMMU_PUBLISH_PAGE: a copy of the leaf page replaced it through the
- *                        parent's entry: IODIR.INVAL_DDT DV=0
+ *                        parent's entry: IODIR.INVAL_DDT DV=0. Of a process: DV=1 (spec
+ *                        "Changing process directory table entry": a non-leaf PDT entry,
+ *                        or with one level DC.fsc).
  * @RVIOMMU_PUBLISH_BREAK: one-level DDT: break before make, not hitless:
  *                         IODIR.INVAL_DDT DV=1
  *
- * What is owed here is only the directory's share of the table in spec
- * "Changing device directory table entry"; the IOTINVALs follow from
- * rviommu_ddt_update.old.
+ * What is owed here is only the directory's share of the tables in spec
+ * "Changing device directory table entry" and "Changing process directory table entry";
+ * the IOTINVALs follow from rviommu_dir_update.old.
  */
 enum rviommu_publish {
 	RVIOMMU_PUBLISH_NONE,
@@ -121,13 +190,25 @@ struct rviommu_dir_place {
 };
 
 /**
- * struct rviommu_ddt_update - one context on its way into the directory
- * @did: device_id
- * @new: the complete target value
- * @lost: the device is in quarantine (rviommu_ddt_quarantine()) once this is true:
- *        then its context stays invalid, whatever @new says. NULL: it never is.
+ * union rviommu_dir_context - a context of either kind, as a value on the CPU
+ * @word: its words; those that its kind has
+ * @dc: in a device directory
+ * @pc: in a process directory
+ */
+union rviommu_dir_context {
+	u64 word[RVIOMMU_DC_WORDS_EXT];
+	struct rviommu_dc dc;
+	struct rviommu_pc pc;
+};
+
+/**
+ * struct rviommu_dir_update - one context on its way into a directory
+ * @id: device_id or process_id
  * @reserve: link the tables that the context needs although @new is invalid, so
  *           that making it valid later needs no memory
+ * @lost: the device is in quarantine (rviommu_ddt_quarantine()) once this is true:
+ *        then its context stays invalid, whatever @new says. NULL: it never is.
+ * @new: the complete target value
  * @old: what was in force at prepare; all zero when that was invalid
  * @how: chosen by prepare
  * @at: where it is
@@ -135,111 +216,67 @@ struct rviommu_dir_place {
  *        updates that share the page: that one publishes and owns it
  * @replaced: leaf page to retire; set by publish where there was a @copy
  *
- * The caller fills in @did, @new, @lost and @reserve and leaves the rest to prepare. On the stack
- * of one writer, under rviommu_ddt.lock.
+ * The caller fills in @id, @new, @lost and @reserve and leaves the rest to prepare. On the
+ * stack of one writer, under rviommu_ddt.lock.
  *
  * Several updates may be prepared under one hold of the lock (a device with
- * several IDs); then all are published by one call. Each becomes visible
+ * several IDs, several processes); then all are published by one call. Each becomes visible
  * atomically, in order; updates that share a leaf page that is copied become
  * visible together.
  */
-struct rviommu_ddt_update {
-	u32 did;
+struct rviommu_dir_update {
+	u32 id;
 	bool reserve;
 	const bool *lost;
-	struct rviommu_dc new;
-	struct rviommu_dc old;
+	union rviommu_dir_context new;
+	union rviommu_dir_context old;
 	enum rviommu_publish how;
 	struct rviommu_dir_place at;
 	u64 *copy;
 	u64 *replaced;
 };
 
+/* Any directory */
+int rviommu_dir_init(struct rviommu_dir *dir, const struct rviommu_dir_shape *shape,
+		     struct rviommu_ddt *ddt, u8 levels);
+void rviommu_dir_destroy(struct rviommu_dir *dir);
+void rviommu_dir_retire_all(struct rviommu_dir *dir);
+
+int rviommu_dir_prepare(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+			unsigned int nr);
+void rviommu_dir_publish(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+			 unsigned int nr);
+void rviommu_dir_retire(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+			unsigned int nr);
+void rviommu_dir_abort(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+		       unsigned int nr);
+u64 *rviommu_dir_new_root(const struct rviommu_dir_update *updates, unsigned int nr);
+
+void rviommu_dir_store_last(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
+			    unsigned int nr);
+u64 *rviommu_dir_live_page(const struct rviommu_dir *dir, const struct rviommu_dir_update *update);
+u64 *rviommu_dir_walk(const struct rviommu_dir *dir, u32 id);
+bool rviommu_dir_read(const struct rviommu_dir *dir, u32 id, u64 *words);
+
+/* Width of an ID in bits that this directory can hold */
+static inline unsigned int rviommu_dir_id_lg2(const struct rviommu_dir *dir)
+{
+	return dir->shape->id_lg2[dir->levels - 1];
+}
+
+/* Device directories */
 int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops, u8 levels,
 		     bool extended, u8 pas_lg2, int nid);
 void rviommu_ddt_destroy(struct rviommu_ddt *ddt);
-
-int rviommu_ddt_prepare(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
-			unsigned int nr);
-void rviommu_ddt_publish(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
-			 unsigned int nr);
-void rviommu_ddt_retire(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
-			unsigned int nr);
-void rviommu_ddt_abort(struct rviommu_ddt *ddt, struct rviommu_ddt_update *updates,
-		       unsigned int nr);
-
-bool rviommu_ddt_read(struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc);
-
+bool rviommu_ddt_read(const struct rviommu_ddt *ddt, u32 did, struct rviommu_dc *dc);
 void rviommu_ddt_store(struct rviommu_ddt *ddt, u64 *where, u64 value);
 void rviommu_ddt_quarantine(struct rviommu_ddt *ddt, u32 did);
 
-/**
- * struct rviommu_pdt - the process directory of one device
- * @root: root table, one page; NULL when the device has none
- * @levels: 1 (PD8), 2 (PD17) or 3 (PD20)
- * @live: hardware may walk it; before, changes are made in place
- *
- * Changed under rviommu_ddt.lock of the device's IOMMU; hardware and
- * rviommu_pdt_read() look at any time. Leaf pages that have become empty stay
- * until the whole directory goes, which it does with the device's last PASID.
- */
-struct rviommu_pdt {
-	u64 *root;
-	u8 levels;
-	bool live;
-};
-
-/**
- * struct rviommu_pdt_update - one process context on its way into a directory
- * @pid: process_id
- * @new: the complete target value
- * @old: what was in force at prepare; all zero when that was invalid
- * @how: chosen by prepare. WORD owes IODIR.INVAL_PDT of @pid. PAGE owes
- *       IODIR.INVAL_DDT DV=1 (spec "Changing process directory table entry": a
- *       non-leaf PDT entry, or with one level DC.fsc). VALID and NONE owe nothing.
- * @at: where it is; with one level the parent of the leaf page is DC.fsc
- * @copy: edited copy of the leaf page; PAGE only. With one level it becomes the
- *        root when published, and the caller publishes the new DC.fsc with it.
- * @replaced: page to retire; set by publish
- *
- * The caller fills in @pid and @new.
- */
-struct rviommu_pdt_update {
-	u32 pid;
-	struct rviommu_pc new;
-	struct rviommu_pc old;
-	enum rviommu_publish how;
-	struct rviommu_dir_place at;
-	u64 *copy;
-	u64 *replaced;
-};
-
-int rviommu_pdt_init(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt, u8 levels);
-void rviommu_pdt_destroy(struct rviommu_pdt *pdt);
-void rviommu_pdt_retire_all(struct rviommu_pdt *pdt);
+/* Process directories */
+int rviommu_pdt_init(struct rviommu_pdt *pdt, struct rviommu_ddt *ddt, u8 levels, u32 did,
+		     bool several);
 u64 rviommu_pdt_pdtp(u8 levels, const u64 *root);
-
-int rviommu_pdt_prepare(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
-			struct rviommu_pdt_update *update);
-void rviommu_pdt_publish(struct rviommu_ddt *ddt, struct rviommu_pdt *pdt,
-			 struct rviommu_pdt_update *update, u32 did, bool all);
-void rviommu_pdt_retire(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update);
-void rviommu_pdt_abort(struct rviommu_ddt *ddt, struct rviommu_pdt_update *update);
-
-bool rviommu_pdt_read(struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc);
-
-/* Width of a process_id in bits (spec "pdtp": PD8, PD17, PD20). */
-static inline unsigned int rviommu_pdt_pid_lg2(u8 levels)
-{
-	return levels == 1 ? 8 : levels == 2 ? 17 : 20;
-}
-
-/* Width of a device_id in bits that this directory can hold. */
-static inline unsigned int rviommu_ddt_did_lg2(u8 levels, bool extended)
-{
-	unsigned int lg2 = (extended ? 6 : 7) + 9 * (levels - 1);
-
-	return lg2 > 24 ? 24 : lg2;
-}
+unsigned int rviommu_pdt_pid_lg2(u8 levels);
+bool rviommu_pdt_read(const struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc);
 
 #endif /* RVIOMMU_DIRECTORY_H */

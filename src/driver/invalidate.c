@@ -675,7 +675,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_target_remove_device);
  *
  * Return: false if nothing has to be forgotten.
  */
-bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update *update,
+bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_dir_update *update,
 			 struct rviommu_command *cmd)
 {
 	switch (update->how) {
@@ -684,15 +684,15 @@ bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update 
 	case RVIOMMU_PUBLISH_VALID:
 		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
 			return false;
-		*cmd = rviommu_cmd_inval_ddt(update->did);
+		*cmd = rviommu_cmd_inval_ddt(update->id);
 		return true;
 	case RVIOMMU_PUBLISH_WORD:
 	case RVIOMMU_PUBLISH_BREAK:
-		*cmd = rviommu_cmd_inval_ddt(update->did);
+		*cmd = rviommu_cmd_inval_ddt(update->id);
 		break;
 	case RVIOMMU_PUBLISH_PAGE:
 		*cmd = rviommu_mutated(iommu, RVIOMMU_MUTATE_DDT_LINKS) ?
-		       rviommu_cmd_inval_ddt(update->did) : rviommu_cmd_inval_ddt_all();
+		       rviommu_cmd_inval_ddt(update->id) : rviommu_cmd_inval_ddt_all();
 		break;
 	}
 	return !rviommu_mutated(iommu, RVIOMMU_MUTATE_INVAL_DDT);
@@ -708,7 +708,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_command);
  *
  * Return: false if nothing has to be forgotten.
  */
-bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_pdt_update *update, u32 did,
+bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_dir_update *update, u32 did,
 			 struct rviommu_command *cmd)
 {
 	switch (update->how) {
@@ -718,10 +718,10 @@ bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_pdt_update 
 	case RVIOMMU_PUBLISH_VALID:
 		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
 			return false;
-		*cmd = rviommu_cmd_inval_pdt(did, update->pid);
+		*cmd = rviommu_cmd_inval_pdt(did, update->id);
 		return true;
 	case RVIOMMU_PUBLISH_WORD:
-		*cmd = rviommu_cmd_inval_pdt(did, update->pid);
+		*cmd = rviommu_cmd_inval_pdt(did, update->id);
 		break;
 	case RVIOMMU_PUBLISH_PAGE:
 		/* A non-leaf entry of the PDT, or DC.fsc itself. */
@@ -744,7 +744,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_command);
  * Return: number of commands written; 0 when nothing has to be forgotten.
  */
 unsigned int rviommu_context_commands(struct rviommu *iommu,
-				      const struct rviommu_ddt_update *update,
+				      const struct rviommu_dir_update *update,
 				      struct rviommu_command *cmds)
 {
 	u64 iohgatp = update->old.word[RVIOMMU_DC_IOHGATP];

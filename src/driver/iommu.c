@@ -88,7 +88,7 @@ static int rviommu_get_dids(struct rviommu_endpoint *ep)
 
 		if (did) {
 			/* Its requests would find the other one's process directory. */
-			if (did->owner->pdt.root) {
+			if (did->owner->pdt.dir.root) {
 				ret = -EBUSY;
 				break;
 			}
@@ -135,8 +135,7 @@ static void rviommu_share_ids(struct rviommu_endpoint *ep)
 /* The IDs of a device, once each, checked against the directory's width. */
 static int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec)
 {
-	const struct rviommu_ddt *ddt = &ep->iommu->ddt;
-	unsigned int lg2 = rviommu_ddt_did_lg2(ddt->levels, ddt->dc_words == RVIOMMU_DC_WORDS_EXT);
+	unsigned int lg2 = rviommu_dir_id_lg2(&ep->iommu->ddt.dir);
 	unsigned int i, k, nr = 0;
 
 	for (i = 0; i < fwspec->num_ids; i++) {

@@ -170,8 +170,7 @@ static enum rviommu_verdict rviommu_compare_svnapot(struct rviommu *iommu,
 static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 {
 	enum rviommu_verdict verdict = RVIOMMU_VERDICT_UNKNOWN;
-	bool extended = iommu->ddt.dc_words == RVIOMMU_DC_WORDS_EXT;
-	struct rviommu_ddt_update update;
+	struct rviommu_dir_update update;
 	struct rviommu_endpoint *ep;
 	struct rviommu_domain *dom;
 
@@ -188,7 +187,7 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 	xa_init(&ep->pasids);
 	ep->updates = &update;
 	ep->nr_ids = 1;
-	ep->ids[0] = BIT(rviommu_ddt_did_lg2(iommu->ddt.levels, extended)) - 1;
+	ep->ids[0] = BIT(rviommu_dir_id_lg2(&iommu->ddt.dir)) - 1;
 	if (!rviommu_attach(ep, &dom->domain)) {
 		verdict = rviommu_compare_svnapot(iommu, dom, ep->ids[0]);
 		mutex_lock(&iommu->ddt.lock);

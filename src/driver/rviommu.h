@@ -214,7 +214,7 @@ struct rviommu_back {
  */
 struct rviommu_endpoint {
 	struct rviommu *iommu;
-	struct rviommu_ddt_update *updates;
+	struct rviommu_dir_update *updates;
 	struct list_head node;
 	struct dentry *debugfs;
 	struct device *dev;
@@ -458,14 +458,14 @@ void rviommu_inval_synchronize(void);
 void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
 void rviommu_inval_barrier(void);
 unsigned int rviommu_context_commands(struct rviommu *iommu,
-				      const struct rviommu_ddt_update *update,
+				      const struct rviommu_dir_update *update,
 				      struct rviommu_command *cmds);
 bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what);
 /* commands that rviommu_context_commands() writes at most */
 #define RVIOMMU_CONTEXT_COMMANDS	3
-bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_ddt_update *update,
+bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_dir_update *update,
 			 struct rviommu_command *cmd);
-bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_pdt_update *update, u32 did,
+bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_dir_update *update, u32 did,
 			 struct rviommu_command *cmd);
 
 /* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
