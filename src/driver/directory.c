@@ -989,49 +989,30 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_pid_lg2);
  * @pc: where to put the context; all zero when there is none
  *
  * From the device context down, as hardware does it, and with the limits of
- * rviommu_ddt_read(). Takes no lock.
+ * rviommu_dir_read(). Takes no lock.
+ *
+ * A root that is replaced meanwhile does not change any more: what is found there was in
+ * force when it was replaced, which is in the call.
  *
  * Return: true and a valid context, or false.
  */
 bool rviommu_pdt_read(const struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc)
 {
-	unsigned int level, mode, try;
+	struct rviommu_dir dir = { .shape = &pdt_shape };
 	struct rviommu_dc dc;
-	const u64 *leaf;
-	u64 *table;
+	u64 fsc;
 
+	*pc = (struct rviommu_pc){};
 	/* Tables that are found during the call are not freed during the call. */
 	guard(rcu)();
-	for (try = 0; try < DIR_READ_TRIES; try++) {
-		memset(pc, 0, sizeof(*pc));
-		if (!rviommu_ddt_read(ddt, did, &dc) ||
-		    !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
-			return false;
-		mode = FIELD_GET(RVIOMMU_FSC_MODE, dc.word[RVIOMMU_DC_FSC]);
-		/* More than three: words of two contexts, see rviommu_ddt_read(). */
-		if (!mode || mode > RVIOMMU_DIR_LEVELS_MAX || pid >> rviommu_pdt_pid_lg2(mode))
-			return false;
-		table = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN,
-							    dc.word[RVIOMMU_DC_FSC]) <<
-				     RVIOMMU_PAGE_LG2);
-		for (level = mode - 1; level; level--) {
-			u64 entry = READ_ONCE(*dir_slot(&pdt_shape, table, level, pid));
-
-			if (!(entry & RVIOMMU_DIRENT_V))
-				return false;
-			table = dir_table(entry);
-		}
-		leaf = dir_leaf(&pdt_shape, table, pid);
-		/* In order: fsc is what follows a valid ta, or is newer. */
-		pc->word[RVIOMMU_PC_TA] = smp_load_acquire(&leaf[RVIOMMU_PC_TA]);
-		/* And ta is looked at again after it. */
-		pc->word[RVIOMMU_PC_FSC] = smp_load_acquire(&leaf[RVIOMMU_PC_FSC]);
-		if (!dir_valid(pc->word))
-			break;
-		if (READ_ONCE(leaf[RVIOMMU_PC_TA]) == pc->word[RVIOMMU_PC_TA])
-			return true;
-	}
-	memset(pc, 0, sizeof(*pc));
-	return false;
+	if (!rviommu_ddt_read(ddt, did, &dc) || !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
+		return false;
+	fsc = dc.word[RVIOMMU_DC_FSC];
+	dir.levels = FIELD_GET(RVIOMMU_FSC_MODE, fsc);
+	/* More than three: words of two contexts, see rviommu_dir_read(). */
+	if (!dir.levels || dir.levels > RVIOMMU_DIR_LEVELS_MAX)
+		return false;
+	dir.root = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN, fsc) << RVIOMMU_PAGE_LG2);
+	return rviommu_dir_read(&dir, pid, pc->word);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_read);
