@@ -236,7 +236,7 @@ struct rviommu_dir_update {
 	u64 *replaced;
 };
 
-/* Any directory */
+/* Any directory: directory.c */
 int rviommu_dir_init(struct rviommu_dir *dir, const struct rviommu_dir_shape *shape,
 		     struct rviommu_ddt *ddt, u8 levels);
 void rviommu_dir_destroy(struct rviommu_dir *dir);
@@ -264,7 +264,7 @@ static inline unsigned int rviommu_dir_id_lg2(const struct rviommu_dir *dir)
 	return dir->shape->id_lg2[dir->levels - 1];
 }
 
-/* Device directories */
+/* Device directories: ddt.c */
 int rviommu_ddt_init(struct rviommu_ddt *ddt, const struct rviommu_ddt_ops *ops, u8 levels,
 		     bool extended, u8 pas_lg2, int nid);
 void rviommu_ddt_destroy(struct rviommu_ddt *ddt);
@@ -272,7 +272,7 @@ bool rviommu_ddt_read(const struct rviommu_ddt *ddt, u32 did, struct rviommu_dc 
 void rviommu_ddt_store(struct rviommu_ddt *ddt, u64 *where, u64 value);
 void rviommu_ddt_quarantine(struct rviommu_ddt *ddt, u32 did);
 
-/* Process directories */
+/* Process directories: pdt.c */
 int rviommu_pdt_init(struct rviommu_pdt *pdt, struct rviommu_ddt *ddt, u8 levels, u32 did,
 		     bool several);
 u64 rviommu_pdt_pdtp(u8 levels, const u64 *root);

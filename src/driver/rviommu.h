@@ -7,8 +7,8 @@
  *   struct rviommu_domain    one address space    domain.c
  *
  * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c, pasid.c ->
- * attach.c, ats.c -> domain.c, invalidate.c -> directory.c, pgtable.c -> cmdq.c,
- * fault.c, queue.c -> the register bus.
+ * attach.c, ats.c -> domain.c, invalidate.c -> ddt.c, pdt.c -> directory.c, pgtable.c ->
+ * cmdq.c, fault.c, queue.c -> the register bus.
  */
 #ifndef RVIOMMU_H
 #define RVIOMMU_H
