@@ -38,6 +38,9 @@ struct pdt_world {
 	struct observed *d;
 	u32 max;	/* the last process_id */
 	long live;
+
+	struct rviommu_dir_update updates[OBSERVER_PROCESSES];	/* too large for a stack */
+	unsigned int planned;
 };
 
 static const struct rviommu_pc none;
@@ -78,47 +81,67 @@ static struct rviommu_dc pdt_dc(u8 levels, const u64 *root)
 				    (u64)levels << 60 | virt_to_phys((void *)root) >> 12 } };
 }
 
-/* Prepare to retire, under the observer's eyes and in the order of attach.c. */
-static int world_change(struct pdt_world *w, struct rviommu_dir_update *u)
+/* What the caller of publish owes, and what may be seen afterwards */
+static void world_pay(struct pdt_world *w, const struct rviommu_dir_update *updates,
+		      unsigned int nr)
 {
-	struct observed_process *p = process(w, u->id);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (updates[i].how == RVIOMMU_PUBLISH_WORD)
+			observer_fence_process(&w->o, DID, updates[i].id);
+		if (updates[i].how == RVIOMMU_PUBLISH_PAGE)
+			observer_fence(&w->o, DID);
+	}
+	for (i = 0; i < nr; i++) {
+		struct observed_process *p = process(w, updates[i].id);
+
+		if (p && (updates[i].how == RVIOMMU_PUBLISH_WORD ||
+			  updates[i].how == RVIOMMU_PUBLISH_PAGE))
+			observer_allow_only_process(p, &updates[i].new.pc);
+	}
+}
+
+/* Prepare to retire, under the observer's eyes and in the order of attach.c. */
+static int world_change(struct pdt_world *w, struct rviommu_dir_update *updates, unsigned int nr)
+{
 	struct rviommu_dir_update root = { .id = DID };
-	bool moves;
+	unsigned int i;
+	u64 *copy;
 	int rc;
 
 	mutex_lock(&w->ddt.lock);
 	observer_refresh(&w->o);
-	rc = rviommu_dir_prepare(&w->pdt.dir, u, 1);
+	rc = rviommu_dir_prepare(&w->pdt.dir, updates, nr);
 	observer_look(&w->o);
 	if (rc)
 		goto unlock;
-	moves = rviommu_dir_new_root(u, 1);
-	if (moves) {
-		root.new.dc = pdt_dc(w->pdt.dir.levels, u->copy);
+	copy = rviommu_dir_new_root(updates, nr);
+	if (copy) {
+		root.new.dc = pdt_dc(w->pdt.dir.levels, copy);
 		rc = rviommu_dir_prepare(&w->ddt.dir, &root, 1);
 		if (rc) {
-			rviommu_dir_abort(&w->pdt.dir, u, 1);
+			rviommu_dir_abort(&w->pdt.dir, updates, nr);
 			goto unlock;
 		}
 	}
-	if (p)
-		observer_allow_process(p, &u->new.pc);
-	rviommu_dir_publish(&w->pdt.dir, u, 1);
-	if (moves)
+	for (i = 0; i < nr; i++) {
+		struct observed_process *p = process(w, updates[i].id);
+
+		if (p)
+			observer_allow_process(p, &updates[i].new.pc);
+	}
+	rviommu_dir_publish(&w->pdt.dir, updates, nr);
+	if (copy)
 		rviommu_dir_publish(&w->ddt.dir, &root, 1);
 	observer_look(&w->o);
 
-	if (u->how == RVIOMMU_PUBLISH_WORD)
-		observer_fence_process(&w->o, DID, u->id);
-	if (u->how == RVIOMMU_PUBLISH_PAGE)
-		observer_fence(&w->o, DID);
-	if (moves)
+	world_pay(w, updates, nr);
+	if (copy)
 		observer_allow_only(w->d, &root.new.dc);
-	if (p && (u->how == RVIOMMU_PUBLISH_WORD || u->how == RVIOMMU_PUBLISH_PAGE))
-		observer_allow_only_process(p, &u->new.pc);
 	observer_look(&w->o);
-	rviommu_dir_retire(&w->pdt.dir, u, 1);
-	if (moves)
+	rviommu_dir_retire(&w->pdt.dir, updates, nr);
+	if (copy)
 		rviommu_dir_retire(&w->ddt.dir, &root, 1);
 	observer_refresh(&w->o);
 	observer_look(&w->o);
@@ -136,7 +159,7 @@ static int set(struct pdt_world *w, u32 pid, const struct rviommu_pc *pc,
 		update = &own;
 	update->id = pid;
 	update->new.pc = *pc;
-	return world_change(w, update);
+	return world_change(w, update, 1);
 }
 
 /* The device's context points to an empty directory. */
@@ -587,6 +610,280 @@ static void pdt_no_memory(struct kunit *test)
 	}
 	testdev_fail(test, &failures, -1);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+}
+
+/* ----- Several at once ----- */
+
+/* One more of the updates that the next call of world_change() is given */
+static void plan(struct pdt_world *w, u32 pid, const struct rviommu_pc *new)
+{
+	w->updates[w->planned++] = (struct rviommu_dir_update){ .id = pid, .new.pc = *new };
+}
+
+static void watch_planned(struct pdt_world *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->planned; i++)
+		watch(w, w->updates[i].id);
+	rcu_barrier();
+	observer_settle(&w->o);
+}
+
+static void expect_planned(struct kunit *test, struct pdt_world *w,
+			   const enum rviommu_publish *how)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->planned; i++) {
+		KUNIT_EXPECT_EQ_MSG(test, w->updates[i].how, how[i], "update %u", i);
+		expect_read(test, w, w->updates[i].id, &w->updates[i].new.pc);
+	}
+}
+
+/* One word differs from @a. */
+static const struct rviommu_pc a_root = { .word = { 1 | 5 << 12, 8ULL << 60 | 0x81 } };
+
+/* All kinds of update of one leaf page in one call: one copy, and it is not that of the first. */
+static void pdt_several_in_one_page(struct kunit *test)
+{
+	static const enum rviommu_publish how[] = {
+		RVIOMMU_PUBLISH_PAGE, RVIOMMU_PUBLISH_PAGE, RVIOMMU_PUBLISH_PAGE,
+		RVIOMMU_PUBLISH_NONE, RVIOMMU_PUBLISH_PAGE, RVIOMMU_PUBLISH_PAGE,
+	};
+	struct pdt_world *w = world_make(test);
+	u64 *page;
+	long live;
+	u32 pid;
+
+	for (pid = 10; pid <= 16; pid++)
+		if (pid != 11)
+			KUNIT_ASSERT_EQ(test, 0, set(w, pid, &a, NULL));
+	plan(w, 10, &a_root);	/* one word */
+	plan(w, 11, &a);	/* becomes valid */
+	plan(w, 12, &b);	/* both words */
+	plan(w, 13, &a);	/* nothing */
+	plan(w, 14, &b);	/* both words */
+	plan(w, 15, &none);	/* becomes invalid */
+	watch_planned(w);
+	page = words_of(w, 0);
+	live = rviommu_mem_live();
+
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, w->updates, w->planned));
+	expect_planned(test, w, how);
+	expect_read(test, w, 16, &a);
+	/* The entry above the page; with one level DC.fsc */
+	KUNIT_EXPECT_EQ(test, w->o.stores, 1);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
+	KUNIT_EXPECT_PTR_NE(test, page, words_of(w, 0));
+	expect_intact(test, w, "several in one page");
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+}
+
+/* Without a copy each of them has its own stores, and one grace period serves all. */
+static void pdt_several_in_place(struct kunit *test)
+{
+	static const enum rviommu_publish how[] = {
+		RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_WORD, RVIOMMU_PUBLISH_VALID,
+		RVIOMMU_PUBLISH_WORD, RVIOMMU_PUBLISH_VALID,
+	};
+	struct pdt_world *w = world_make(test);
+	u64 *page;
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 11, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 13, &a, NULL));
+	plan(w, 10, &a);
+	plan(w, 11, &a_root);
+	plan(w, 12, &b);
+	plan(w, 13, &none);
+	plan(w, 14, &bare);
+	watch_planned(w);
+	page = words_of(w, 0);
+
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, w->updates, w->planned));
+	expect_planned(test, w, how);
+	/* fsc and ta; fsc; fsc and ta; ta; ta */
+	KUNIT_EXPECT_EQ(test, w->o.stores, 7);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 1);
+	/* All of it is one device's. */
+	KUNIT_EXPECT_EQ(test, w->o.syncs_all, 0);
+	KUNIT_EXPECT_PTR_EQ(test, page, words_of(w, 0));
+	expect_intact(test, w, "several in place");
+}
+
+/* In one call: pages that exist, pages that do not, and tables that two of them share */
+static void pdt_several_pages(struct kunit *test)
+{
+	static const enum rviommu_publish how[] = {
+		RVIOMMU_PUBLISH_PAGE, RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_VALID,
+		RVIOMMU_PUBLISH_VALID, RVIOMMU_PUBLISH_NONE, RVIOMMU_PUBLISH_PAGE,
+	};
+	struct pdt_world *w = world_make(test);
+	long live;
+
+	if (w->pdt.dir.levels == 1)
+		kunit_skip(test, "one level has one page");
+
+	KUNIT_ASSERT_EQ(test, 0, set(w, 3, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, 0x100, &a, NULL));
+	plan(w, 3, &b);
+	plan(w, w->max, &a);
+	plan(w, w->max - 1, &b);
+	plan(w, w->max - 0x100, &b);
+	plan(w, w->max - 2, &none);
+	plan(w, 0x100, &b);
+	watch_planned(w);
+	live = rviommu_mem_live();
+
+	KUNIT_ASSERT_EQ(test, 0, world_change(w, w->updates, w->planned));
+	expect_planned(test, w, how);
+	/* Two copies; two new leaf pages, under one new middle table where there are three. */
+	KUNIT_EXPECT_EQ(test, w->o.stores, w->pdt.dir.levels == 3 ? 3 : 4);
+	KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
+	expect_intact(test, w, "several pages");
+	KUNIT_EXPECT_EQ(test, testdev_live(), live + w->pdt.dir.levels);
+}
+
+static void pdt_several_refused(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	long live = rviommu_mem_live();
+
+	plan(w, 4, &a);
+	plan(w, w->max, &a);
+	plan(w, 4, &b);
+	watch_planned(w);
+	KUNIT_EXPECT_EQ(test, -EINVAL, world_change(w, w->updates, 3));
+	w->updates[2].id = w->max + 1;
+	KUNIT_EXPECT_EQ(test, -ERANGE, world_change(w, w->updates, 3));
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	expect_read(test, w, 4, &none);
+	expect_intact(test, w, "refused");
+}
+
+/* Plan every kind of update, and make them possible. */
+static void plan_mixed(struct kunit *test, struct pdt_world *w)
+{
+	const bool one = w->pdt.dir.levels == 1;
+	const u32 other_page = one ? 0x30 : 0x100;
+	u32 pid;
+
+	for (pid = 20; pid < 23; pid++)
+		KUNIT_ASSERT_EQ(test, 0, set(w, pid, &a, NULL));
+	KUNIT_ASSERT_EQ(test, 0, set(w, other_page, &a, NULL));
+	plan(w, w->max, &a);
+	plan(w, 20, &a_root);
+	plan(w, 21, &b);
+	plan(w, one ? w->max - 5 : w->max - 0x100, &b);
+	plan(w, other_page, &b);
+	plan(w, 22, &none);
+	watch_planned(w);
+}
+
+/* Abort after prepare of the first n updates, for every n: as if nothing had been */
+static void pdt_several_abort(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	unsigned int i;
+	long live;
+
+	plan_mixed(test, w);
+	live = testdev_live();
+	for (i = 0; i <= w->planned; i++) {
+		u64 *root = w->pdt.dir.root;
+		int rc;
+
+		mutex_lock(&w->ddt.lock);
+		rc = rviommu_dir_prepare(&w->pdt.dir, w->updates, i);
+		observer_look(&w->o);
+		if (!rc)
+			rviommu_dir_abort(&w->pdt.dir, w->updates, i);
+		observer_look(&w->o);
+		mutex_unlock(&w->ddt.lock);
+		KUNIT_ASSERT_EQ(test, 0, rc);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%u updates", i);
+		KUNIT_EXPECT_PTR_EQ(test, w->pdt.dir.root, root);
+		KUNIT_EXPECT_NULL(test, rviommu_dir_new_root(w->updates, i));
+	}
+	KUNIT_EXPECT_EQ(test, w->o.stores + w->o.syncs, 0);
+	expect_intact(test, w, "abort");
+	/* and it still works */
+	KUNIT_EXPECT_EQ(test, 0, world_change(w, w->updates, w->planned));
+	expect_intact(test, w, "after abort");
+}
+
+/* Each allocation fails in turn: -ENOMEM, nothing visible, nothing lost. */
+static void pdt_several_no_memory(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const unsigned int levels = w->pdt.dir.levels;
+	struct testdev_failures failures;
+	int rc = -ENOMEM;
+	unsigned int n;
+	long live;
+
+	plan_mixed(test, w);
+	live = testdev_live();
+	for (n = 0; rc; n++) {
+		KUNIT_ASSERT_LT(test, n, 32);
+		testdev_fail(test, &failures, n);
+		rc = world_change(w, w->updates, w->planned);
+		testdev_fail(test, &failures, -1);
+		if (!rc)
+			break;
+		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "allocation %u", n);
+		KUNIT_EXPECT_EQ(test, w->o.stores + w->o.syncs, 0);
+		expect_read(test, w, 21, &a);
+		expect_intact(test, w, "no memory");
+	}
+	/* Two copies and the tables for max and max - 0x100, or one copy; a page is two. */
+	KUNIT_EXPECT_EQ(test, n, levels == 1 ? 2 : 2 * (2 + levels));
+	expect_read(test, w, 21, &b);
+	expect_intact(test, w, "with memory");
+}
+
+/* A new directory is built by one call; where that fails, it goes with what it has. */
+static void pdt_several_before_live(struct kunit *test)
+{
+	struct pdt_world *w = world_make(test);
+	const unsigned int tables = 2 * (w->pdt.dir.levels - 1);
+	long live = rviommu_mem_live();
+	struct testdev_failures failures;
+	struct rviommu_pdt pdt;
+	int rc = -ENOMEM;
+	unsigned int n;
+
+	plan(w, 0, &bare);
+	plan(w, w->max, &a);
+	mutex_lock(&w->ddt.lock);
+	for (n = 0; rc && n < 16; n++) {
+		KUNIT_EXPECT_EQ(test, 0, rviommu_pdt_init(&pdt, &w->ddt, w->pdt.dir.levels,
+							  DID, false));
+		testdev_fail(test, &failures, n);
+		rc = rviommu_dir_prepare(&pdt.dir, w->updates, w->planned);
+		testdev_fail(test, &failures, -1);
+		if (!rc)
+			break;
+		KUNIT_EXPECT_EQ(test, rc, -ENOMEM);
+		rviommu_dir_destroy(&pdt.dir);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "allocation %u", n);
+	}
+	mutex_unlock(&w->ddt.lock);
+	KUNIT_ASSERT_EQ(test, rc, 0);
+	KUNIT_EXPECT_EQ(test, n, 2 * tables);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live + 1 + tables);
+	for (n = 0; n < w->planned; n++) {
+		KUNIT_EXPECT_EQ(test, w->updates[n].how, RVIOMMU_PUBLISH_NONE);
+		KUNIT_EXPECT_NULL(test, w->updates[n].at.link);
+		KUNIT_EXPECT_MEMEQ(test, rviommu_dir_walk(&pdt.dir, w->updates[n].id),
+				   w->updates[n].new.word, sizeof(struct rviommu_pc));
+	}
+	rviommu_dir_destroy(&pdt.dir);
+	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	KUNIT_EXPECT_EQ(test, w->o.stores, 0);
+	expect_intact(test, w, "before it is live");
 }
 
 /* A replaced page is readable as long as somebody in software may be reading it. */
@@ -1051,6 +1348,13 @@ static struct kunit_case pdt_cases[] = {
 	KUNIT_CASE_PARAM(pdt_sync_all, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_abort, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_no_memory, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_in_one_page, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_in_place, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_pages, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_refused, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_abort, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_no_memory, pdt_config_gen_params),
+	KUNIT_CASE_PARAM(pdt_several_before_live, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_retire, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_read, pdt_config_gen_params),
 	KUNIT_CASE_PARAM(pdt_race, pdt_config_gen_params),

@@ -643,6 +643,7 @@ u64 *rviommu_dir_walk(const struct rviommu_dir *dir, u32 id)
 	}
 	return dir_leaf(dir->shape, table, id);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_walk);
 
 /**
  * rviommu_dir_read() - the context in force, for showing it
