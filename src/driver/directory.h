@@ -207,13 +207,15 @@ union rviommu_dir_context {
  * @reserve: link the tables that the context needs although @new is invalid, so
  *           that making it valid later needs no memory
  * @lost: the device is in quarantine (rviommu_ddt_quarantine()) once this is true:
- *        then its context stays invalid, whatever @new says. NULL: it never is.
+ *        then its context stays invalid, whatever @new says. NULL: it never is. Looked at
+ *        in device directories only.
  * @new: the complete target value
  * @old: what was in force at prepare; all zero when that was invalid
  * @how: chosen by prepare
  * @at: where it is
  * @copy: edited copy of the leaf page; PAGE only, and only in the first of the
- *        updates that share the page: that one publishes and owns it
+ *        updates that share the page: that one publishes and owns it. With one level it
+ *        becomes the root, see rviommu_dir_new_root().
  * @replaced: leaf page to retire; set by publish where there was a @copy
  *
  * The caller fills in @id, @new, @lost and @reserve and leaves the rest to prepare. On the
