@@ -79,12 +79,15 @@ struct rviommu_model_ats_msg {
  *              that the IOMMU reads (%RVIOMMU_MODEL_WORD_BY_WORD), and between two
  *              commands that a fence waits for (%RVIOMMU_MODEL_DELAY_COMMANDS).
  *              May be NULL.
+ * @has_other_work: does @other_work have something to do? If not, other CPUs get their
+ *                  turn, but no interrupt. NULL: it always has.
  * @unspecified: software did what the specification leaves UNSPECIFIED; @what
  *               says it in words. Runs under the lock. May be NULL.
  *
  * Values are as a little-endian processor would load and store them. Addresses
  * are below 2^PAS. All but @msi, @wire, @ats and @other_work run under the
- * model's lock: they must not sleep nor call the model.
+ * model's lock: they must not sleep nor call the model. @msi, @wire and @ats must not sleep
+ * either: interrupts are off.
  */
 struct rviommu_model_ops {
 	int (*read64)(void *ctx, u64 addr, u64 *value);
@@ -95,6 +98,7 @@ struct rviommu_model_ops {
 	void (*wire)(void *ctx, unsigned int vector, bool level);
 	void (*ats)(void *ctx, const struct rviommu_model_ats_msg *msg);
 	void (*other_work)(void *ctx);
+	bool (*has_other_work)(void *ctx);
 	void (*unspecified)(void *ctx, const char *what);
 };
 

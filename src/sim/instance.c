@@ -281,6 +281,11 @@ static void sim_other_work(void *ctx)
 		hook(sim->hook_arg);
 }
 
+static bool sim_has_other_work(void *ctx)
+{
+	return READ_ONCE(((struct rviommu_sim *)ctx)->hook);
+}
+
 static const struct rviommu_model_ops sim_model_ops = {
 	.read64 = sim_read64,
 	.write64 = sim_write64,
@@ -290,6 +295,7 @@ static const struct rviommu_model_ops sim_model_ops = {
 	.wire = sim_wire,
 	.ats = sim_ats,
 	.other_work = sim_other_work,
+	.has_other_work = sim_has_other_work,
 	.unspecified = sim_unspecified,
 };
 

@@ -40,13 +40,19 @@ void rviommu_m_unspecified(struct rviommu_model *m, const char *what)
  */
 void rviommu_m_other_work(struct rviommu_model *m)
 {
+	const struct rviommu_model_ops *ops = m->ops;
 	unsigned long flags;
 
-	if (!m->ops->other_work)
+	if (!ops->other_work)
 		return;
-	flags = rviommu_shim_pause(&m->lock);
-	m->ops->other_work(m->ctx);
-	rviommu_shim_resume(&m->lock, flags);
+	if (ops->has_other_work && !ops->has_other_work(m->ctx)) {
+		flags = rviommu_shim_pause(&m->lock);
+		rviommu_shim_resume(&m->lock, flags);
+		return;
+	}
+	rviommu_shim_unlock(&m->lock);
+	ops->other_work(m->ctx);
+	rviommu_shim_lock(&m->lock);
 }
 
 void rviommu_m_enter(struct rviommu_model *m)
