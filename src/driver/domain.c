@@ -358,19 +358,16 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	targets->nr = 1;
 	targets->t[0].iommu = iommu;
 	RCU_INIT_POINTER(dom->targets, targets);
-	dom->stats = rviommu_alloc_fails() ? NULL : alloc_percpu_gfp(struct rviommu_domain_stats,
-								     GFP_KERNEL_ACCOUNT);
+	dom->stats = rviommu_percpu_alloc(sizeof(*dom->stats), __alignof__(*dom->stats),
+					  GFP_KERNEL_ACCOUNT);
 	if (!dom->stats)
 		goto err;
-	ret = rviommu_alloc_fails() ? -ENOMEM :
-	      ida_alloc_min(&rviommu_domain_ids, 1, GFP_KERNEL);
+	ret = rviommu_ida_alloc(&rviommu_domain_ids, 1, INT_MAX);
 	if (ret < 0)
 		goto err;
 	dom->id = ret;
-	ret = rviommu_alloc_fails() ? -ENOMEM :
-	      second_stage ?
-	      ida_alloc_range(&rviommu_gscids, 1, RVIOMMU_GSCID_MAX, GFP_KERNEL) :
-	      ida_alloc_range(&rviommu_pscids, 1, RVIOMMU_PSCID_MAX, GFP_KERNEL);
+	ret = second_stage ? rviommu_ida_alloc(&rviommu_gscids, 1, RVIOMMU_GSCID_MAX) :
+			     rviommu_ida_alloc(&rviommu_pscids, 1, RVIOMMU_PSCID_MAX);
 	if (ret < 0)
 		goto err;
 	if (second_stage)

@@ -102,8 +102,7 @@ static int rviommu_get_dids(struct rviommu_endpoint *ep)
 		}
 		did->owner = ep;
 		did->users = 1;
-		ret = rviommu_alloc_fails() ? -ENOMEM :
-		      xa_err(xa_store(&iommu->dids, ep->ids[i], did, GFP_KERNEL));
+		ret = rviommu_xa_store(&iommu->dids, ep->ids[i], did);
 		if (ret) {
 			rviommu_free(did);
 			break;

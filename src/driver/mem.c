@@ -5,9 +5,14 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 #include <linux/atomic.h>
+#include <linux/device.h>
 #include <linux/export.h>
+#include <linux/idr.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "mem.h"
 
@@ -65,6 +70,111 @@ void rviommu_free(const void *ptr)
 	kfree(ptr);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_free);
+
+/**
+ * rviommu_xa_reserve() - a later xa_store() at an index needs no memory
+ * @xa: the array
+ * @index: where
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_xa_reserve(struct xarray *xa, unsigned long index)
+{
+	return rviommu_alloc_fails() ? -ENOMEM : xa_reserve(xa, index, GFP_KERNEL);
+}
+
+/**
+ * rviommu_xa_store() - xa_store() of a new entry
+ * @xa: the array
+ * @index: where
+ * @entry: what
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_xa_store(struct xarray *xa, unsigned long index, void *entry)
+{
+	return rviommu_alloc_fails() ? -ENOMEM : xa_err(xa_store(xa, index, entry, GFP_KERNEL));
+}
+
+/**
+ * rviommu_ida_alloc() - a small number that nobody has
+ * @ida: who has which
+ * @min: the smallest
+ * @max: the largest
+ *
+ * Context: may sleep.
+ * Return: the number; -ENOSPC when there is none, -ENOMEM.
+ */
+int rviommu_ida_alloc(struct ida *ida, unsigned int min, unsigned int max)
+{
+	return rviommu_alloc_fails() ? -ENOMEM : ida_alloc_range(ida, min, max, GFP_KERNEL);
+}
+
+/**
+ * rviommu_percpu_alloc() - zeroed memory for each CPU
+ * @size: bytes
+ * @align: of them
+ * @gfp: the caller's context
+ *
+ * Return: memory for free_percpu(), or NULL.
+ */
+void __percpu *rviommu_percpu_alloc(size_t size, size_t align, gfp_t gfp)
+{
+	return rviommu_alloc_fails() ? NULL : __alloc_percpu_gfp(size, align, gfp);
+}
+
+/**
+ * rviommu_devm_zalloc() - zeroed memory that goes with a device
+ * @dev: the device
+ * @size: bytes
+ *
+ * Return: the memory, or NULL.
+ */
+void *rviommu_devm_zalloc(struct device *dev, size_t size)
+{
+	return rviommu_alloc_fails() ? NULL : devm_kzalloc(dev, size, GFP_KERNEL);
+}
+
+/**
+ * rviommu_devm_name() - the name of the IOMMU that a device is
+ * @dev: the device
+ *
+ * Return: the name, which goes with the device, or NULL.
+ */
+const char *rviommu_devm_name(struct device *dev)
+{
+	return rviommu_alloc_fails() ? NULL :
+	       devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", dev_name(dev));
+}
+
+/**
+ * rviommu_strdup() - a copy of a string
+ * @s: the string
+ *
+ * Return: the copy, for kfree(), or NULL.
+ */
+char *rviommu_strdup(const char *s)
+{
+	return rviommu_alloc_fails() ? NULL : kstrdup(s, GFP_KERNEL);
+}
+
+/**
+ * rviommu_resv_region() - a reserved region for the core's list
+ * @pa: its address
+ * @size: bytes
+ * @prot: IOMMU_*
+ * @type: what kind
+ *
+ * Return: the region, or NULL.
+ */
+struct iommu_resv_region *rviommu_resv_region(phys_addr_t pa, size_t size, int prot,
+					      enum iommu_resv_type type)
+{
+	return rviommu_alloc_fails() ? NULL :
+	       iommu_alloc_resv_region(pa, size, prot, type, GFP_KERNEL);
+}
 
 /* Both sums that /proc/meminfo and the memory cgroup show of page tables. */
 static void account(struct page *page, long pages)

@@ -2,20 +2,24 @@
 /*
  * Memory of the driver: pages that hardware walks, and everything else.
  *
- * Every allocation of an IOMMU, a device and a domain goes through this file, or
- * asks rviommu_alloc_fails() first where the kernel allocates for us: one stub makes
- * each of them fail in turn under KUnit. What the kernel allocates to map registers or for
- * interrupts, and the regions of MSIs (msi.c), which are the core's and take no error there,
- * fail by the kernel's fault injection, in scripts/guest/failures.sh.
+ * Every allocation of an IOMMU, a device and a domain goes through this file, also where the
+ * kernel allocates for us: one stub makes each of them fail in turn under KUnit. What the kernel
+ * allocates to map registers or for interrupts fails by its own fault injection, in
+ * scripts/guest/failures.sh.
  */
 #ifndef RVIOMMU_MEM_H
 #define RVIOMMU_MEM_H
 
 #include <linux/gfp_types.h>
+#include <linux/iommu.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
+
+struct device;
+struct ida;
+struct xarray;
 
 /**
  * struct rviommu_page - descriptor of a run of pages that hardware walks
@@ -45,6 +49,16 @@ bool rviommu_alloc_fails(void);
 
 void *rviommu_zalloc(size_t size, gfp_t gfp);
 void rviommu_free(const void *ptr);
+
+int rviommu_xa_reserve(struct xarray *xa, unsigned long index);
+int rviommu_xa_store(struct xarray *xa, unsigned long index, void *entry);
+int rviommu_ida_alloc(struct ida *ida, unsigned int min, unsigned int max);
+void __percpu *rviommu_percpu_alloc(size_t size, size_t align, gfp_t gfp);
+void *rviommu_devm_zalloc(struct device *dev, size_t size);
+const char *rviommu_devm_name(struct device *dev);
+char *rviommu_strdup(const char *s);
+struct iommu_resv_region *rviommu_resv_region(phys_addr_t pa, size_t size, int prot,
+					      enum iommu_resv_type type);
 
 void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2);
 void rviommu_page_free(void *virt);

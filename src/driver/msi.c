@@ -50,9 +50,7 @@ static int rviommu_msi_region(struct list_head *head, phys_addr_t pa, enum iommu
 {
 	struct iommu_resv_region *region;
 
-	region = rviommu_alloc_fails() ? NULL :
-		 iommu_alloc_resv_region(pa, SZ_4K, IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO,
-					 type, GFP_KERNEL);
+	region = rviommu_resv_region(pa, SZ_4K, IOMMU_WRITE | IOMMU_NOEXEC | IOMMU_MMIO, type);
 	if (!region)
 		return -ENOMEM;
 	list_add_tail(&region->list, head);

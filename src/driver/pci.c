@@ -59,7 +59,7 @@ static int rviommu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	    pci_resource_len(pdev, 0) < RVIOMMU_REG_SIZE)
 		return dev_err_probe(dev, -ENODEV, "BAR 0 has no room for the registers\n");
 
-	pci = rviommu_alloc_fails() ? NULL : devm_kzalloc(dev, sizeof(*pci), GFP_KERNEL);
+	pci = rviommu_devm_zalloc(dev, sizeof(*pci));
 	if (!pci)
 		return -ENOMEM;
 	pci->bus.regs = pcim_iomap(pdev, 0, 0);
@@ -68,8 +68,7 @@ static int rviommu_pci_probe(struct pci_dev *pdev, const struct pci_device_id *i
 	pci->bus.ops = rviommu_mmio_bus_ops();
 	pci->bus.dev = dev;
 	pci->bus.fwnode = dev_fwnode(dev);
-	pci->bus.name = rviommu_alloc_fails() ? NULL :
-			devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", pci_name(pdev));
+	pci->bus.name = rviommu_devm_name(dev);
 	if (!pci->bus.name)
 		return -ENOMEM;
 	pci->bus.quirks = id->driver_data;

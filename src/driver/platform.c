@@ -193,7 +193,7 @@ static int rviommu_platform_probe(struct platform_device *pdev)
 		return dev_err_probe(dev, -ENODEV,
 				     "on ACPI systems devices are bound to it by the RIMT table, which the kernel does not offer to modules\n");
 
-	plat = rviommu_alloc_fails() ? NULL : devm_kzalloc(dev, sizeof(*plat), GFP_KERNEL);
+	plat = rviommu_devm_zalloc(dev, sizeof(*plat));
 	if (!plat)
 		return -ENOMEM;
 	plat->bus.regs = devm_platform_get_and_ioremap_resource(pdev, 0, &res);
@@ -205,8 +205,7 @@ static int rviommu_platform_probe(struct platform_device *pdev)
 	plat->bus.ops = rviommu_mmio_bus_ops();
 	plat->bus.dev = dev;
 	plat->bus.fwnode = dev_fwnode(dev);
-	plat->bus.name = rviommu_alloc_fails() ? NULL :
-			 devm_kasprintf(dev, GFP_KERNEL, "rviommu-%s", dev_name(dev));
+	plat->bus.name = rviommu_devm_name(dev);
 	if (!plat->bus.name)
 		return -ENOMEM;
 	/* QEMU's machine "virt", whose IOMMU has no compatible string of its own */

@@ -206,7 +206,7 @@ static int rviommu_parse_quirks(struct device *dev, unsigned long *on, unsigned 
 	char *copy, *rest, *word;
 	int i, ret = 0;
 
-	copy = rviommu_alloc_fails() ? NULL : kstrdup(quirks, GFP_KERNEL);
+	copy = rviommu_strdup(quirks);
 	if (!copy)
 		return -ENOMEM;
 	rest = copy;
