@@ -13,6 +13,7 @@
 #include <linux/of.h>
 #include <linux/sizes.h>
 
+#include "../src/driver/context.h"
 #include "testdev.h"
 
 #define RW	(IOMMU_READ | IOMMU_WRITE)
@@ -1902,7 +1903,7 @@ static void domain_waits_outside_rcu(struct kunit *test)
 		looks = (struct rcu_looks){};
 		KUNIT_ASSERT_EQ(test, iommu_map(a, 0x5000, 0x1000, 0x1000, RW, GFP_KERNEL), 0);
 		td->fake->rate = 0;
-		/* Until it has no room for a fence with nothing before it, and one with a command. */
+		/* Until there is no room for a command and its fence. */
 		while (full && ((cq->tail - cq->head) & mask) + cq->reserve + 1 < mask)
 			KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue(cq, NULL, 0, &fence), 0);
 		td->look = look_at_rcu;

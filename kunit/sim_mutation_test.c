@@ -24,6 +24,7 @@
 #include <linux/slab.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/context.h"
 #include "../src/driver/debugfs.h"
 #include "../src/driver/mem.h"
 #include "hw.h"

@@ -17,6 +17,7 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
+#include "filter.h"
 #include "rviommu.h"
 
 static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
@@ -188,10 +189,9 @@ unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pa
 {
 	unsigned int nr = 0;
 
-	if (!rviommu_ats_asks(ep) || rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATTACH_ATS_INVAL))
+	if (!rviommu_ats_asks(ep))
 		return 0;
-	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ORDER))
-		cmds[nr++] = rviommu_cmd_barrier();
+	cmds[nr++] = rviommu_cmd_barrier();
 	cmds[nr] = rviommu_cmd_ats_inval(ep->ats.rid, ep->ats.seg);
 	if (pasid != IOMMU_NO_PASID)
 		cmds[nr] = rviommu_cmd_with_pasid(cmds[nr], pasid);
@@ -204,6 +204,7 @@ static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
 	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
 	unsigned int nr = rviommu_ats_commands(ep, pasid, cmds);
 
+	nr = rviommu_filter_attach(ep->iommu, false, ep->ids[0], cmds, nr);
 	if (nr)
 		rviommu_cmdq_sync(&ep->iommu->cmdq, cmds, nr);
 }

@@ -392,13 +392,11 @@ void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t siz
 int rviommu_msi_regions(struct device *dev, struct list_head *head);
 phys_addr_t rviommu_msi_page(unsigned int cpu);
 
-/* attach.c: device contexts and process contexts */
+/* attach.c: what may be attached to a device */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
 int rviommu_attach_reserve(struct rviommu_endpoint *ep);
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep);
 void rviommu_detach_release(struct rviommu_endpoint *ep);
-struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
-struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain);
 int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iommu_domain *new,
 			 struct iommu_domain *old);
 void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid);
@@ -457,16 +455,7 @@ void rviommu_invalidate_all(struct rviommu_domain *dom);
 void rviommu_inval_synchronize(void);
 void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
 void rviommu_inval_barrier(void);
-unsigned int rviommu_context_commands(struct rviommu *iommu,
-				      const struct rviommu_dir_update *update,
-				      struct rviommu_command *cmds);
 bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what);
-/* commands that rviommu_context_commands() writes at most */
-#define RVIOMMU_CONTEXT_COMMANDS	3
-bool rviommu_ddt_command(struct rviommu *iommu, const struct rviommu_dir_update *update,
-			 struct rviommu_command *cmd);
-bool rviommu_pdt_command(struct rviommu *iommu, const struct rviommu_dir_update *update, u32 did,
-			 struct rviommu_command *cmd);
 
 /* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
 #ifdef CONFIG_DEBUG_FS

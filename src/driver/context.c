@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contexts: what a device context or a process context says, and what hardware has to forget
+ * when it changes (spec "Caching in-memory data structures").
+ */
+#include <linux/bitfield.h>
+#include <linux/bitops.h>
+#include <kunit/visibility.h>
+
+#include "context.h"
+#include "filter.h"
+#include "rviommu.h"
+
+/**
+ * rviommu_make_dc() - the complete device context for a domain
+ * @iommu: where it is to be installed
+ * @domain: identity, blocking or paging
+ *
+ * Blocking is an invalid context: every transaction is refused and reported as
+ * "DDT entry not valid". Requests carry user privilege and A and D are set at
+ * map time, so neither SADE/GADE nor anything of tc but V is needed.
+ *
+ * Return: the context; all zeroes to block.
+ */
+struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain)
+{
+	struct rviommu_dc dc = {};
+	const struct rviommu_domain *dom;
+	u64 ppn;
+
+	if (domain == &rviommu_blocking_domain)
+		return dc;
+
+	dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
+	if (domain == &rviommu_identity_domain)
+		return dc;
+
+	dom = to_rviommu_domain(domain);
+	ppn = virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2;
+	if (dom->pt.cfg.second_stage) {
+		dc.word[RVIOMMU_DC_IOHGATP] =
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, dom->pt_mode) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, dom->gscid) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN, ppn);
+	} else {
+		dc.word[RVIOMMU_DC_TA] = FIELD_PREP(RVIOMMU_DC_TA_PSCID, dom->pscid);
+		dc.word[RVIOMMU_DC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
+					  FIELD_PREP(RVIOMMU_FSC_PPN, ppn);
+	}
+	return dc;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
+
+/**
+ * rviommu_make_pc() - the complete process context for a domain
+ * @domain: identity, blocking or a first-stage paging domain
+ *
+ * ENS and SUM stay 0: no request may have supervisor privilege.
+ *
+ * Return: the context; all zeroes to block.
+ */
+struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain)
+{
+	const struct rviommu_domain *dom;
+	struct rviommu_pc pc = {};
+
+	if (!domain || domain == &rviommu_blocking_domain)
+		return pc;
+	pc.word[RVIOMMU_PC_TA] = RVIOMMU_PC_TA_V;
+	if (domain == &rviommu_identity_domain)
+		return pc;
+	dom = to_rviommu_domain(domain);
+	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, dom->pscid);
+	pc.word[RVIOMMU_PC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
+				  FIELD_PREP(RVIOMMU_FSC_PPN,
+					     virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
+	return pc;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_make_pc);
+
+/**
+ * rviommu_endpoint_dc() - the complete device context of a device
+ * @ep: the device
+ * @domain: what its requester IDs use, if @pdtp is 0; NULL: nothing
+ * @pdtp: its process directory, as DC.fsc says it; 0: none
+ *
+ * Return: the context; all zeroes to block.
+ */
+struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
+				      struct iommu_domain *domain, u64 pdtp)
+{
+	struct rviommu_dc dc = {};
+
+	if (pdtp) {
+		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV |
+					 RVIOMMU_DC_TC_DPE;
+		dc.word[RVIOMMU_DC_FSC] = pdtp;
+	} else if (domain) {
+		dc = rviommu_make_dc(ep->iommu, domain);
+	}
+	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
+		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
+	return dc;
+}
+
+/**
+ * rviommu_ddt_command() - the directory's share of what a changed device context owes
+ * @iommu: the IOMMU
+ * @update: the change, published
+ * @cmd: the command
+ *
+ * Return: false if nothing has to be forgotten.
+ */
+bool rviommu_ddt_command(const struct rviommu *iommu, const struct rviommu_dir_update *update,
+			 struct rviommu_command *cmd)
+{
+	switch (update->how) {
+	case RVIOMMU_PUBLISH_NONE:
+		return false;
+	case RVIOMMU_PUBLISH_VALID:
+		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
+			return false;
+		*cmd = rviommu_cmd_inval_ddt(update->id);
+		return true;
+	case RVIOMMU_PUBLISH_WORD:
+	case RVIOMMU_PUBLISH_BREAK:
+		*cmd = rviommu_cmd_inval_ddt(update->id);
+		break;
+	case RVIOMMU_PUBLISH_PAGE:
+		*cmd = rviommu_cmd_inval_ddt_all();
+		break;
+	}
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_command);
+
+/**
+ * rviommu_pdt_command() - the directory's share of what a changed process context owes
+ * @iommu: the IOMMU
+ * @update: the change, published
+ * @did: device_id
+ * @cmd: the command
+ *
+ * Return: false if nothing has to be forgotten.
+ */
+bool rviommu_pdt_command(const struct rviommu *iommu, const struct rviommu_dir_update *update,
+			 u32 did, struct rviommu_command *cmd)
+{
+	switch (update->how) {
+	case RVIOMMU_PUBLISH_NONE:
+	case RVIOMMU_PUBLISH_BREAK:
+		return false;
+	case RVIOMMU_PUBLISH_VALID:
+		if (!test_bit(RVIOMMU_QUIRK_NOTIFY_VALID, &iommu->quirks))
+			return false;
+		*cmd = rviommu_cmd_inval_pdt(did, update->id);
+		return true;
+	case RVIOMMU_PUBLISH_WORD:
+		*cmd = rviommu_cmd_inval_pdt(did, update->id);
+		break;
+	case RVIOMMU_PUBLISH_PAGE:
+		/* A non-leaf entry of the PDT, or DC.fsc itself. */
+		*cmd = rviommu_cmd_inval_ddt(did);
+		break;
+	}
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_command);
+
+/**
+ * rviommu_context_commands() - what a changed device context owes
+ * @iommu: the IOMMU
+ * @update: the change, published
+ * @cmds: room for %RVIOMMU_CONTEXT_COMMANDS commands
+ *
+ * Spec "Changing device directory table entry": the values tested are the old
+ * ones.
+ *
+ * Return: number of commands written; 0 when nothing has to be forgotten.
+ */
+unsigned int rviommu_context_commands(const struct rviommu *iommu,
+				      const struct rviommu_dir_update *update,
+				      struct rviommu_command *cmds)
+{
+	u64 iohgatp = update->old.word[RVIOMMU_DC_IOHGATP];
+	u64 tc = update->old.word[RVIOMMU_DC_TC];
+	u64 fsc = update->old.word[RVIOMMU_DC_FSC];
+	unsigned int nr = 0;
+
+	if (rviommu_ddt_command(iommu, update, &cmds[nr]))
+		nr++;
+	if (update->how == RVIOMMU_PUBLISH_NONE || update->how == RVIOMMU_PUBLISH_VALID)
+		return nr;
+	if (FIELD_GET(RVIOMMU_DC_IOHGATP_MODE, iohgatp) != RVIOMMU_ATP_MODE_BARE) {
+		u16 gscid = FIELD_GET(RVIOMMU_DC_IOHGATP_GSCID, iohgatp);
+
+		cmds[nr++] = rviommu_cmd_iotinval_vma_gscid(gscid);
+		cmds[nr++] = rviommu_cmd_iotinval_gvma(gscid);
+	} else if (tc & RVIOMMU_DC_TC_PDTV) {
+		cmds[nr++] = rviommu_cmd_iotinval_vma_all();
+	} else if (FIELD_GET(RVIOMMU_FSC_MODE, fsc) != RVIOMMU_ATP_MODE_BARE) {
+		u32 pscid = FIELD_GET(RVIOMMU_DC_TA_PSCID, update->old.word[RVIOMMU_DC_TA]);
+
+		cmds[nr++] = rviommu_cmd_iotinval_vma(pscid);
+	}
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_context_commands);
+
+/* ----- What is owed ----- */
+
+static bool rviommu_has_command(const struct rviommu_command *cmds, unsigned int nr,
+				struct rviommu_command cmd)
+{
+	while (nr--)
+		if (rviommu_cmd_equal(cmds[nr], cmd))
+			return true;
+	return false;
+}
+
+/* What is owed, in order, and no more. Returns the number of commands. */
+static unsigned int rviommu_owed_commands(struct rviommu_owed *owed, struct rviommu_command *cmds)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < owed->nr_directory; i++)
+		cmds[nr++] = owed->directory[i];
+	if (nr && owed->nr_spaces)
+		cmds[nr++] = rviommu_cmd_barrier();
+	for (i = 0; i < owed->nr_spaces; i++)
+		cmds[nr++] = owed->spaces[i];
+	owed->nr_directory = 0;
+	owed->nr_spaces = 0;
+	return nr;
+}
+
+/* Commands that rviommu_owed_commands() writes at most */
+#define RVIOMMU_OWED_COMMANDS	(RVIOMMU_OWED_DIRECTORY + 1 + RVIOMMU_OWED_SPACES)
+
+/* IDs of many domains: aliases of one device do not have that. */
+static noinline void rviommu_owed_flush(struct rviommu_owed *owed)
+{
+	struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS];
+	unsigned int nr = rviommu_owed_commands(owed, cmds);
+	struct rviommu *iommu = owed->ep->iommu;
+	u32 fence;
+
+	nr = rviommu_filter_attach(iommu, owed->process, owed->ep->ids[0], cmds, nr);
+	rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
+}
+
+static void rviommu_owe(struct rviommu_owed *owed, struct rviommu_command cmd)
+{
+	bool iodir = rviommu_cmd_is_iodir(cmd);
+	struct rviommu_command *list = iodir ? owed->directory : owed->spaces;
+	unsigned int *nr = iodir ? &owed->nr_directory : &owed->nr_spaces;
+
+	if (rviommu_has_command(list, *nr, cmd))
+		return;
+	if (*nr == (iodir ? RVIOMMU_OWED_DIRECTORY : RVIOMMU_OWED_SPACES))
+		rviommu_owed_flush(owed);
+	list[(*nr)++] = cmd;
+}
+
+/**
+ * rviommu_owe_space() - the translations of a domain that something was detached from
+ * @owed: what is owed
+ * @domain: the domain; what is no paging domain, or NULL, has none
+ */
+void rviommu_owe_space(struct rviommu_owed *owed, struct iommu_domain *domain)
+{
+	if (rviommu_domain_is_paging(domain))
+		rviommu_owe(owed, rviommu_space_command(to_rviommu_domain(domain)));
+}
+
+/**
+ * rviommu_owe_devices() - what changed device contexts owe
+ * @owed: what is owed
+ * @updates: the changes, published
+ * @nr: number of @updates
+ * @left: domain that was left with a process directory that went
+ */
+void rviommu_owe_devices(struct rviommu_owed *owed, const struct rviommu_dir_update *updates,
+			 unsigned int nr, struct iommu_domain *left)
+{
+	struct rviommu *iommu = owed->ep->iommu;
+	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
+	unsigned int i, k, nr_cmds;
+
+	for (i = 0; i < nr; i++) {
+		/* Of all address spaces of the directory only one is left. */
+		if (updates[i].old.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV) {
+			nr_cmds = rviommu_ddt_command(iommu, &updates[i], cmds);
+			rviommu_owe_space(owed, left);
+		} else {
+			nr_cmds = rviommu_context_commands(iommu, &updates[i], cmds);
+		}
+		for (k = 0; k < nr_cmds; k++) {
+			if (nr > RVIOMMU_DIDS_ONE_BY_ONE &&
+			    rviommu_cmd_equal(cmds[k], rviommu_cmd_inval_ddt(updates[i].id)))
+				cmds[k] = rviommu_cmd_inval_ddt_all();
+			rviommu_owe(owed, cmds[k]);
+		}
+	}
+}
+
+/**
+ * rviommu_owe_process() - what a changed process context owes
+ * @owed: what is owed
+ * @update: the change, published
+ * @left: domain that was left
+ */
+void rviommu_owe_process(struct rviommu_owed *owed, const struct rviommu_dir_update *update,
+			 struct iommu_domain *left)
+{
+	const struct rviommu_endpoint *ep = owed->ep;
+	struct rviommu_command cmd;
+	unsigned int i;
+
+	for (i = 0; i < ep->nr_ids; i++)
+		if (rviommu_pdt_command(ep->iommu, update, ep->ids[i], &cmd))
+			rviommu_owe(owed, cmd);
+	rviommu_owe_space(owed, left);
+}
+
+/**
+ * rviommu_owed_settle() - hardware forgets what it has to
+ * @owed: what is owed, and nothing afterwards
+ * @pasid: which requests of the device: what it has cached of them goes, too
+ *
+ * One fence is behind both. It is wanted also when nothing has to be forgotten: after the
+ * operation no DMA that was translated before it is still on its way.
+ *
+ * Return: 0, or -EIO if the IOMMU was taken out of service (ddtp is Off): then it uses
+ * neither the old contexts nor the new ones.
+ */
+int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid)
+{
+	struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS + RVIOMMU_ATS_COMMANDS];
+	unsigned int nr = rviommu_owed_commands(owed, cmds);
+	struct rviommu *iommu = owed->ep->iommu;
+	u32 fence;
+	int ret;
+
+	nr += rviommu_ats_commands(owed->ep, pasid, cmds + nr);
+	nr = rviommu_filter_attach(iommu, owed->process, owed->ep->ids[0], cmds, nr);
+	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
+	if (ret || !rviommu_filter_wait(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
+		return ret;
+	return rviommu_cmdq_wait(&iommu->cmdq, fence);
+}
