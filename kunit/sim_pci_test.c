@@ -442,7 +442,8 @@ static void fn_wait_ready(struct pci_dev *pdev)
 	unsigned long end = jiffies + 10 * HZ;
 	u32 value;
 
-	while (!pci_read_config_dword(pdev, PCI_COMMAND, &value) && value == ~0U &&
+	/* Until then an access finds no function. */
+	while ((pci_read_config_dword(pdev, PCI_COMMAND, &value) || value == ~0U) &&
 	       time_before(jiffies, end))
 		schedule_timeout_uninterruptible(1);
 }
