@@ -362,7 +362,7 @@ void rviommu_ats_resume(struct rviommu *iommu)
 void rviommu_ats_take_back(struct rviommu_endpoint *ep)
 {
 	if (!READ_ONCE(ep->lost) || rviommu_is_dead(ep->iommu) || ep->ats.enabled ||
-	    !xa_empty(&ep->pasids) || (ep->domain && ep->domain != &rviommu_blocking_domain))
+	    !xa_empty(&ep->pasids) || !rviommu_is_blocked(ep->domain))
 		return;
 	/* Its Invalidation Requests that are still queued: they are not blamed on it again. */
 	if (rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0))

@@ -114,21 +114,24 @@ static enum rviommu_verdict rviommu_judge(struct rviommu_endpoint *ep, ioasid_t 
 {
 	if (!rviommu_out(ep))
 		return RVIOMMU_VERDICT_CHANGE;
-	if (pasid == IOMMU_NO_PASID ? new == ep->domain : said == &rviommu_blocking_domain)
+	if (pasid == IOMMU_NO_PASID ? new == ep->domain : said && rviommu_is_blocked(said))
 		return RVIOMMU_VERDICT_KEEP;
 	return rviommu_goes_back(ep, pasid, new) ? RVIOMMU_VERDICT_BLOCK :
 						   RVIOMMU_VERDICT_REFUSE;
 }
 
-/* Block requests. Cannot fail, for the core has nothing else to fall back on. */
-static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid)
+/*
+ * Block requests, which have @blocking then, or nothing. Cannot fail, for the core has nothing else
+ * to fall back on.
+ */
+static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid,
+			  struct iommu_domain *blocking)
 {
 	const bool rid = pasid == IOMMU_NO_PASID;
-	struct rviommu_change c = { .ep = ep, .pasid = pasid };
+	struct rviommu_change c = { .ep = ep, .pasid = pasid, .new = blocking };
 
 	mutex_lock(&ep->iommu->ddt.lock);
 	c.old = rid ? ep->domain : xa_load(&ep->pasids, pasid);
-	c.new = rid ? &rviommu_blocking_domain : NULL;
 	if (rid || c.old)
 		WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
 	mutex_unlock(&ep->iommu->ddt.lock);
@@ -185,19 +188,20 @@ static int rviommu_attach_locked(struct rviommu_endpoint *ep, struct iommu_domai
  */
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
-	enum rviommu_verdict verdict = RVIOMMU_VERDICT_BLOCK;
 	int ret = 0;
 
-	if (new != &rviommu_blocking_domain)
-		verdict = rviommu_judge(ep, IOMMU_NO_PASID, new, NULL);
-	switch (verdict) {
+	if (rviommu_is_blocked(new)) {
+		rviommu_block(ep, IOMMU_NO_PASID, new);
+		return 0;
+	}
+	switch (rviommu_judge(ep, IOMMU_NO_PASID, new, NULL)) {
 	case RVIOMMU_VERDICT_KEEP:
 		break;
 	case RVIOMMU_VERDICT_REFUSE:
 		ret = -EIO;
 		break;
 	case RVIOMMU_VERDICT_BLOCK:
-		rviommu_block(ep, IOMMU_NO_PASID);
+		rviommu_block(ep, IOMMU_NO_PASID, NULL);
 		break;
 	case RVIOMMU_VERDICT_CHANGE:
 		if (rviommu_domain_is_paging(new))
@@ -311,7 +315,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 		ret = -EIO;
 		break;
 	case RVIOMMU_VERDICT_BLOCK:
-		rviommu_block(ep, pasid);
+		rviommu_block(ep, pasid, NULL);
 		break;
 	case RVIOMMU_VERDICT_CHANGE:
 		mutex_lock(&ep->iommu->ddt.lock);
@@ -333,7 +337,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
  */
 void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	rviommu_block(ep, pasid);
+	rviommu_block(ep, pasid, NULL);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
 

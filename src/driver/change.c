@@ -33,11 +33,6 @@
 #include "mem.h"
 #include "rviommu.h"
 
-static bool rviommu_is_nothing(const struct iommu_domain *domain)
-{
-	return !domain || domain == &rviommu_blocking_domain;
-}
-
 /* Do the requests get a paging domain that they do not have yet? */
 static bool rviommu_change_enters(const struct rviommu_change *c)
 {
@@ -75,7 +70,7 @@ static bool rviommu_others_use(const struct rviommu_endpoint *ep, u32 id)
 	unsigned int i;
 
 	list_for_each_entry(other, &ep->iommu->endpoints, node)
-		for (i = 0; other != ep && !rviommu_is_nothing(other->domain) &&
+		for (i = 0; other != ep && !rviommu_is_blocked(other->domain) &&
 		     i < other->nr_ids; i++)
 			if (other->ids[i] == id)
 				return true;
@@ -261,8 +256,8 @@ static int rviommu_change_renew(struct rviommu_change *c)
 static bool rviommu_change_silences(const struct rviommu_change *c)
 {
 	if (c->kind == RVIOMMU_CHANGE_DEVICE)
-		return rviommu_is_nothing(c->new);
-	return c->kind == RVIOMMU_CHANGE_COLLAPSE && rviommu_is_nothing(c->ep->domain);
+		return rviommu_is_blocked(c->new);
+	return c->kind == RVIOMMU_CHANGE_COLLAPSE && rviommu_is_blocked(c->ep->domain);
 }
 
 static int rviommu_change_publish(struct rviommu_change *c)

@@ -28,11 +28,11 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_doma
 	const struct rviommu_domain *dom;
 	u64 ppn;
 
-	if (domain == &rviommu_blocking_domain)
+	if (rviommu_is_blocked(domain))
 		return dc;
 
 	dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
-	if (domain == &rviommu_identity_domain)
+	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return dc;
 
 	dom = to_rviommu_domain(domain);
@@ -64,10 +64,10 @@ struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain)
 	const struct rviommu_domain *dom;
 	struct rviommu_pc pc = {};
 
-	if (!domain || domain == &rviommu_blocking_domain)
+	if (rviommu_is_blocked(domain))
 		return pc;
 	pc.word[RVIOMMU_PC_TA] = RVIOMMU_PC_TA_V;
-	if (domain == &rviommu_identity_domain)
+	if (domain->type == IOMMU_DOMAIN_IDENTITY)
 		return pc;
 	dom = to_rviommu_domain(domain);
 	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, dom->pscid);

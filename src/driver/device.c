@@ -38,29 +38,6 @@ static unsigned int ddt_levels;
 module_param(ddt_levels, uint, 0444);
 MODULE_PARM_DESC(ddt_levels, "Levels of the device directory, 1 to 3 (0: as many as the IOMMU has)");
 
-LIST_HEAD(rviommu_list);
-/* Protects rviommu_list. Taken when IOMMUs and devices come and go. */
-DEFINE_MUTEX(rviommu_list_lock);
-
-/**
- * rviommu_find() - the IOMMU that a firmware node stands for
- * @fwnode: from an iommu_fwspec
- *
- * Return: the IOMMU, or NULL. It stays while the core probes or has a device of
- * it: the core holds a module reference then.
- */
-struct rviommu *rviommu_find(const struct fwnode_handle *fwnode)
-{
-	struct rviommu *iommu, *found = NULL;
-
-	mutex_lock(&rviommu_list_lock);
-	list_for_each_entry(iommu, &rviommu_list, node)
-		if (iommu->bus->fwnode == fwnode)
-			found = iommu;
-	mutex_unlock(&rviommu_list_lock);
-	return found;
-}
-
 /*
  * Read ddtp once it is not busy. Any context: polls for at most
  * rviommu_queue_timeout_us().
@@ -642,9 +619,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 		goto err_ddt;
 	rviommu_describe(iommu);
 
-	mutex_lock(&rviommu_list_lock);
-	list_add_tail(&iommu->node, &rviommu_list);
-	mutex_unlock(&rviommu_list_lock);
+	rviommu_enlist(iommu);
 	rviommu_debugfs_add(iommu);
 
 	iommu->core.max_pasids = rviommu_pasid_limit(iommu);
@@ -666,9 +641,7 @@ err_sysfs:
 	iommu_device_sysfs_remove(&iommu->core);
 err_list:
 	rviommu_debugfs_remove(iommu);
-	mutex_lock(&rviommu_list_lock);
-	list_del(&iommu->node);
-	mutex_unlock(&rviommu_list_lock);
+	rviommu_delist(iommu);
 err_ddt:
 	if (rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu)))
 		rviommu_ddt_destroy(&iommu->ddt);
@@ -701,9 +674,7 @@ void rviommu_remove(struct rviommu *iommu)
 	rviommu_hold_devices(iommu->bus, false);
 	iommu_device_sysfs_remove(&iommu->core);
 	rviommu_debugfs_remove(iommu);
-	mutex_lock(&rviommu_list_lock);
-	list_del(&iommu->node);
-	mutex_unlock(&rviommu_list_lock);
+	rviommu_delist(iommu);
 
 	if (rviommu_stop_ddt(iommu, bare))
 		rviommu_ddt_destroy(&iommu->ddt);

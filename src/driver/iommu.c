@@ -27,92 +27,6 @@ static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 	}
 }
 
-static void rviommu_did_free(struct rcu_head *rcu)
-{
-	rviommu_free(container_of(rcu, struct rviommu_did, rcu));
-}
-
-static void rviommu_endpoint_free(struct rcu_head *rcu)
-{
-	struct rviommu_endpoint *ep = container_of(rcu, struct rviommu_endpoint, rcu);
-
-	rviommu_free(ep->updates);
-	rviommu_free(ep);
-}
-
-static void rviommu_endpoint_drop(struct rcu_head *rcu)
-{
-	call_rcu(rcu, rviommu_endpoint_free);
-}
-
-static struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
-						    const struct rviommu_endpoint *not)
-{
-	struct rviommu_endpoint *ep;
-	unsigned int i;
-
-	list_for_each_entry(ep, &iommu->endpoints, node)
-		for (i = 0; ep != not && i < ep->nr_ids; i++)
-			if (ep->ids[i] == did)
-				return ep;
-	return NULL;
-}
-
-/* Give up the first @nr IDs of @ep; ddt.lock is held. */
-static void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr)
-{
-	struct rviommu *iommu = ep->iommu;
-
-	while (nr--) {
-		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[nr]);
-
-		if (--did->users) {
-			if (did->owner == ep)
-				WRITE_ONCE(did->owner,
-					   rviommu_other_owner(iommu, ep->ids[nr], ep));
-			continue;
-		}
-		xa_erase(&iommu->dids, ep->ids[nr]);
-		call_rcu(&did->rcu, rviommu_did_free);
-	}
-}
-
-static int rviommu_get_dids(struct rviommu_endpoint *ep)
-{
-	struct rviommu *iommu = ep->iommu;
-	unsigned int i;
-	int ret = 0;
-
-	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_did *did = xa_load(&iommu->dids, ep->ids[i]);
-
-		if (did) {
-			/* Its requests would find the other one's process directory. */
-			if (did->owner->pdt.dir.root) {
-				ret = -EBUSY;
-				break;
-			}
-			did->users++;
-			continue;
-		}
-		did = rviommu_zalloc(sizeof(*did), GFP_KERNEL);
-		if (!did) {
-			ret = -ENOMEM;
-			break;
-		}
-		did->owner = ep;
-		did->users = 1;
-		ret = rviommu_xa_store(&iommu->dids, ep->ids[i], did);
-		if (ret) {
-			rviommu_free(did);
-			break;
-		}
-	}
-	if (ret)
-		rviommu_put_dids(ep, i);
-	return ret;
-}
-
 /*
  * ATS needs an ID for itself: a Routing ID that stands for two devices says neither which ATC to
  * empty nor who did not answer, and EN_ATS is for all who have the ID. ddt.lock is held.
@@ -129,29 +43,6 @@ static void rviommu_share_ids(struct rviommu_endpoint *ep)
 		rviommu_attach_without_ats(did->owner);
 		WRITE_ONCE(ep->ats.usable, false);
 	}
-}
-
-/* The IDs of a device, once each, checked against the directory's width. */
-static int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec)
-{
-	unsigned int lg2 = rviommu_dir_id_lg2(&ep->iommu->ddt.dir);
-	unsigned int i, k, nr = 0;
-
-	for (i = 0; i < fwspec->num_ids; i++) {
-		u32 id = fwspec->ids[i];
-
-		if (id >> lg2) {
-			dev_err(ep->dev, "device ID %#x is wider than the %u bits of %s\n", id, lg2,
-				ep->iommu->bus->name);
-			return -EINVAL;
-		}
-		for (k = 0; k < nr && ep->ids[k] != id; k++)
-			;
-		if (k == nr)
-			ep->ids[nr++] = id;
-	}
-	ep->nr_ids = nr;
-	return 0;
 }
 
 static bool rviommu_is_below(const struct device *dev, const struct device *above)
@@ -270,7 +161,7 @@ static void rviommu_release_device(struct device *dev)
 	mutex_unlock(&iommu->ddt.lock);
 	rviommu_pasid_exit(ep);
 
-	rviommu_inval_call(&ep->rcu, rviommu_endpoint_drop);
+	rviommu_endpoint_retire(ep);
 }
 
 /**
@@ -402,60 +293,3 @@ const struct iommu_ops rviommu_ops = {
 };
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ops);
 
-/**
- * rviommu_endpoint_fault() - count a fault on the device that caused it
- * @iommu: where it was reported
- * @fault: the record
- * @hidden: if it may be logged: how many of the same source were not since the last one
- *
- * Takes no lock that anybody holds while waiting for the IOMMU.
- *
- * Context: rviommu_faultq.lock is held.
- * Return: true if it may be logged.
- */
-bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
-			    u64 *hidden)
-{
-	struct rviommu_fault_log *log = &iommu->faultq.log;
-	struct rviommu_endpoint *ep;
-	struct rviommu_did *did;
-	bool room;
-
-	rcu_read_lock();
-	did = fault->ttyp ? xa_load(&iommu->dids, fault->did) : NULL;
-	ep = did ? READ_ONCE(did->owner) : NULL;
-	if (ep) {
-		spin_lock(&ep->fault_lock);
-		ep->last_fault = *fault;
-		spin_unlock(&ep->fault_lock);
-		atomic64_inc(&ep->faults);
-		log = &ep->fault_log;
-	}
-	room = rviommu_fault_log_room(log, hidden);
-	rcu_read_unlock();
-	return room;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_fault);
-
-/**
- * rviommu_endpoint_name() - name of the device behind a device_id
- * @iommu: the IOMMU
- * @did: device_id
- * @buf: where to write it; the ID in hexadecimal when no device is known
- * @size: bytes in @buf
- */
-void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size)
-{
-	struct rviommu_endpoint *ep;
-	struct rviommu_did *entry;
-
-	rcu_read_lock();
-	entry = xa_load(&iommu->dids, did);
-	ep = entry ? READ_ONCE(entry->owner) : NULL;
-	if (ep)
-		strscpy(buf, ep->name, size);
-	else
-		scnprintf(buf, size, "device %#x", did);
-	rcu_read_unlock();
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_name);

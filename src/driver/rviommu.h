@@ -3,7 +3,7 @@
  * rviommu.ko: the objects that its files share.
  *
  *   struct rviommu           one IOMMU            device.c
- *   struct rviommu_endpoint  one device behind it iommu.c
+ *   struct rviommu_endpoint  one device behind it endpoint.c
  *   struct rviommu_domain    one address space    domain.c
  *
  * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c, pasid.c ->
@@ -335,10 +335,13 @@ void rviommu_remove(struct rviommu *iommu);
 void rviommu_shutdown(struct rviommu *iommu);
 int rviommu_suspend(struct rviommu *iommu);
 int rviommu_resume(struct rviommu *iommu);
-struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
 bool rviommu_snoops(struct device *dev);
 void rviommu_wait_for_readers(struct rviommu *iommu);
 
+/* registry.c: all IOMMUs */
+struct rviommu *rviommu_find(const struct fwnode_handle *fwnode);
+void rviommu_enlist(struct rviommu *iommu);
+void rviommu_delist(struct rviommu *iommu);
 extern struct list_head rviommu_list;
 extern struct mutex rviommu_list_lock;
 
@@ -384,6 +387,14 @@ extern const struct iommu_ops rviommu_ops;
 extern struct iommu_domain rviommu_identity_domain;
 extern struct iommu_domain rviommu_blocking_domain;
 struct iommu_group *rviommu_bus_group(struct device *dev);
+
+/* endpoint.c: devices, their IDs and names */
+struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
+					     const struct rviommu_endpoint *not);
+int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec);
+int rviommu_get_dids(struct rviommu_endpoint *ep);
+void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr);
+void rviommu_endpoint_retire(struct rviommu_endpoint *ep);
 bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
 			    u64 *hidden);
 void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size);
@@ -505,6 +516,12 @@ static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *doma
 static inline bool rviommu_domain_is_paging(const struct iommu_domain *domain)
 {
 	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
+}
+
+/* Does nothing go through, with this domain or with none? */
+static inline bool rviommu_is_blocked(const struct iommu_domain *domain)
+{
+	return !domain || domain->type == IOMMU_DOMAIN_BLOCKED;
 }
 
 /* The same as rviommu_mutated(), on any IOMMU that the domain is attached to */
