@@ -450,8 +450,6 @@ static inline bool rviommu_m_cache_has(const struct rviommu_model *m, unsigned i
 u16 rviommu_m_check_width(struct rviommu_model *m, u32 device_id);
 u16 rviommu_m_get_dc(struct rviommu_m_xlate *x, u32 device_id);
 u16 rviommu_m_get_pc(struct rviommu_m_xlate *x, u64 *pc);
-u16 rviommu_m_context_table(struct rviommu_m_xlate *x, const struct rviommu_m_key *owner,
-			    u64 gpa, u64 *spa);
 void rviommu_m_set_second_stage(struct rviommu_m_xlate *x);
 void rviommu_m_set_first_stage(struct rviommu_m_xlate *x, u64 fsc, u32 pscid);
 unsigned int rviommu_m_pdt_bits(u64 pdtp);
@@ -461,6 +459,8 @@ u16 rviommu_m_first_stage(struct rviommu_m_xlate *x, u64 iova, struct rviommu_m_
 u16 rviommu_m_second_stage(struct rviommu_m_xlate *x, u64 gpa, u8 first,
 			   struct rviommu_m_mapping *map);
 u16 rviommu_m_implicit(struct rviommu_m_xlate *x, u64 gpa, bool write, u64 *spa);
+u16 rviommu_m_context_table(struct rviommu_m_xlate *x, const struct rviommu_m_key *owner,
+			    u64 gpa, u64 *spa);
 u16 rviommu_m_access_cause(const struct rviommu_m_xlate *x);
 
 /* msi.c */

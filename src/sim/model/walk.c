@@ -472,3 +472,35 @@ u16 rviommu_m_implicit(struct rviommu_m_xlate *x, u64 gpa, bool write, u64 *spa)
 		*spa = map.pa;
 	return cause;
 }
+
+/*
+ * Translate the address of an entry in a table that a context, or a non-leaf entry of the
+ * process directory, points to. With CONTEXT_SPA the result stays with the cached entry.
+ */
+u16 rviommu_m_context_table(struct rviommu_m_xlate *x, const struct rviommu_m_key *owner,
+			    u64 gpa, u64 *spa)
+{
+	struct rviommu_m_entry *e;
+	u16 cause;
+
+	*spa = gpa;
+	if (x->s2.mode == RVIOMMU_ATP_MODE_BARE)
+		return 0;
+	if (!rviommu_m_switch(x->m, RVIOMMU_MODEL_CONTEXT_SPA))
+		return rviommu_m_implicit(x, gpa, false, spa);
+
+	e = rviommu_m_cache_find(x->m, owner);
+	if (e && e->has_spa) {
+		*spa = e->spa | (gpa & 0xfff);
+		return 0;
+	}
+	cause = rviommu_m_implicit(x, gpa, false, spa);
+	if (cause || x->generation != x->m->generation)
+		return cause;
+	e = rviommu_m_cache_find(x->m, owner);
+	if (e) {
+		e->spa = *spa & ~0xfffULL;
+		e->has_spa = true;
+	}
+	return 0;
+}
