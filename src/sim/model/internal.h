@@ -400,7 +400,7 @@ struct rviommu_m_xlate {
 	u32 notice_data;
 };
 
-/* model.c */
+/* state.c */
 static inline bool rviommu_m_switch(const struct rviommu_model *m, u32 which)
 {
 	return unlikely(m->switches & which);
@@ -410,6 +410,8 @@ u64 rviommu_m_random(struct rviommu_model *m);
 bool rviommu_m_injected(struct rviommu_model *m, enum rviommu_model_injection what);
 void rviommu_m_unspecified(struct rviommu_model *m, const char *what);
 void rviommu_m_other_work(struct rviommu_model *m);
+
+/* model.c */
 /* Takes the lock. */
 void rviommu_m_enter(struct rviommu_model *m);
 /* Processes commands, delivers interrupts and messages, releases the lock. */
