@@ -105,8 +105,18 @@ void rviommu_m_ats_reset(struct rviommu_model *m)
 	memset(m->itag, 0, sizeof(m->itag));
 }
 
-/* What stands between a page request and the queue, 0 if nothing does. */
-static u16 request_cause(struct rviommu_m_xlate *x, u8 *code)
+/*
+ * What stands between a message of a device and its taker, 0 if nothing does; @need are
+ * the bits of DC.tc that permit it. *code is the response that a page request gets if it
+ * gets no further.
+ *
+ * "Translation control": without EN_ATS an Invalidation Completion is an unsupported
+ * request, and the request that it answers is never completed. The same holds in Bare
+ * mode ("Device-directory-table pointer") and where no context says otherwise. So an
+ * IOMMU may refuse what "Guidelines for enabling and disabling ATS and/or PRI" has
+ * devices send after EN_ATS was cleared, and this one does.
+ */
+static u16 message_cause(struct rviommu_m_xlate *x, u64 need, u8 *code)
 {
 	u16 cause;
 
@@ -126,7 +136,7 @@ static u16 request_cause(struct rviommu_m_xlate *x, u8 *code)
 	cause = rviommu_m_get_dc(x, x->req->device_id);
 	if (cause)
 		return cause;
-	if (~x->dc[RVIOMMU_DC_TC] & (RVIOMMU_DC_TC_EN_ATS | RVIOMMU_DC_TC_EN_PRI)) {
+	if (~x->dc[RVIOMMU_DC_TC] & need) {
 		*code = RVIOMMU_MODEL_PRGR_INVALID;
 		return CAUSE_DISALLOWED;
 	}
@@ -150,31 +160,6 @@ static void report_message(struct rviommu_m_xlate *x, u16 cause, u64 message)
 	    x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_DTF)
 		return;
 	rviommu_m_fault(x->m, &f);
-}
-
-/*
- * "Translation control": without EN_ATS an Invalidation Completion is an unsupported
- * request, and the request that it answers is never completed. The same holds in Bare
- * mode ("Device-directory-table pointer") and where no context says otherwise. So an
- * IOMMU may refuse what "Guidelines for enabling and disabling ATS and/or PRI" has
- * devices send after EN_ATS was cleared, and this one does.
- */
-static u16 completion_cause(struct rviommu_m_xlate *x)
-{
-	u16 cause;
-
-	switch (FIELD_GET(RVIOMMU_DDTP_MODE, x->m->ddtp_active)) {
-	case RVIOMMU_DDTP_MODE_OFF:
-		return CAUSE_ALL_DISALLOWED;
-	case RVIOMMU_DDTP_MODE_BARE:
-		return CAUSE_DISALLOWED;
-	}
-	cause = rviommu_m_check_width(x->m, x->req->device_id);
-	if (!cause)
-		cause = rviommu_m_get_dc(x, x->req->device_id);
-	if (!cause && !(x->dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_EN_ATS))
-		cause = CAUSE_DISALLOWED;
-	return cause;
 }
 
 static void take_completion(struct rviommu_model *m, u32 device_id, u32 itag_vector,
@@ -206,11 +191,12 @@ void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 
 	struct rviommu_m_xlate x;
 	unsigned int tries = 0;
 	u16 cause;
+	u8 code;	/* nobody responds to a completion */
 
 	rviommu_m_enter(m);
 	do {
 		rviommu_m_xlate_init(&x, m, &req);
-		cause = completion_cause(&x);
+		cause = message_cause(&x, RVIOMMU_DC_TC_EN_ATS, &code);
 	} while (m->generation != x.generation && ++tries < MAX_RETRIES);
 	if (cause)
 		report_message(&x, cause, MESSAGE_INVAL_COMPLETION);
@@ -238,7 +224,7 @@ int rviommu_model_page_request(struct rviommu_model *m,
 	rviommu_m_enter(m);
 	do {
 		rviommu_m_xlate_init(&x, m, &req);
-		cause = request_cause(&x, &code);
+		cause = message_cause(&x, RVIOMMU_DC_TC_EN_ATS | RVIOMMU_DC_TC_EN_PRI, &code);
 	} while (m->generation != x.generation && ++tries < MAX_RETRIES);
 	if (cause)
 		report_message(&x, cause, MESSAGE_PAGE_REQUEST);
