@@ -489,8 +489,6 @@ void rviommu_m_raise(struct rviommu_model *m, u32 causes);
 void rviommu_m_update_ipsr(struct rviommu_model *m);
 void rviommu_m_unmask(struct rviommu_model *m, unsigned int vector);
 u16 rviommu_m_wires(const struct rviommu_model *m);
-bool rviommu_m_outbox_full(const struct rviommu_model *m);
-struct rviommu_model_ats_msg *rviommu_m_outbox_add(struct rviommu_model *m);
 
 /* command.c */
 unsigned int rviommu_m_process(struct rviommu_model *m, unsigned int n);
@@ -503,6 +501,8 @@ bool rviommu_m_ats_inval(struct rviommu_model *m, u64 dword0, u64 dword1);
 bool rviommu_m_ats_prgr(struct rviommu_model *m, u64 dword0, u64 dword1);
 void rviommu_m_ats_sent(struct rviommu_model *m, unsigned int itag);
 bool rviommu_m_ats_waiting(const struct rviommu_model *m);
+void rviommu_m_ats_completed(struct rviommu_model *m, u32 device_id, u32 itag_vector,
+			     unsigned int count);
 void rviommu_m_ats_time(struct rviommu_model *m);
 void rviommu_m_ats_reset(struct rviommu_model *m);
 

@@ -74,17 +74,3 @@ u16 rviommu_m_wires(const struct rviommu_model *m)
 	}
 	return wires;
 }
-
-bool rviommu_m_outbox_full(const struct rviommu_model *m)
-{
-	return m->outbox_tail - m->outbox_head == OUTBOX_SIZE;
-}
-
-/* Room for one more message to a device; the outbox is not full. */
-struct rviommu_model_ats_msg *rviommu_m_outbox_add(struct rviommu_model *m)
-{
-	struct rviommu_model_ats_msg *msg = &m->outbox[m->outbox_tail++ % OUTBOX_SIZE];
-
-	memset(msg, 0, sizeof(*msg));
-	return msg;
-}
