@@ -467,6 +467,7 @@ u16 rviommu_m_access_cause(const struct rviommu_m_xlate *x);
 
 /* msi.c */
 bool rviommu_m_is_msi(const struct rviommu_m_xlate *x, u64 gpa, unsigned int size_lg2);
+u16 rviommu_m_mrif_shape(const struct rviommu_model_request *req);
 u16 rviommu_m_msi(struct rviommu_m_xlate *x, u64 gpa, struct rviommu_m_mapping *map);
 
 /* translate.c */
