@@ -411,16 +411,15 @@ static void describe(const struct rviommu_m_entry *e, struct rviommu_model_cache
 	memcpy(out->word, e->word, sizeof(out->word));
 }
 
-unsigned int
-rviommu_model_list_cached(struct rviommu_model *m, u32 kinds,
-			  bool (*fn)(const struct rviommu_model_cached *entry, void *arg),
-			  void *arg)
+/* Call fn for each entry of these kinds; it counts if that returns true, or if there is none. */
+unsigned int rviommu_m_cache_list(struct rviommu_model *m, u32 kinds,
+				  bool (*fn)(const struct rviommu_model_cached *entry, void *arg),
+				  void *arg)
 {
 	struct rviommu_model_cached cached;
 	struct rviommu_m_entry *e;
 	unsigned int kind, n = 0;
 
-	rviommu_m_enter(m);
 	for (kind = 0; kind < RVIOMMU_MODEL_NR_KINDS; kind++) {
 		if (!(kinds & 1U << kind))
 			continue;
@@ -430,7 +429,5 @@ rviommu_model_list_cached(struct rviommu_model *m, u32 kinds,
 				n++;
 		}
 	}
-	rviommu_m_leave(m);
 	return n;
 }
-EXPORT_SYMBOL_GPL(rviommu_model_list_cached);

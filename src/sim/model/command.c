@@ -342,15 +342,3 @@ void rviommu_m_commands_reset(struct rviommu_model *m)
 	m->ats_timed_out = false;
 	m->cq_lingers = false;
 }
-
-unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n)
-{
-	unsigned int done;
-
-	rviommu_m_enter(m);
-	rviommu_m_settle(m);
-	done = rviommu_m_process(m, n);
-	rviommu_m_leave(m);
-	return done;
-}
-EXPORT_SYMBOL_GPL(rviommu_model_run);

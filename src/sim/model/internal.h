@@ -411,7 +411,8 @@ bool rviommu_m_injected(struct rviommu_model *m, enum rviommu_model_injection wh
 void rviommu_m_unspecified(struct rviommu_model *m, const char *what);
 void rviommu_m_other_work(struct rviommu_model *m);
 
-/* model.c */
+/* progress.c */
+void rviommu_m_settle(struct rviommu_model *m);
 /* Takes the lock. */
 void rviommu_m_enter(struct rviommu_model *m);
 /* Processes commands, delivers interrupts and messages, releases the lock. */
@@ -436,6 +437,9 @@ struct rviommu_m_entry *rviommu_m_cache_insert(struct rviommu_m_xlate *x,
 void rviommu_m_cache_clear(struct rviommu_model *m);
 void rviommu_m_cache_free(struct rviommu_model *m);
 void rviommu_m_cache_recheck(struct rviommu_model *m);
+unsigned int rviommu_m_cache_list(struct rviommu_model *m, u32 kinds,
+				  bool (*fn)(const struct rviommu_model_cached *entry, void *arg),
+				  void *arg);
 void rviommu_m_inval_vma(struct rviommu_model *m, u64 dword0, u64 dword1);
 void rviommu_m_inval_gvma(struct rviommu_model *m, u64 dword0, u64 dword1);
 void rviommu_m_inval_ddt(struct rviommu_model *m, bool dv, u32 did);
@@ -529,6 +533,5 @@ void rviommu_m_debug_run(struct rviommu_model *m);
 
 /* regs.c */
 void rviommu_m_regs_reset(struct rviommu_model *m);
-void rviommu_m_settle(struct rviommu_model *m);
 
 #endif /* RVIOMMU_MODEL_INTERNAL_H */

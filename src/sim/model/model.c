@@ -9,108 +9,6 @@
 #define CAP_VERSION_1_0	0x10
 #define ATS_TIMEOUT_MAX	(3600ULL * 1000 * 1000 * 1000)
 
-void rviommu_m_enter(struct rviommu_model *m)
-{
-	rviommu_shim_lock(&m->lock);
-}
-
-static bool deliver_msi(struct rviommu_model *m)
-{
-	struct rviommu_m_fault f = { .cause = CAUSE_MSI_WRITE, .ttyp = TTYP_NONE };
-	unsigned long flags;
-	unsigned int vector;
-	u32 data;
-	int ret;
-
-	if (!m->nr_msi_out)
-		return false;
-	for (vector = 0; !m->msi_out[vector]; vector++)
-		;
-	m->msi_out[vector]--;
-	m->nr_msi_out--;
-	f.iotval = m->msi[vector].addr;
-	data = m->msi[vector].data;
-	if (m->fctl & RVIOMMU_FCTL_BE)
-		data = swab32(data);
-	if (f.iotval >> FIELD_GET(RVIOMMU_CAP_PAS, m->cap)) {
-		ret = RVIOMMU_MODEL_MEM_FAULT;
-	} else {
-		flags = rviommu_shim_pause(&m->lock);
-		ret = m->ops->msi(m->ctx, f.iotval, data);
-		rviommu_shim_resume(&m->lock, flags);
-	}
-	if (ret)
-		rviommu_m_fault(m, &f);
-	return true;
-}
-
-static bool deliver_message(struct rviommu_model *m)
-{
-	struct rviommu_model_ats_msg msg;
-	unsigned long flags;
-
-	if (m->outbox_head == m->outbox_tail)
-		return false;
-	msg = m->outbox[m->outbox_head++ % OUTBOX_SIZE];
-	flags = rviommu_shim_pause(&m->lock);
-	m->ops->ats(m->ctx, &msg);
-	rviommu_shim_resume(&m->lock, flags);
-	if (msg.code == RVIOMMU_MODEL_ATS_INVAL)
-		rviommu_m_ats_sent(m, msg.itag);
-	return true;
-}
-
-static bool deliver_wires(struct rviommu_model *m)
-{
-	u16 now = rviommu_m_wires(m), changed = now ^ m->wires;
-	unsigned long flags;
-	unsigned int vector;
-
-	if (!changed)
-		return false;
-	m->wires = now;
-	flags = rviommu_shim_pause(&m->lock);
-	for (vector = 0; vector < NR_VECTORS; vector++) {
-		if (changed >> vector & 1)
-			m->ops->wire(m->ctx, vector, now >> vector & 1);
-	}
-	rviommu_shim_resume(&m->lock, flags);
-	return true;
-}
-
-static bool idle(const struct rviommu_model *m)
-{
-	return !m->nr_msi_out && m->outbox_head == m->outbox_tail &&
-	       rviommu_m_wires(m) == m->wires;
-}
-
-/*
- * Process commands and release the lock. Only one caller at a time delivers; a callback that
- * comes back here leaves its own deliveries to the one below it on the stack,
- * another thread to the one at work.
- */
-void rviommu_m_leave(struct rviommu_model *m)
-{
-	if (!m->delivering) {
-		m->delivering = true;
-		for (;;) {
-			while (deliver_msi(m) || deliver_message(m) || deliver_wires(m))
-				;
-			/* Whatever the caller did, commands may have waited for it ... */
-			if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC)) {
-				rviommu_m_process(m, ~0U);
-				/* ... and the end of the queue for them. */
-				if (m->cq_lingers)
-					rviommu_m_settle(m);
-			}
-			if (idle(m))
-				break;
-		}
-		m->delivering = false;
-	}
-	rviommu_shim_unlock(&m->lock);
-}
-
 void rviommu_model_config_fit(struct rviommu_model_config *config)
 {
 	u64 cap = config->capabilities;
@@ -315,6 +213,18 @@ void rviommu_model_advance(struct rviommu_model *m, u64 ns)
 	rviommu_m_leave(m);
 }
 
+unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n)
+{
+	unsigned int done;
+
+	rviommu_m_enter(m);
+	rviommu_m_settle(m);
+	done = rviommu_m_process(m, n);
+	rviommu_m_leave(m);
+	return done;
+}
+EXPORT_SYMBOL_GPL(rviommu_model_run);
+
 void rviommu_model_inject(struct rviommu_model *m, enum rviommu_model_injection what,
 			  unsigned int times)
 {
@@ -333,3 +243,17 @@ void rviommu_model_get_stats(struct rviommu_model *m, struct rviommu_model_stats
 	rviommu_m_leave(m);
 }
 EXPORT_SYMBOL_GPL(rviommu_model_get_stats);
+
+unsigned int
+rviommu_model_list_cached(struct rviommu_model *m, u32 kinds,
+			  bool (*fn)(const struct rviommu_model_cached *entry, void *arg),
+			  void *arg)
+{
+	unsigned int n;
+
+	rviommu_m_enter(m);
+	n = rviommu_m_cache_list(m, kinds, fn, arg);
+	rviommu_m_leave(m);
+	return n;
+}
+EXPORT_SYMBOL_GPL(rviommu_model_list_cached);

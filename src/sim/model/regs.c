@@ -386,46 +386,6 @@ static void write_register(struct rviommu_model *m, unsigned int offset, u32 val
 		write_msi(m, offset, value);
 }
 
-/* The way to Off ends when all that was processed is committed. */
-static void settle_ddtp(struct rviommu_model *m)
-{
-	if (!m->ddtp_busy)
-		return;
-	if (m->ddtp_active != m->ddtp) {
-		m->ddtp_active = m->ddtp;
-		m->generation++;
-	}
-	/* Pairs with the one in rviommu_model_release(). */
-	rviommu_shim_mb();
-	if (!FIELD_GET(RVIOMMU_DDTP_MODE, m->ddtp) &&
-	    (rviommu_shim_counted(&m->held[0][0]) || rviommu_shim_counted(&m->held[0][1]) ||
-	     rviommu_shim_counted(&m->held[1][0]) || rviommu_shim_counted(&m->held[1][1])))
-		return;
-	m->ddtp_busy = false;
-}
-
-static void settle_queue(struct rviommu_m_queue *q)
-{
-	if (!(q->csr & RVIOMMU_QCSR_BUSY))
-		return;
-	q->csr &= ~(RVIOMMU_QCSR_BUSY | RVIOMMU_QCSR_ON);
-	if (q->csr & RVIOMMU_QCSR_EN)
-		q->csr |= RVIOMMU_QCSR_ON;
-}
-
-/* Finish what register writes have begun. */
-void rviommu_m_settle(struct rviommu_model *m)
-{
-	settle_ddtp(m);
-	if (!rviommu_m_commands_linger(m))
-		settle_queue(&m->cq);
-	settle_queue(&m->fq);
-	settle_queue(&m->pq);
-	if (!(m->cq.csr & RVIOMMU_QCSR_ON))
-		rviommu_m_commands_reset(m);
-	rviommu_m_debug_run(m);
-}
-
 static void after_write(struct rviommu_model *m)
 {
 	if (!rviommu_m_switch(m, RVIOMMU_MODEL_ASYNC))
