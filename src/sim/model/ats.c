@@ -3,7 +3,8 @@
  * "IOMMU PCIe ATS commands": messages to devices, and what is known of the Invalidation
  * Requests among them until they are completed.
  */
-#include "internal.h"
+#include "ats.h"
+#include "state.h"
 
 static bool outbox_full(const struct rviommu_model *m)
 {

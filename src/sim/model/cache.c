@@ -8,7 +8,8 @@
  * second stage then removes nothing of the first, and the other way round,
  * which is the least that the table of IOTINVAL operations asks for.
  */
-#include "internal.h"
+#include "cache.h"
+#include "state.h"
 
 #define CHUNK_ENTRIES	32
 

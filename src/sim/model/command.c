@@ -2,7 +2,14 @@
 /*
  * "Command-Queue (CQ)": fetching, checking and executing commands.
  */
-#include "internal.h"
+#include "ats.h"
+#include "cache.h"
+#include "command.h"
+#include "directory.h"
+#include "interrupt.h"
+#include "mem.h"
+#include "queues.h"
+#include "state.h"
 
 #define IOTINVAL_RESERVED0	(BIT_ULL(11) | GENMASK_ULL(43, 35) | GENMASK_ULL(63, 60))
 #define IOTINVAL_RESERVED1	(GENMASK_ULL(8, 0) | GENMASK_ULL(63, 62))

@@ -2,7 +2,10 @@
 /*
  * "Debug support": a translation asked for through registers.
  */
-#include "internal.h"
+#include "debug.h"
+#include "hpm.h"
+#include "state.h"
+#include "translate.h"
 
 static u64 response(const struct rviommu_m_mapping *map)
 {

@@ -4,7 +4,11 @@
  * Device-context", "Process to locate the Process-context", and the checks of
  * what is found there.
  */
-#include "internal.h"
+#include "cache.h"
+#include "directory.h"
+#include "hpm.h"
+#include "mem.h"
+#include "walk.h"
 
 #define DIRENT_RESERVED		(~(RVIOMMU_DIRENT_V | RVIOMMU_DIRENT_PPN))
 #define TC_RESERVED		(GENMASK_ULL(63, 32) | GENMASK_ULL(23, 12))

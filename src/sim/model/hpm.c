@@ -3,7 +3,8 @@
  * The hardware performance monitor: "Performance-monitoring event selectors"
  * and the registers around it.
  */
-#include "internal.h"
+#include "hpm.h"
+#include "interrupt.h"
 
 #define EVT_ID		GENMASK_ULL(14, 0)
 #define EVT_DMASK	BIT_ULL(15)

@@ -4,7 +4,7 @@
  * register", "MSI configuration table". What is sent leaves when the lock is
  * released.
  */
-#include "internal.h"
+#include "interrupt.h"
 
 static unsigned int vector_of(const struct rviommu_model *m, unsigned int cause)
 {

@@ -3,7 +3,8 @@
  * Implicit memory accesses of the IOMMU, in either byte order ("Endianness of
  * in-memory data structures").
  */
-#include "internal.h"
+#include "mem.h"
+#include "state.h"
 
 /* The physical address space ranges from 0 to 2^PAS - 1, "IOMMU capabilities". */
 static bool addressable(struct rviommu_model *m, u64 addr)

@@ -3,7 +3,11 @@
  * Messages of devices: completions of Invalidation Requests, and page requests ("PCIe ATS
  * Page Request handling").
  */
-#include "internal.h"
+#include "ats.h"
+#include "directory.h"
+#include "progress.h"
+#include "queues.h"
+#include "translate.h"
 
 #define PR_READ		BIT_ULL(0)
 #define PR_WRITE	BIT_ULL(1)

@@ -2,7 +2,13 @@
 /*
  * Building, resetting and driving one model.
  */
-#include "internal.h"
+#include "ats.h"
+#include "cache.h"
+#include "command.h"
+#include "hpm.h"
+#include "progress.h"
+#include "regs.h"
+#include "state.h"
 
 #define CAP_RESERVED	(GENMASK_ULL(63, 44) | BIT_ULL(20) | GENMASK_ULL(13, 12))
 #define FCTL_FIELDS	(RVIOMMU_FCTL_BE | RVIOMMU_FCTL_WSI | RVIOMMU_FCTL_GXL)

@@ -3,7 +3,10 @@
  * The storing of MSIs in memory-resident interrupt files, as the Advanced Interrupt
  * Architecture has it ("MSI PTE, MRIF mode").
  */
-#include "internal.h"
+#include "mem.h"
+#include "msi.h"
+#include "progress.h"
+#include "translate.h"
 
 /* Sets *notify if the notice MSI is to be sent. */
 static u16 store_msi(struct rviommu_model *m, const struct rviommu_model_request *req,

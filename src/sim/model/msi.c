@@ -3,7 +3,9 @@
  * "Process to translate addresses of MSIs", with the PTEs of the Advanced Interrupt
  * Architecture ("MSI PTE, basic translate mode", "MSI PTE, MRIF mode").
  */
-#include "internal.h"
+#include "cache.h"
+#include "mem.h"
+#include "msi.h"
 
 #define MSIPTE_V		BIT_ULL(0)
 #define MSIPTE_M		GENMASK_ULL(2, 1)

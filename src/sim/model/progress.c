@@ -4,7 +4,13 @@
  * executed, interrupts and messages leave. Whoever was in the model sees to it on the way
  * out.
  */
-#include "internal.h"
+#include "ats.h"
+#include "command.h"
+#include "debug.h"
+#include "interrupt.h"
+#include "progress.h"
+#include "queues.h"
+#include "state.h"
 
 /* The way to Off ends when all that was processed is committed. */
 static void settle_ddtp(struct rviommu_model *m)

@@ -3,7 +3,10 @@
  * The queues that the IOMMU writes: "Fault/Event-Queue (FQ)" and
  * "Page-Request-Queue (PQ)".
  */
-#include "internal.h"
+#include "interrupt.h"
+#include "mem.h"
+#include "queues.h"
+#include "state.h"
 
 #define PQ_PRIV		BIT_ULL(33)
 #define PQ_EXEC		BIT_ULL(34)

@@ -3,7 +3,14 @@
  * "Memory-mapped register interface": what can be read and written, and what
  * a write sets going.
  */
-#include "internal.h"
+#include "cache.h"
+#include "command.h"
+#include "hpm.h"
+#include "interrupt.h"
+#include "progress.h"
+#include "queues.h"
+#include "regs.h"
+#include "state.h"
 
 #define CSR_CONTROL	(RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE)
 #define QOSID_MCID	16

@@ -4,7 +4,10 @@
  * "PCIe ATS translation request handling". Whose bytes still have to move is counted
  * until it says that they have.
  */
-#include "internal.h"
+#include "hpm.h"
+#include "progress.h"
+#include "state.h"
+#include "translate.h"
 
 /* "PCIe ATS translation request handling": the response that a cause calls for */
 static u8 ats_status(u16 cause)

@@ -3,7 +3,7 @@
  * What every part of the model may need of its whole: chance, injected errors, and ways
  * to whoever runs it.
  */
-#include "internal.h"
+#include "state.h"
 
 /* splitmix64 */
 u64 rviommu_m_random(struct rviommu_model *m)

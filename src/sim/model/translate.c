@@ -2,7 +2,16 @@
 /*
  * "Process to translate an IOVA", and the fault record that may become of it.
  */
-#include "internal.h"
+#include "directory.h"
+#include "hpm.h"
+#include "msi.h"
+#include "queues.h"
+#include "state.h"
+#include "translate.h"
+#include "walk.h"
+
+/* Range of a translation when no stage limits it: what is recommended for ATS */
+#define BARE_SIZE_LG2		30
 
 #define ALL_PERMS	(RVIOMMU_MODEL_R | RVIOMMU_MODEL_W | RVIOMMU_MODEL_X)
 
@@ -134,7 +143,7 @@ static u16 pass_through(struct rviommu_m_xlate *x)
 }
 
 /* Return: 0, or the cause of the fault */
-u16 rviommu_m_translate(struct rviommu_m_xlate *x)
+static u16 translate(struct rviommu_m_xlate *x)
 {
 	const struct rviommu_model_request *req = x->req;
 	struct rviommu_model *m = x->m;
@@ -210,7 +219,7 @@ u16 rviommu_m_translate_stable(struct rviommu_m_xlate *x)
 	u16 cause;
 
 	for (tries = 0; tries < MAX_RETRIES; tries++) {
-		cause = rviommu_m_translate(x);
+		cause = translate(x);
 		if (likely(m->generation == x->generation)) {
 			if (x->missed)
 				rviommu_m_count(x, EVENT_TLB_MISS);

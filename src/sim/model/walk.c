@@ -4,7 +4,11 @@
  * ("Virtual Address Translation Process", "Two-Stage Address Translation") with
  * Svnapot, Svpbmt and Svrsw60t59b. Zicfiss encodings stay reserved.
  */
-#include "internal.h"
+#include "cache.h"
+#include "hpm.h"
+#include "mem.h"
+#include "state.h"
+#include "walk.h"
 
 #define PTE_RESERVED		GENMASK_ULL(60, 54)
 #define PTE_RSW60T59B		GENMASK_ULL(60, 59)

@@ -4,7 +4,7 @@
  * accesses, memory contents, requests and messages. Besides what the sanitizers
  * see, some rules of the specification are checked after every step.
  */
-#include "internal.h"
+#include "state.h"
 
 #include <stdio.h>
 

@@ -7,7 +7,7 @@
 #ifndef RVIOMMU_MODEL_BENCH_H
 #define RVIOMMU_MODEL_BENCH_H
 
-#include "internal.h"
+#include "state.h"
 
 #include <stdio.h>
 

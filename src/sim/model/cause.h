@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Causes of faults. Functions that meet one return it, and 0 if all is well. */
+#ifndef RVIOMMU_MODEL_CAUSE_H
+#define RVIOMMU_MODEL_CAUSE_H
+
+#include "shim.h"
+
+/* Causes of faults, "Fault/Event-Queue (FQ)" */
+#define CAUSE_INSTR_ACCESS	1
+#define CAUSE_READ_MISALIGNED	4
+#define CAUSE_READ_ACCESS	5
+#define CAUSE_WRITE_MISALIGNED	6
+#define CAUSE_WRITE_ACCESS	7
+#define CAUSE_INSTR_PAGE	12
+#define CAUSE_READ_PAGE		13
+#define CAUSE_WRITE_PAGE	15
+#define CAUSE_INSTR_GUEST	20
+#define CAUSE_READ_GUEST	21
+#define CAUSE_WRITE_GUEST	23
+#define CAUSE_ALL_DISALLOWED	256
+#define CAUSE_DDT_ACCESS	257
+#define CAUSE_DDT_INVALID	258
+#define CAUSE_DDT_MISCONFIGURED	259
+#define CAUSE_DISALLOWED	260
+#define CAUSE_MSI_PTE_ACCESS	261
+#define CAUSE_MSI_PTE_INVALID	262
+#define CAUSE_MSI_PTE_MISCONF	263
+#define CAUSE_MRIF_ACCESS	264
+#define CAUSE_PDT_ACCESS	265
+#define CAUSE_PDT_INVALID	266
+#define CAUSE_PDT_MISCONFIGURED	267
+#define CAUSE_DDT_CORRUPT	268
+#define CAUSE_PDT_CORRUPT	269
+#define CAUSE_MSI_PT_CORRUPT	270
+#define CAUSE_MRIF_CORRUPT	271
+#define CAUSE_INTERNAL		272
+#define CAUSE_MSI_WRITE		273
+#define CAUSE_PT_CORRUPT	274
+
+#endif /* RVIOMMU_MODEL_CAUSE_H */
