@@ -6,6 +6,7 @@
 #include <linux/property.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "sim.h"
 
 /**
@@ -112,6 +113,19 @@ static int sim_endpoint_register(struct sim_endpoint *ep, struct rviommu_sim *si
 	return ret;
 }
 
+/* Let a device, which has its DMA engine, have the driver that user space commands. */
+static int sim_bind_exerciser(struct platform_device *pdev)
+{
+	int ret = rviommu_set_driver_override(pdev, SIM_EXERCISER);
+
+	if (ret)
+		return ret;
+	ret = device_attach(&pdev->dev);
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -ENODEV;
+}
+
 /**
  * sim_endpoint_add() - plug a device in
  * @sim: behind which instance
@@ -146,7 +160,7 @@ struct sim_endpoint *sim_endpoint_add(struct rviommu_sim *sim, unsigned int inde
 		dev_err(&pdev->dev, "the IOMMU did not take the device\n");
 		ret = -ENODEV;
 	} else if (sim->config.exerciser) {
-		ret = sim_exerciser_bind(pdev);
+		ret = sim_bind_exerciser(pdev);
 	}
 	if (!ret)
 		return ep;

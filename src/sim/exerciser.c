@@ -27,7 +27,6 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
-#include "compat.h"
 #include "sim.h"
 
 #define EX_MAX_BYTES	SZ_4M
@@ -866,7 +865,7 @@ static struct platform_driver ex_driver = {
 	.probe = ex_probe,
 	.remove = ex_remove,
 	.driver = {
-		.name = "rviommu-sim-exerciser",
+		.name = SIM_EXERCISER,
 	},
 };
 
@@ -912,24 +911,6 @@ int rviommu_sim_exercise(struct device *dev, const char *command,
 	return ret;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_exercise);
-
-/**
- * sim_exerciser_bind() - let a device be exercised
- * @pdev: the device; it has its DMA engine already
- *
- * Return: 0; -ENOMEM; -ENODEV if the driver did not take it.
- */
-int sim_exerciser_bind(struct platform_device *pdev)
-{
-	int ret = rviommu_set_driver_override(pdev, ex_driver.driver.name);
-
-	if (ret)
-		return ret;
-	ret = device_attach(&pdev->dev);
-	if (ret < 0)
-		return ret;
-	return ret ? 0 : -ENODEV;
-}
 
 /**
  * sim_exerciser_register() - before any instance is built

@@ -119,6 +119,9 @@ struct sim_engine {
 	struct sim_atc atc;
 };
 
+/* The driver that an endpoint gets with struct rviommu_sim_config.exerciser: exerciser.c */
+#define SIM_EXERCISER	"rviommu-sim-exerciser"
+
 /**
  * struct sim_endpoint - a platform device behind an instance
  * @engine: its DMA engine
@@ -192,7 +195,6 @@ void sim_time_passes(struct rviommu_sim *sim);
 
 int sim_exerciser_register(void);
 void sim_exerciser_unregister(void);
-int sim_exerciser_bind(struct platform_device *pdev);
 
 int sim_configfs_register(void);
 void sim_configfs_unregister(void);
