@@ -19,6 +19,7 @@
 #include <kunit/visibility.h>
 #include <rviommu/formats.h>
 
+#include "memory.h"
 #include "sim.h"
 
 /* The engine's own memory for one page of a copy. */

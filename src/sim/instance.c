@@ -23,6 +23,7 @@
 
 #include <kunit/visibility.h>
 
+#include "memory.h"
 #include "sim.h"
 
 /* Where the instance's own MSIs go: no memory, only a name for its irq_domain. */
@@ -32,18 +33,6 @@
 #define SIM_BURST	4
 
 /* ----- Memory ----- */
-
-/**
- * sim_memory() - is there memory that a DMA can reach?
- * @addr: physical address
- * @size: bytes; within one page
- *
- * Return: true if there is.
- */
-bool sim_memory(u64 addr, size_t size)
-{
-	return pfn_valid(PHYS_PFN(addr)) && offset_in_page(addr) + size <= PAGE_SIZE;
-}
 
 static int sim_read64(void *ctx, u64 addr, u64 *value)
 {
@@ -170,11 +159,8 @@ static int sim_alloc_irqs(struct rviommu_sim *sim)
 
 /* ----- Registers ----- */
 
-/**
- * sim_time_passes() - tell the model how long ago it was asked last
- * @sim: the instance
- */
-void sim_time_passes(struct rviommu_sim *sim)
+/* Tell the model how long ago it was asked last. */
+static void sim_time_passes(struct rviommu_sim *sim)
 {
 	s64 now = ktime_get_ns();
 	s64 last = atomic64_xchg(&sim->last, now);

@@ -190,9 +190,6 @@ static inline int sim_pci_command(struct rviommu_sim *sim, char *text)
 unsigned int sim_words(char *text, const char **word, unsigned int max);
 int sim_number(const char *who, const char *what, const char *text, u64 min, u64 max, u64 *value);
 
-bool sim_memory(u64 addr, size_t size);
-void sim_time_passes(struct rviommu_sim *sim);
-
 int sim_exerciser_register(void);
 void sim_exerciser_unregister(void);
 
