@@ -481,12 +481,6 @@ static void sim_debugfs_add(struct rviommu_sim *sim)
 
 /* ----- Devices that go while the core looks for them ----- */
 
-/*
- * Of all instances, since the core looks at the devices of all: held for reading while
- * the driver registers an IOMMU or takes it back, for writing while a device goes.
- */
-DECLARE_RWSEM(sim_registering);
-
 static void sim_hold_devices(struct rviommu_bus *bus, bool hold)
 {
 	if (hold)
