@@ -12,7 +12,6 @@
 #include <linux/bitfield.h>
 #include <linux/debugfs.h>
 #include <linux/errno.h>
-#include <linux/export.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -655,6 +654,77 @@ void sim_atc_del(struct sim_atc *atc)
 	spin_unlock_irqrestore(&atc->lock, flags);
 }
 
+/* ----- Looking in ----- */
+
+/**
+ * sim_atc_set_switches() - choose how badly it behaves
+ * @atc: the cache
+ * @switches: RVIOMMU_SIM_ATC_* that are on from now on
+ */
+void sim_atc_set_switches(struct sim_atc *atc, u32 switches)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&atc->lock, flags);
+	atc->switches = switches;
+	spin_unlock_irqrestore(&atc->lock, flags);
+}
+
+/**
+ * sim_atc_get_stats() - what it has seen
+ * @atc: the cache
+ * @stats: filled in
+ */
+void sim_atc_get_stats(struct sim_atc *atc, struct rviommu_sim_atc_stats *stats)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&atc->lock, flags);
+	sim_catch_up(atc);
+	*stats = atc->stats;
+	spin_unlock_irqrestore(&atc->lock, flags);
+}
+
+/**
+ * sim_atc_list() - look at its entries
+ * @atc: the cache
+ * @fn: called for each, with a spinlock held; the entry counts if it returns true. NULL: all
+ *      count.
+ * @arg: second argument of @fn
+ *
+ * Return: number of entries that count.
+ */
+unsigned int sim_atc_list(struct sim_atc *atc,
+			  bool (*fn)(const struct rviommu_sim_atc_entry *entry, void *arg),
+			  void *arg)
+{
+	const struct sim_atc_entry *e;
+	unsigned int n = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&atc->lock, flags);
+	sim_catch_up(atc);
+	list_for_each_entry(e, &atc->entries, node) {
+		u32 key = e->space->key;
+		struct rviommu_sim_atc_entry entry = {
+			.pv = key != SPACE_NONE,
+			.global = key == SPACE_GLOBAL,
+			.process_id = key < SPACE_NONE ? key : 0,
+			.priv = e->priv,
+			.untranslated_only = e->untranslated,
+			.perms = e->perms,
+			.size_lg2 = e->size_lg2,
+			.iova = e->first,
+			.spa = e->spa,
+		};
+
+		if (!fn || fn(&entry, arg))
+			n++;
+	}
+	spin_unlock_irqrestore(&atc->lock, flags);
+	return n;
+}
+
 /* ----- debugfs ----- */
 
 static int sim_atc_show(struct seq_file *s, void *unused)
@@ -696,180 +766,3 @@ void sim_atc_debugfs(struct rviommu_sim *sim)
 {
 	debugfs_create_file("atc", 0400, sim->debugfs, sim, &sim_atc_fops);
 }
-
-/* ----- For tests and drivers without PCI ----- */
-
-/**
- * rviommu_sim_ats_depth() - Invalidation Requests that an endpoint can queue
- * @dev: the endpoint
- *
- * Return: 1 to 32; 0: it cannot do ATS, or is none of ours.
- */
-unsigned int rviommu_sim_ats_depth(struct device *dev)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-	unsigned int depth;
-
-	if (!engine)
-		return 0;
-	depth = engine->sim->config.ats ? engine->atc.depth : 0;
-	sim_engine_put(engine);
-	return depth;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_ats_depth);
-
-/**
- * rviommu_sim_set_ats() - the ATS enable bit of an endpoint that has no registers
- * @dev: a platform endpoint
- * @enable: the bit
- *
- * Does not sleep. It works where rviommu_sim_ats_depth() is 0, too, for tests that do
- * what the driver does not.
- *
- * Return: 0 or -ENODEV: it is gone or none of ours.
- */
-int rviommu_sim_set_ats(struct device *dev, bool enable)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-
-	if (!engine)
-		return -ENODEV;
-	sim_atc_enable(&engine->atc, enable);
-	sim_engine_put(engine);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_set_ats);
-
-/**
- * rviommu_sim_ats_enabled() - does an endpoint use ATS?
- * @dev: the endpoint
- *
- * Return: true if it does.
- */
-bool rviommu_sim_ats_enabled(struct device *dev)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-	bool on;
-
-	if (!engine)
-		return false;
-	on = sim_atc_is_on(&engine->atc);
-	sim_engine_put(engine);
-	return on;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_ats_enabled);
-
-/**
- * rviommu_sim_set_atc() - choose how badly the ATC of an endpoint behaves
- * @dev: the endpoint
- * @switches: RVIOMMU_SIM_ATC_* that are on from now on
- *
- * Requests that were put off are not done earlier because of this.
- *
- * Return: 0 or -ENODEV.
- */
-int rviommu_sim_set_atc(struct device *dev, u32 switches)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-	unsigned long flags;
-
-	if (!engine)
-		return -ENODEV;
-	spin_lock_irqsave(&engine->atc.lock, flags);
-	engine->atc.switches = switches;
-	spin_unlock_irqrestore(&engine->atc.lock, flags);
-	sim_engine_put(engine);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_set_atc);
-
-/**
- * rviommu_sim_atc_stats() - what the ATC of an endpoint has seen
- * @dev: the endpoint
- * @stats: filled in
- *
- * Return: 0 or -ENODEV.
- */
-int rviommu_sim_atc_stats(struct device *dev, struct rviommu_sim_atc_stats *stats)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-	unsigned long flags;
-
-	if (!engine)
-		return -ENODEV;
-	spin_lock_irqsave(&engine->atc.lock, flags);
-	sim_catch_up(&engine->atc);
-	*stats = engine->atc.stats;
-	spin_unlock_irqrestore(&engine->atc.lock, flags);
-	sim_engine_put(engine);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_atc_stats);
-
-/**
- * rviommu_sim_list_atc() - look into the ATC of an endpoint
- * @dev: the endpoint
- * @fn: called for each entry, with a spinlock held; the entry counts if it returns
- *      true. May be NULL: all count.
- * @arg: second argument of @fn
- *
- * Return: number of entries that count; 0 if the device is gone.
- */
-unsigned int rviommu_sim_list_atc(struct device *dev,
-				  bool (*fn)(const struct rviommu_sim_atc_entry *entry, void *arg),
-				  void *arg)
-{
-	struct sim_engine *engine = sim_engine_get(dev);
-	const struct sim_atc_entry *e;
-	unsigned int n = 0;
-	unsigned long flags;
-
-	if (!engine)
-		return 0;
-	spin_lock_irqsave(&engine->atc.lock, flags);
-	sim_catch_up(&engine->atc);
-	list_for_each_entry(e, &engine->atc.entries, node) {
-		u32 key = e->space->key;
-		struct rviommu_sim_atc_entry entry = {
-			.pv = key != SPACE_NONE,
-			.global = key == SPACE_GLOBAL,
-			.process_id = key < SPACE_NONE ? key : 0,
-			.priv = e->priv,
-			.untranslated_only = e->untranslated,
-			.perms = e->perms,
-			.size_lg2 = e->size_lg2,
-			.iova = e->first,
-			.spa = e->spa,
-		};
-
-		if (!fn || fn(&entry, arg))
-			n++;
-	}
-	spin_unlock_irqrestore(&engine->atc.lock, flags);
-	sim_engine_put(engine);
-	return n;
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_list_atc);
-
-static bool sim_of_pasid(const struct rviommu_sim_atc_entry *entry, void *arg)
-{
-	const struct rviommu_sim_atc_entry *want = arg;
-
-	return entry->pv == want->pv && entry->process_id == want->process_id && !entry->global;
-}
-
-/**
- * rviommu_sim_count_atc() - how much does an ATC hold for a PASID?
- * @dev: the endpoint
- * @pv: for @pasid; else what was asked for without PASID
- * @pasid: process_id
- *
- * Return: number of entries; global ones are not among them.
- */
-unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid)
-{
-	struct rviommu_sim_atc_entry want = { .pv = pv, .process_id = pv ? pasid : 0 };
-
-	return rviommu_sim_list_atc(dev, sim_of_pasid, &want);
-}
-EXPORT_SYMBOL_GPL(rviommu_sim_count_atc);

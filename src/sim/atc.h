@@ -98,6 +98,12 @@ int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 		struct sim_atc_entry **use, u16 *cause);
 void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use);
 
+void sim_atc_set_switches(struct sim_atc *atc, u32 switches);
+void sim_atc_get_stats(struct sim_atc *atc, struct rviommu_sim_atc_stats *stats);
+unsigned int sim_atc_list(struct sim_atc *atc,
+			  bool (*fn)(const struct rviommu_sim_atc_entry *entry, void *arg),
+			  void *arg);
+
 void sim_atc_message(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
 void sim_atc_work(struct rviommu_sim *sim);
 void sim_atc_debugfs(struct rviommu_sim *sim);
