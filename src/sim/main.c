@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* rviommu_sim.ko: module parameters and the default instance. */
-#include <linux/debugfs.h>
 #include <linux/module.h>
 
 #include "sim.h"
@@ -43,7 +42,6 @@ static ulong seed = 1;
 module_param(seed, ulong, 0444);
 MODULE_PARM_DESC(seed, "Seed of everything random in it (default: 1)");
 
-struct dentry *sim_debugfs_root;
 static struct rviommu_sim *sim_instance;
 
 static int __init sim_default_create(void)
@@ -73,7 +71,7 @@ static int __init sim_init(void)
 	ret = sim_pci_register();
 	if (ret)
 		return ret;
-	sim_debugfs_root = debugfs_create_dir("rviommu_sim", NULL);
+	sim_debugfs_register();
 	ret = sim_exerciser_register();
 	if (ret)
 		goto err_debugfs;
@@ -91,7 +89,7 @@ err_instance:
 err_exerciser:
 	sim_exerciser_unregister();
 err_debugfs:
-	debugfs_remove_recursive(sim_debugfs_root);
+	sim_debugfs_unregister();
 	sim_pci_unregister();
 	return ret;
 }
@@ -101,7 +99,7 @@ static void __exit sim_exit(void)
 	sim_configfs_unregister();
 	rviommu_sim_destroy(sim_instance);
 	sim_exerciser_unregister();
-	debugfs_remove_recursive(sim_debugfs_root);
+	sim_debugfs_unregister();
 	sim_pci_unregister();
 }
 

@@ -134,7 +134,6 @@ struct sim_endpoint {
 	struct fwnode_handle *fwnode;
 };
 
-extern struct dentry *sim_debugfs_root;
 extern struct rw_semaphore sim_registering;
 
 void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,
@@ -189,6 +188,10 @@ static inline int sim_pci_command(struct rviommu_sim *sim, char *text)
 
 unsigned int sim_words(char *text, const char **word, unsigned int max);
 int sim_number(const char *who, const char *what, const char *text, u64 min, u64 max, u64 *value);
+
+void sim_debugfs_register(void);
+void sim_debugfs_unregister(void);
+void sim_debugfs_add(struct rviommu_sim *sim);
 
 int sim_exerciser_register(void);
 void sim_exerciser_unregister(void);
