@@ -13,12 +13,14 @@
 #include <linux/debugfs.h>
 #include <linux/errno.h>
 #include <linux/interval_tree_generic.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
 #include <rviommu/formats.h>
 
+#include "atc.h"
 #include "sim.h"
 
 /* PAYLOAD of ATS.INVAL, spec "IOMMU PCIe ATS commands" */

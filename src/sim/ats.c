@@ -6,6 +6,7 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 
+#include "engine.h"
 #include "sim.h"
 
 /**

@@ -5,7 +5,9 @@
 #include <linux/export.h>
 
 #include <rviommu/regs.h>
+#include <rviommu/sim.h>
 
+#include "atc.h"
 #include "sim.h"
 
 /* Physical addresses of every machine that this runs on fit. */

@@ -14,7 +14,9 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 
-#include "sim.h"
+#include <rviommu/sim.h>
+
+#include "configfs.h"
 
 /**
  * struct sim_item - a directory of the user

@@ -2,8 +2,8 @@
 /* What user space sees of an instance, and can do to its hardware. */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
-#include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
@@ -11,7 +11,12 @@
 
 #include <kunit/visibility.h>
 
+#include "atc.h"
+#include "debugfs.h"
+#include "engine.h"
+#include "pci.h"
 #include "sim.h"
+#include "text.h"
 
 static struct dentry *sim_debugfs_root;
 

@@ -9,7 +9,7 @@
 #include <linux/rwsem.h>
 #include <linux/slab.h>
 
-#include "sim.h"
+#include "device.h"
 
 /*
  * Of all instances, since the core looks at the devices of all: held for reading while

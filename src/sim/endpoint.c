@@ -3,10 +3,13 @@
 #include <linux/dma-mapping.h>
 #include <linux/errno.h>
 #include <linux/iommu.h>
+#include <linux/platform_device.h>
 #include <linux/property.h>
 #include <linux/slab.h>
 
 #include "compat.h"
+#include "device.h"
+#include "endpoint.h"
 #include "sim.h"
 
 /* Frees what there is of a device that is not registered (any more). */

@@ -19,6 +19,7 @@
 #include <kunit/visibility.h>
 #include <rviommu/formats.h>
 
+#include "engine.h"
 #include "memory.h"
 #include "sim.h"
 

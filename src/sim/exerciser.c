@@ -19,6 +19,8 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/platform_device.h>
+#include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
@@ -27,7 +29,11 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include "endpoint.h"
+#include "engine.h"
+#include "exerciser.h"
 #include "sim.h"
+#include "text.h"
 
 #define EX_MAX_BYTES	SZ_4M
 #define EX_MAX_THREADS	64

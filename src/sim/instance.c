@@ -12,15 +12,22 @@
 #include <linux/io.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/platform_device.h>
 #include <linux/property.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "atc.h"
+#include "debugfs.h"
+#include "device.h"
+#include "endpoint.h"
 #include "memory.h"
+#include "pci.h"
 #include "sim.h"
 
 /* Where the instance's own MSIs go: no memory, only a name for its irq_domain. */

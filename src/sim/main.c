@@ -2,7 +2,12 @@
 /* rviommu_sim.ko: module parameters and the default instance. */
 #include <linux/module.h>
 
-#include "sim.h"
+#include <rviommu/sim.h>
+
+#include "configfs.h"
+#include "debugfs.h"
+#include "exerciser.h"
+#include "pci.h"
 
 static struct rviommu_sim_config sim_default;
 

@@ -21,7 +21,11 @@
 
 #include "compat.h"
 #include "config_space.h"
+#include "device.h"
+#include "engine.h"
+#include "pci.h"
 #include "sim.h"
+#include "text.h"
 
 /*
  * QEMU's "pci-ids" keeps 1af4:10f0 to 10ff free for experiments that never leave

@@ -6,7 +6,7 @@
 #include <linux/printk.h>
 #include <linux/string.h>
 
-#include "sim.h"
+#include "text.h"
 
 /**
  * sim_words() - take a line apart
