@@ -93,20 +93,6 @@ struct pasid_fixture {
 	long live;
 };
 
-static void pasid_end(void *data)
-{
-	struct pasid_fixture *f = data;
-	unsigned int i;
-
-	for (i = 0; i < NR_DEVICES; i++) {
-		if (!f->group[i])
-			continue;
-		iommu_group_release_dma_owner(f->group[i]);
-		iommu_group_put(f->group[i]);
-	}
-	rviommu_sim_destroy(f->sim);
-}
-
 static struct pasid_fixture *pasid_up(struct kunit *test, const struct pasid_variant *v,
 				      const char *name)
 {
@@ -128,70 +114,37 @@ static struct pasid_fixture *pasid_up(struct kunit *test, const struct pasid_var
 		KUNIT_ASSERT_EQ(test, rviommu_sim_config_levels(&config, v->levels), 0);
 	rviommu_model_config_fit(&config.model);
 	f->test = test;
-	f->sim = rviommu_sim_create(name, &config);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->sim);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pasid_end, f), 0);
+	f->sim = rviommu_simtest_create(test, name, &config);
 	for (i = 0; i < NR_DEVICES; i++) {
-		struct iommu_group *group;
-
 		f->dev[i] = rviommu_sim_endpoint(f->sim, i);
 		KUNIT_ASSERT_NOT_NULL(test, f->dev[i]);
 		f->ep[i] = dev_iommu_priv_get(f->dev[i]);
-		group = iommu_group_get(f->dev[i]);
-		KUNIT_ASSERT_NOT_NULL(test, group);
-		KUNIT_ASSERT_EQ(test, iommu_group_claim_dma_owner(group, f), 0);
-		f->group[i] = group;
+		f->group[i] = rviommu_simtest_claim(test, f->dev[i]);
 	}
 	f->iommu = f->ep[0]->iommu;
 	return f;
 }
 
-static void pasid_free_domain(void *domain)
+/* Before the test ends */
+static void pasid_down(struct pasid_fixture *f)
 {
-	iommu_domain_free(domain);
-}
+	unsigned int i;
 
-static struct iommu_domain *pasid_domain(struct pasid_fixture *f)
-{
-	struct iommu_domain *domain = iommu_paging_domain_alloc(f->dev[0]);
-	struct kunit *test = f->test;
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pasid_free_domain, domain), 0);
-	return domain;
-}
-
-static void pasid_free_page(void *page)
-{
-	free_page((unsigned long)page);
+	for (i = 0; i < NR_DEVICES; i++)
+		rviommu_simtest_release(f->test, f->group[i]);
+	rviommu_simtest_destroy(f->test, f->sim);
 }
 
 /* A page, and a domain that maps it at IOVA. */
 static struct iommu_domain *pasid_space(struct pasid_fixture *f, u8 **page)
 {
-	struct iommu_domain *domain = pasid_domain(f);
-	struct kunit *test = f->test;
-
-	*page = (u8 *)get_zeroed_page(GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, *page);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pasid_free_page, *page), 0);
-	KUNIT_ASSERT_EQ(test, iommu_map(domain, IOVA, virt_to_phys(*page), SZ_4K,
-					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
-	return domain;
+	return rviommu_simtest_space(f->test, f->dev[0], IOVA, SZ_4K, page);
 }
 
 static int pasid_dma(struct device *dev, u32 pasid, enum rviommu_sim_op op, size_t length,
 		     u64 seed, u16 *cause)
 {
-	struct rviommu_sim_dma dma = {
-		.op = op, .pv = pasid, .pasid = pasid, .iova = IOVA, .length = length,
-		.operand = seed,
-	};
-	int ret = rviommu_sim_dma(dev, &dma);
-
-	if (cause)
-		*cause = dma.cause;
-	return ret;
+	return rviommu_simtest_dma(dev, pasid, op, IOVA, length, seed, cause);
 }
 
 static int pasid_fill(struct device *dev, u32 pasid, u64 seed)
@@ -204,12 +157,6 @@ static int pasid_replace(struct pasid_fixture *f, unsigned int i, u32 pasid,
 			 struct iommu_domain *domain)
 {
 	return rviommu_attach_pasid(f->ep[i], pasid, domain, NULL);
-}
-
-/* Nothing is left of a domain that is attached nowhere. */
-static void expect_forgotten(struct pasid_fixture *f, struct iommu_domain *domain)
-{
-	KUNIT_EXPECT_EQ(f->test, rviommu_simtest_cached(f->sim, domain), 0);
 }
 
 static bool has_pdt(struct pasid_fixture *f, unsigned int i)
@@ -265,7 +212,7 @@ static void pasid_basic(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[0], SZ_4K, 1));
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 5));
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, pasid[0], domain[1]), 0);
-	expect_forgotten(f, domain[0]);
+	rviommu_simtest_expect_forgotten(f->test, f->sim, domain[0]);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[0]), 0);
 
 	/* An unmap reaches every PASID, and the device's own cache. */
@@ -286,7 +233,7 @@ static void pasid_basic(struct kunit *test)
 						&cause), -EFAULT);
 		KUNIT_EXPECT_EQ(test, cause, i < 2 ? PDT_ENTRY_NOT_VALID : DISALLOWED);
 		KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(f->dev[0], true, pasid[i]), 0);
-		expect_forgotten(f, domain[i]);
+		rviommu_simtest_expect_forgotten(f->test, f->sim, domain[i]);
 		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
 	}
 	KUNIT_EXPECT_FALSE(test, has_pdt(f, 0));
@@ -335,7 +282,7 @@ static void pasid_requester(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 0, 3), 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[1], SZ_4K, 2));
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[2], SZ_4K, 3));
-	expect_forgotten(f, domain[1]);
+	rviommu_simtest_expect_forgotten(f->test, f->sim, domain[1]);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[1]), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_identity_domain), 0);
 	{
@@ -350,7 +297,7 @@ static void pasid_requester(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 0, RVIOMMU_SIM_FILL, 8, 9, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(f->dev[0], false, 0), 0);
-	expect_forgotten(f, domain[2]);
+	rviommu_simtest_expect_forgotten(f->test, f->sim, domain[2]);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 7, 5), 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page[0], SZ_4K, 5));
 
@@ -360,7 +307,7 @@ static void pasid_requester(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rviommu_sim_ats_enabled(f->dev[0]));
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 7, RVIOMMU_SIM_FILL, 8, 9, &cause), -EFAULT);
 	KUNIT_EXPECT_EQ(test, pasid_dma(f->dev[0], 0, RVIOMMU_SIM_FILL, 8, 9, &cause), -EFAULT);
-	expect_forgotten(f, domain[0]);
+	rviommu_simtest_expect_forgotten(f->test, f->sim, domain[0]);
 
 	/* Identity on a PASID. */
 	KUNIT_ASSERT_EQ(test, pasid_replace(f, 0, 9, &rviommu_identity_domain), 0);
@@ -437,14 +384,6 @@ static int pasid_hammer(void *data)
 	return 0;
 }
 
-static void wait_dma(struct pasid_hammer *h)
-{
-	unsigned long seen = READ_ONCE(h->dmas);
-
-	while (READ_ONCE(h->dmas) == seen)
-		schedule_timeout_uninterruptible(1);
-}
-
 /* The requester ID's translation moves to PASID 0 and back while it is used. */
 static void pasid_migrate(struct kunit *test)
 {
@@ -470,11 +409,11 @@ static void pasid_migrate(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, i), 0);
 		KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K, i));
 		if (i % 16 == 1)
-			wait_dma(&h);
+			rviommu_simtest_wait(&h.dmas, 1);
 		iommu_detach_device_pasid(domain, f->dev[0], pasid);
 		KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, i), -EFAULT);
 		if (i % 16 == 2)
-			wait_dma(&h);
+			rviommu_simtest_wait(&h.dmas, 1);
 	}
 	kthread_stop(task);
 	/* Break before make is what a one-level directory has to do (directory.h). */
@@ -550,7 +489,7 @@ static void pasid_replacements(struct kunit *test, const struct pasid_variant *v
 				  !rviommu_simtest_holds(new + TRIED, AREA, i);
 		/* With one CPU the devices write when they are let. */
 		if (i % 1024 == 1)
-			wait_dma(&h[k]);
+			rviommu_simtest_wait(&h[k].dmas, 1);
 		if (i % 4096 == 0)
 			cond_resched();
 	}
@@ -565,7 +504,7 @@ static void pasid_replacements(struct kunit *test, const struct pasid_variant *v
 		rviommu_detach_pasid(f->ep[i / 2], h[i].pasid);
 	for (i = 0; i < NR_SPACES; i++) {
 		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[i]), 0);
-		expect_forgotten(f, domain[i]);
+		rviommu_simtest_expect_forgotten(f->test, f->sim, domain[i]);
 	}
 	/* With one level of each, the root is DC.fsc: one word, hitless as well. */
 	KUNIT_EXPECT_EQ(test, faults, 0);
@@ -609,12 +548,10 @@ static void pasid_refused(struct kunit *test)
 	struct pasid_fixture *f = pasid_up(test, &variants[2], "rviommu_kunit_pasid");
 	struct pasid_fixture *other = pasid_up(test, &narrow, "rviommu_kunit_other");
 	struct pasid_fixture *without = pasid_up(test, &none, "rviommu_kunit_without");
-	struct iommu_domain *guest = rviommu_alloc_nest_parent(f->dev[0]);
-	struct iommu_domain *domain;
+	struct iommu_domain *guest, *domain;
 	u8 *page;
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, guest);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pasid_free_domain, guest), 0);
+	guest = rviommu_simtest_keep(test, rviommu_alloc_nest_parent(f->dev[0]));
 	domain = pasid_space(f, &page);
 
 	KUNIT_EXPECT_EQ(test, pasid_replace(f, 0, 256, domain), -EINVAL);
@@ -850,8 +787,8 @@ static void pasid_ats_depth(struct kunit *test)
 		}
 		for (i = 0; i < 100; i++)
 			rviommu_detach_pasid(f->ep[i % 2], 1 + i);
-		kunit_release_action(test, pasid_free_domain, domain);
-		kunit_release_action(test, pasid_end, f);
+		rviommu_simtest_free(test, domain);
+		pasid_down(f);
 	}
 }
 

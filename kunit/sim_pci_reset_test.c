@@ -88,13 +88,12 @@ struct reset_fixture {
 	int wrong;
 };
 
-static void reset_end(void *data)
+static void reset_release(void *data)
 {
 	struct reset_fixture *f = data;
 
-	while (f->claimed--)
-		iommu_group_release_dma_owner(f->group[f->claimed]);
-	rviommu_sim_destroy(f->sim);
+	while (f->claimed)
+		iommu_group_release_dma_owner(f->group[--f->claimed]);
 }
 
 static struct reset_fixture *reset_up(struct kunit *test, u32 switches, u64 ats_timeout)
@@ -116,9 +115,8 @@ static struct reset_fixture *reset_up(struct kunit *test, u32 switches, u64 ats_
 	config.model.switches = switches;
 	if (ats_timeout)
 		config.model.ats_timeout = ats_timeout;
-	f->sim = rviommu_sim_create("rviommu_kunit_reset", &config);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->sim);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, reset_end, f), 0);
+	f->sim = rviommu_simtest_create(test, "rviommu_kunit_reset", &config);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, reset_release, f), 0);
 	for (i = 0; i < FUNCTIONS; i++) {
 		f->pdev[i] = to_pci_dev(rviommu_sim_function(f->sim, i));
 		f->ep[i] = dev_iommu_priv_get(&f->pdev[i]->dev);
@@ -135,30 +133,10 @@ static void reset_claim(struct reset_fixture *f)
 		KUNIT_ASSERT_EQ(f->test, iommu_group_claim_dma_owner(f->group[f->claimed], f), 0);
 }
 
-static void reset_free_domain(void *domain)
-{
-	iommu_domain_free(domain);
-}
-
-static void reset_free_pages(void *pages)
-{
-	free_pages((unsigned long)pages, 1);
-}
-
 /* Two pages, and a domain that maps them at IOVA. */
 static struct iommu_domain *reset_space(struct reset_fixture *f, u8 **page)
 {
-	struct iommu_domain *domain = iommu_paging_domain_alloc(&f->pdev[0]->dev);
-	struct kunit *test = f->test;
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, reset_free_domain, domain), 0);
-	*page = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 1);
-	KUNIT_ASSERT_NOT_NULL(test, *page);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, reset_free_pages, *page), 0);
-	KUNIT_ASSERT_EQ(test, iommu_map(domain, IOVA, virt_to_phys(*page), SZ_8K,
-					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
-	return domain;
+	return rviommu_simtest_space(f->test, &f->pdev[0]->dev, IOVA, SZ_8K, page);
 }
 
 static int reset_fill(struct pci_dev *pdev, u32 pasid, u64 iova, u64 seed)
@@ -336,14 +314,6 @@ static int reset_hammer(void *data)
 	return 0;
 }
 
-static void reset_wait_dma(struct reset_hammer *h, unsigned int nr)
-{
-	unsigned long seen = READ_ONCE(h->dmas);
-
-	while (READ_ONCE(h->dmas) - seen < nr)
-		schedule_timeout_uninterruptible(1);
-}
-
 /* As a user does it through sysfs, and VFIO: everything is as it was before. */
 static void reset_restores(struct kunit *test)
 {
@@ -375,7 +345,7 @@ static void reset_restores(struct kunit *test)
 	for (i = 0; i < 3; i++) {
 		task[i] = kthread_run(reset_hammer, &h[i], "reset_hammer/%u", i);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task[i]);
-		reset_wait_dma(&h[i], 1);
+		rviommu_simtest_wait(&h[i].dmas, 1);
 	}
 	rviommu_sim_set_reset_hook(f->sim, reset_hook, f);
 	for (i = 0; i < 2; i++) {
@@ -383,13 +353,13 @@ static void reset_restores(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, pci_reset_function(f->pdev[0]), 0);
 		KUNIT_EXPECT_EQ(test, f->in_reset, i + 1);
 		KUNIT_EXPECT_EQ_MSG(test, f->wrong, 0, "found wrong in the reset at this line");
-		reset_wait_dma(&h[0], 1);
+		rviommu_simtest_wait(&h[0].dmas, 1);
 		failed = h[0].failed;
 		reset_expect_works(f, 30 + 10 * i, true);
 		/* What was unmapped meanwhile is unmapped. */
 		if (c->rid == RID_PAGING)
 			KUNIT_EXPECT_EQ(test, reset_fill(f->pdev[0], 0, IOVA + SZ_4K, 2), -EFAULT);
-		reset_wait_dma(&h[0], 3);
+		rviommu_simtest_wait(&h[0].dmas, 3);
 		if (c->rid == RID_PAGING || c->rid == RID_IDENTITY)
 			KUNIT_EXPECT_EQ(test, h[0].failed, failed);
 		KUNIT_EXPECT_PTR_EQ(test, f->ep[0]->domain, domain);
@@ -484,8 +454,7 @@ static void reset_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, reset_events(f, RVIOMMU_CMDQ_TIMEOUT), timeouts);
 	reset_detach(f);
 
-	while (f->claimed)
-		iommu_group_release_dma_owner(f->group[--f->claimed]);
+	reset_release(f);
 	rviommu_sim_remove_function(f->sim, 0, false);
 	KUNIT_ASSERT_EQ(test, rviommu_sim_add_function(f->sim, 0), 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_sim_ats_enabled(rviommu_sim_function(f->sim, 0)));

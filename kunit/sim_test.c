@@ -68,66 +68,28 @@ static int sim_attach(struct sim_fixture *f, struct iommu_domain *domain)
 	return first ? kunit_add_action_or_reset(f->test, sim_detach_action, f) : 0;
 }
 
-static void sim_end(void *data)
-{
-	struct sim_fixture *f = data;
-
-	if (f->group) {
-		sim_detach(f);
-		iommu_group_release_dma_owner(f->group);
-		iommu_group_put(f->group);
-	}
-	rviommu_sim_destroy(f->sim);
-}
-
 static struct sim_fixture *sim_up(struct kunit *test, const char *name,
 				  const struct rviommu_sim_config *config)
 {
 	struct sim_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
-	struct iommu_group *group;
 
 	KUNIT_ASSERT_NOT_NULL(test, f);
 	f->test = test;
-	f->sim = rviommu_sim_create(name, config);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f->sim);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_end, f), 0);
+	f->sim = rviommu_simtest_create(test, name, config);
 	f->dev = rviommu_sim_endpoint(f->sim, 0);
 	KUNIT_ASSERT_NOT_NULL(test, f->dev);
-	group = iommu_group_get(f->dev);
-	KUNIT_ASSERT_NOT_NULL(test, group);
-	KUNIT_ASSERT_EQ(test, iommu_group_claim_dma_owner(group, f), 0);
-	f->group = group;
+	f->group = rviommu_simtest_claim(test, f->dev);
 	return f;
-}
-
-static void sim_free_domain(void *domain)
-{
-	iommu_domain_free(domain);
 }
 
 static struct iommu_domain *sim_domain(struct sim_fixture *f)
 {
-	struct iommu_domain *domain = iommu_paging_domain_alloc(f->dev);
-	struct kunit *test = f->test;
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_free_domain, domain), 0);
-	return domain;
+	return rviommu_simtest_domain(f->test, f->dev);
 }
 
-static void sim_free_pages(void *pages)
-{
-	free_pages_exact(pages, SZ_64K);
-}
-
-/* 64 KiB of zeroes that outlive whoever may still write there. */
 static void *sim_pages(struct kunit *test)
 {
-	void *pages = alloc_pages_exact(SZ_64K, GFP_KERNEL | __GFP_ZERO);
-
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, sim_free_pages, pages), 0);
-	return pages;
+	return rviommu_simtest_pages(test, SZ_64K);
 }
 
 static int sim_map(struct iommu_domain *domain, u64 iova, void *p, size_t size, int prot)
@@ -139,14 +101,7 @@ static int sim_map(struct iommu_domain *domain, u64 iova, void *p, size_t size, 
 static int sim_dma(struct sim_fixture *f, enum rviommu_sim_op op, u64 iova, size_t length,
 		   u64 operand, u16 *cause)
 {
-	struct rviommu_sim_dma dma = {
-		.op = op, .iova = iova, .length = length, .operand = operand,
-	};
-	int ret = rviommu_sim_dma(f->dev, &dma);
-
-	if (cause)
-		*cause = dma.cause;
-	return ret;
+	return rviommu_simtest_dma(f->dev, 0, op, iova, length, operand, cause);
 }
 
 static bool zeroes(const void *p, size_t length)
@@ -414,14 +369,6 @@ static int sim_hammer(void *data)
 	return 0;
 }
 
-static void sim_wait_write(struct sim_hammer *h)
-{
-	unsigned long seen = READ_ONCE(h->writes);
-
-	while (READ_ONCE(h->writes) == seen)
-		schedule_timeout_uninterruptible(1);
-}
-
 /*
  * Two domains map the same IOVAs to different pages. After each replacement
  * the old pages are filled with something else and must stay so: a write that
@@ -458,7 +405,7 @@ static void sim_replace(struct kunit *test)
 		missed += zeroes(new, SZ_64K);
 		/* With one CPU the device writes when it is let. */
 		if (i % 16 == 1)
-			sim_wait_write(&h);
+			rviommu_simtest_wait(&h.writes, 1);
 	}
 	kthread_stop(task);
 
@@ -678,7 +625,7 @@ static void sim_errors_replace(struct kunit *test)
 		stale += !zeroes(old, SZ_32K);
 		missed += zeroes(new, SZ_32K);
 		if (i % 16 == 1)
-			sim_wait_write(&h);
+			rviommu_simtest_wait(&h.writes, 1);
 	}
 	kthread_stop(task);
 	KUNIT_EXPECT_EQ(test, stale, 0);
