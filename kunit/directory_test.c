@@ -224,35 +224,28 @@ static unsigned int differing(const u64 *a, const u64 *b, unsigned int from, uns
 	return n;
 }
 
-/* What a change must cost, from the table in Documentation/directory.rst */
-struct dir_cost {
-	enum rviommu_publish how;
-	unsigned int stores;
-	unsigned int syncs;
-};
-
 /* @in_memory: the words as they lie in an existing leaf page, stale ones included */
-static struct dir_cost cost_of(const struct dir_world *w, const u64 *in_memory,
-			       const struct rviommu_dc *new)
+static struct dirtest_cost cost_of(const struct dir_world *w, const u64 *in_memory,
+				   const struct rviommu_dc *new)
 {
 	unsigned int rest = differing(in_memory, new->word, 1, w->words);
 	bool was = in_memory[0] & 1, is = new->word[0] & 1;
 
 	if (!was && !is)
-		return (struct dir_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
 	if (!was)
-		return (struct dir_cost) { RVIOMMU_PUBLISH_VALID, rest + 1, rest ? 1 : 0 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_VALID, rest + 1, rest ? 1 : 0 };
 	if (!is)
-		return (struct dir_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
 	switch (differing(in_memory, new->word, 0, w->words)) {
 	case 0:
-		return (struct dir_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_NONE, 0, 0 };
 	case 1:
-		return (struct dir_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_WORD, 1, 0 };
 	}
 	if (w->ddt.dir.levels > 1)
-		return (struct dir_cost) { RVIOMMU_PUBLISH_PAGE, 1, 0 };
-	return (struct dir_cost) { RVIOMMU_PUBLISH_BREAK, rest + 2, 2 };
+		return (struct dirtest_cost) { RVIOMMU_PUBLISH_PAGE, 1, 0 };
+	return (struct dirtest_cost) { RVIOMMU_PUBLISH_BREAK, rest + 2, 2 };
 }
 
 /* @old is in force; one observed change to @new */
@@ -262,7 +255,7 @@ static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
 	struct rviommu_dir_update update = {};
 	struct observed *d = observer_watched(&w->o, did);
 	u64 *words = observer_words(&w->o, did);
-	struct dir_cost cost;
+	struct dirtest_cost cost;
 	char what[96];
 
 	KUNIT_ASSERT_NOT_NULL(test, words);
@@ -276,9 +269,7 @@ static void try_pair(struct kunit *test, struct dir_world *w, u32 did,
 	KUNIT_ASSERT_EQ(test, 0, world_set(w, did, &new->dc, &update));
 	KUNIT_EXPECT_TRUE_MSG(test, observer_found(d, &new->dc), "%s: new never seen", what);
 
-	KUNIT_EXPECT_EQ_MSG(test, update.how, cost.how, "%s", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->o.stores, cost.stores, "%s: stores", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs, cost.syncs, "%s: syncs", what);
+	dirtest_expect_cost(test, &w->o, what, update.how, &cost);
 	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs_all, 0, "%s: syncs of all devices", what);
 	expect_intact(test, w, what);
 }
@@ -728,31 +719,26 @@ static void directory_abort(struct kunit *test)
 	expect_intact(test, w, "after abort");
 }
 
-/* Each allocation fails in turn: -ENOMEM, nothing visible, nothing leaked. */
+static int change_planned(void *arg)
+{
+	struct dir_world *w = arg;
+
+	return world_change(w, w->updates, w->planned);
+}
+
+/* Each allocation fails in turn. */
 static void directory_no_memory(struct kunit *test)
 {
 	struct dir_world *w = world_make(test);
 	struct testdev_failures failures;
 	struct rviommu_ddt ddt;
-	int rc = -ENOMEM;
 	unsigned int n;
 	long live;
 
 	plan_mixed(test, w);
-	live = testdev_live();
-	for (n = 0; rc; n++) {
-		KUNIT_ASSERT_LT(test, n, 32);
-		testdev_fail(test, &failures, n);
-		rc = world_change(w, w->updates, w->planned);
-		testdev_fail(test, &failures, -1);
-		if (!rc)
-			break;
-		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
-		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "allocation %u", n);
-		KUNIT_EXPECT_EQ(test, w->o.stores, 0);
-		KUNIT_EXPECT_EQ(test, w->o.syncs, 0);
-		expect_intact(test, w, "no memory");
-	}
+	/* Nothing waits for a grace period. */
+	testdev_live();
+	n = dirtest_no_memory(test, &w->o, "no memory", change_planned, w);
 	/* Two copies and the tables for max and max - 64; a page is two allocations. */
 	KUNIT_EXPECT_EQ(test, n, w->ddt.dir.levels == 1 ? 0 :
 			2 * (2 + w->ddt.dir.levels - 1 + (w->words == 8)));
@@ -1186,11 +1172,7 @@ static void quarantine_set(struct rviommu_ddt *ddt, u32 did, unsigned int n)
 		.id = did, .reserve = true, .new.dc = quarantine_dc(n),
 	};
 
-	guard(mutex)(&ddt->lock);
-	if (!rviommu_dir_prepare(&ddt->dir, &update, 1)) {
-		rviommu_dir_publish(&ddt->dir, &update, 1);
-		rviommu_dir_retire(&ddt->dir, &update, 1);
-	}
+	dirtest_apply(ddt, &update, NULL);
 }
 
 static void quarantine_one(struct kunit *test, struct dir_world *w, const struct quarantine *q)
@@ -1230,11 +1212,7 @@ static void quarantine_one(struct kunit *test, struct dir_world *w, const struct
 		updates[0] = (struct rviommu_dir_update) {
 			.id = did[q->second], .lost = &lost[q->second], .new.dc = quarantine_dc(3),
 		};
-		mutex_lock(&ddt->lock);
-		KUNIT_ASSERT_EQ(test, rviommu_dir_prepare(&ddt->dir, updates, 1), 0);
-		rviommu_dir_publish(&ddt->dir, updates, 1);
-		rviommu_dir_retire(&ddt->dir, updates, 1);
-		mutex_unlock(&ddt->lock);
+		KUNIT_ASSERT_EQ(test, dirtest_apply(ddt, updates, NULL), 0);
 		KUNIT_EXPECT_EQ_MSG(test, rviommu_ddt_read(ddt, did[q->second], &dc), i, "%s",
 				    q->name);
 		lost[q->second] = false;

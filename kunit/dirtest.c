@@ -6,7 +6,9 @@
 #include <linux/kthread.h>
 #include <linux/sched.h>
 
+#include "../src/driver/mem.h"
 #include "dirtest.h"
+#include "testdev.h"
 
 static int plain_sync(struct rviommu_ddt *ddt, u32 did, bool all)
 {
@@ -17,6 +19,55 @@ const struct rviommu_ddt_ops dirtest_plain_ops = {
 	.store = rviommu_ddt_store,
 	.sync = plain_sync,
 };
+
+void dirtest_expect_cost(struct kunit *test, const struct observer *o, const char *what,
+			 enum rviommu_publish how, const struct dirtest_cost *cost)
+{
+	KUNIT_EXPECT_EQ_MSG(test, how, cost->how, "%s", what);
+	KUNIT_EXPECT_EQ_MSG(test, o->stores, cost->stores, "%s: stores", what);
+	KUNIT_EXPECT_EQ_MSG(test, o->syncs, cost->syncs, "%s: syncs", what);
+}
+
+int dirtest_apply(struct rviommu_ddt *ddt, struct rviommu_dir_update *update,
+		  struct observer *o)
+{
+	int rc;
+
+	mutex_lock(&ddt->lock);
+	rc = rviommu_dir_prepare(&ddt->dir, update, 1);
+	if (!rc) {
+		rviommu_dir_publish(&ddt->dir, update, 1);
+		if (o)
+			observer_fence_all(o);
+		rviommu_dir_retire(&ddt->dir, update, 1);
+	}
+	mutex_unlock(&ddt->lock);
+	return rc;
+}
+
+unsigned int dirtest_no_memory(struct kunit *test, struct observer *o, const char *what,
+			       int (*change)(void *arg), void *arg)
+{
+	long live = rviommu_mem_live();
+	struct testdev_failures failures;
+	unsigned int n;
+	int rc;
+
+	for (n = 0; n < 32; n++) {
+		testdev_fail(test, &failures, n);
+		rc = change(arg);
+		testdev_fail(test, &failures, -1);
+		if (!rc)
+			return n;
+		KUNIT_ASSERT_EQ(test, rc, -ENOMEM);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%s: allocation %u", what, n);
+		KUNIT_EXPECT_EQ(test, o->stores, 0);
+		KUNIT_EXPECT_EQ(test, o->syncs, 0);
+		observer_expect_intact(test, o, what);
+	}
+	KUNIT_FAIL_AND_ABORT(test, "%s: there is never enough memory", what);
+	return n;
+}
 
 /**
  * struct dirtest_race - what the threads of one race have in common

@@ -179,12 +179,7 @@ static struct pdt_world *world_make(struct kunit *test)
 	update.new.dc = pdt_dc(config->levels, w->pdt.dir.root);
 	KUNIT_EXPECT_EQ(test, update.new.word[3],
 			rviommu_pdt_pdtp(config->levels, w->pdt.dir.root));
-	mutex_lock(&w->ddt.lock);
-	if (!rviommu_dir_prepare(&w->ddt.dir, &update, 1)) {
-		rviommu_dir_publish(&w->ddt.dir, &update, 1);
-		rviommu_dir_retire(&w->ddt.dir, &update, 1);
-	}
-	mutex_unlock(&w->ddt.lock);
+	dirtest_apply(&w->ddt, &update, NULL);
 	w->d = observer_watch(&w->o, DID);
 	w->d->pdt = &w->pdt;
 	observer_settle(&w->o);
@@ -340,24 +335,19 @@ static const struct rviommu_pc kinds[] = {
 	{ .word = { 7 | 0xfffffULL << 12, 8ULL << 60 | 0x1004 } },
 };
 
-struct pdt_cost {
-	enum rviommu_publish how;
-	unsigned int stores, syncs;
-};
-
 /* @words: as they lie in memory, stale ones included */
-static struct pdt_cost cost_of(const u64 *words, const struct rviommu_pc *new)
+static struct dirtest_cost cost_of(const u64 *words, const struct rviommu_pc *new)
 {
 	const bool ta = words[0] != new->word[0], fsc = words[1] != new->word[1];
 
 	if (!(words[0] & 1) && !valid(new))
-		return (struct pdt_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
+		return (struct dirtest_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
 	if (!(words[0] & 1))
-		return (struct pdt_cost){ RVIOMMU_PUBLISH_VALID, 1 + fsc, fsc };
+		return (struct dirtest_cost){ RVIOMMU_PUBLISH_VALID, 1 + fsc, fsc };
 	if (!valid(new) || ta != fsc)
-		return (struct pdt_cost){ RVIOMMU_PUBLISH_WORD, 1, 0 };
-	return ta ? (struct pdt_cost){ RVIOMMU_PUBLISH_PAGE, 1, 0 } :
-		    (struct pdt_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
+		return (struct dirtest_cost){ RVIOMMU_PUBLISH_WORD, 1, 0 };
+	return ta ? (struct dirtest_cost){ RVIOMMU_PUBLISH_PAGE, 1, 0 } :
+		    (struct dirtest_cost){ RVIOMMU_PUBLISH_NONE, 0, 0 };
 }
 
 static void try_change(struct kunit *test, struct pdt_world *w, u32 pid,
@@ -365,7 +355,7 @@ static void try_change(struct kunit *test, struct pdt_world *w, u32 pid,
 {
 	struct observed_process *p = process(w, pid);
 	struct rviommu_dir_update update = {};
-	struct pdt_cost cost = cost_of(words_of(w, pid), new);
+	struct dirtest_cost cost = cost_of(words_of(w, pid), new);
 	char what[80];
 
 	snprintf(what, sizeof(what), "%llx %llx to %llx %llx", old->word[0], old->word[1],
@@ -376,9 +366,7 @@ static void try_change(struct kunit *test, struct pdt_world *w, u32 pid,
 	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, old), "%s: old never seen", what);
 	KUNIT_ASSERT_EQ(test, 0, set(w, pid, new, &update));
 	KUNIT_EXPECT_TRUE_MSG(test, observer_found_process(p, new), "%s: new never seen", what);
-	KUNIT_EXPECT_EQ_MSG(test, update.how, cost.how, "%s", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->o.stores, cost.stores, "%s: stores", what);
-	KUNIT_EXPECT_EQ_MSG(test, w->o.syncs, cost.syncs, "%s: syncs", what);
+	dirtest_expect_cost(test, &w->o, what, update.how, &cost);
 	KUNIT_EXPECT_MEMEQ(test, &update.old, old, sizeof(*old));
 	expect_read(test, w, pid, new);
 	expect_intact(test, w, what);
@@ -566,7 +554,32 @@ static void pdt_abort(struct kunit *test)
 	}
 }
 
-/* Each allocation fails in turn: -ENOMEM, nothing visible, nothing lost. */
+/**
+ * struct pdt_attempt - a change for which there may be no memory
+ * @test: whose
+ * @w: its world
+ * @pid: what it is about
+ * @from: what it has, and keeps if there is none
+ * @to: what it gets
+ */
+struct pdt_attempt {
+	struct kunit *test;
+	struct pdt_world *w;
+	u32 pid;
+	const struct rviommu_pc *from;
+	const struct rviommu_pc *to;
+};
+
+static int attempt(void *arg)
+{
+	struct pdt_attempt *t = arg;
+	int rc = set(t->w, t->pid, t->to, NULL);
+
+	expect_read(t->test, t->w, t->pid, rc ? t->from : t->to);
+	return rc;
+}
+
+/* Each allocation fails in turn. */
 static void pdt_no_memory(struct kunit *test)
 {
 	struct pdt_world *w = world_make(test);
@@ -576,31 +589,19 @@ static void pdt_no_memory(struct kunit *test)
 	struct rviommu_pdt pdt;
 	unsigned int i, n;
 	long live;
-	int rc;
 
 	watch(w, 1);
 	watch(w, 2);
 	watch(w, w->max);
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
-		const u32 pid = set_up_change(test, w, i);
+		struct pdt_attempt t = {
+			.test = test, .w = w, .pid = set_up_change(test, w, i),
+			.from = &changes[i].from, .to = &changes[i].to,
+		};
 
-		live = rviommu_mem_live();
-		for (n = 0; n < 16; n++) {
-			testdev_fail(test, &failures, n);
-			rc = set(w, pid, &changes[i].to, NULL);
-			testdev_fail(test, &failures, -1);
-			if (!rc)
-				break;
-			KUNIT_EXPECT_EQ(test, rc, -ENOMEM);
-			KUNIT_EXPECT_EQ(test, w->o.stores + w->o.syncs, 0);
-			KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live, "%s: allocation %u",
-					    changes[i].what, n);
-			expect_read(test, w, pid, &changes[i].from);
-			expect_intact(test, w, changes[i].what);
-		}
+		n = dirtest_no_memory(test, &w->o, changes[i].what, attempt, &t);
 		KUNIT_EXPECT_EQ_MSG(test, n, want[i], "%s", changes[i].what);
 		expect_intact(test, w, changes[i].what);
-		expect_read(test, w, pid, &changes[i].to);
 	}
 
 	live = testdev_live();
@@ -929,13 +930,7 @@ static void set_dc(struct pdt_world *w, const struct rviommu_dc *dc)
 {
 	struct rviommu_dir_update update = { .id = DID, .new.dc = *dc };
 
-	mutex_lock(&w->ddt.lock);
-	if (!rviommu_dir_prepare(&w->ddt.dir, &update, 1)) {
-		rviommu_dir_publish(&w->ddt.dir, &update, 1);
-		observer_fence_all(&w->o);
-		rviommu_dir_retire(&w->ddt.dir, &update, 1);
-	}
-	mutex_unlock(&w->ddt.lock);
+	dirtest_apply(&w->ddt, &update, &w->o);
 }
 
 /* No context without a device context that has a process directory */
