@@ -59,9 +59,9 @@ static int fn##_thunk(struct iommu_domain *domain, struct device *dev)	\
  * domain in its place, where older ones had an op that cannot fail.
  *
  * RVIOMMU_PASID_THUNK(fn), RVIOMMU_PASID_OP(fn) as above;
- * RVIOMMU_REMOVE_PASID_THUNK(fn) after the definition of fn(dev, pasid),
- * RVIOMMU_REMOVE_PASID_OPS(fn) in the iommu_ops, and
- * RVIOMMU_BLOCK_PASID_OPS(fn) in those of the blocking domain.
+ * RVIOMMU_REMOVE_PASID_THUNK(fn) before the iommu_ops, and RVIOMMU_REMOVE_PASID_OPS(fn) in
+ * them; RVIOMMU_BLOCK_PASID_THUNK(fn) and RVIOMMU_BLOCK_PASID_OPS(fn) likewise, with those of the
+ * blocking domain. What they call is fn(dev, pasid).
  */
 #ifdef RVIOMMU_HAVE_PASID_OLD
 #define RVIOMMU_PASID_THUNK(fn)
@@ -86,9 +86,10 @@ static void fn##_op(struct device *dev, ioasid_t pasid,			\
 }
 
 #define RVIOMMU_REMOVE_PASID_OPS(fn)	.remove_dev_pasid = fn##_op,
+#define RVIOMMU_BLOCK_PASID_THUNK(fn)
 #define RVIOMMU_BLOCK_PASID_OPS(fn)
 #else
-#define RVIOMMU_REMOVE_PASID_THUNK(fn)						\
+#define RVIOMMU_BLOCK_PASID_THUNK(fn)						\
 static int fn##_block(struct iommu_domain *domain, struct device *dev,		\
 		      ioasid_t pasid, struct iommu_domain *old)			\
 {										\
@@ -97,6 +98,7 @@ static int fn##_block(struct iommu_domain *domain, struct device *dev,		\
 }										\
 RVIOMMU_PASID_THUNK(fn##_block)
 
+#define RVIOMMU_REMOVE_PASID_THUNK(fn)
 #define RVIOMMU_REMOVE_PASID_OPS(fn)
 #define RVIOMMU_BLOCK_PASID_OPS(fn)	.set_dev_pasid = RVIOMMU_PASID_OP(fn##_block),
 #endif

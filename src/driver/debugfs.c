@@ -44,12 +44,6 @@
 
 static struct dentry *root;
 
-/*
- * What domains counted that are gone: sums over all domains never go down.
- * Protected by rviommu_domains_lock.
- */
-static struct rviommu_domain_stats gone;
-
 static const char *yes_no(bool yes)
 {
 	return yes ? "yes" : "no";
@@ -199,30 +193,10 @@ DEFINE_SHOW_ATTRIBUTE(queues);
 
 /* --- counters ----------------------------------------------------------- */
 
-static void add_stats(struct rviommu_domain_stats *sum, const struct rviommu_domain *dom)
-{
-	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
-
-	sum->maps += stats.maps;
-	sum->unmaps += stats.unmaps;
-	sum->syncs += stats.syncs;
-	sum->flushes += stats.flushes;
-}
-
 static void show_stats(struct seq_file *m, const struct rviommu_domain_stats *stats)
 {
 	seq_printf(m, "maps %llu\nunmaps %llu\nsyncs %llu\nflushes %llu\n",
 		   stats->maps, stats->unmaps, stats->syncs, stats->flushes);
-}
-
-/**
- * rviommu_debugfs_retire_domain() - keep what a domain counted
- * @dom: the domain, as it is taken off the list, under rviommu_domains_lock
- */
-void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom)
-{
-	lockdep_assert_held(&rviommu_domains_lock);
-	add_stats(&gone, dom);
 }
 
 static int counters_show(struct seq_file *m, void *unused)
@@ -241,7 +215,6 @@ static int counters_show(struct seq_file *m, void *unused)
 	struct rviommu_faultq *fq = &iommu->faultq;
 	struct rviommu_domain_stats sum;
 	struct rviommu_endpoint *ep;
-	struct rviommu_domain *dom;
 	unsigned int i;
 
 	for (i = 0; i < RVIOMMU_CMDQ_NR_EVENTS; i++)
@@ -251,11 +224,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "fault_memfaults %lld\n", atomic64_read(&fq->memfaults));
 	seq_printf(m, "fault_bad_index %lld\n", atomic64_read(&fq->bad_index));
 
-	scoped_guard(mutex, &rviommu_domains_lock) {
-		sum = gone;
-		list_for_each_entry(dom, &rviommu_domains, node)
-			add_stats(&sum, dom);
-	}
+	sum = rviommu_domains_stats();
 	show_stats(m, &sum);
 
 	guard(mutex)(&iommu->ddt.lock);

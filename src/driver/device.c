@@ -9,7 +9,6 @@
  */
 #include <linux/bitfield.h>
 #include <linux/delay.h>
-#include <linux/dma-map-ops.h>
 #include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
@@ -133,22 +132,6 @@ static bool rviommu_out_of_service(struct rviommu_cmdq *cq, bool last)
 			"cannot be switched off: DMA may reach memory that was freed\n");
 	return last || refused;
 }
-
-/**
- * rviommu_snoops() - are the accesses of a device coherent with the caches of the CPUs?
- * @dev: the device, an IOMMU or one behind it
- *
- * What firmware says. Nothing that the architecture has makes an access coherent if it
- * is not: a PTE's PBMT only takes coherence away. A KUnit test has devices that are not.
- *
- * Return: true if they are.
- */
-bool rviommu_snoops(struct device *dev)
-{
-	KUNIT_STATIC_STUB_REDIRECT(rviommu_snoops, dev);
-	return dev_is_dma_coherent(dev);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_snoops);
 
 static int rviommu_check_caps(struct rviommu *iommu)
 {

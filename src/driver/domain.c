@@ -26,33 +26,6 @@ static DEFINE_IDA(rviommu_pscids);
 static DEFINE_IDA(rviommu_gscids);
 static DEFINE_IDA(rviommu_domain_ids);
 
-LIST_HEAD(rviommu_domains);
-/* Protects rviommu_domains, and keeps what is on it alive (debugfs.c). */
-DEFINE_MUTEX(rviommu_domains_lock);
-
-/**
- * rviommu_domain_stats() - counters of a domain, summed over the CPUs
- * @dom: the domain
- *
- * Return: the sums, each of them exact some time during the call.
- */
-struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom)
-{
-	struct rviommu_domain_stats sum = {};
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		const struct rviommu_domain_stats *s = per_cpu_ptr(dom->stats, cpu);
-
-		sum.maps += READ_ONCE(s->maps);
-		sum.unmaps += READ_ONCE(s->unmaps);
-		sum.syncs += READ_ONCE(s->syncs);
-		sum.flushes += READ_ONCE(s->flushes);
-	}
-	return sum;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_stats);
-
 static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, phys_addr_t paddr,
 			     size_t pgsize, size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
 {
@@ -229,10 +202,7 @@ static void rviommu_domain_free(struct iommu_domain *domain)
 		WARN_ON(targets->t[i].users);
 	rviommu_back_forget(dom);
 
-	mutex_lock(&rviommu_domains_lock);
-	list_del(&dom->node);
-	rviommu_debugfs_retire_domain(dom);
-	mutex_unlock(&rviommu_domains_lock);
+	rviommu_domain_delist(dom);
 
 	/* No hardware reaches them: every detach forgot the whole domain. */
 	rviommu_page_retire(&dom->pending);
@@ -286,32 +256,6 @@ static int rviommu_domain_levels(const struct rviommu *iommu, bool second_stage)
 			return formats[i].levels;
 	return -EOPNOTSUPP;
 }
-
-/**
- * rviommu_domain_compatible() - can an IOMMU walk a domain's page table?
- * @dom: the domain
- * @iommu: the IOMMU
- *
- * Return: 0, or -EINVAL: the error by which the core and iommufd know that
- * another domain may do.
- */
-int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu)
-{
-	const struct rviommu_pgtable_cfg *cfg = &dom->pt.cfg;
-	static const u64 first[] = { RVIOMMU_CAP_SV39, RVIOMMU_CAP_SV48, RVIOMMU_CAP_SV57 };
-	static const u64 second[] = { RVIOMMU_CAP_SV39X4, RVIOMMU_CAP_SV48X4, RVIOMMU_CAP_SV57X4 };
-
-	if (!(iommu->caps & (cfg->second_stage ? second : first)[cfg->levels - 3]))
-		return -EINVAL;
-	if (cfg->svnapot && test_bit(RVIOMMU_QUIRK_NO_SVNAPOT, &iommu->quirks))
-		return -EINVAL;
-	if (cfg->svpbmt && !(iommu->caps & RVIOMMU_CAP_SVPBMT))
-		return -EINVAL;
-	if (cfg->pas_lg2 > iommu->pas_lg2)
-		return -EINVAL;
-	return 0;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_compatible);
 
 /**
  * rviommu_domain_create() - a paging domain in a format that an IOMMU knows
@@ -387,9 +331,7 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	dom->domain.geometry.force_aperture = true;
 
 	__module_get(THIS_MODULE);
-	mutex_lock(&rviommu_domains_lock);
-	list_add_tail(&dom->node, &rviommu_domains);
-	mutex_unlock(&rviommu_domains_lock);
+	rviommu_domain_enlist(dom);
 	return dom;
 
 err:

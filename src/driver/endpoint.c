@@ -4,7 +4,9 @@
  * records go.
  */
 #include <linux/device.h>
+#include <linux/dma-map-ops.h>
 #include <linux/iommu.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -209,3 +211,19 @@ void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t siz
 	rcu_read_unlock();
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_name);
+
+/**
+ * rviommu_snoops() - are the accesses of a device coherent with the caches of the CPUs?
+ * @dev: the device, an IOMMU or one behind it
+ *
+ * What firmware says. Nothing that the architecture has makes an access coherent if it
+ * is not: a PTE's PBMT only takes coherence away. A KUnit test has devices that are not.
+ *
+ * Return: true if they are.
+ */
+bool rviommu_snoops(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_snoops, dev);
+	return dev_is_dma_coherent(dev);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_snoops);

@@ -74,19 +74,6 @@ struct rviommu_inval {
 	bool all;
 };
 
-/**
- * rviommu_space_command() - forget an address space
- * @dom: whose
- *
- * Return: the command.
- */
-struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom)
-{
-	return dom->pt.cfg.second_stage ? rviommu_cmd_iotinval_gvma(dom->gscid) :
-					  rviommu_cmd_iotinval_vma(dom->pscid);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_space_command);
-
 static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 					   const struct rviommu_domain *dom,
 					   const struct rviommu_inval *inval,

@@ -230,50 +230,7 @@ static int rviommu_of_xlate(struct device *dev, const struct of_phandle_args *ar
 	return iommu_fwspec_add_ids(dev, &id, 1);
 }
 
-static int rviommu_attach_static(struct iommu_domain *domain, struct device *dev,
-				 struct iommu_domain *old)
-{
-	return rviommu_attach(dev_iommu_priv_get(dev), domain);
-}
-
-RVIOMMU_ATTACH_THUNK(rviommu_attach_static)
-
-static int rviommu_attach_pasid_identity(struct iommu_domain *domain, struct device *dev,
-					 ioasid_t pasid, struct iommu_domain *old)
-{
-	return rviommu_attach_pasid(dev_iommu_priv_get(dev), pasid, domain, old);
-}
-
-RVIOMMU_PASID_THUNK(rviommu_attach_pasid_identity)
-
-static void rviommu_remove_pasid(struct device *dev, ioasid_t pasid)
-{
-	rviommu_detach_pasid(dev_iommu_priv_get(dev), pasid);
-}
-
 RVIOMMU_REMOVE_PASID_THUNK(rviommu_remove_pasid)
-
-static const struct iommu_domain_ops rviommu_identity_ops = {
-	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_static),
-	.set_dev_pasid = RVIOMMU_PASID_OP(rviommu_attach_pasid_identity),
-};
-
-static const struct iommu_domain_ops rviommu_blocking_ops = {
-	.attach_dev = RVIOMMU_ATTACH_OP(rviommu_attach_static),
-	RVIOMMU_BLOCK_PASID_OPS(rviommu_remove_pasid)
-};
-
-struct iommu_domain rviommu_identity_domain = {
-	.type = IOMMU_DOMAIN_IDENTITY,
-	.ops = &rviommu_identity_ops,
-};
-EXPORT_SYMBOL_IF_KUNIT(rviommu_identity_domain);
-
-struct iommu_domain rviommu_blocking_domain = {
-	.type = IOMMU_DOMAIN_BLOCKED,
-	.ops = &rviommu_blocking_ops,
-};
-EXPORT_SYMBOL_IF_KUNIT(rviommu_blocking_domain);
 
 RVIOMMU_ALLOC_THUNK(rviommu_domain_alloc_paging_flags)
 

@@ -6,9 +6,7 @@
  *   struct rviommu_endpoint  one device behind it endpoint.c
  *   struct rviommu_domain    one address space    domain.c
  *
- * Dependencies point one way: pci.c, platform.c -> device.c -> iommu.c, pasid.c ->
- * attach.c, ats.c -> domain.c, invalidate.c -> ddt.c, pdt.c -> directory.c, pgtable.c ->
- * cmdq.c, fault.c, queue.c -> the register bus.
+ * Dependencies point one way; scripts/layers has the files in their order.
  */
 #ifndef RVIOMMU_H
 #define RVIOMMU_H
@@ -335,7 +333,6 @@ void rviommu_remove(struct rviommu *iommu);
 void rviommu_shutdown(struct rviommu *iommu);
 int rviommu_suspend(struct rviommu *iommu);
 int rviommu_resume(struct rviommu *iommu);
-bool rviommu_snoops(struct device *dev);
 void rviommu_wait_for_readers(struct rviommu *iommu);
 
 /* registry.c: all IOMMUs */
@@ -384,11 +381,15 @@ void rviommu_virtual_unregister(void);
 
 /* iommu.c: what the IOMMU core calls */
 extern const struct iommu_ops rviommu_ops;
-extern struct iommu_domain rviommu_identity_domain;
-extern struct iommu_domain rviommu_blocking_domain;
 struct iommu_group *rviommu_bus_group(struct device *dev);
 
+/* static.c: domains that are no address spaces */
+extern struct iommu_domain rviommu_identity_domain;
+extern struct iommu_domain rviommu_blocking_domain;
+void rviommu_remove_pasid(struct device *dev, ioasid_t pasid);
+
 /* endpoint.c: devices, their IDs and names */
+bool rviommu_snoops(struct device *dev);
 struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
 					     const struct rviommu_endpoint *not);
 int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec);
@@ -419,29 +420,38 @@ void rviommu_pasid_restore(struct rviommu_endpoint *ep);
 u32 rviommu_pasid_limit(const struct rviommu *iommu);
 u8 rviommu_pasid_levels(const struct rviommu_endpoint *ep);
 
-/* ats.c: a device's own translation cache */
+/* atc.c: a device's own translation cache, as whoever invalidates sees it */
+enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep);
+bool rviommu_ats_close(const struct rviommu_endpoint *ep);
+bool rviommu_ats_asks(const struct rviommu_endpoint *ep);
+unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct rviommu_command *cmds);
+/* commands that rviommu_ats_commands() writes at most */
+#define RVIOMMU_ATS_COMMANDS	2
+
+/* ats.c: who may use it, and when */
 void rviommu_ats_init(struct rviommu_endpoint *ep);
 void rviommu_ats_enable(struct rviommu_endpoint *ep);
 void rviommu_ats_disable(struct rviommu_endpoint *ep);
 void rviommu_ats_take_back(struct rviommu_endpoint *ep);
 void rviommu_ats_suspend(struct rviommu *iommu);
 void rviommu_ats_resume(struct rviommu *iommu);
-enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep);
-bool rviommu_ats_asks(const struct rviommu_endpoint *ep);
-unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
-				  struct rviommu_command *cmds);
-/* commands that rviommu_ats_commands() writes at most */
-#define RVIOMMU_ATS_COMMANDS	2
 bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg);
+
+/* space.c: address spaces, as everybody sees them */
+int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu);
+struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
+struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
+void rviommu_domain_enlist(struct rviommu_domain *dom);
+void rviommu_domain_delist(struct rviommu_domain *dom);
+struct rviommu_domain_stats rviommu_domains_stats(void);
+extern struct list_head rviommu_domains;
+extern struct mutex rviommu_domains_lock;
 
 /* domain.c: paging domains */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						       const struct iommu_user_data *user_data);
 struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage);
-int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu);
-struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
-extern struct list_head rviommu_domains;
-extern struct mutex rviommu_domains_lock;
 void rviommu_domain_ids_destroy(void);
 
 /* invalidate.c: what hardware may have cached */
@@ -459,7 +469,6 @@ bool rviommu_back_leads_to(const struct rviommu_back *back, ioasid_t pasid,
 			   const struct iommu_domain *domain);
 void rviommu_back_forget(struct rviommu_domain *dom);
 bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu);
-struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
 void rviommu_invalidate_all(struct rviommu_domain *dom);
@@ -476,7 +485,6 @@ void rviommu_debugfs_add(struct rviommu *iommu);
 void rviommu_debugfs_remove(struct rviommu *iommu);
 void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
 void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
-void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom);
 #else
 static inline void rviommu_debugfs_init(void) { }
 static inline void rviommu_debugfs_exit(void) { }
@@ -484,7 +492,6 @@ static inline void rviommu_debugfs_add(struct rviommu *iommu) { }
 static inline void rviommu_debugfs_remove(struct rviommu *iommu) { }
 static inline void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep) { }
 static inline void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep) { }
-static inline void rviommu_debugfs_retire_domain(const struct rviommu_domain *dom) { }
 #endif
 
 static inline u32 rviommu_read32(struct rviommu *iommu, unsigned int reg)

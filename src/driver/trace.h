@@ -14,7 +14,7 @@
 #include <rviommu/bus.h>
 #include <rviommu/formats.h>
 
-#include "fault.h"
+#include "record.h"
 
 /* A record of the fault queue, once per record, never limited. */
 TRACE_EVENT(rviommu_fault,
