@@ -902,14 +902,15 @@ static void attach_ats_switch(struct kunit *test)
 static int read_targets(void *data)
 {
 	struct reader *reader = data;
+	int section;
 
 	wait_for_completion(&reader->begin);
-	rcu_read_lock();
+	section = rviommu_inval_begin();
 	complete(&reader->inside);
 	/* Long enough to be overtaken by who does not wait. */
-	mdelay(20);
+	msleep(20);
 	WRITE_ONCE(reader->over, true);
-	rcu_read_unlock();
+	rviommu_inval_end(section);
 	complete(&reader->done);
 	return 0;
 }

@@ -30,6 +30,28 @@
 DEFINE_STATIC_SRCU(rviommu_inval_srcu);
 
 /**
+ * rviommu_inval_begin() - somebody invalidates, and the targets that he finds stay
+ *
+ * Context: any.
+ * Return: for rviommu_inval_end().
+ */
+int rviommu_inval_begin(void) __acquires(&rviommu_inval_srcu)
+{
+	return srcu_read_lock(&rviommu_inval_srcu);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_begin);
+
+/**
+ * rviommu_inval_end() - he waits for nothing any more
+ * @section: from rviommu_inval_begin()
+ */
+void rviommu_inval_end(int section) __releases(&rviommu_inval_srcu)
+{
+	srcu_read_unlock(&rviommu_inval_srcu, section);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_end);
+
+/**
  * rviommu_inval_synchronize() - wait for those who invalidate
  *
  * Whoever had read the targets of a domain before this was called has no fence left to wait for.
@@ -241,8 +263,8 @@ static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
 	const struct rviommu_targets *targets;
 	u32 fences[RVIOMMU_ROUND];
 	unsigned int i, nr = 0;
+	int section = rviommu_inval_begin();
 
-	guard(srcu)(&rviommu_inval_srcu);
 	targets = srcu_dereference(dom->targets, &rviommu_inval_srcu);
 	for (i = rviommu_inval_next(targets, 0); i < targets->nr;
 	     i = rviommu_inval_next(targets, i)) {
@@ -261,6 +283,7 @@ static noinline void rviommu_inval_rounds(struct rviommu_domain *dom,
 			nr++;
 	}
 	rviommu_inval_wait(waiting, fences, nr);
+	rviommu_inval_end(section);
 }
 
 /*

@@ -472,6 +472,8 @@ bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu)
 void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
 void rviommu_invalidate_all(struct rviommu_domain *dom);
+int rviommu_inval_begin(void);
+void rviommu_inval_end(int section);
 void rviommu_inval_synchronize(void);
 void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
 void rviommu_inval_barrier(void);
