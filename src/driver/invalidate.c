@@ -35,7 +35,8 @@ DEFINE_STATIC_SRCU(rviommu_inval_srcu);
  * Context: any.
  * Return: for rviommu_inval_end().
  */
-int rviommu_inval_begin(void) __acquires(&rviommu_inval_srcu)
+int rviommu_inval_begin(void)
+	__acquires(&rviommu_inval_srcu)
 {
 	return srcu_read_lock(&rviommu_inval_srcu);
 }
@@ -45,7 +46,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_begin);
  * rviommu_inval_end() - he waits for nothing any more
  * @section: from rviommu_inval_begin()
  */
-void rviommu_inval_end(int section) __releases(&rviommu_inval_srcu)
+void rviommu_inval_end(int section)
+	__releases(&rviommu_inval_srcu)
 {
 	srcu_read_unlock(&rviommu_inval_srcu, section);
 }
