@@ -1974,6 +1974,33 @@ static void domain_dead_way_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 }
 
+/* Blocked and sent back again and again, as by resets: it stays the way back. */
+static void domain_dead_resets(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct device *dev = testdev_add_one(td, 1);
+	struct iommu_domain *one = make_domain(test, dev), *two = make_domain(test, dev);
+	struct rviommu_endpoint *ep = testdev_ep(dev);
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, one), 0);
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 200;
+	iommu_flush_iotlb_all(one);
+	KUNIT_ASSERT_TRUE(test, td->iommu.dead);
+
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+		KUNIT_EXPECT_EQ(test, users(one, td), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_attach(ep, two), -EIO);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_attach(ep, one), 0, "reset %u", i);
+		KUNIT_EXPECT_EQ(test, users(one, td), 0);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	iommu_domain_free(one);
+	iommu_domain_free(two);
+}
+
 /**
  * struct fault_reader - the interrupt's thread, about to count a fault
  * @td: the IOMMU
@@ -2237,6 +2264,7 @@ static struct kunit_case domain_cases[] = {
 	KUNIT_CASE(domain_waits_outside_rcu),
 	KUNIT_CASE(domain_dies_in_attach),
 	KUNIT_CASE(domain_dead_way_back),
+	KUNIT_CASE(domain_dead_resets),
 	KUNIT_CASE(domain_attach_races_unmap),
 	{}
 };

@@ -348,7 +348,9 @@ static int rviommu_change_record(struct rviommu_change *c)
 
 	if (c->pasid == IOMMU_NO_PASID) {
 		WRITE_ONCE(ep->domain, c->new);
-		if (c->new != c->old)
+		/* From one way of being blocked to another nobody goes back. */
+		if (c->new != c->old &&
+		    !(rviommu_is_blocked(c->new) && rviommu_is_blocked(c->old)))
 			rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, c->old);
 	} else if (c->new) {
 		/* Cannot fail: the entry is there. */
