@@ -68,7 +68,8 @@ struct lost_batch {
  * @fake: the same
  * @cq: enabled, for ATS
  * @live: pieces of memory in use before
- * @deaths: calls of on_dead
+ * @deaths: calls of on_dead that said that nothing is translated any more
+ * @slow_death: so many calls of it find that something is
  * @dev: the devices; two by two they have one Routing ID, in two segments
  * @strangers: device_lost knows none of them
  * @answered: the command at this place of the log is an ATS.INVAL that was answered
@@ -84,6 +85,7 @@ struct lost_test {
 	struct rviommu_cmdq cq;
 	long live;
 	unsigned int deaths;
+	unsigned int slow_death;
 	struct lost_device dev[DEVICES];
 	bool strangers;
 	bool answered[FAKEBUS_LOG];
@@ -139,7 +141,13 @@ static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 
 static bool lost_death(struct rviommu_cmdq *cq, bool last)
 {
-	container_of(cq, struct lost_test, cq)->deaths++;
+	struct lost_test *t = container_of(cq, struct lost_test, cq);
+
+	if (t->slow_death && !last) {
+		t->slow_death--;
+		return false;
+	}
+	t->deaths++;
 	return true;
 }
 
@@ -992,6 +1000,60 @@ static void lost_nothing_busy(struct kunit *test)
 	expect_dead(t);
 }
 
+/* Nobody is told of a death before the owner has stopped what they wait for. */
+static void lost_dies_slowly(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+
+	/* More often than anybody looks without waiting */
+	t->slow_death = 20;
+	t->fake->gone = true;
+	rviommu_cmdq_handle_errors(&t->cq);
+	KUNIT_EXPECT_TRUE(test, t->cq.dead);
+	KUNIT_EXPECT_EQ(test, t->deaths, 0);
+	/* Switching it off ends with that. */
+	rviommu_cmdq_disable_now(&t->cq);
+	KUNIT_EXPECT_EQ(test, t->deaths, 1);
+	KUNIT_EXPECT_FALSE(test, t->cq.running);
+	KUNIT_EXPECT_EQ(test, t->cq.phase, RVIOMMU_CMDQ_RUNS);
+}
+
+/* The same of a queue that is off, as when it cannot be brought back after suspend. */
+static void lost_dies_while_off(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_disable(&t->cq), 0);
+	t->slow_death = 20;
+	rviommu_cmdq_kill(&t->cq, "for a test");
+	KUNIT_EXPECT_EQ(test, t->deaths, 1);
+	KUNIT_EXPECT_EQ(test, t->cq.phase, RVIOMMU_CMDQ_RUNS);
+	/* Else nobody could switch it off any more. */
+	WRITE_ONCE(t->cq.phase, RVIOMMU_CMDQ_RUNS);
+}
+
+/* What a restart was about when the queue was switched off says nothing of the next one. */
+static void lost_begins_anew(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b;
+
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_disable(&t->cq), 0);
+	/* No fence completed, and the request before the one in this slot was to blame. */
+	t->cq.silent = true;
+	t->cq.silent_at = 3;
+	t->cq.split = 3;
+	t->cq.again = true;
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_enable(&t->cq), 0);
+	KUNIT_EXPECT_EQ(test, t->cq.split, 0);
+	KUNIT_EXPECT_FALSE(test, t->cq.again);
+	b = batch_for(t, 0x1);
+	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, OP_VMA, 0, 1);
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
+	expect_reported(t, 0);
+}
+
 /* Looks at the queue in a wait of all of the time: a time-out is so many of them. */
 static unsigned int all_looks(struct lost_test *t)
 {
@@ -1317,6 +1379,9 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_stays_busy),
 	KUNIT_CASE(lost_stays_busy_for_ever),
 	KUNIT_CASE(lost_nothing_busy),
+	KUNIT_CASE(lost_dies_slowly),
+	KUNIT_CASE(lost_dies_while_off),
+	KUNIT_CASE(lost_begins_anew),
 	KUNIT_CASE(lost_many_in_time),
 	KUNIT_CASE(lost_time_is_shared),
 	KUNIT_CASE(lost_time_of_others),

@@ -84,7 +84,8 @@ enum rviommu_cmdq_state {
  * @RVIOMMU_CMDQ_RUNS: commands go into the ring
  * @RVIOMMU_CMDQ_STOPS: it is being switched off, to be restarted
  * @RVIOMMU_CMDQ_STARTS: it is being switched on again
- * @RVIOMMU_CMDQ_DIES: it was given up, and its owner is taking the IOMMU out of service
+ * @RVIOMMU_CMDQ_DIES: it was given up, and its owner is taking the IOMMU out of service. As
+ *                     long as that takes rviommu_cmdq.running is true, for those who wait.
  *
  * All but the first wait for hardware, which may take long. Nobody waits under the lock: each
  * look is a step (cmdq_step()), and whoever waits for the queue takes it now and then.
