@@ -20,16 +20,17 @@
  */
 enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep)
 {
-	struct pci_dev *pdev;
+	struct pci_dev *pdev, *physical;
 
 	KUNIT_STATIC_STUB_REDIRECT(rviommu_ats_power, ep);
 	if (!dev_is_pci(ep->dev))
 		return RVIOMMU_ATS_AWAKE;
 	pdev = to_pci_dev(ep->dev);
-	if (pci_dev_is_disconnected(pdev))
+	/* A virtual function sleeps, and goes, with the physical one, and does not know it. */
+	physical = pci_physfn(pdev);
+	if (pci_dev_is_disconnected(pdev) || pci_dev_is_disconnected(physical))
 		return RVIOMMU_ATS_OFF;
-	/* A virtual function sleeps with the physical one, and does not know it. */
-	switch (READ_ONCE(pci_physfn(pdev)->current_state)) {
+	switch (READ_ONCE(physical->current_state)) {
 	case PCI_D1:
 	case PCI_D2:
 	case PCI_D3hot:

@@ -244,6 +244,7 @@ void rviommu_ats_resume(struct rviommu *iommu)
 	}
 	mutex_unlock(&iommu->ddt.lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_resume);
 
 /**
  * rviommu_ats_take_back() - a lost device may begin anew, without ATS

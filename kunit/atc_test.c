@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device's cache, as whoever invalidates sees it: PCI functions that sleep, that are gone, and
+ * that cannot be reached. They are made up: only what the driver looks at is there.
+ */
+#include <kunit/test.h>
+#include <linux/pci.h>
+
+#include "../src/driver/rviommu.h"
+#include "testdev.h"
+
+#define ATS_CTRL	0x106
+
+/**
+ * struct atc_world - a function, and the physical one if it is virtual
+ * @bus: of both
+ * @ops: of @bus
+ * @physical: the physical function
+ * @function: a function of its own, or a virtual one
+ * @ep: the driver's record of @function
+ * @ctrl: its ATS control register
+ * @writes: how often that was written
+ * @deaf: writes do not arrive
+ * @unreachable: nothing arrives, and reads are ones
+ */
+struct atc_world {
+	struct pci_bus bus;
+	struct pci_ops ops;
+	struct pci_dev physical;
+	struct pci_dev function;
+	struct rviommu_endpoint *ep;
+	u16 ctrl;
+	unsigned int writes;
+	bool deaf;
+	bool unreachable;
+};
+
+static int atc_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
+{
+	struct atc_world *w = container_of(bus, struct atc_world, bus);
+
+	*value = w->unreachable ? ~0U : where == ATS_CTRL ? w->ctrl : 0;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static int atc_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
+{
+	struct atc_world *w = container_of(bus, struct atc_world, bus);
+
+	if (where != ATS_CTRL)
+		return PCIBIOS_SUCCESSFUL;
+	w->writes++;
+	if (!w->deaf && !w->unreachable)
+		w->ctrl = value;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+/* It has ATS, and it is on. */
+static struct atc_world *atc_world(struct kunit *test, struct rviommu *iommu)
+{
+	struct atc_world *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, w);
+	w->ep = kunit_kzalloc(test, struct_size(w->ep, ids, 1), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, w->ep);
+	w->ops.read = atc_read;
+	w->ops.write = atc_write;
+	w->bus.ops = &w->ops;
+	w->physical.dev.bus = &pci_bus_type;
+	w->physical.bus = &w->bus;
+	w->physical.error_state = pci_channel_io_normal;
+	w->function.dev.bus = &pci_bus_type;
+	w->function.bus = &w->bus;
+	w->function.error_state = pci_channel_io_normal;
+	w->ep->iommu = iommu;
+	w->ep->dev = &w->function.dev;
+	w->ep->nr_ids = 1;
+	w->ep->ats = (struct rviommu_ats){
+		.usable = true, .enabled = true, .on = true, .depth = 1, .ctrl = ATS_CTRL,
+	};
+	xa_init(&w->ep->pasids);
+	w->ctrl = PCI_ATS_CTRL_ENABLE;
+	return w;
+}
+
+/* A virtual function sleeps, and goes, with the physical one, and does not know it. */
+static void atc_power(struct kunit *test)
+{
+	static const struct {
+		pci_power_t state;
+		enum rviommu_ats_power power;
+	} cases[] = {
+		{ PCI_D0, RVIOMMU_ATS_AWAKE },
+		{ PCI_D1, RVIOMMU_ATS_ASLEEP },
+		{ PCI_D2, RVIOMMU_ATS_ASLEEP },
+		{ PCI_D3hot, RVIOMMU_ATS_ASLEEP },
+		{ PCI_D3cold, RVIOMMU_ATS_OFF },
+		{ PCI_UNKNOWN, RVIOMMU_ATS_AWAKE },
+	};
+	struct atc_world *w = atc_world(test, NULL);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		w->function.current_state = cases[i].state;
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_ats_power(w->ep), cases[i].power, "%u", i);
+	}
+	w->function.current_state = PCI_D0;
+	w->function.error_state = pci_channel_io_perm_failure;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
+}
+
+static void atc_power_virtual(struct kunit *test)
+{
+	struct atc_world *w = atc_world(test, NULL);
+
+	if (!IS_ENABLED(CONFIG_PCI_ATS))
+		kunit_skip(test, "without virtual functions");
+#ifdef CONFIG_PCI_ATS
+	w->function.is_virtfn = true;
+	w->function.physfn = &w->physical;
+#endif
+	w->function.current_state = PCI_D0;
+	w->physical.current_state = PCI_D0;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+	w->physical.current_state = PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_ASLEEP);
+	w->physical.current_state = PCI_D3cold;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
+	w->physical.current_state = PCI_D0;
+	w->physical.error_state = pci_channel_io_perm_failure;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
+}
+
+/* One that sleeps is not asked if its enable could be taken, and asked if not. */
+static void atc_asks(struct kunit *test)
+{
+	struct atc_world *w = atc_world(test, NULL);
+
+	w->function.current_state = PCI_D0;
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_asks(w->ep));
+	KUNIT_EXPECT_EQ(test, w->writes, 0);
+
+	w->function.current_state = PCI_D3hot;
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
+	KUNIT_EXPECT_EQ(test, w->ctrl, 0);
+	w->ctrl = PCI_ATS_CTRL_ENABLE;
+	w->deaf = true;
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_asks(w->ep));
+	w->deaf = false;
+	w->unreachable = true;
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_asks(w->ep));
+
+	w->function.current_state = PCI_D3cold;
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
+	w->function.current_state = PCI_D0;
+	w->ep->ats.on = false;
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
+}
+
+/* After suspend the enable comes back, but not that of a device that was lost. */
+static void atc_resume(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct atc_world *w = atc_world(test, &td->iommu), *lost = atc_world(test, &td->iommu);
+
+	w->ctrl = 0;
+	lost->ctrl = 0;
+	lost->ep->lost = true;
+	lost->ep->ats.on = false;
+	mutex_lock(&td->iommu.ddt.lock);
+	list_add_tail(&lost->ep->node, &td->iommu.endpoints);
+	list_add_tail(&w->ep->node, &td->iommu.endpoints);
+	mutex_unlock(&td->iommu.ddt.lock);
+	rviommu_ats_resume(&td->iommu);
+	mutex_lock(&td->iommu.ddt.lock);
+	list_del(&lost->ep->node);
+	list_del(&w->ep->node);
+	mutex_unlock(&td->iommu.ddt.lock);
+	KUNIT_EXPECT_EQ(test, w->ctrl, PCI_ATS_CTRL_ENABLE);
+	KUNIT_EXPECT_EQ(test, lost->ctrl, 0);
+	KUNIT_EXPECT_EQ(test, lost->writes, 0);
+}
+
+static struct kunit_case atc_cases[] = {
+	KUNIT_CASE(atc_power),
+	KUNIT_CASE(atc_power_virtual),
+	KUNIT_CASE(atc_asks),
+	KUNIT_CASE(atc_resume),
+	{}
+};
+
+static struct kunit_suite atc_suite = {
+	.name = "rviommu_atc",
+	.test_cases = atc_cases,
+};
+
+kunit_test_suite(atc_suite);
