@@ -113,9 +113,9 @@ static void atc_power_virtual(struct kunit *test)
 {
 	struct atc_world *w = atc_world(test, NULL);
 
-	if (!IS_ENABLED(CONFIG_PCI_ATS))
+	if (!IS_ENABLED(CONFIG_PCI_IOV))
 		kunit_skip(test, "without virtual functions");
-#ifdef CONFIG_PCI_ATS
+#ifdef CONFIG_PCI_IOV
 	w->function.is_virtfn = true;
 	w->function.physfn = &w->physical;
 #endif
