@@ -635,7 +635,7 @@ static void domain_ids_of_many_domains(struct kunit *test)
 
 		from[i] = rviommu_domain_create(&td->iommu, false);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(from[i]));
-		update.new.dc = rviommu_make_dc(&td->iommu, &from[i]->domain);
+		update.new.dc = rviommu_make_dc(&from[i]->domain);
 		mutex_lock(&td->iommu.ddt.lock);
 		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&td->iommu.ddt.dir, &update, 1), 0);
 		rviommu_dir_publish(&td->iommu.ddt.dir, &update, 1);

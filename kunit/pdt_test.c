@@ -102,7 +102,7 @@ static void world_pay(struct pdt_world *w, const struct rviommu_dir_update *upda
 	}
 }
 
-/* Prepare to retire, under the observer's eyes and in the order of attach.c. */
+/* Prepare to retire, under the observer's eyes and in the order of change.c. */
 static int world_change(struct pdt_world *w, struct rviommu_dir_update *updates, unsigned int nr)
 {
 	struct rviommu_dir_update root = { .id = DID };

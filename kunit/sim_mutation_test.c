@@ -980,7 +980,7 @@ static const char *lost_beside_copy(struct scene *s)
 	struct rviommu_ddt *ddt = &s->iommu->ddt;
 	struct rviommu_dir_update update = {
 		.id = s->other->ids[0], .lost = &s->other->lost,
-		.new.dc = rviommu_make_dc(s->iommu, s->domain[1]),
+		.new.dc = rviommu_make_dc(s->domain[1]),
 	};
 	const char *wrong = CANNOT;
 	struct rviommu_command cmd;

@@ -153,69 +153,20 @@ static int rviommu_attach_locked(struct rviommu_endpoint *ep, struct iommu_domai
 		.must = rviommu_goes_back(ep, IOMMU_NO_PASID, new),
 	};
 
-	if (!xa_empty(&ep->pasids) && rviommu_is_second_stage(new))
-		return -EBUSY;
+	int ret = 0;
+
+	if (rviommu_domain_is_paging(new))
+		ret = rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
+	if (!ret && !xa_empty(&ep->pasids) && rviommu_is_second_stage(new))
+		ret = -EBUSY;
+	if (ret)
+		return ret;
 	if (rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED)
 		return c.error;
 	rviommu_ats_enable(ep);
 	/* Out of service: everything is blocked, and the new domain is as good as the old. */
 	return 0;
 }
-
-/**
- * rviommu_attach() - attach or replace what all requester IDs of a device use
- * @ep: the device
- * @new: identity, blocking, or a paging domain of this driver
- *
- * The old domain stays in force until the new one is. May sleep.
- *
- * The way back needs no memory: to the core's own default domain, and to the domain before
- * this one, when another device of the group could not follow. Without it all is blocked
- * for a moment.
- *
- * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
- * so is everything of a device that is lost. There the way back is open, to the core's own
- * default domain and to the domain before this one: the core knows no error
- * there, and frees the other domain in any case. So @ep lets go of that one, and is
- * blocked by the driver's record, too. Nobody else's domain is accepted any
- * more, but the current one is: the core attaches it again after a reset. A lost
- * device is in service again when it was blocked completely, see rviommu_ats_take_back().
- *
- * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
- * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
- * if the IOMMU or the device is out of service. On error the old attachment is as it
- * was.
- */
-int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
-{
-	int ret = 0;
-
-	if (rviommu_is_blocked(new)) {
-		rviommu_block(ep, IOMMU_NO_PASID, new);
-		return 0;
-	}
-	switch (rviommu_judge(ep, IOMMU_NO_PASID, new, NULL)) {
-	case RVIOMMU_VERDICT_KEEP:
-		break;
-	case RVIOMMU_VERDICT_REFUSE:
-		ret = -EIO;
-		break;
-	case RVIOMMU_VERDICT_BLOCK:
-		rviommu_block(ep, IOMMU_NO_PASID, NULL);
-		break;
-	case RVIOMMU_VERDICT_CHANGE:
-		if (rviommu_domain_is_paging(new))
-			ret = rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
-		if (ret)
-			break;
-		mutex_lock(&ep->iommu->ddt.lock);
-		ret = rviommu_attach_locked(ep, new);
-		mutex_unlock(&ep->iommu->ddt.lock);
-		break;
-	}
-	return ret;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
 
 /* ----- PASIDs ----- */
 
@@ -278,6 +229,67 @@ static int rviommu_attach_pasid_locked(struct rviommu_endpoint *ep, ioasid_t pas
 	return 0;
 }
 
+/* ----- What the core asks for ----- */
+
+/* Attach or replace, as far as there is something that translates; 0, or why not. */
+static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
+				   struct iommu_domain *new, struct iommu_domain *said)
+{
+	int ret = 0;
+
+	switch (rviommu_judge(ep, pasid, new, said)) {
+	case RVIOMMU_VERDICT_KEEP:
+		break;
+	case RVIOMMU_VERDICT_REFUSE:
+		ret = -EIO;
+		break;
+	case RVIOMMU_VERDICT_BLOCK:
+		rviommu_block(ep, pasid, NULL);
+		break;
+	case RVIOMMU_VERDICT_CHANGE:
+		mutex_lock(&ep->iommu->ddt.lock);
+		ret = pasid == IOMMU_NO_PASID ? rviommu_attach_locked(ep, new) :
+						rviommu_attach_pasid_locked(ep, pasid, new, said);
+		mutex_unlock(&ep->iommu->ddt.lock);
+		break;
+	}
+	return ret;
+}
+
+/**
+ * rviommu_attach() - attach or replace what all requester IDs of a device use
+ * @ep: the device
+ * @new: identity, blocking, or a paging domain of this driver
+ *
+ * The old domain stays in force until the new one is. May sleep.
+ *
+ * The way back needs no memory: to the core's own default domain, and to the domain before
+ * this one, when another device of the group could not follow. Without it all is blocked
+ * for a moment.
+ *
+ * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
+ * so is everything of a device that is lost. There the way back is open, to the core's own
+ * default domain and to the domain before this one: the core knows no error
+ * there, and frees the other domain in any case. So @ep lets go of that one, and is
+ * blocked by the driver's record, too. Nobody else's domain is accepted any
+ * more, but the current one is: the core attaches it again after a reset. A lost
+ * device is in service again when it was blocked completely, see rviommu_ats_take_back().
+ *
+ * Return: 0, always for the blocking domain; -EINVAL if the IOMMU cannot use
+ * @new; -EBUSY if PASIDs are attached, which exclude a second-stage @new; -ENOMEM; -EIO
+ * if the IOMMU or the device is out of service. On error the old attachment is as it
+ * was.
+ */
+int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
+{
+	if (rviommu_is_blocked(new)) {
+		rviommu_block(ep, IOMMU_NO_PASID, new);
+		return 0;
+	}
+	return rviommu_attach_requests(ep, IOMMU_NO_PASID, new, NULL);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attach);
+
 /**
  * rviommu_attach_pasid() - attach or replace what a PASID of a device uses
  * @ep: the device
@@ -306,24 +318,7 @@ int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iom
 {
 	int ret = rviommu_pasid_possible(ep, pasid, new);
 
-	if (ret)
-		return ret;
-	switch (rviommu_judge(ep, pasid, new, old)) {
-	case RVIOMMU_VERDICT_KEEP:
-		break;
-	case RVIOMMU_VERDICT_REFUSE:
-		ret = -EIO;
-		break;
-	case RVIOMMU_VERDICT_BLOCK:
-		rviommu_block(ep, pasid, NULL);
-		break;
-	case RVIOMMU_VERDICT_CHANGE:
-		mutex_lock(&ep->iommu->ddt.lock);
-		ret = rviommu_attach_pasid_locked(ep, pasid, new, old);
-		mutex_unlock(&ep->iommu->ddt.lock);
-		break;
-	}
-	return ret;
+	return ret ?: rviommu_attach_requests(ep, pasid, new, old);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
 

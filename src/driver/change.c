@@ -197,35 +197,6 @@ static int rviommu_prepare_kind(struct rviommu_change *c)
 	return ret;
 }
 
-/* Contexts alone: no record changes, nor any target. */
-static int rviommu_change_install(struct rviommu_change *c);
-
-/*
- * What must not fail is done without memory, and so not hitless: the requests are blocked, in
- * place, and what makes an invalid context valid finds its page.
- */
-static void rviommu_change_break(struct rviommu_change *c)
-{
-	struct rviommu_change block = {
-		.ep = c->ep, .pasid = c->pasid, .old = c->old, .kind = c->kind,
-	};
-
-	rviommu_change_install(&block);
-}
-
-static int rviommu_change_prepare(struct rviommu_change *c)
-{
-	int ret;
-
-	c->kind = rviommu_change_kind(c);
-	ret = rviommu_prepare_kind(c);
-	if (ret == -ENOMEM && c->must && c->old) {
-		rviommu_change_break(c);
-		ret = rviommu_prepare_kind(c);
-	}
-	return ret;
-}
-
 /* ----- Publish, settle, retire ----- */
 
 /*
@@ -326,6 +297,7 @@ static int rviommu_change_retire(struct rviommu_change *c)
 	return 0;
 }
 
+/* Contexts alone, of the kind that was chosen: no record changes, nor any target. */
 static int rviommu_change_install(struct rviommu_change *c)
 {
 	int ret = rviommu_prepare_kind(c);
@@ -338,6 +310,32 @@ static int rviommu_change_install(struct rviommu_change *c)
 	rviommu_change_settle(c);
 	rviommu_change_retire(c);
 	return 0;
+}
+
+/*
+ * What must not fail is done without memory, and so not hitless: the requests are blocked, in
+ * place, and what makes an invalid context valid finds its page.
+ */
+static void rviommu_change_break(struct rviommu_change *c)
+{
+	struct rviommu_change block = {
+		.ep = c->ep, .pasid = c->pasid, .old = c->old, .kind = c->kind,
+	};
+
+	rviommu_change_install(&block);
+}
+
+static int rviommu_change_prepare(struct rviommu_change *c)
+{
+	int ret;
+
+	c->kind = rviommu_change_kind(c);
+	ret = rviommu_prepare_kind(c);
+	if (ret == -ENOMEM && c->must && c->old) {
+		rviommu_change_break(c);
+		ret = rviommu_prepare_kind(c);
+	}
+	return ret;
 }
 
 /* ----- Records ----- */

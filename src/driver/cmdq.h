@@ -133,7 +133,7 @@ struct rviommu_cmdq_batch {
  *          is to blame. @silent_at is where it stood.
  * @silent_at: see @silent
  * @again: devices are asked for the second time, until fence @again_until completes, and
- *         each has @again_us
+ *         each has @again_us. All three are read without the lock by waiters.
  * @again_until: see @again
  * @again_us: see @again
  * @pending: batches taken from @incoming that are not completely in the ring

@@ -11,9 +11,15 @@
 #include "filter.h"
 #include "rviommu.h"
 
+/* DC.fsc or PC.fsc that leads to a domain's page table, of the first stage */
+static u64 rviommu_domain_fsc(const struct rviommu_domain *dom)
+{
+	return FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
+	       FIELD_PREP(RVIOMMU_FSC_PPN, virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
+}
+
 /**
  * rviommu_make_dc() - the complete device context for a domain
- * @iommu: where it is to be installed
  * @domain: identity, blocking or paging
  *
  * Blocking is an invalid context: every transaction is refused and reported as
@@ -22,11 +28,10 @@
  *
  * Return: the context; all zeroes to block.
  */
-struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain)
+struct rviommu_dc rviommu_make_dc(struct iommu_domain *domain)
 {
 	struct rviommu_dc dc = {};
 	const struct rviommu_domain *dom;
-	u64 ppn;
 
 	if (rviommu_is_blocked(domain))
 		return dc;
@@ -36,16 +41,15 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_doma
 		return dc;
 
 	dom = to_rviommu_domain(domain);
-	ppn = virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2;
 	if (dom->pt.cfg.second_stage) {
 		dc.word[RVIOMMU_DC_IOHGATP] =
 			FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, dom->pt_mode) |
 			FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, dom->gscid) |
-			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN, ppn);
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN,
+				   virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
 	} else {
 		dc.word[RVIOMMU_DC_TA] = FIELD_PREP(RVIOMMU_DC_TA_PSCID, dom->pscid);
-		dc.word[RVIOMMU_DC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
-					  FIELD_PREP(RVIOMMU_FSC_PPN, ppn);
+		dc.word[RVIOMMU_DC_FSC] = rviommu_domain_fsc(dom);
 	}
 	return dc;
 }
@@ -71,9 +75,7 @@ struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain)
 		return pc;
 	dom = to_rviommu_domain(domain);
 	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, dom->pscid);
-	pc.word[RVIOMMU_PC_FSC] = FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
-				  FIELD_PREP(RVIOMMU_FSC_PPN,
-					     virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
+	pc.word[RVIOMMU_PC_FSC] = rviommu_domain_fsc(dom);
 	return pc;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_make_pc);
@@ -96,7 +98,7 @@ struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
 					 RVIOMMU_DC_TC_DPE;
 		dc.word[RVIOMMU_DC_FSC] = pdtp;
 	} else if (domain) {
-		dc = rviommu_make_dc(ep->iommu, domain);
+		dc = rviommu_make_dc(domain);
 	}
 	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
 		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;

@@ -16,7 +16,7 @@
 struct rviommu;
 struct rviommu_endpoint;
 
-struct rviommu_dc rviommu_make_dc(const struct rviommu *iommu, struct iommu_domain *domain);
+struct rviommu_dc rviommu_make_dc(struct iommu_domain *domain);
 struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain);
 struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
 				      struct iommu_domain *domain, u64 pdtp);

@@ -8,7 +8,7 @@
  *
  *   prepare  everything that can fail; nothing is visible
  *   publish  cannot fail: the new context is in force
- *   (the caller invalidates and fences; see attach.c)
+ *   (the caller invalidates and fences; see change.c)
  *   retire   frees what was replaced, through RCU
  *   abort    instead of publish: as if prepare had never been
  */

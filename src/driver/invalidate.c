@@ -303,7 +303,7 @@ static __always_inline void rviommu_inval_targets(struct rviommu_domain *dom,
 	bool used;
 
 	/*
-	 * Pairs with the barriers before a context is published (attach.c): either this
+	 * Pairs with the barriers before a context is published (change.c, ats.c): either this
 	 * sees the new target, or the hardware's first walk sees the cleared entry.
 	 */
 	smp_mb();
