@@ -34,6 +34,8 @@ err_platform:
 	rviommu_platform_unregister();
 err_debugfs:
 	rviommu_debugfs_exit();
+	/* Devices may have come and gone meanwhile. */
+	rviommu_inval_barrier();
 	rviommu_mem_exit();
 	return ret;
 }
