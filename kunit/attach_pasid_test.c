@@ -1110,6 +1110,15 @@ static void attach_release_beside_new(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
 	KUNIT_EXPECT_EQ(test, users(a, false), 0);
 
+	/* One that is blocked does not use it either. */
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, &rviommu_blocking_domain), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
+	mutex_lock(&t->td->iommu.ddt.lock);
+	rviommu_detach_release(ep);
+	mutex_unlock(&t->td->iommu.ddt.lock);
+	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
+
 	/* And one that is attached goes on. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->domain[1]), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, t->domain[1]), 0);

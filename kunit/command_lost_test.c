@@ -1005,14 +1005,15 @@ static void lost_dies_slowly(struct kunit *test)
 {
 	struct lost_test *t = start(test, 6);
 
-	/* More often than anybody looks without waiting */
-	t->slow_death = 20;
+	/* Whoever kills it looks once; they wait for more, and not until the time is over. */
+	t->slow_death = 5;
 	t->fake->gone = true;
 	rviommu_cmdq_handle_errors(&t->cq);
 	KUNIT_EXPECT_TRUE(test, t->cq.dead);
 	KUNIT_EXPECT_EQ(test, t->deaths, 0);
-	/* Switching it off ends with that. */
+	/* Switching it off ends with that, and not because the time was over. */
 	rviommu_cmdq_disable_now(&t->cq);
+	KUNIT_EXPECT_EQ(test, t->slow_death, 0);
 	KUNIT_EXPECT_EQ(test, t->deaths, 1);
 	KUNIT_EXPECT_FALSE(test, t->cq.running);
 	KUNIT_EXPECT_EQ(test, t->cq.phase, RVIOMMU_CMDQ_RUNS);
@@ -1024,8 +1025,9 @@ static void lost_dies_while_off(struct kunit *test)
 	struct lost_test *t = start(test, 6);
 
 	KUNIT_ASSERT_EQ(test, rviommu_cmdq_disable(&t->cq), 0);
-	t->slow_death = 20;
+	t->slow_death = 5;
 	rviommu_cmdq_kill(&t->cq, "for a test");
+	KUNIT_EXPECT_EQ(test, t->slow_death, 0);
 	KUNIT_EXPECT_EQ(test, t->deaths, 1);
 	KUNIT_EXPECT_EQ(test, t->cq.phase, RVIOMMU_CMDQ_RUNS);
 	/* Else nobody could switch it off any more. */

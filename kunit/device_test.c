@@ -754,6 +754,22 @@ static void device_shutdown_off(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_FQCSR) & 0x10003, 0);
 }
 
+/* Nor does it wait for a queue that executes nothing: nobody is translated any more. */
+static void device_shutdown_stuck(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	u32 fence;
+
+	td->fake->rate = 0;
+	td->iommu.cmdq.timeout_us = 200;
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue(&td->iommu.cmdq, NULL, 0, &fence), 0);
+	rviommu_shutdown(&td->iommu);
+	/* Whoever waits in vain gives the IOMMU up. */
+	KUNIT_EXPECT_FALSE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
+	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_CQCSR) & 0x10003, 0);
+}
+
 /* ----- Suspend and resume ----- */
 
 static void prepare_msi(struct rviommu_bus *bus)
@@ -1608,6 +1624,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_shutdown_bare),
 	KUNIT_CASE(device_remove_bare),
 	KUNIT_CASE(device_shutdown_off),
+	KUNIT_CASE(device_shutdown_stuck),
 	KUNIT_CASE(device_resume_state_kept),
 	KUNIT_CASE(device_resume_state_lost),
 	KUNIT_CASE(device_resume_bare),
