@@ -639,35 +639,25 @@ static void attach_without_memory(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, xa_empty(&t->ep->pasids));
 		KUNIT_EXPECT_FALSE(test, has_pdt(t, DID));
 
-		/* The last one for want of memory: blocked, and the directory stays. */
-		KUNIT_ASSERT_EQ(test, attach(t, 9, a), 0);
-		testdev_fail(test, &failures, 0);
-		fakebus_clear(t->td->bus);
-		rviommu_detach_pasid(t->ep, 9);
-		testdev_fail(test, &failures, -1);
-		EXPECT_COMMANDS(t->td, "blocked", CMD_PDT(DID, 9), CMD_BARRIER, CMD_VMA(pscid(a)),
-				CMD_BARRIER, CMD_ATS_PV(RID, SEG, 9), CMD_FENCE);
-		expect_process(t, DID, 9, NULL);
-		expect_process(t, DID, 0, t->def);
-		KUNIT_EXPECT_TRUE(test, has_pdt(t, DID));
-		/* It is used again, or goes with the next change of the requester's domain. */
-		KUNIT_ASSERT_EQ(test, attach(t, 10, b), 0);
-		expect_process(t, DID, 10, b);
-		testdev_fail(test, &failures, 0);
-		rviommu_detach_pasid(t->ep, 10);
-		testdev_fail(test, &failures, -1);
-		KUNIT_EXPECT_TRUE(test, has_pdt(t, DID));
-		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, c), 0);
-		KUNIT_EXPECT_FALSE(test, has_pdt(t, DID));
-		KUNIT_EXPECT_NULL(test, t->ep->pdt.dir.root);
-		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
+		/* The last one goes, and the directory with it, without memory, too. */
+		for (k = 0; k < 3; k++) {
+			KUNIT_ASSERT_EQ(test, attach(t, 9, a), 0);
+			testdev_fail(test, &failures, 0);
+			fakebus_clear(t->td->bus);
+			rviommu_detach_pasid(t->ep, 9);
+			testdev_fail(test, &failures, -1);
+			EXPECT_COMMANDS(t->td, "last", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(pscid(a)),
+					CMD_BARRIER, CMD_ATS_PV(RID, SEG, 9), CMD_FENCE);
+			KUNIT_EXPECT_FALSE(test, has_pdt(t, DID));
+			KUNIT_EXPECT_NULL(test, t->ep->pdt.dir.root);
+		}
 		KUNIT_EXPECT_EQ(test, users(a, false) + users(b, false) + users(c, false), 0);
 		KUNIT_EXPECT_EQ(test, users(a, true) + users(b, true) + users(c, true), 0);
 		KUNIT_EXPECT_EQ(test, users(t->def, true), 1);
 	}
 }
 
-/* It stayed for want of memory, and then the device goes. */
+/* The last PASID goes when there is no memory, and then the device. */
 static void attach_release(struct kunit *test)
 {
 	static const u32 max[] = { 256, BIT(17), BIT(20) };
@@ -686,7 +676,7 @@ static void attach_release(struct kunit *test)
 		testdev_fail(test, &failures, 0);
 		rviommu_detach_pasid(ep, max[i] - 1);
 		testdev_fail(test, &failures, -1);
-		KUNIT_EXPECT_TRUE(test, has_pdt(t, DID + 1));
+		KUNIT_EXPECT_FALSE(test, has_pdt(t, DID + 1));
 		fakebus_clear(t->td->bus);
 		testdev_del(t->td, dev);
 		EXPECT_COMMANDS(t->td, "release", CMD_BARRIER, CMD_ATS(RID + 1, SEG), CMD_FENCE,
@@ -1342,8 +1332,9 @@ static void attach_back_without_memory(struct kunit *test)
 	struct pasid_test *t = start(test, 4, 256);
 	struct iommu_domain *a = t->domain[0], *b = t->domain[1];
 	struct device *dev = testdev_add_one(t->td, 0x300);
-	struct testdev_failures failures;
 	struct rviommu_endpoint *other = testdev_ep(dev);
+	struct testdev_failures failures;
+	unsigned int i;
 
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
 	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
@@ -1353,15 +1344,29 @@ static void attach_back_without_memory(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_attach(other, a), 0);
 	KUNIT_EXPECT_EQ(test, users(a, true), 1);
 
-	testdev_fail(test, &failures, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, a), 0);
-	testdev_fail(test, &failures, 0);
-	KUNIT_EXPECT_EQ(test, attach(t, 5, a), 0);
-	testdev_fail(test, &failures, -1);
-	KUNIT_EXPECT_EQ(test, users(a, true), 3);
-	KUNIT_EXPECT_EQ(test, users(b, false), 0);
-	expect_process(t, DID, 0, a);
-	expect_process(t, DID, 5, a);
+	for (i = 0; i < 7; i++) {
+		struct iommu_domain *to = i & 1 ? b : a, *from = i & 1 ? a : b;
+
+		testdev_fail(test, &failures, 0);
+		fakebus_clear(t->td->bus);
+		KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, to), 0);
+		/* as hitless as with memory */
+		if (to == a)
+			EXPECT_COMMANDS(t->td, "to a", CMD_VMA(pscid(a)), CMD_FENCE, CMD_DDT(DID),
+					CMD_BARRIER, CMD_VMA(pscid(b)), CMD_BARRIER,
+					CMD_ATS(RID, SEG), CMD_FENCE);
+		else
+			EXPECT_COMMANDS(t->td, "to b", CMD_DDT(DID), CMD_BARRIER,
+					CMD_VMA(pscid(a)), CMD_BARRIER, CMD_ATS(RID, SEG),
+					CMD_FENCE);
+		testdev_fail(test, &failures, 0);
+		KUNIT_EXPECT_EQ(test, attach(t, 5, to), 0);
+		testdev_fail(test, &failures, -1);
+		KUNIT_EXPECT_EQ(test, users(to, true), to == a ? 3 : 2);
+		KUNIT_EXPECT_EQ(test, users(from, false), from == a);
+		expect_process(t, DID, 0, to);
+		expect_process(t, DID, 5, to);
+	}
 	rviommu_detach_pasid(t->ep, 5);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->def), 0);

@@ -754,6 +754,68 @@ static void directory_no_memory(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 }
 
+/* Contexts in two leaf pages change, there and back, as often as one likes, without memory. */
+static void directory_laid_aside(struct kunit *test)
+{
+	static const struct rviommu_dc dcs[] = {
+		{ .word = { 1, 0, 5 << 12, 8ULL << 60 | 0x80 } },
+		{ .word = { 1, 0, 6 << 12, 9ULL << 60 | 0x90 } },
+	};
+	struct dir_world *w = world_make(test);
+	const u32 dids[] = { 20, w->ddt.dir.levels > 1 ? 0x80 : 0x30, 21 };
+	const enum rviommu_publish how = w->ddt.dir.levels > 1 ? RVIOMMU_PUBLISH_PAGE :
+								 RVIOMMU_PUBLISH_BREAK;
+	const unsigned int pages = w->ddt.dir.levels > 1 ? 2 : 0;
+	struct rviommu_dir_update *u = w->updates;
+	struct testdev_failures failures;
+	unsigned int i, n;
+	long live;
+
+	KUNIT_EXPECT_EQ(test, rviommu_dir_leaf_pages(&w->ddt.dir, dids, ARRAY_SIZE(dids)),
+			w->ddt.dir.levels > 1 ? 2 : 1);
+	for (i = 0; i < ARRAY_SIZE(dids); i++)
+		KUNIT_ASSERT_EQ(test, 0, world_set(w, dids[i], &dcs[0], NULL));
+	live = testdev_live();
+
+	mutex_lock(&w->ddt.lock);
+	for (n = 0; n < 2 * pages; n++) {
+		testdev_fail(test, &failures, n);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_reserve(&w->ddt.dir, 2), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
+	}
+	testdev_fail(test, &failures, -1);
+	KUNIT_EXPECT_EQ(test, rviommu_dir_reserve(&w->ddt.dir, 2), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_dir_reserve(&w->ddt.dir, 1), 0);
+	mutex_unlock(&w->ddt.lock);
+	live += pages;
+	KUNIT_EXPECT_EQ(test, testdev_live(), live);
+
+	for (i = 0; i < ARRAY_SIZE(dids); i++) {
+		plan(w, dids[i], &dcs[1]);
+		observer_watch(&w->o, dids[i]);
+	}
+	observer_settle(&w->o);
+	testdev_fail(test, &failures, 0);
+	/* Not for anybody. */
+	KUNIT_EXPECT_EQ(test, world_change(w, u, w->planned), pages ? -ENOMEM : 0);
+	for (n = 0; n < 10; n++) {
+		for (i = 0; i < w->planned; i++) {
+			u[i].must = true;
+			u[i].new.dc = dcs[n & 1];
+		}
+		mutex_lock(&w->ddt.lock);
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&w->ddt.dir, u, w->planned), 0);
+		rviommu_dir_abort(&w->ddt.dir, u, w->planned);
+		mutex_unlock(&w->ddt.lock);
+		KUNIT_EXPECT_EQ(test, world_change(w, u, w->planned), 0);
+		if (n)
+			KUNIT_EXPECT_EQ(test, u[0].how, how);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	testdev_fail(test, &failures, -1);
+	expect_intact(test, w, "there and back");
+}
+
 /* The IOMMU goes out of service in the middle: the change goes on. */
 static void directory_sync_fails(struct kunit *test)
 {
@@ -1252,6 +1314,7 @@ static struct kunit_case directory_cases[] = {
 	KUNIT_CASE_PARAM(directory_refused, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_abort, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_no_memory, dir_config_gen_params),
+	KUNIT_CASE_PARAM(directory_laid_aside, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_sync_fails, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_retire, dir_config_gen_params),
 	KUNIT_CASE_PARAM(directory_random, dir_config_gen_params),

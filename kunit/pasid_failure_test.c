@@ -363,8 +363,7 @@ static void failure_group_without_memory(struct kunit *test)
 			KUNIT_ASSERT_LT(test, n, 64);
 			ret = group_fails(f, op, -ENOMEM, n, DEVICES, &rid, with ? &pasid : NULL);
 			testdev_barrier();
-			/* The directory of a first PASID may stay for a while. */
-			if (ret && op != FIRST_PASID)
+			if (ret)
 				KUNIT_EXPECT_EQ_MSG(test, rviommu_mem_live(), live,
 						    "%s, allocation %d", group_op_names[op], n);
 		}

@@ -13,7 +13,7 @@
  * @ep: the device, nothing is attached yet
  *
  * The core does not accept that the first attach of a device fails, even for want
- * of memory. Called with ddt.lock held.
+ * of memory, nor any that leads back. Called with ddt.lock held.
  *
  * Return: 0, or an error of rviommu_dir_prepare().
  */
@@ -39,7 +39,8 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 		rviommu_dir_publish(&iommu->ddt.dir, &update, 1);
 		rviommu_dir_retire(&iommu->ddt.dir, &update, 1);
 	}
-	return 0;
+	return rviommu_dir_reserve(&iommu->ddt.dir,
+				   rviommu_dir_leaf_pages(&iommu->ddt.dir, ep->ids, ep->nr_ids));
 }
 
 /**
@@ -264,8 +265,7 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
  * The old domain stays in force until the new one is. May sleep.
  *
  * The way back needs no memory: to the core's own default domain, and to the domain before
- * this one, when another device of the group could not follow. Without it all is blocked
- * for a moment.
+ * this one, when another device of the group could not follow.
  *
  * On an IOMMU that is out of service everything is blocked, because ddtp is Off, and
  * so is everything of a device that is lost. There the way back is open, to the core's own

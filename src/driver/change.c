@@ -90,7 +90,7 @@ static int rviommu_prepare_devices(struct rviommu_change *c, struct iommu_domain
 		if (c->keep_shared && rviommu_others_use(ep, ep->ids[i]))
 			continue;
 		ep->updates[nr++] = (struct rviommu_dir_update){
-			.id = ep->ids[i], .lost = &ep->lost, .new.dc = dc,
+			.id = ep->ids[i], .lost = &ep->lost, .must = c->must, .new.dc = dc,
 		};
 	}
 	ret = rviommu_dir_prepare(&ep->iommu->ddt.dir, ep->updates, nr);
@@ -107,7 +107,7 @@ static int rviommu_prepare_process(struct rviommu_change *c)
 	int ret;
 
 	c->process[0] = (struct rviommu_dir_update){
-		.id = c->pasid, .new.pc = rviommu_make_pc(c->new),
+		.id = c->pasid, .must = c->must, .new.pc = rviommu_make_pc(c->new),
 	};
 	ret = rviommu_dir_prepare(dir, c->process, 1);
 	if (ret)
@@ -128,10 +128,10 @@ static int rviommu_prepare_process(struct rviommu_change *c)
 static int rviommu_prepare_expand(struct rviommu_change *c)
 {
 	struct rviommu_endpoint *ep = c->ep;
-	struct rviommu_dir *dir = &c->pdt.dir;
+	struct rviommu_dir *dir = &ep->pdt.dir;
 	int ret;
 
-	ret = rviommu_pdt_init(&c->pdt, &ep->iommu->ddt, rviommu_pasid_levels(ep), ep->ids[0],
+	ret = rviommu_pdt_init(&ep->pdt, &ep->iommu->ddt, rviommu_pasid_levels(ep), ep->ids[0],
 			       ep->nr_ids > 1);
 	if (ret)
 		return ret;
@@ -139,8 +139,11 @@ static int rviommu_prepare_expand(struct rviommu_change *c)
 	c->process[1] = (struct rviommu_dir_update){
 		.id = c->pasid, .new.pc = rviommu_make_pc(c->new),
 	};
+	/* One process context changes at a time. */
+	ret = rviommu_dir_reserve(dir, 1);
 	/* Nobody sees them yet: that is all there is to do. */
-	ret = rviommu_dir_prepare(dir, c->process, 2);
+	if (!ret)
+		ret = rviommu_dir_prepare(dir, c->process, 2);
 	if (!ret)
 		ret = rviommu_prepare_devices(c, NULL, rviommu_pdt_pdtp(dir->levels, dir->root));
 	if (ret)
@@ -163,8 +166,7 @@ static enum rviommu_change_kind rviommu_change_kind(const struct rviommu_change 
 	struct rviommu_endpoint *ep = c->ep;
 
 	if (c->pasid == IOMMU_NO_PASID)
-		return ep->pdt.dir.root && !xa_empty(&ep->pasids) ? RVIOMMU_CHANGE_PROCESS :
-								    RVIOMMU_CHANGE_DEVICE;
+		return ep->pdt.dir.root ? RVIOMMU_CHANGE_PROCESS : RVIOMMU_CHANGE_DEVICE;
 	if (!ep->pdt.dir.root)
 		return RVIOMMU_CHANGE_EXPAND;
 	return !c->new && rviommu_last_pasid(ep, c->pasid) ? RVIOMMU_CHANGE_COLLAPSE :
@@ -186,12 +188,8 @@ static int rviommu_prepare_kind(struct rviommu_change *c)
 		ret = rviommu_prepare_expand(c);
 		break;
 	case RVIOMMU_CHANGE_COLLAPSE:
+		c->must = true;
 		ret = rviommu_prepare_devices(c, c->ep->domain, 0);
-		if (!ret)
-			break;
-		/* For want of memory the directory stays, with that PASID blocked. */
-		c->kind = RVIOMMU_CHANGE_PROCESS;
-		ret = rviommu_prepare_process(c);
 		break;
 	}
 	return ret;
@@ -237,10 +235,8 @@ static int rviommu_change_publish(struct rviommu_change *c)
 
 	if (rviommu_change_silences(c))
 		rviommu_ats_disable(ep);
-	if (c->kind == RVIOMMU_CHANGE_EXPAND) {
-		c->pdt.dir.live = true;
-		ep->pdt = c->pdt;
-	}
+	if (c->kind == RVIOMMU_CHANGE_EXPAND)
+		ep->pdt.dir.live = true;
 	/* Pairs with the barrier in rviommu_inval_targets(). */
 	smp_mb();
 	c->published = true;
@@ -292,7 +288,7 @@ static int rviommu_change_retire(struct rviommu_change *c)
 	rviommu_dir_retire(&ep->iommu->ddt.dir, ep->updates, c->nr_devices);
 	if (c->nr_process)
 		rviommu_dir_retire(&ep->pdt.dir, c->process, c->nr_process);
-	if (c->kind == RVIOMMU_CHANGE_COLLAPSE || c->kind == RVIOMMU_CHANGE_DEVICE)
+	if (c->kind == RVIOMMU_CHANGE_COLLAPSE)
 		rviommu_dir_retire_all(&ep->pdt.dir);
 	return 0;
 }
@@ -312,30 +308,10 @@ static int rviommu_change_install(struct rviommu_change *c)
 	return 0;
 }
 
-/*
- * What must not fail is done without memory, and so not hitless: the requests are blocked, in
- * place, and what makes an invalid context valid finds its page.
- */
-static void rviommu_change_break(struct rviommu_change *c)
-{
-	struct rviommu_change block = {
-		.ep = c->ep, .pasid = c->pasid, .old = c->old, .kind = c->kind,
-	};
-
-	rviommu_change_install(&block);
-}
-
 static int rviommu_change_prepare(struct rviommu_change *c)
 {
-	int ret;
-
 	c->kind = rviommu_change_kind(c);
-	ret = rviommu_prepare_kind(c);
-	if (ret == -ENOMEM && c->must && c->old) {
-		rviommu_change_break(c);
-		ret = rviommu_prepare_kind(c);
-	}
-	return ret;
+	return rviommu_prepare_kind(c);
 }
 
 /* ----- Records ----- */

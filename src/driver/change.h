@@ -49,13 +49,12 @@ enum rviommu_outcome {
  * @pasid: which requests; IOMMU_NO_PASID: those without one
  * @new: what they shall use; NULL or the blocking domain: nothing
  * @old: what they use, by the driver's record; NULL: nothing
- * @must: it must not fail for want of memory: without it, they are blocked for a moment
+ * @must: it must not fail for want of memory, where something valid is replaced
  * @keep_shared: a context that another device uses stays as it is
  * @kind: which contexts; chosen by prepare
  * @process: process contexts on their way; of RVIOMMU_CHANGE_EXPAND PASID 0 is the first
  * @nr_process: entries of @process
  * @nr_devices: device contexts on their way: so many of rviommu_endpoint.updates
- * @pdt: of RVIOMMU_CHANGE_EXPAND: the directory, until it is the device's
  * @entered: @new has the device among its targets
  * @published: the new contexts are in force: it can only go on
  * @error: why it was refused: -ENOMEM, or what prepare of a directory returns. After publish:
@@ -76,7 +75,6 @@ struct rviommu_change {
 	struct rviommu_dir_update process[2];
 	unsigned int nr_process;
 	unsigned int nr_devices;
-	struct rviommu_pdt pdt;
 	bool entered;
 	bool published;
 	int error;

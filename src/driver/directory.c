@@ -107,6 +107,42 @@ static u64 *dir_alloc(const struct rviommu_dir *dir)
 	return rviommu_page_alloc(dir->ddt->nid, GFP_KERNEL, 0, dir->ddt->pas_lg2);
 }
 
+static void dir_spare_add(struct rviommu_dir *dir, u64 *page)
+{
+	list_add(&rviommu_page_of(page)->node, &dir->spares);
+	dir->nr_spares++;
+}
+
+static u64 *dir_spare_take(struct rviommu_dir *dir)
+{
+	struct rviommu_page *page = list_first_entry_or_null(&dir->spares, struct rviommu_page,
+							     node);
+
+	if (!page)
+		return NULL;
+	list_del(&page->node);
+	dir->nr_spares--;
+	return page->virt;
+}
+
+static void dir_spare_free(struct rviommu_dir *dir)
+{
+	u64 *page;
+
+	while ((page = dir_spare_take(dir)))
+		rviommu_page_free(page);
+	dir->reserved = 0;
+}
+
+/* A page that nobody sees. */
+static void dir_give_back(struct rviommu_dir *dir, u64 *page)
+{
+	if (dir->nr_spares < dir->reserved)
+		dir_spare_add(dir, page);
+	else
+		rviommu_page_free(page);
+}
+
 static void dir_store(struct rviommu_dir *dir, u64 *where, u64 value)
 {
 	dir->ddt->ops->store(dir->ddt, where, value);
@@ -128,7 +164,10 @@ static void dir_store(struct rviommu_dir *dir, u64 *where, u64 value)
 int rviommu_dir_init(struct rviommu_dir *dir, const struct rviommu_dir_shape *shape,
 		     struct rviommu_ddt *ddt, u8 levels)
 {
-	*dir = (struct rviommu_dir){ .shape = shape, .ddt = ddt, .levels = levels };
+	*dir = (struct rviommu_dir){
+		.shape = shape, .ddt = ddt, .levels = levels,
+		.spares = LIST_HEAD_INIT(dir->spares),
+	};
 	dir->root = dir_alloc(dir);
 	return dir->root ? 0 : -ENOMEM;
 }
@@ -140,12 +179,66 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_init);
  */
 void rviommu_dir_destroy(struct rviommu_dir *dir)
 {
-	if (dir->root)
+	if (dir->root) {
 		dir_free(dir->root, dir->levels - 1);
+		dir_spare_free(dir);
+	}
 	dir->root = NULL;
 	dir->live = false;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_destroy);
+
+/**
+ * rviommu_dir_reserve() - lay pages aside for changes that must not fail
+ * @dir: directory; the caller holds the lock of its device directory
+ * @pages: leaf pages that the contexts of one such change lie in
+ *
+ * Return: 0, or -ENOMEM with as many laid aside as before.
+ */
+int rviommu_dir_reserve(struct rviommu_dir *dir, unsigned int pages)
+{
+	unsigned int before = dir->reserved;
+	u64 *page;
+
+	if (!dir->shape->copies(dir))
+		return 0;
+	dir->reserved = max(before, pages);
+	while (dir->nr_spares < dir->reserved) {
+		page = dir_alloc(dir);
+		if (!page)
+			break;
+		dir_spare_add(dir, page);
+	}
+	if (dir->nr_spares == dir->reserved)
+		return 0;
+	dir->reserved = before;
+	while (dir->nr_spares > before)
+		rviommu_page_free(dir_spare_take(dir));
+	return -ENOMEM;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_reserve);
+
+/**
+ * rviommu_dir_leaf_pages() - how many leaf pages contexts lie in
+ * @dir: directory
+ * @ids: of the contexts
+ * @nr: number of @ids
+ *
+ * Return: the number.
+ */
+unsigned int rviommu_dir_leaf_pages(const struct rviommu_dir *dir, const u32 *ids, unsigned int nr)
+{
+	const u8 shift = dir->shape->shift[1];
+	unsigned int i, k, pages = 0;
+
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < i && ids[k] >> shift != ids[i] >> shift; k++)
+			;
+		pages += k == i;
+	}
+	return pages;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_leaf_pages);
 
 static void dir_collect(u64 *table, unsigned int level, struct list_head *pages)
 {
@@ -170,6 +263,7 @@ void rviommu_dir_retire_all(struct rviommu_dir *dir)
 		return;
 	dir_collect(dir->root, dir->levels - 1, &pages);
 	rviommu_page_retire(&pages);
+	dir_spare_free(dir);
 	dir->root = NULL;
 	dir->live = false;
 }
@@ -203,6 +297,7 @@ static void dir_reset(struct rviommu_dir_update *u)
 	*u = (struct rviommu_dir_update) {
 		.id = u->id,
 		.reserve = u->reserve,
+		.must = u->must,
 		.lost = u->lost,
 		.new = u->new,
 	};
@@ -320,6 +415,8 @@ static int dir_copy_page(struct rviommu_dir *dir, struct rviommu_dir_update *upd
 	u64 *copy;
 
 	copy = dir_alloc(dir);
+	if (!copy && owner->must)
+		copy = dir_spare_take(dir);
 	if (!copy)
 		return -ENOMEM;
 	/* Under the lock nobody stores to the page, and hardware never does. */
@@ -354,14 +451,16 @@ u64 *rviommu_dir_live_page(const struct rviommu_dir *dir, const struct rviommu_d
  * rviommu_dir_prepare() - everything of a change that can fail
  * @dir: directory; the caller holds the lock of its device directory, and goes on holding
  *       it until rviommu_dir_retire() or rviommu_dir_abort()
- * @updates: contexts to change; @id, @new, @lost and @reserve filled in
+ * @updates: contexts to change; @id, @new, @lost, @reserve and @must filled in
  * @nr: number of @updates
  *
  * Nothing is visible yet, neither to hardware nor to readers in software: new
  * tables and copies of leaf pages are reachable only from @updates. But if @dir is not live,
  * that was all there is to do, and what an error leaves there goes with @dir.
  *
- * Needs no memory for contexts that become invalid, unless they are to be reserved.
+ * Needs no memory for contexts that become invalid, unless they are to be reserved; nor, of a
+ * change that must not fail, for valid ones that change and lie in no more leaf pages than
+ * rviommu_dir_reserve() knows of.
  *
  * Return: 0, after which rviommu_dir_publish() cannot fail; -ERANGE when an
  * ID is wider than the directory; -EINVAL when one appears twice, or when
@@ -570,7 +669,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_publish);
  *
  * The caller has completed the invalidations that the updates owed, and the fence
  * after them: no walk of the hardware is left in a replaced page. Readers in
- * software are waited for by RCU. Does not sleep.
+ * software are waited for by RCU: here, if the page has to be laid aside in the place of
+ * one that was taken because there was no memory.
  */
 void rviommu_dir_retire(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
 			unsigned int nr)
@@ -583,7 +683,12 @@ void rviommu_dir_retire(struct rviommu_dir *dir, struct rviommu_dir_update *upda
 	for (i = 0; i < nr; i++) {
 		if (!updates[i].replaced)
 			continue;
-		list_add_tail(&rviommu_page_of(updates[i].replaced)->node, &pages);
+		if (dir->nr_spares < dir->reserved) {
+			synchronize_rcu();
+			dir_spare_add(dir, updates[i].replaced);
+		} else {
+			list_add_tail(&rviommu_page_of(updates[i].replaced)->node, &pages);
+		}
 		updates[i].replaced = NULL;
 	}
 	if (!list_empty(&pages))
@@ -613,7 +718,7 @@ void rviommu_dir_abort(struct rviommu_dir *dir, struct rviommu_dir_update *updat
 		if (u->at.subtree)
 			dir_free(u->at.subtree, u->at.subtree_level);
 		if (u->copy)
-			rviommu_page_free(u->copy);
+			dir_give_back(dir, u->copy);
 		dir_reset(u);
 	}
 }

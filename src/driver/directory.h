@@ -11,10 +11,15 @@
  *   (the caller invalidates and fences; see change.c)
  *   retire   frees what was replaced, through RCU
  *   abort    instead of publish: as if prepare had never been
+ *
+ * What has to go on without memory (rviommu_dir_update.must) takes the copies of leaf pages from
+ * those that rviommu_dir_reserve() laid aside; what they replace takes their place. So there is
+ * always enough for the next one.
  */
 #ifndef RVIOMMU_DIRECTORY_H
 #define RVIOMMU_DIRECTORY_H
 
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -67,6 +72,9 @@ struct rviommu_dir_shape {
  * @root: root table, one page; NULL when there is no directory
  * @levels: 1 to %RVIOMMU_DIR_LEVELS_MAX
  * @live: hardware may walk it; before, changes are made in place
+ * @spares: pages laid aside (struct rviommu_page.node)
+ * @nr_spares: number of @spares; @reserved, but between prepare and retire
+ * @reserved: so many leaf pages one change may have to copy, and must not fail to
  *
  * Writers hold rviommu_ddt.lock. Hardware, and rviommu_dir_read() under RCU, look at any
  * time. Leaf pages that have become empty stay until the whole directory goes.
@@ -77,6 +85,9 @@ struct rviommu_dir {
 	u64 *root;
 	u8 levels;
 	bool live;
+	struct list_head spares;
+	unsigned int nr_spares;
+	unsigned int reserved;
 };
 
 /**
@@ -206,6 +217,7 @@ union rviommu_dir_context {
  * @id: device_id or process_id
  * @reserve: link the tables that the context needs although @new is invalid, so
  *           that making it valid later needs no memory
+ * @must: must not fail for want of a page to copy to
  * @lost: the device is in quarantine (rviommu_ddt_quarantine()) once this is true:
  *        then its context stays invalid, whatever @new says. NULL: it never is. Looked at
  *        in device directories only.
@@ -218,7 +230,7 @@ union rviommu_dir_context {
  *        becomes the root, see rviommu_dir_new_root().
  * @replaced: leaf page to retire; set by publish where there was a @copy
  *
- * The caller fills in @id, @new, @lost and @reserve and leaves the rest to prepare. On the
+ * The caller fills in @id, @new, @lost, @reserve and @must, and leaves the rest to prepare. On the
  * stack of one writer, under rviommu_ddt.lock.
  *
  * Several updates may be prepared under one hold of the lock (a device with
@@ -229,6 +241,7 @@ union rviommu_dir_context {
 struct rviommu_dir_update {
 	u32 id;
 	bool reserve;
+	bool must;
 	const bool *lost;
 	union rviommu_dir_context new;
 	union rviommu_dir_context old;
@@ -242,6 +255,9 @@ struct rviommu_dir_update {
 int rviommu_dir_init(struct rviommu_dir *dir, const struct rviommu_dir_shape *shape,
 		     struct rviommu_ddt *ddt, u8 levels);
 void rviommu_dir_destroy(struct rviommu_dir *dir);
+int rviommu_dir_reserve(struct rviommu_dir *dir, unsigned int pages);
+unsigned int rviommu_dir_leaf_pages(const struct rviommu_dir *dir, const u32 *ids,
+				    unsigned int nr);
 void rviommu_dir_retire_all(struct rviommu_dir *dir);
 
 int rviommu_dir_prepare(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
