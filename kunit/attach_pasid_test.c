@@ -219,7 +219,7 @@ static struct pasid_test *start(struct kunit *test, unsigned int depth, u32 max_
 
 static u32 pscid(struct iommu_domain *domain)
 {
-	return to_rviommu_domain(domain)->pscid;
+	return to_rviommu_domain(domain)->space.pscid;
 }
 
 static int attach(struct pasid_test *t, u32 pasid, struct iommu_domain *domain)
@@ -237,7 +237,7 @@ static void expect_process(struct pasid_test *t, u32 did, u32 pid, struct iommu_
 
 	if (domain && domain != &rviommu_blocking_domain)
 		want[0] = TC_V;
-	if (rviommu_domain_is_paging(domain)) {
+	if (rviommu_space_of(domain)) {
 		want[0] |= (u64)pscid(domain) << 12;
 		want[1] = 9ULL << 60 | virt_to_phys(to_rviommu_domain(domain)->pt.root) >> 12;
 	}
@@ -264,16 +264,7 @@ static bool has_pdt(struct pasid_test *t, u32 did)
 /* Uses of @domain that its invalidations know: of the IOMMU, or of an ATC */
 static unsigned int users(struct iommu_domain *domain, bool atc)
 {
-	struct rviommu_targets *targets;
-	unsigned int i, users = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		if (!!targets->t[i].ep == atc)
-			users += targets->t[i].users;
-	rcu_read_unlock();
-	return users;
+	return testdev_users(domain, NULL, atc);
 }
 
 /* ----- Commands ----- */
@@ -326,7 +317,7 @@ static void attach_commands(struct kunit *test)
 	EXPECT_COMMANDS(td, "requester blocked", CMD_PDT(DID, 0), CMD_BARRIER, CMD_VMA(pscid(c)),
 			CMD_FENCE);
 	expect_process(t, DID, 0, NULL);
-	KUNIT_EXPECT_PTR_EQ(test, t->ep->domain, &rviommu_blocking_domain);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID), &rviommu_blocking_domain);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	EXPECT_COMMANDS(td, "requester back", CMD_DDT(DID), CMD_FENCE, CMD_FENCE);
 
@@ -617,7 +608,7 @@ static void attach_without_memory(struct kunit *test)
 				KUNIT_EXPECT_EQ(test, users(a, false), used[0]);
 				KUNIT_EXPECT_EQ(test, users(b, false), used[1]);
 				KUNIT_EXPECT_EQ(test, users(a, true), used[2]);
-				KUNIT_EXPECT_PTR_EQ(test, xa_load(&t->ep->pasids, pasid),
+				KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, pasid),
 						    (void *)steps[k].old);
 				after = testdev_context(t->td, DID);
 				KUNIT_EXPECT_MEMEQ(test, &dc, &after, sizeof(dc));
@@ -642,7 +633,7 @@ static void attach_without_memory(struct kunit *test)
 		/* The last one goes, and the directory with it, without memory, too. */
 		for (k = 0; k < 3; k++) {
 			KUNIT_ASSERT_EQ(test, attach(t, 9, a), 0);
-			testdev_fail(test, &failures, 0);
+			testdev_fail(test, &failures, TESTDEV_ALL);
 			fakebus_clear(t->td->bus);
 			rviommu_detach_pasid(t->ep, 9);
 			testdev_fail(test, &failures, -1);
@@ -780,7 +771,7 @@ static void attach_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, guest), -EBUSY);
 	testdev_expect(t->td, "refused", NULL, 0);
 	KUNIT_EXPECT_EQ(test, users(guest, false), 0);
-	KUNIT_EXPECT_PTR_EQ(test, t->ep->domain, t->def);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID), t->def);
 	rviommu_detach_pasid(t->ep, 255);
 	t->ep->max_pasids = 0;
 	KUNIT_EXPECT_EQ(test, attach(t, 1, a), -EOPNOTSUPP);
@@ -989,7 +980,7 @@ static void attach_ats_shared_id(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->domain[1]), 0);
 	KUNIT_EXPECT_EQ(test, fake_ats.enables, 1);
 	fakebus_clear(td->bus);
-	rviommu_invalidate_all(to_rviommu_domain(t->domain[1]));
+	rviommu_invalidate_all(to_rviommu_space(t->domain[1]));
 	EXPECT_COMMANDS(td, "shared", CMD_VMA(pscid(t->domain[1])), CMD_FENCE);
 	KUNIT_EXPECT_FALSE(test, rviommu_ats_device_lost(&td->iommu.cmdq, RID, SEG));
 
@@ -1030,16 +1021,16 @@ static void attach_ats_asleep(struct kunit *test)
 		power = powers[i];
 		power_looks = 0;
 		fakebus_clear(td->bus);
-		rviommu_invalidate_all(a);
-		EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->pscid), CMD_FENCE);
+		rviommu_invalidate_all(&a->space);
+		EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->space.pscid), CMD_FENCE);
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
-		EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->pscid),
+		EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->space.pscid),
 				CMD_FENCE);
 		KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
 
 		power_looks = 1;
 		fakebus_clear(td->bus);
-		rviommu_invalidate_all(a);
+		rviommu_invalidate_all(&a->space);
 		KUNIT_EXPECT_EQ(test, atomic64_read(&td->iommu.cmdq.events[RVIOMMU_CMDQ_TIMEOUT]),
 				i + 1);
 		KUNIT_EXPECT_FALSE(test, t->ep->lost);
@@ -1049,8 +1040,8 @@ static void attach_ats_asleep(struct kunit *test)
 	td->fake->ats = NULL;
 	kunit_deactivate_static_stub(test, rviommu_ats_power);
 	fakebus_clear(td->bus);
-	rviommu_invalidate_all(a);
-	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->pscid), CMD_FENCE, CMD_BARRIER, CMD_ATS(RID, SEG),
+	rviommu_invalidate_all(&a->space);
+	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER, CMD_ATS(RID, SEG),
 			CMD_FENCE);
 }
 
@@ -1063,7 +1054,7 @@ static void attach_lost_forgotten(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, a), 0);
 	td->fake->ats = never;
-	rviommu_invalidate_range(to_rviommu_domain(a), 0x5000, 0x5fff, 12, false);
+	rviommu_invalidate_range(to_rviommu_space(a), 0x5000, 0x5fff, 12, false);
 	td->fake->ats = NULL;
 	KUNIT_ASSERT_TRUE(test, t->ep->lost);
 	fakebus_clear(td->bus);
@@ -1079,6 +1070,7 @@ static void attach_lost_forgotten(struct kunit *test)
  */
 static void attach_release_beside_new(struct kunit *test)
 {
+	struct rviommu_attachment *was;
 	struct pasid_test *t = start(test, 0, 0);
 	struct device *dev = testdev_add_one(t->td, 0x20);
 	struct rviommu_endpoint *ep = testdev_ep(dev), *other;
@@ -1091,10 +1083,10 @@ static void attach_release_beside_new(struct kunit *test)
 
 	/* As it is between the core's probe of the second and its joining the group. */
 	mutex_lock(&t->td->iommu.ddt.lock);
-	if (rviommu_domain_is_paging(other->domain))
-		rviommu_target_remove_device(to_rviommu_domain(other->domain), other,
-					     IOMMU_NO_PASID);
-	WRITE_ONCE(other->domain, NULL);
+	was = rviommu_attached(other, IOMMU_NO_PASID);
+	rviommu_attachment_unlink(was);
+	RCU_INIT_POINTER(other->attached, NULL);
+	rviommu_attachment_put(was);
 	rviommu_detach_release(ep);
 	mutex_unlock(&t->td->iommu.ddt.lock);
 	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
@@ -1140,13 +1132,13 @@ static void attach_ats_unmap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users(a, true), 5);
 
 	fakebus_clear(td->bus);
-	rviommu_invalidate_range(to_rviommu_domain(a), 0x5000, 0x5fff, 12, false);
+	rviommu_invalidate_range(to_rviommu_space(a), 0x5000, 0x5fff, 12, false);
 	EXPECT_COMMANDS(td, "a page", CMD_VMA_AT(pscid(a), 0x5000), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS_PV_AT(RID, SEG, 5, 0x5000), CMD_ATS_PV_AT(RID, SEG, 6, 0x5000),
 			CMD_FENCE, CMD_BARRIER, CMD_ATS_PV_AT(RID, SEG, 7, 0x5000),
 			CMD_ATS_PV_AT(0x300, 0, 5, 0x5000), CMD_ATS_AT(0x300, 0, 0x5000),
 			CMD_FENCE);
-	rviommu_invalidate_range(to_rviommu_domain(a), 0x7000, 0x8fff, 12, false);
+	rviommu_invalidate_range(to_rviommu_space(a), 0x7000, 0x8fff, 12, false);
 	EXPECT_COMMANDS(td, "a range", CMD_VMA_AT(pscid(a), 0x7000), CMD_VMA_AT(pscid(a), 0x8000),
 			CMD_FENCE, CMD_BARRIER, CMD_ATS_PV_AT(RID, SEG, 5, range),
 			CMD_ATS_PV_AT(RID, SEG, 6, range), CMD_FENCE, CMD_BARRIER,
@@ -1156,19 +1148,19 @@ static void attach_ats_unmap(struct kunit *test)
 	rviommu_detach_pasid(t->ep, 6);
 	rviommu_detach_pasid(other, 5);
 	fakebus_clear(td->bus);
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	EXPECT_COMMANDS(td, "all", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS_PV(RID, SEG, 5), CMD_ATS_PV(RID, SEG, 7), CMD_ATS(0x300, 0),
 			CMD_FENCE);
 	/* Nor while it is off. */
 	WRITE_ONCE(t->ep->ats.on, false);
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	EXPECT_COMMANDS(td, "off", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER, CMD_ATS(0x300, 0),
 			CMD_FENCE);
 	WRITE_ONCE(t->ep->ats.on, true);
 	/* Two functions that share one queue of two */
 	other->ats.shared = t->ep->ats.shared;
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	EXPECT_COMMANDS(td, "shared", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS_PV(RID, SEG, 5), CMD_ATS_PV(RID, SEG, 7), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS(0x300, 0), CMD_FENCE);
@@ -1212,7 +1204,7 @@ static void attach_ats_small_ring(struct kunit *test)
 	for (i = 0; i < 7; i++)
 		KUNIT_ASSERT_EQ(test, rviommu_attach(ep[i], a), 0);
 	fakebus_clear(td->bus);
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	EXPECT_COMMANDS(td, "all", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER, CMD_ATS(0, 0),
 			CMD_ATS(1, 0), CMD_ATS(2, 0), CMD_ATS(3, 0), CMD_ATS(4, 0), CMD_FENCE,
 			CMD_BARRIER, CMD_ATS(5, 0), CMD_ATS(6, 0), CMD_FENCE);
@@ -1231,7 +1223,7 @@ static void attach_ats_unmap_waits(struct kunit *test)
 	fakebus_clear(t->td->bus);
 	t->td->arg = &doorbells;
 	t->td->doorbell = hold_ats_doorbell;
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	fakebus_commands(t->td->bus, &nr);
 	KUNIT_EXPECT_EQ(test, nr, 5);
 	KUNIT_EXPECT_EQ(test, doorbells, 2);
@@ -1254,7 +1246,7 @@ static void attach_ats_lost(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_attach_pasid(other, 5, a, NULL), 0);
 	fakebus_clear(td->bus);
 	td->fake->ats = never;
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	KUNIT_EXPECT_FALSE(test, td->iommu.cmdq.dead);
 	KUNIT_EXPECT_TRUE(test, t->ep->lost);
 	KUNIT_EXPECT_FALSE(test, t->ep->ats.on);
@@ -1269,7 +1261,7 @@ static void attach_ats_lost(struct kunit *test)
 
 	/* It is asked nothing any more, the other is. */
 	fakebus_clear(td->bus);
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	EXPECT_COMMANDS(td, "all", CMD_VMA(pscid(a)), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS_PV(RID, 0, 5), CMD_FENCE);
 
@@ -1298,7 +1290,7 @@ static void attach_ats_back(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, attach(t, 5, a), 0);
 	td->fake->ats = never;
-	rviommu_invalidate_all(to_rviommu_domain(a));
+	rviommu_invalidate_all(to_rviommu_space(a));
 	td->fake->ats = NULL;
 	KUNIT_EXPECT_TRUE(test, t->ep->lost);
 
@@ -1347,7 +1339,7 @@ static void attach_back_without_memory(struct kunit *test)
 	for (i = 0; i < 7; i++) {
 		struct iommu_domain *to = i & 1 ? b : a, *from = i & 1 ? a : b;
 
-		testdev_fail(test, &failures, 0);
+		testdev_fail(test, &failures, TESTDEV_ALL);
 		fakebus_clear(t->td->bus);
 		KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, to), 0);
 		/* as hitless as with memory */
@@ -1359,7 +1351,7 @@ static void attach_back_without_memory(struct kunit *test)
 			EXPECT_COMMANDS(t->td, "to b", CMD_DDT(DID), CMD_BARRIER,
 					CMD_VMA(pscid(a)), CMD_BARRIER, CMD_ATS(RID, SEG),
 					CMD_FENCE);
-		testdev_fail(test, &failures, 0);
+		testdev_fail(test, &failures, TESTDEV_ALL);
 		KUNIT_EXPECT_EQ(test, attach(t, 5, to), 0);
 		testdev_fail(test, &failures, -1);
 		KUNIT_EXPECT_EQ(test, users(to, true), to == a ? 3 : 2);
@@ -1409,7 +1401,7 @@ static void attach_dead_way_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, users(b, false), 1);
 	KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(t->ep, 5, a, b), 0);
 	KUNIT_EXPECT_EQ(test, users(a, false) + users(b, false), 0);
-	KUNIT_EXPECT_NULL(test, xa_load(&t->ep->pasids, 5));
+	KUNIT_EXPECT_NULL(test, rviommu_attached_domain(t->ep, 5));
 }
 
 static struct kunit_case attach_cases[] = {

@@ -29,6 +29,8 @@
  * @bus: registers that read as 0
  * @iommu: in debugfs as "kunit-debugfs"
  * @ep: in debugfs as "kunit-device"
+ * @shown: what the device's requester IDs use
+ * @process: what two of its PASIDs use
  * @done: what its command queue calls done
  * @text: the file read last
  */
@@ -37,9 +39,18 @@ struct debugfs_fixture {
 	struct rviommu_bus bus;
 	struct rviommu iommu;
 	struct rviommu_endpoint *ep;
+	struct rviommu_attachment shown;
+	struct rviommu_attachment process[2];
 	__le32 done;
 	char *text;
 };
+
+/* The device's requester IDs use @domain, as far as debugfs knows. */
+static void show(struct debugfs_fixture *f, struct iommu_domain *domain)
+{
+	WRITE_ONCE(f->shown.domain, domain);
+	rcu_assign_pointer(f->ep->attached, &f->shown);
+}
 
 static u32 zero_read32(struct rviommu_bus *bus, unsigned int offset)
 {
@@ -188,7 +199,7 @@ static struct rviommu_domain *make_domain(struct kunit *test, bool second_stage)
 
 static void free_domain(struct rviommu_domain *dom)
 {
-	dom->domain.ops->free(&dom->domain);
+	dom->space.domain.ops->free(&dom->space.domain);
 }
 
 static void map(struct kunit *test, struct rviommu_domain *dom, u64 iova, u64 pa, size_t pgsize,
@@ -263,9 +274,9 @@ static void test_runs(struct kunit *test)
 	map(test, dom, 0xffff800000000000, 0xd0001000, SZ_4K, 1, RW);
 	map(test, dom, 0xfffffffffffff000, 0xe0000000, SZ_4K, 1, RW);
 
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	KUNIT_EXPECT_STREQ(test, dump(test, TEXT_SIZE), run_lines);
-	f->ep->domain = NULL;
+	show(f, NULL);
 	free_domain(dom);
 }
 
@@ -289,9 +300,9 @@ static void test_long_run(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, run.leaves, 5);
 	KUNIT_EXPECT_FALSE(test, rviommu_run_next(&dom->pt, run.last + 1, &run));
 
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	KUNIT_EXPECT_STREQ(test, dump(test, TEXT_SIZE), long_run_lines);
-	f->ep->domain = NULL;
+	show(f, NULL);
 	free_domain(dom);
 }
 
@@ -307,7 +318,7 @@ static void test_pieces(struct kunit *test)
 	/* Every second page, so that none joins another. */
 	for (i = 0; i < lines; i++)
 		map(test, dom, (u64)i * SZ_8K, (u64)i * SZ_8K, SZ_4K, 1, RW);
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		unsigned int n = 0;
 		char line[96];
@@ -326,7 +337,7 @@ static void test_pieces(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, n, lines, "pieces of %zu", pieces[i]);
 		KUNIT_EXPECT_STREQ(test, text, "");
 	}
-	f->ep->domain = NULL;
+	show(f, NULL);
 	free_domain(dom);
 }
 
@@ -347,7 +358,7 @@ static void test_change_between_pieces(struct kunit *test)
 		map(test, dom, (u64)i * SZ_8K, 0x80000000, SZ_4K, 1, RW);
 
 	/* The table: goes on behind what was shown. */
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	file = open_file(test, f->ep->debugfs, "domain");
 	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
 	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
@@ -362,11 +373,11 @@ static void test_change_between_pieces(struct kunit *test)
 	/* The domain: freed, and another one attached. */
 	file = open_file(test, f->ep->debugfs, "domain");
 	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
-	f->ep->domain = NULL;
+	show(f, NULL);
 	free_domain(dom);
 	other = make_domain(test, false);
 	map(test, other, 0, 0x80000000, SZ_4K, 1, RW);
-	f->ep->domain = &other->domain;
+	show(f, &other->space.domain);
 	other->id += 1000;
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
 	other->id -= 1000;
@@ -383,7 +394,7 @@ static void test_change_between_pieces(struct kunit *test)
 	/* Nothing. */
 	file = open_file(test, f->ep->debugfs, "domain");
 	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
-	f->ep->domain = &rviommu_identity_domain;
+	show(f, &rviommu_identity_domain);
 	free_domain(other);
 	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
 	__fput_sync(file);
@@ -397,39 +408,40 @@ static void test_other_domains(struct kunit *test)
 	struct rviommu_domain *dom;
 
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type none\n");
-	f->ep->domain = &rviommu_identity_domain;
+	show(f, &rviommu_identity_domain);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type identity\n");
-	f->ep->domain = &rviommu_blocking_domain;
+	show(f, &rviommu_blocking_domain);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type blocking\n");
 
 	dom = make_domain(test, false);
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	free_domain(dom);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "domain", TEXT_SIZE), "type none\n");
-	f->ep->domain = NULL;
+	show(f, NULL);
 }
 
 static void test_domain_head(struct kunit *test)
 {
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_domain *dom = make_domain(test, true);
+	struct rviommu_attachment *a;
 	const char *text;
 	char want[32];
 
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &f->iommu), 0);
-	f->ep->domain = &dom->domain;
+	a = testdev_link(test, &f->iommu, &dom->space);
+	show(f, &dom->space.domain);
 	text = read_file(test, f->ep->debugfs, "domain", TEXT_SIZE);
 	snprintf(want, sizeof(want), "domain %u\n", dom->id);
 	KUNIT_EXPECT_EQ(test, strncmp(text, want, strlen(want)), 0);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\ntype unmanaged\n"));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nstage second\n"));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nmode sv48x4\n"));
-	snprintf(want, sizeof(want), "\ngscid %u\n", dom->gscid);
+	snprintf(want, sizeof(want), "\ngscid %u\n", dom->space.gscid);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, want));
 	KUNIT_EXPECT_NULL(test, strstr(text, "pscid"));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nattached_on kunit-debugfs 1\n"));
-	f->ep->domain = NULL;
-	rviommu_target_remove(dom, &f->iommu);
+	show(f, NULL);
+	testdev_unlink(a);
 	free_domain(dom);
 }
 
@@ -545,7 +557,7 @@ static void test_processes(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, rviommu_pdt_init(&pdt, ddt, 2, 0x123, false), 0);
 	set_process(test, &pdt, 5, 0x7007, 0x9000000000080001);
-	f->ep->domain = &rviommu_identity_domain;
+	show(f, &rviommu_identity_domain);
 	set_process(test, &pdt, 0, RVIOMMU_PC_TA_V, 0);
 	update.new.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV;
 	update.new.word[RVIOMMU_DC_FSC] = rviommu_pdt_pdtp(2, pdt.dir.root);
@@ -555,22 +567,26 @@ static void test_processes(struct kunit *test)
 		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
 	pdt.dir.live = true;
-	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 5, &dom->domain,
+	f->process[0].domain = &dom->space.domain;
+	/* One that is gone */
+	f->process[1].domain = (struct iommu_domain *)test;
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 5, &f->process[0],
 						    GFP_KERNEL)));
-	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x1ffff, test, GFP_KERNEL)));
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x1ffff, &f->process[1],
+						    GFP_KERNEL)));
 	snprintf(want, sizeof(want), process_lines, dom->id);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), want);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", 16), want);
 
 	/* Blocked without a PASID: 5 is the first that is there. */
 	set_process(test, &pdt, 0, 0, 0);
-	f->ep->domain = &rviommu_blocking_domain;
+	show(f, &rviommu_blocking_domain);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE),
 			   strstr(want, "process_id 0x00005"));
 	xa_destroy(&f->ep->pasids);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), "");
 
-	f->ep->domain = NULL;
+	show(f, NULL);
 	free_domain(dom);
 	rviommu_dir_destroy(&pdt.dir);
 }
@@ -660,7 +676,7 @@ static void test_counters(struct kunit *test)
 
 	before = counter(f->text, "flushes");
 	for (i = 0; i < 5; i++)
-		rviommu_invalidate_all(dom);
+		dom->space.domain.ops->flush_iotlb_all(&dom->space.domain);
 	counted = counter(read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE), "flushes");
 	KUNIT_EXPECT_EQ(test, counted, before + 5);
 	/* A sum over all domains does not forget one that is gone. */
@@ -759,7 +775,7 @@ static void test_remove_while_open(struct kunit *test)
 
 	for (i = 0; i < 200; i++)
 		map(test, dom, (u64)i * SZ_8K, 0x80000000, SZ_4K, 1, RW);
-	f->ep->domain = &dom->domain;
+	show(f, &dom->space.domain);
 	files[0] = open_file(test, f->ep->debugfs, "domain");
 	files[1] = open_file(test, f->ep->debugfs, "context");
 	files[2] = open_file(test, f->ep->debugfs, "faults");
@@ -805,7 +821,7 @@ static int churn(void *arg)
 			c->failed = true;
 			break;
 		}
-		WRITE_ONCE(ep->domain, &dom->domain);
+		show(c->f, &dom->space.domain);
 		for (i = 0; i < 64; i++)
 			if (rviommu_pgtable_map(&dom->pt, (u64)i * SZ_8M, SZ_1G, SZ_4K, i + 1, RW,
 						GFP_KERNEL, &mapped))
@@ -814,11 +830,11 @@ static int churn(void *arg)
 		rviommu_pgtable_unmap(&dom->pt, 0, SZ_4K, SZ_512M / SZ_4K, &out);
 		rviommu_page_retire(&out.tables);
 		if (round % 3)
-			WRITE_ONCE(ep->domain, round % 3 == 1 ? &rviommu_identity_domain : NULL);
+			show(c->f, round % 3 == 1 ? &rviommu_identity_domain : NULL);
 		free_domain(dom);
 		cond_resched();
 	}
-	WRITE_ONCE(ep->domain, NULL);
+	show(c->f, NULL);
 	/* Pairs with test_churn(). */
 	smp_store_release(&c->done, true);
 	return 0;

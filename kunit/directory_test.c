@@ -795,7 +795,7 @@ static void directory_laid_aside(struct kunit *test)
 		observer_watch(&w->o, dids[i]);
 	}
 	observer_settle(&w->o);
-	testdev_fail(test, &failures, 0);
+	testdev_fail(test, &failures, TESTDEV_ALL);
 	/* Not for anybody. */
 	KUNIT_EXPECT_EQ(test, world_change(w, u, w->planned), pages ? -ENOMEM : 0);
 	for (n = 0; n < 10; n++) {

@@ -33,7 +33,7 @@ static struct rviommu_domain *dom_of(struct device *dev)
 
 static u32 pscid_of(struct iommu_domain *domain)
 {
-	return to_rviommu_domain(domain)->pscid;
+	return to_rviommu_domain(domain)->space.pscid;
 }
 
 static void expect_context(struct testdev *td, u32 did, u64 tc, u64 iohgatp, u64 ta, u64 fsc)
@@ -52,8 +52,8 @@ static void expect_first_stage(struct testdev *td, u32 did, struct iommu_domain 
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
 
-	KUNIT_EXPECT_NE(td->test, dom->pscid, 0);
-	expect_context(td, did, 1, 0, (u64)dom->pscid << 12,
+	KUNIT_EXPECT_NE(td->test, dom->space.pscid, 0);
+	expect_context(td, did, 1, 0, (u64)dom->space.pscid << 12,
 		       mode << 60 | virt_to_phys(dom->pt.root) >> 12);
 }
 
@@ -62,19 +62,15 @@ static void expect_blocked(struct testdev *td, u32 did)
 	expect_context(td, did, 0, 0, 0, 0);
 }
 
+static struct iommu_domain *attached(struct rviommu_endpoint *ep)
+{
+	return rviommu_attached_domain(ep, IOMMU_NO_PASID);
+}
+
 /* Attachments of @domain to the IOMMU that are counted */
 static unsigned int users(struct iommu_domain *domain, struct testdev *td)
 {
-	struct rviommu_targets *targets;
-	unsigned int i, users = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		if (targets->t[i].iommu == &td->iommu)
-			users += targets->t[i].users;
-	rcu_read_unlock();
-	return users;
+	return testdev_users(domain, &td->iommu, false);
 }
 
 /* ----- Attach, replace, detach ----- */
@@ -87,7 +83,7 @@ static void domain_default(struct kunit *test)
 	a = testdev_add_one(td, 0x100);
 	KUNIT_ASSERT_NOT_NULL(test, iommu_get_domain_for_dev(a));
 	KUNIT_EXPECT_TRUE(test, iommu_get_domain_for_dev(a)->type & __IOMMU_DOMAIN_PAGING);
-	KUNIT_EXPECT_PTR_EQ(test, testdev_ep(a)->domain, iommu_get_domain_for_dev(a));
+	KUNIT_EXPECT_PTR_EQ(test, attached(testdev_ep(a)), iommu_get_domain_for_dev(a));
 	expect_first_stage(td, 0x100, iommu_get_domain_for_dev(a), 9);
 	KUNIT_EXPECT_EQ(test, users(iommu_get_domain_for_dev(a), td), 1);
 	/*
@@ -100,7 +96,7 @@ static void domain_default(struct kunit *test)
 	expect_first_stage(td, 0x101, iommu_get_domain_for_dev(b), 9);
 	EXPECT_COMMANDS(td, "second device", CMD_DDT(0x101), CMD_FENCE, CMD_FENCE);
 	KUNIT_EXPECT_PTR_NE(test, iommu_get_domain_for_dev(a), iommu_get_domain_for_dev(b));
-	KUNIT_EXPECT_NE(test, dom_of(a)->pscid, dom_of(b)->pscid);
+	KUNIT_EXPECT_NE(test, dom_of(a)->space.pscid, dom_of(b)->space.pscid);
 	expect_blocked(td, 0x102);
 	expect_blocked(td, 0);
 }
@@ -219,7 +215,7 @@ static void order_doorbell(struct testdev *td)
 
 static struct iommu_domain *if_paging(struct iommu_domain *domain)
 {
-	return rviommu_domain_is_paging(domain) ? domain : NULL;
+	return rviommu_space_of(domain) ? domain : NULL;
 }
 
 /*
@@ -359,22 +355,22 @@ static void domain_formats(struct kunit *test)
 		dom = to_rviommu_domain(parent);
 		KUNIT_EXPECT_EQ(test, parent->geometry.aperture_end, BIT_ULL(c->lg2_2) - 1);
 		KUNIT_EXPECT_EQ(test, virt_to_phys(dom->pt.root) & (SZ_16K - 1), 0);
-		KUNIT_EXPECT_NE(test, dom->gscid, 0);
+		KUNIT_EXPECT_NE(test, dom->space.gscid, 0);
 		KUNIT_ASSERT_EQ(test, iommu_attach_device(parent, dev), 0);
-		expect_context(td, 0x21, 1, c->mode2 << 60 | (u64)dom->gscid << 44 |
+		expect_context(td, 0x21, 1, c->mode2 << 60 | (u64)dom->space.gscid << 44 |
 			       virt_to_phys(dom->pt.root) >> 12, 0, 0);
 		fakebus_clear(td->bus);
 		iommu_detach_device(parent, dev);
 		/* Back to another second stage, only one word differs. */
 		if (c->mode)
 			EXPECT_COMMANDS(td, "to the first stage", CMD_DDT_ALL,
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid),
-					CMD_GVMA(dom->gscid),
+					CMD_BARRIER, CMD_VMA_GSCID(dom->space.gscid),
+					CMD_GVMA(dom->space.gscid),
 					CMD_FENCE);
 		else
 			EXPECT_COMMANDS(td, "to a second stage", CMD_DDT(0x21),
-					CMD_BARRIER, CMD_VMA_GSCID(dom->gscid),
-					CMD_GVMA(dom->gscid),
+					CMD_BARRIER, CMD_VMA_GSCID(dom->space.gscid),
+					CMD_GVMA(dom->space.gscid),
 					CMD_FENCE);
 		iommu_domain_free(parent);
 		testdev_remove(td);
@@ -402,8 +398,8 @@ static void domain_alloc_without_memory(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, testdev_live(), live);
 			KUNIT_ASSERT_LT(test, n, 20);
 		}
-		/* The domain, a target, counters, number, tag, the root and its descriptor */
-		KUNIT_EXPECT_EQ(test, n, 7);
+		/* The domain, counters, number, tag, the root and its descriptor */
+		KUNIT_EXPECT_EQ(test, n, 6);
 		KUNIT_EXPECT_EQ(test, failures.seen, n);
 		iommu_domain_free(domain);
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);
@@ -446,12 +442,12 @@ static void domain_page_requests(struct kunit *test)
 	struct device *dev = testdev_add_one(td, 1);
 	struct iommu_domain *domain = iommu_paging_domain_alloc(dev);
 	struct rviommu_endpoint *ep = testdev_ep(dev);
-	const struct iommu_domain *old = ep->domain;
+	const struct iommu_domain *old = attached(ep);
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(domain));
 	domain->iopf_handler = takes_no_fault;
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), -ENODEV);
-	KUNIT_EXPECT_PTR_EQ(test, ep->domain, old);
+	KUNIT_EXPECT_PTR_EQ(test, attached(ep), old);
 	domain->iopf_handler = NULL;
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(domain, dev), 0);
 	iommu_detach_device(domain, dev);
@@ -593,7 +589,7 @@ static void domain_ids_in_place(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, device_iommu_mapped(eight) && device_iommu_mapped(nine));
 	a = rviommu_alloc_nest_parent(eight);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
-	gscid = to_rviommu_domain(a)->gscid;
+	gscid = to_rviommu_domain(a)->space.gscid;
 
 	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(eight), &rviommu_identity_domain), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(nine), &rviommu_identity_domain), 0);
@@ -632,10 +628,13 @@ static void domain_ids_of_many_domains(struct kunit *test)
 	/* As if devices that share its IDs had been attached to them */
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		struct rviommu_dir_update update = { .id = ids[i] };
+		struct rviommu_attachment theirs = {};
 
 		from[i] = rviommu_domain_create(&td->iommu, false);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(from[i]));
-		update.new.dc = rviommu_make_dc(&from[i]->domain);
+		theirs.domain = &from[i]->space.domain;
+		theirs.space = &from[i]->space;
+		update.new.dc = rviommu_make_dc(testdev_ep(dev), &theirs, 0);
 		mutex_lock(&td->iommu.ddt.lock);
 		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&td->iommu.ddt.dir, &update, 1), 0);
 		rviommu_dir_publish(&td->iommu.ddt.dir, &update, 1);
@@ -646,13 +645,13 @@ static void domain_ids_of_many_domains(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(testdev_ep(dev), def), 0);
 	fakebus_commands(td->bus, &nr);
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
-		const struct testdev_command vma = CMD_VMA(from[i]->pscid);
+		const struct testdev_command vma = CMD_VMA(from[i]->space.pscid);
 
 		expect_first_stage(td, ids[i], def, 9);
 		for (k = 0, found = 0; k < nr; k++)
 			found += fakebus_command(td->bus, k, 0) == vma.dword0;
 		KUNIT_EXPECT_EQ_MSG(test, found, 1, "ID %u", i);
-		from[i]->domain.ops->free(&from[i]->domain);
+		from[i]->space.domain.ops->free(&from[i]->space.domain);
 	}
 	KUNIT_EXPECT_EQ(test, (u32)fakebus_command(td->bus, nr - 1, 0), 0x3402);
 }
@@ -911,15 +910,15 @@ static void domain_replace_without_memory(struct kunit *test)
 		testdev_expect(td, "nothing changed", NULL, 0);
 		for (i = 0; i < ARRAY_SIZE(many_ids); i++)
 			expect_first_stage(td, many_ids[i], def, 9);
-		KUNIT_EXPECT_PTR_EQ(test, testdev_ep(dev)->domain, def);
+		KUNIT_EXPECT_PTR_EQ(test, attached(testdev_ep(dev)), def);
 		KUNIT_EXPECT_EQ(test, users(def, td), 1);
 		KUNIT_EXPECT_EQ(test, users(a, td), 0);
 		iommu_domain_free(a);
 		KUNIT_EXPECT_EQ_MSG(test, testdev_live(), live, "allocation %d", n);
 		KUNIT_ASSERT_LT(test, n, 40);
 	}
-	/* Three copies of two allocations each */
-	KUNIT_EXPECT_EQ(test, n, 6);
+	/* The attachment, and three copies of two allocations each */
+	KUNIT_EXPECT_EQ(test, n, 7);
 
 	/* Blocking needs none, whatever there was. */
 	testdev_fail(test, &failures, 0);
@@ -983,7 +982,7 @@ static void domain_waits(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		const u32 def = dom_of(dev[i])->pscid;
+		const u32 def = dom_of(dev[i])->space.pscid;
 
 		fakebus_clear(td[i]->bus);
 		td[i]->fake->rate = 1;
@@ -1079,7 +1078,7 @@ static void domain_incompatible(struct kunit *test)
 					    "%s, stage %u", c->name, k + 1);
 			if (want) {
 				testdev_expect(other, c->name, NULL, 0);
-				KUNIT_EXPECT_PTR_EQ(test, testdev_ep(odev)->domain, def);
+				KUNIT_EXPECT_PTR_EQ(test, attached(testdev_ep(odev)), def);
 				KUNIT_EXPECT_EQ(test, users(def, other), 1);
 			} else {
 				iommu_detach_device(domain, odev);
@@ -1151,7 +1150,7 @@ static void domain_map_second_stage(struct kunit *test)
 	u16 gscid;
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(a));
-	gscid = to_rviommu_domain(a)->gscid;
+	gscid = to_rviommu_domain(a)->space.gscid;
 	KUNIT_ASSERT_EQ(test, iommu_attach_device(a, dev), 0);
 	fakebus_clear(td->bus);
 	KUNIT_EXPECT_EQ(test, iommu_map(a, 0x3ffffffff0000, 0x10000, 0x2000, RW, GFP_KERNEL), 0);
@@ -1176,10 +1175,10 @@ static const struct {
 static struct testdev_command command_at(struct iommu_domain *domain, u64 iova)
 {
 	const struct rviommu_domain *dom = to_rviommu_domain(domain);
-	const struct testdev_command vma = CMD_VMA_AT(dom->pscid, iova);
-	const struct testdev_command gvma = CMD_GVMA_AT(dom->gscid, iova);
+	const struct testdev_command vma = CMD_VMA_AT(dom->space.pscid, iova);
+	const struct testdev_command gvma = CMD_GVMA_AT(dom->space.gscid, iova);
 
-	return dom->gscid ? gvma : vma;
+	return dom->space.gscid ? gvma : vma;
 }
 
 /* The last pages of either half, one by one and as a range: nothing wraps. */
@@ -1445,7 +1444,7 @@ static void map_over_empty(struct kunit *test, u64 caps, bool second_stage, u64 
 	struct iommu_domain *a = second_stage ? rviommu_alloc_nest_parent(dev) :
 						make_domain(test, dev);
 	struct rviommu_domain *dom = to_rviommu_domain(a);
-	const struct testdev_command vma = CMD_VMA(dom->pscid), gvma = CMD_GVMA(dom->gscid);
+	const struct testdev_command vma = CMD_VMA(dom->space.pscid), gvma = CMD_GVMA(dom->space.gscid);
 	struct walk_watch watch = {};
 	unsigned int i;
 	long live;
@@ -1592,15 +1591,15 @@ static void domain_numbers_come_back(struct kunit *test)
 		dom = rviommu_domain_create(&td->iommu, i);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
 		id = dom->id;
-		tag = i ? dom->gscid : dom->pscid;
+		tag = i ? dom->space.gscid : dom->space.pscid;
 		KUNIT_EXPECT_NE(test, id, 0);
 		KUNIT_EXPECT_NE(test, tag, 0);
-		dom->domain.ops->free(&dom->domain);
+		dom->space.domain.ops->free(&dom->space.domain);
 		dom = rviommu_domain_create(&td->iommu, i);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(dom));
 		KUNIT_EXPECT_LE(test, dom->id, id);
-		KUNIT_EXPECT_LE(test, i ? dom->gscid : dom->pscid, tag);
-		dom->domain.ops->free(&dom->domain);
+		KUNIT_EXPECT_LE(test, i ? dom->space.gscid : dom->space.pscid, tag);
+		dom->space.domain.ops->free(&dom->space.domain);
 	}
 }
 
@@ -1761,7 +1760,7 @@ static void domain_device_goes(struct kunit *test)
 	/* Tables of the directory stay, for the next device. */
 	live = testdev_live();
 	dev = testdev_add_one(td, 0x42);
-	pscid = dom_of(dev)->pscid;
+	pscid = dom_of(dev)->space.pscid;
 	fakebus_clear(td->bus);
 	testdev_del(td, dev);
 	EXPECT_COMMANDS(td, "removal", CMD_DDT(0x42), CMD_BARRIER, CMD_VMA(pscid), CMD_FENCE);
@@ -1844,7 +1843,7 @@ static void domain_dead_queue(struct kunit *test)
 	/* The core lets go of the domain, and frees it: nobody may know it then. */
 	iommu_detach_device(a, dev);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
-	KUNIT_EXPECT_PTR_NE(test, testdev_ep(dev)->domain, a);
+	KUNIT_EXPECT_PTR_NE(test, attached(testdev_ep(dev)), a);
 	iommu_domain_free(a);
 	iommu_domain_free(b);
 
@@ -1929,7 +1928,7 @@ static void domain_dies_in_attach(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_device(a, dev), 0);
 	KUNIT_EXPECT_TRUE(test, td->iommu.dead);
 	KUNIT_EXPECT_EQ(test, testdev_mode(td), 0);
-	KUNIT_EXPECT_PTR_EQ(test, testdev_ep(dev)->domain, a);
+	KUNIT_EXPECT_PTR_EQ(test, attached(testdev_ep(dev)), a);
 	KUNIT_EXPECT_EQ(test, users(a, td), 1);
 	iommu_detach_device(a, dev);
 	KUNIT_EXPECT_EQ(test, users(a, td), 0);
@@ -1959,11 +1958,11 @@ static void domain_dead_way_back(struct kunit *test)
 
 	/* What is attached may be attached again, and nothing of it changes. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, two), 0);
-	KUNIT_EXPECT_PTR_EQ(test, ep->domain, two);
+	KUNIT_EXPECT_PTR_EQ(test, attached(ep), two);
 	KUNIT_EXPECT_EQ(test, users(two, td), 1);
 
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, one), 0);
-	KUNIT_EXPECT_PTR_NE(test, ep->domain, two);
+	KUNIT_EXPECT_PTR_NE(test, attached(ep), two);
 	KUNIT_EXPECT_EQ(test, users(two, td), 0);
 	iommu_domain_free(two);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);

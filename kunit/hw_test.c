@@ -769,8 +769,8 @@ static void tag_used_again(struct kunit *test)
 			iommu_paging_domain_alloc(&hw->pdev->dev);
 
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
-		tag = kind->second_stage ? to_rviommu_domain(domain)->gscid :
-		      to_rviommu_domain(domain)->pscid;
+		tag = kind->second_stage ? to_rviommu_domain(domain)->space.gscid :
+		      to_rviommu_domain(domain)->space.pscid;
 		again += tag == last;
 		last = tag;
 		rviommu_hw_poison(bufs[~i & 1]);
@@ -1396,7 +1396,7 @@ static void debugfs_consistent(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, text);
 	snprintf(want, sizeof(want), "device_id %#08x\n", pci_dev_id(hw->pdev));
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, want), "%s", text);
-	snprintf(want, sizeof(want), " pscid %u\n", dom->pscid);
+	snprintf(want, sizeof(want), " pscid %u\n", dom->space.pscid);
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, want), "%s", text);
 	snprintf(want, sizeof(want), " root %#llx\n", (u64)virt_to_phys(dom->pt.root));
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, want), "%s", text);

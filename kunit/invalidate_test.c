@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which commands an invalidation becomes, against the specification by hand, and
- * the array of IOMMUs that they go to.
+ * the lists of attachments that say where they go.
  */
 #include <kunit/test.h>
 #include <linux/kthread.h>
@@ -20,7 +20,7 @@ static struct rviommu_domain *make_domain(struct testdev *td, bool second_stage)
 
 static void free_domain(struct rviommu_domain *dom)
 {
-	dom->domain.ops->free(&dom->domain);
+	dom->space.domain.ops->free(&dom->space.domain);
 }
 
 /* ----- Ranges ----- */
@@ -134,6 +134,7 @@ static void invalidate_ranges(struct kunit *test, bool second_stage)
 	unsigned int i, k, nr;
 	struct testdev *td[4];
 	struct rviommu_domain *dom[4];
+	struct rviommu_attachment *a[4];
 	char where[80];
 
 	KUNIT_ASSERT_NOT_NULL(test, want);
@@ -141,14 +142,14 @@ static void invalidate_ranges(struct kunit *test, bool second_stage)
 		td[i] = testdev_up(test, TESTDEV_CAPS | (i & S ? TESTDEV_S : 0) |
 					 (i & NL ? TESTDEV_NL : 0));
 		dom[i] = make_domain(td[i], second_stage);
-		KUNIT_ASSERT_EQ(test, rviommu_target_add(dom[i], &td[i]->iommu), 0);
+		a[i] = testdev_link(test, &td[i]->iommu, &dom[i]->space);
 	}
 
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		const typeof(ranges[0]) *r = &ranges[i];
 		const unsigned int can = r->can & (S | NL);
-		const struct testdev_command space = CMD_VMA(dom[can]->pscid);
-		const struct testdev_command gspace = CMD_GVMA(dom[can]->gscid);
+		const struct testdev_command space = CMD_VMA(dom[can]->space.pscid);
+		const struct testdev_command gspace = CMD_GVMA(dom[can]->space.gscid);
 		const u64 base = second_stage ? gspace.dword0 : space.dword0;
 
 		td[can]->iommu.quirks = r->can & SMALL ? BIT(RVIOMMU_QUIRK_SMALL_IOTINVAL) : 0;
@@ -180,12 +181,12 @@ static void invalidate_ranges(struct kunit *test, bool second_stage)
 		want[nr].dword0 = 0x3402;
 		snprintf(where, sizeof(where), "%u: %#llx to %#llx, leaf %u, can %#x", i, r->iova,
 			 r->last, r->leaf_lg2, r->can);
-		rviommu_invalidate_range(dom[can], r->iova, r->last, r->leaf_lg2, r->nonleaf);
+		rviommu_invalidate_range(&dom[can]->space, r->iova, r->last, r->leaf_lg2, r->nonleaf);
 		testdev_expect(td[can], where, want, nr + 1);
 	}
 
 	for (i = 0; i < 4; i++) {
-		rviommu_target_remove(dom[i], &td[i]->iommu);
+		testdev_unlink(a[i]);
 		free_domain(dom[i]);
 	}
 }
@@ -204,26 +205,30 @@ static void invalidate_everything(struct kunit *test)
 {
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
 	struct rviommu_domain *first = make_domain(td, false), *second = make_domain(td, true);
+	struct iommu_iotlb_gather gather = { .start = 0, .end = 0xfff, .pgsize = SZ_4K };
+	const struct iommu_domain_ops *ops = first->space.domain.ops;
+	struct rviommu_attachment *a[2];
 	struct rviommu_domain_stats stats;
 
 	/* Nobody has cached anything yet. */
-	rviommu_invalidate_all(first);
-	rviommu_invalidate_range(first, 0, 0xfff, 12, false);
+	INIT_LIST_HEAD(rviommu_gather_pages(&gather));
+	ops->flush_iotlb_all(&first->space.domain);
+	ops->iotlb_sync(&first->space.domain, &gather);
 	testdev_expect(td, "no target", NULL, 0);
 
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(first, &td->iommu), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(second, &td->iommu), 0);
-	rviommu_invalidate_all(first);
-	EXPECT_COMMANDS(td, "first stage", CMD_VMA(first->pscid), CMD_FENCE);
-	rviommu_invalidate_all(second);
-	EXPECT_COMMANDS(td, "second stage", CMD_GVMA(second->gscid), CMD_FENCE);
+	a[0] = testdev_link(test, &td->iommu, &first->space);
+	a[1] = testdev_link(test, &td->iommu, &second->space);
+	ops->flush_iotlb_all(&first->space.domain);
+	EXPECT_COMMANDS(td, "first stage", CMD_VMA(first->space.pscid), CMD_FENCE);
+	rviommu_invalidate_all(&second->space);
+	EXPECT_COMMANDS(td, "second stage", CMD_GVMA(second->space.gscid), CMD_FENCE);
 
 	stats = rviommu_domain_stats(first);
 	KUNIT_EXPECT_EQ(test, stats.flushes, 2);
 	KUNIT_EXPECT_EQ(test, stats.syncs, 1);
-	rviommu_target_remove(first, &td->iommu);
-	rviommu_target_remove(second, &td->iommu);
-	rviommu_invalidate_all(first);
+	testdev_unlink(a[0]);
+	testdev_unlink(a[1]);
+	rviommu_invalidate_all(&first->space);
 	testdev_expect(td, "no target any more", NULL, 0);
 	free_domain(first);
 	free_domain(second);
@@ -243,6 +248,7 @@ static void invalidate_mutations(struct kunit *test)
 {
 	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
 	struct rviommu_dir_update update = { .id = 5, .how = RVIOMMU_PUBLISH_PAGE };
+	struct rviommu_attachment *a;
 	struct rviommu_domain *dom;
 	struct testdev *td;
 	u32 pscid;
@@ -252,25 +258,25 @@ static void invalidate_mutations(struct kunit *test)
 
 	td = testdev_up(test, TESTDEV_CAPS | TESTDEV_S | TESTDEV_NL);
 	dom = make_domain(td, false);
-	pscid = dom->pscid;
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td->iommu), 0);
+	pscid = dom->space.pscid;
+	a = testdev_link(test, &td->iommu, &dom->space);
 
 	td->iommu.mutate = BIT(RVIOMMU_MUTATE_IOTINVAL);
-	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	rviommu_invalidate_range(&dom->space, 0x5000, 0x5fff, 12, false);
 	EXPECT_COMMANDS(td, "no IOTINVAL", CMD_FENCE);
-	rviommu_invalidate_all(dom);
+	rviommu_invalidate_all(&dom->space);
 	EXPECT_COMMANDS(td, "but flush_iotlb_all", CMD_VMA(pscid), CMD_FENCE);
 
 	td->iommu.mutate = BIT(RVIOMMU_MUTATE_NONLEAF);
-	rviommu_invalidate_range(dom, 0x200000, 0x3fffff, 12, true);
+	rviommu_invalidate_range(&dom->space, 0x200000, 0x3fffff, 12, true);
 	EXPECT_COMMANDS(td, "no NL",
 			{ 0x401 | pscid << 12 | 1ULL << 32, napot(0x200000, 21) | 1ULL << 9 },
 			CMD_FENCE);
 
 	td->iommu.mutate = BIT(RVIOMMU_MUTATE_FLUSH_ALL);
-	rviommu_invalidate_all(dom);
+	rviommu_invalidate_all(&dom->space);
 	EXPECT_COMMANDS(td, "no flush_iotlb_all", CMD_FENCE);
-	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	rviommu_invalidate_range(&dom->space, 0x5000, 0x5fff, 12, false);
 	EXPECT_COMMANDS(td, "but IOTINVAL", CMD_VMA_AT(pscid, 0x5000), CMD_FENCE);
 
 	update.old.word[0] = 1;
@@ -284,7 +290,7 @@ static void invalidate_mutations(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmds[0].dword[0]), 0x3);
 
 	td->iommu.mutate = 0;
-	rviommu_target_remove(dom, &td->iommu);
+	testdev_unlink(a);
 	free_domain(dom);
 }
 
@@ -369,15 +375,15 @@ static void invalidate_contexts(struct kunit *test)
 
 #define NR_IOMMUS	10
 
+/* Those that an unmap looks at */
 static unsigned int nr_targets(struct rviommu_domain *dom)
 {
-	struct rviommu_targets *targets;
-	unsigned int nr;
+	const struct rviommu_attachment *a;
+	unsigned int nr = 0;
 
-	rcu_read_lock();
-	targets = rcu_dereference(dom->targets);
-	nr = targets ? targets->nr : 0;
-	rcu_read_unlock();
+	guard(mutex)(&dom->space.lock);
+	list_for_each_entry(a, &dom->space.targets, target)
+		nr++;
 	return nr;
 }
 
@@ -387,22 +393,23 @@ static void expect_targets(struct kunit *test, struct testdev **td, struct rviom
 {
 	unsigned int i;
 
-	rviommu_invalidate_all(dom);
+	rviommu_invalidate_all(&dom->space);
 	for (i = 0; i < NR_IOMMUS; i++) {
 		if (set & BIT(i))
-			EXPECT_COMMANDS(td[i], "in the set", CMD_VMA(dom->pscid), CMD_FENCE);
+			EXPECT_COMMANDS(td[i], "in the set", CMD_VMA(dom->space.pscid), CMD_FENCE);
 		else
 			testdev_expect(td[i], "not in the set", NULL, 0);
 	}
+	KUNIT_EXPECT_EQ(test, nr_targets(dom), hweight_long(set));
 }
 
 static void invalidate_targets(struct kunit *test)
 {
-	struct testdev *td[NR_IOMMUS], *last = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_attachment *a[NR_IOMMUS], *second;
+	struct testdev *td[NR_IOMMUS];
 	struct rviommu_domain *dom;
 	unsigned long set = 0;
 	unsigned int i;
-	long live;
 
 	for (i = 0; i < NR_IOMMUS; i++) {
 		td[i] = testdev_up(test, TESTDEV_CAPS);
@@ -410,107 +417,125 @@ static void invalidate_targets(struct kunit *test)
 		td[i]->fake->rate = 1;
 	}
 	dom = make_domain(td[0], false);
-	live = testdev_live();
 
 	/* More than one round of waiting: rviommu_inval_targets() takes 8 at a time. */
 	for (i = 0; i < NR_IOMMUS; i++) {
-		KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[i]->iommu), 0);
+		a[i] = testdev_link(test, &td[i]->iommu, &dom->space);
 		set |= BIT(i);
 		expect_targets(test, td, dom, set);
-		KUNIT_EXPECT_EQ(test, nr_targets(dom), i + 1);
 	}
-	/* Replaced arrays are gone: one is left, as before. */
-	KUNIT_EXPECT_EQ(test, testdev_live(), live);
 
-	/* A second attachment there is counted, and allocates nothing. */
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
+	/* A second attachment there changes nothing. */
+	second = testdev_link(test, &td[3]->iommu, &dom->space);
 	expect_targets(test, td, dom, set);
-	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
-	rviommu_target_remove(dom, &td[3]->iommu);
+	testdev_unlink(second);
 	expect_targets(test, td, dom, set);
 
 	/* The first, the last, one in between */
-	rviommu_target_remove(dom, &td[0]->iommu);
-	rviommu_target_remove(dom, &td[3]->iommu);
-	rviommu_target_remove(dom, &td[NR_IOMMUS - 1]->iommu);
+	testdev_unlink(a[0]);
+	testdev_unlink(a[3]);
+	testdev_unlink(a[NR_IOMMUS - 1]);
 	set &= ~(BIT(0) | BIT(3) | BIT(NR_IOMMUS - 1));
 	expect_targets(test, td, dom, set);
-	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
 
-	/* An entry that is not used comes back; the next new array has no holes. */
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[3]->iommu), 0);
+	/* One comes back. */
+	rviommu_attachment_link(a[3]);
 	set |= BIT(3);
 	expect_targets(test, td, dom, set);
-	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &last->iommu), 0);
-	expect_targets(test, td, dom, set);
-	EXPECT_COMMANDS(last, "the last one", CMD_VMA(dom->pscid), CMD_FENCE);
-	KUNIT_EXPECT_EQ(test, nr_targets(dom), NR_IOMMUS - 1);
-	rviommu_target_remove(dom, &last->iommu);
 
 	for (i = 0; i < NR_IOMMUS; i++)
 		if (set & BIT(i))
-			rviommu_target_remove(dom, &td[i]->iommu);
+			testdev_unlink(a[i]);
 	expect_targets(test, td, dom, 0);
 	free_domain(dom);
 }
 
-/* Counts outlive the array that they were counted in. */
-static void invalidate_targets_counted(struct kunit *test)
+/*
+ * Of several attachments to an IOMMU one stands for all; when it goes, another does, in its
+ * place. Each order of going.
+ */
+static void invalidate_targets_heir(struct kunit *test)
 {
+	static const u8 orders[][3] = {
+		{ 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 },
+	};
 	struct testdev *a = testdev_up(test, TESTDEV_CAPS), *b = testdev_up(test, TESTDEV_CAPS);
 	struct rviommu_domain *dom = make_domain(a, false);
-	const u32 pscid = dom->pscid;
+	const u32 pscid = dom->space.pscid;
+	struct rviommu_attachment *of_a[3], *of_b;
+	unsigned int i, k;
 
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
-	/* a new array */
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &b->iommu), 0);
-	rviommu_target_remove(dom, &a->iommu);
-	rviommu_invalidate_all(dom);
-	EXPECT_COMMANDS(a, "one of two is left", CMD_VMA(pscid), CMD_FENCE);
-	EXPECT_COMMANDS(b, "the other IOMMU", CMD_VMA(pscid), CMD_FENCE);
-	rviommu_target_remove(dom, &a->iommu);
-	rviommu_invalidate_all(dom);
-	testdev_expect(a, "none is left", NULL, 0);
-	EXPECT_COMMANDS(b, "the other IOMMU still", CMD_VMA(pscid), CMD_FENCE);
-	rviommu_target_remove(dom, &b->iommu);
+	for (i = 0; i < 3; i++)
+		of_a[i] = testdev_link(test, &a->iommu, &dom->space);
+	of_b = testdev_link(test, &b->iommu, &dom->space);
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		for (k = 0; k < 3; k++) {
+			rviommu_invalidate_all(&dom->space);
+			EXPECT_COMMANDS(a, "some are left", CMD_VMA(pscid), CMD_FENCE);
+			EXPECT_COMMANDS(b, "the other IOMMU", CMD_VMA(pscid), CMD_FENCE);
+			KUNIT_EXPECT_EQ(test, nr_targets(dom), 2);
+			testdev_unlink(of_a[orders[i][k]]);
+		}
+		rviommu_invalidate_all(&dom->space);
+		testdev_expect(a, "none is left", NULL, 0);
+		EXPECT_COMMANDS(b, "the other IOMMU still", CMD_VMA(pscid), CMD_FENCE);
+		for (k = 0; k < 3; k++)
+			rviommu_attachment_link(of_a[k]);
+	}
+	for (k = 0; k < 3; k++)
+		testdev_unlink(of_a[k]);
+	testdev_unlink(of_b);
 	free_domain(dom);
 }
 
-static void invalidate_targets_without_memory(struct kunit *test)
+/*
+ * Whoever stands at an attachment that goes finds the rest of the list from there: of each
+ * IOMMU one, and those that came meanwhile need not be found.
+ */
+static void invalidate_targets_reader(struct kunit *test)
 {
-	struct testdev *td[NR_IOMMUS];
-	struct testdev_failures failures;
+	struct testdev *td[3];
+	struct rviommu_attachment *a[3], *heir, *at, *seen;
 	struct rviommu_domain *dom;
-	unsigned int i;
-	long live;
+	unsigned int i, k, found;
 
-	for (i = 0; i < NR_IOMMUS; i++)
+	for (i = 0; i < 3; i++)
 		td[i] = testdev_up(test, TESTDEV_CAPS);
 	dom = make_domain(td[0], false);
+	for (i = 0; i < 3; i++)
+		a[i] = testdev_link(test, &td[i]->iommu, &dom->space);
 
-	/* The domain was made for this one: there is an entry already. */
-	testdev_fail(test, &failures, 0);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
-	KUNIT_EXPECT_EQ(test, failures.seen, 0);
-	live = testdev_live();
-	testdev_fail(test, &failures, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[1]->iommu), -ENOMEM);
-	expect_targets(test, td, dom, BIT(0));
-	KUNIT_EXPECT_EQ(test, testdev_live(), live);
-
-	/* Where the IOMMU is known already, no memory is needed; nor is it to remove. */
-	testdev_fail(test, &failures, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
-	rviommu_target_remove(dom, &td[0]->iommu);
-	rviommu_target_remove(dom, &td[0]->iommu);
-	KUNIT_EXPECT_EQ(test, failures.seen, 0);
-	expect_targets(test, td, dom, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_target_add(dom, &td[0]->iommu), 0);
-	KUNIT_EXPECT_EQ(test, failures.seen, 0);
-	expect_targets(test, td, dom, BIT(0));
-	rviommu_target_remove(dom, &td[0]->iommu);
+	for (i = 0; i < 3; i++) {
+		heir = testdev_link(test, &td[i]->iommu, &dom->space);
+		rcu_read_lock();
+		at = a[i];
+		rcu_read_unlock();
+		/* As if it were in its middle */
+		rviommu_attachment_unlink(a[i]);
+		for (k = i + 1; k < 3; k++) {
+			rviommu_attachment_unlink(a[k]);
+			rviommu_attachment_link(a[k]);
+		}
+		found = 0;
+		seen = at;
+		while (&seen->target != &dom->space.targets && found <= 3) {
+			found += seen->ep->iommu != &td[i]->iommu;
+			seen = list_entry(READ_ONCE(seen->target.next), struct rviommu_attachment,
+					  target);
+		}
+		KUNIT_EXPECT_EQ(test, found, 2 - i);
+		KUNIT_EXPECT_EQ(test, nr_targets(dom), 3);
+		rviommu_attachment_unlink(heir);
+		KUNIT_EXPECT_EQ(test, nr_targets(dom), 2);
+		rviommu_inval_synchronize();
+		rviommu_attachment_link(a[i]);
+		for (k = 0; k < 3; k++) {
+			testdev_unlink(a[k]);
+			rviommu_attachment_link(a[k]);
+		}
+	}
+	for (i = 0; i < 3; i++)
+		testdev_unlink(a[i]);
 	free_domain(dom);
 }
 
@@ -519,16 +544,67 @@ static void invalidate_dead_target(struct kunit *test)
 {
 	struct testdev *a = testdev_up(test, TESTDEV_CAPS), *b = testdev_up(test, TESTDEV_CAPS);
 	struct rviommu_domain *dom = make_domain(a, false);
+	struct rviommu_attachment *of_a[2], *of_b;
+	unsigned int i;
 
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &a->iommu), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(dom, &b->iommu), 0);
+	for (i = 0; i < 2; i++)
+		of_a[i] = testdev_link(test, &a->iommu, &dom->space);
+	of_b = testdev_link(test, &b->iommu, &dom->space);
 	rviommu_cmdq_kill(&a->iommu.cmdq, "test");
 	KUNIT_EXPECT_EQ(test, testdev_mode(a), 0);
-	rviommu_invalidate_range(dom, 0x5000, 0x5fff, 12, false);
+	rviommu_invalidate_range(&dom->space, 0x5000, 0x5fff, 12, false);
 	testdev_expect(a, "dead", NULL, 0);
-	EXPECT_COMMANDS(b, "alive", CMD_VMA_AT(dom->pscid, 0x5000), CMD_FENCE);
-	rviommu_target_remove(dom, &a->iommu);
-	rviommu_target_remove(dom, &b->iommu);
+	EXPECT_COMMANDS(b, "alive", CMD_VMA_AT(dom->space.pscid, 0x5000), CMD_FENCE);
+	for (i = 0; i < 2; i++)
+		testdev_unlink(of_a[i]);
+	testdev_unlink(of_b);
+	free_domain(dom);
+}
+
+/* ----- Memory ----- */
+
+/* What the device has laid aside is for those who must, and is there again when they are done. */
+static void invalidate_attachment_memory(struct kunit *test)
+{
+	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
+	struct rviommu_endpoint *ep = rviommu_endpoint_create(&td->iommu, 1);
+	struct rviommu_domain *dom = make_domain(td, false);
+	struct rviommu_attachment *a, *b;
+	struct testdev_failures failures;
+	unsigned int i;
+	long live;
+
+	KUNIT_ASSERT_NOT_NULL(test, ep);
+	mutex_lock(&td->iommu.ddt.lock);
+	a = rviommu_attachment_get(ep, 5, &dom->space.domain, false);
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	KUNIT_EXPECT_PTR_EQ(test, a->space, &dom->space);
+	live = testdev_live();
+	for (i = 0; i < 5; i++) {
+		testdev_fail(test, &failures, TESTDEV_ALL);
+		KUNIT_EXPECT_NULL(test, rviommu_attachment_get(ep, 5, &dom->space.domain, false));
+		b = rviommu_attachment_get(ep, 5, &rviommu_identity_domain, true);
+		KUNIT_ASSERT_NOT_NULL(test, b);
+		KUNIT_EXPECT_NULL(test, b->space);
+		KUNIT_EXPECT_NULL(test, rviommu_attachment_get(ep, 5, &dom->space.domain, true));
+		rviommu_attachment_put(a);
+		KUNIT_EXPECT_PTR_EQ(test, ep->spare, a);
+		a = b;
+		testdev_fail(test, &failures, -1);
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	/* What was never laid aside again is when there is memory. */
+	testdev_fail(test, &failures, TESTDEV_ALL);
+	b = rviommu_attachment_get(ep, 5, &dom->space.domain, true);
+	KUNIT_EXPECT_NULL(test, ep->spare);
+	testdev_fail(test, &failures, 1);
+	KUNIT_EXPECT_NULL(test, rviommu_attachment_get(ep, 5, &dom->space.domain, false));
+	testdev_fail(test, &failures, -1);
+	KUNIT_EXPECT_NOT_NULL(test, ep->spare);
+	rviommu_attachment_put(a);
+	rviommu_attachment_put(b);
+	mutex_unlock(&td->iommu.ddt.lock);
+	rviommu_endpoint_retire(ep);
 	free_domain(dom);
 }
 
@@ -547,14 +623,38 @@ static int stress_invalidate(void *arg)
 	struct stress *stress = arg;
 
 	do {
-		rviommu_invalidate_range(stress->dom, 0x5000, 0x5fff, 12, false);
+		rviommu_invalidate_range(&stress->dom->space, 0x5000, 0x5fff, 12, false);
 		cond_resched();
 	} while (!READ_ONCE(stress->stop));
 	return 0;
 }
 
+static struct rviommu_attachment *stress_come(struct rviommu_endpoint *ep,
+					      struct rviommu_domain *dom)
+{
+	struct rviommu_attachment *a;
+
+	guard(mutex)(&ep->iommu->ddt.lock);
+	a = rviommu_attachment_get(ep, IOMMU_NO_PASID, &dom->space.domain, false);
+	if (a)
+		rviommu_attachment_link(a);
+	return a;
+}
+
+static void stress_go(struct rviommu_attachment *a)
+{
+	if (!a)
+		return;
+	guard(mutex)(&a->ep->iommu->ddt.lock);
+	rviommu_attachment_unlink(a);
+	rviommu_attachment_put(a);
+}
+
+/* Two devices behind each of two IOMMUs come and go. */
 static void invalidate_targets_race(struct kunit *test)
 {
+	struct rviommu_attachment *first, *a[4];
+	struct rviommu_endpoint *ep[4];
 	struct stress stress = {};
 	struct task_struct *thread[2];
 	struct testdev *td[3];
@@ -562,8 +662,12 @@ static void invalidate_targets_race(struct kunit *test)
 
 	for (i = 0; i < 3; i++)
 		td[i] = testdev_up(test, TESTDEV_CAPS);
+	for (i = 0; i < 4; i++) {
+		ep[i] = rviommu_endpoint_create(&td[1 + i / 2]->iommu, 1);
+		KUNIT_ASSERT_NOT_NULL(test, ep[i]);
+	}
 	stress.dom = make_domain(td[0], false);
-	KUNIT_ASSERT_EQ(test, rviommu_target_add(stress.dom, &td[0]->iommu), 0);
+	first = testdev_link(test, &td[0]->iommu, &stress.dom->space);
 	for (i = 0; i < 2; i++) {
 		thread[i] = kthread_run(stress_invalidate, &stress, "rviommu-kunit/%u", i);
 		KUNIT_EXPECT_FALSE(test, IS_ERR(thread[i]));
@@ -571,10 +675,10 @@ static void invalidate_targets_race(struct kunit *test)
 			get_task_struct(thread[i]);
 	}
 	for (i = 0; i < 500; i++) {
-		KUNIT_EXPECT_EQ(test, rviommu_target_add(stress.dom, &td[1]->iommu), 0);
-		KUNIT_EXPECT_EQ(test, rviommu_target_add(stress.dom, &td[2]->iommu), 0);
-		rviommu_target_remove(stress.dom, &td[1]->iommu);
-		rviommu_target_remove(stress.dom, &td[2]->iommu);
+		for (k = 0; k < 4; k++)
+			a[k] = stress_come(ep[k], stress.dom);
+		for (k = 0; k < 4; k++)
+			stress_go(a[(k + i) % 4]);
 		cond_resched();
 	}
 	WRITE_ONCE(stress.stop, true);
@@ -584,7 +688,7 @@ static void invalidate_targets_race(struct kunit *test)
 
 	/* Nothing but what was asked for went anywhere. */
 	for (i = 0; i < 3; i++) {
-		const struct testdev_command want = CMD_VMA_AT(stress.dom->pscid, 0x5000);
+		const struct testdev_command want = CMD_VMA_AT(stress.dom->space.pscid, 0x5000);
 
 		fakebus_commands(td[i]->bus, &nr);
 		for (k = 0; k < nr; k++) {
@@ -595,7 +699,9 @@ static void invalidate_targets_race(struct kunit *test)
 		if (!i)
 			KUNIT_EXPECT_GT(test, nr, 0);
 	}
-	rviommu_target_remove(stress.dom, &td[0]->iommu);
+	testdev_unlink(first);
+	for (i = 0; i < 4; i++)
+		rviommu_endpoint_retire(ep[i]);
 	free_domain(stress.dom);
 }
 
@@ -606,8 +712,9 @@ static struct kunit_case invalidate_cases[] = {
 	KUNIT_CASE(invalidate_mutations),
 	KUNIT_CASE(invalidate_contexts),
 	KUNIT_CASE(invalidate_targets),
-	KUNIT_CASE(invalidate_targets_counted),
-	KUNIT_CASE(invalidate_targets_without_memory),
+	KUNIT_CASE(invalidate_targets_heir),
+	KUNIT_CASE(invalidate_targets_reader),
+	KUNIT_CASE(invalidate_attachment_memory),
 	KUNIT_CASE(invalidate_dead_target),
 	KUNIT_CASE(invalidate_targets_race),
 	{}

@@ -311,9 +311,9 @@ static struct iommu_domain *make_domain(struct scene *s, unsigned int mode, bool
 	dom = rviommu_domain_create(iommu, second_stage);
 	iommu->caps = caps;
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dom);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_domain, &dom->domain), 0);
-	KUNIT_ASSERT_EQ(test, dom->pt_mode, mode);
-	return &dom->domain;
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_domain, &dom->space.domain), 0);
+	KUNIT_ASSERT_EQ(test, dom->space.mode, mode);
+	return &dom->space.domain;
 }
 
 static void make_domains(struct scene *s)
@@ -385,14 +385,14 @@ static struct rviommu_dc dc_of(struct iommu_domain *domain)
 	struct rviommu_domain *dom;
 	u64 root;
 
-	if (!rviommu_domain_is_paging(domain))
+	if (!rviommu_space_of(domain))
 		return dc;
 	dom = to_rviommu_domain(domain);
-	root = (u64)dom->pt_mode << 60 | virt_to_phys(dom->pt.root) >> 12;
-	if (dom->gscid) {
-		dc.word[1] = root | (u64)dom->gscid << 44;
+	root = (u64)dom->space.mode << 60 | virt_to_phys(dom->pt.root) >> 12;
+	if (dom->space.gscid) {
+		dc.word[1] = root | (u64)dom->space.gscid << 44;
 	} else {
-		dc.word[2] = (u64)dom->pscid << 12;
+		dc.word[2] = (u64)dom->space.pscid << 12;
 		dc.word[3] = root;
 	}
 	return dc;

@@ -252,15 +252,15 @@ static void group_expect(struct failure_fixture *f, unsigned int devices,
 
 	for (i = 0; i < devices; i++) {
 		failure_reaches(f, i, 0, rid);
-		KUNIT_EXPECT_PTR_EQ(test, f->ep[i]->domain, rid->domain);
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[i], IOMMU_NO_PASID), rid->domain);
 		KUNIT_EXPECT_EQ(test, f->ep[i]->ats.on, f->ep[i]->ats.usable);
 		if (pasid) {
 			failure_reaches(f, i, 1, pasid);
-			KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[i]->pasids, 1),
+			KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[i], 1),
 					    (void *)pasid->domain);
 		}
 		KUNIT_EXPECT_EQ(test, failure_fill(f->dev[i], 2, 1), -EFAULT);
-		KUNIT_EXPECT_NULL(test, xa_load(&f->ep[i]->pasids, 2));
+		KUNIT_EXPECT_NULL(test, rviommu_attached_domain(f->ep[i], 2));
 	}
 }
 
@@ -327,7 +327,7 @@ static struct failure_fixture *group_attach(struct kunit *test, enum group_op op
 static void group_detach(struct failure_fixture *f, struct failure_space *rid,
 			 struct failure_space *pasid)
 {
-	if (f->ep[0]->domain == rid->domain)
+	if (rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID) == rid->domain)
 		iommu_detach_group_handle(rid->domain, f->group[0]);
 	if (rviommu_simtest_users(pasid->domain))
 		iommu_detach_device_pasid(pasid->domain, f->dev[0], 1);
@@ -404,7 +404,7 @@ static void failure_group_of_broken(struct kunit *test)
 			f->ep[DEVICES - 1]->iommu->cmdq.timeout_us = 20000;
 			KUNIT_EXPECT_EQ(test, rviommu_sim_set_atc(f->dev[DEVICES - 1],
 								  RVIOMMU_SIM_ATC_LOST), 0);
-			rviommu_invalidate_all(to_rviommu_domain(rid.domain));
+			rviommu_invalidate_all(to_rviommu_space(rid.domain));
 			KUNIT_EXPECT_TRUE(test, READ_ONCE(f->ep[DEVICES - 1]->lost));
 		} else {
 			rviommu_cmdq_kill(&f->ep[DEVICES - 1]->iommu->cmdq, "a test wants it so");
@@ -453,7 +453,7 @@ static void failure_back_without_memory(struct kunit *test)
 		failure_starve(test, 0);
 		iommu_detach_group(s.domain, f->group[0]);
 		failure_feed(test);
-		KUNIT_EXPECT_PTR_EQ(test, f->ep[0]->domain, iommu_get_domain_for_dev(f->dev[0]));
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID), iommu_get_domain_for_dev(f->dev[0]));
 		KUNIT_EXPECT_EQ(test, f->ep[0]->ats.on, f->ep[0]->ats.usable);
 		failure_forgotten(f, &s);
 		if (i) {
@@ -575,7 +575,7 @@ static void fence_fails(struct failure_fixture *f, enum fence_op op,
 		KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(f->ep[0], 3, other.domain, NULL), 0);
 		failure_reaches(f, 0, 3, &other);
 	}
-	before = pasid ? xa_load(&f->ep[0]->pasids, pasid) : NULL;
+	before = pasid ? rviommu_attached_domain(f->ep[0], pasid) : NULL;
 
 	fence_prepare(iommu, model, fault);
 	ret = fence_op(f, op, &new);
@@ -591,9 +591,9 @@ static void fence_fails(struct failure_fixture *f, enum fence_op op,
 	KUNIT_EXPECT_EQ_MSG(test, ret, dead && pasid && !removes ? -EIO : 0, "%s, %s",
 			    fence_op_names[op], fault->name);
 	if (removes)
-		KUNIT_EXPECT_NULL(test, xa_load(&f->ep[0]->pasids, pasid));
+		KUNIT_EXPECT_NULL(test, rviommu_attached_domain(f->ep[0], pasid));
 	else if (pasid)
-		KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[0]->pasids, pasid),
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], pasid),
 				    ret ? (void *)before : (void *)new.domain);
 	if (dead || lost) {
 		/* Blocked, all of it; and nobody gets anything new. */

@@ -614,11 +614,11 @@ static bool pasid_fails_first(struct pasid_fixture *f, u32 pasid, struct iommu_d
 			KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, 70 + pasid_fail_at), 0);
 			KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, SZ_4K,
 								      70 + pasid_fail_at));
-			KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[0]->pasids, pasid),
+			KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], pasid),
 					    (void *)unchanged);
 		} else {
 			KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], pasid, 1), -EFAULT);
-			KUNIT_EXPECT_NULL(test, xa_load(&f->ep[0]->pasids, pasid));
+			KUNIT_EXPECT_NULL(test, rviommu_attached_domain(f->ep[0], pasid));
 		}
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);
 	}
@@ -683,7 +683,7 @@ static void pasid_out_of_service(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pasid_replace(f, 0, 1, domain[1]), -EIO);
 	KUNIT_EXPECT_EQ(test, pasid_replace(f, 0, 2, domain[1]), -EIO);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[1]), 0);
-	KUNIT_EXPECT_PTR_EQ(test, xa_load(&f->ep[0]->pasids, 1), (void *)domain[0]);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], 1), (void *)domain[0]);
 	KUNIT_EXPECT_EQ(test, pasid_fill(f->dev[0], 1, 2), -EFAULT);
 	rviommu_detach_pasid(f->ep[0], 1);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(domain[0]), 0);

@@ -492,8 +492,8 @@ static void note_commands(struct scene *s, u32 tail)
 	const struct rviommu_domain *dom = to_rviommu_domain(s->domain[0]);
 	struct rviommu_cmdq *cq = &s->iommu->cmdq;
 	const struct rviommu_command want[] = {
-		rviommu_cmd_iotinval_vma_gscid(dom->gscid),
-		rviommu_cmd_iotinval_gvma(dom->gscid),
+		rviommu_cmd_iotinval_vma_gscid(dom->space.gscid),
+		rviommu_cmd_iotinval_gvma(dom->space.gscid),
 	};
 	u32 i, k;
 
@@ -511,7 +511,7 @@ static void note_commands(struct scene *s, u32 tail)
  */
 static const char *replace_owes(struct scene *s)
 {
-	if (!map_both(s) || attach(s, 0) || !to_rviommu_domain(s->domain[0])->gscid)
+	if (!map_both(s) || attach(s, 0) || !to_rviommu_domain(s->domain[0])->space.gscid)
 		return CANNOT;
 	s->at = s->iommu->cmdq.tail;
 	s->on_doorbell = note_commands;
@@ -939,7 +939,7 @@ static bool warmed_by_other(struct scene *s, unsigned int which)
  */
 static const char *unmapped_around_attach(struct scene *s, unsigned int which)
 {
-	struct rviommu_command cmd = rviommu_space_command(to_rviommu_domain(s->domain[which]));
+	struct rviommu_command cmd = rviommu_space_command(to_rviommu_space(s->domain[which]));
 
 	if (!unmap_deferred(s, which, IOVA, SZ_4K) || attach(s, which))
 		return CANNOT;
@@ -978,9 +978,12 @@ static const char *ats_refill_replace(struct scene *s)
 static const char *lost_beside_copy(struct scene *s)
 {
 	struct rviommu_ddt *ddt = &s->iommu->ddt;
+	const struct rviommu_attachment its = {
+		.domain = s->domain[1], .space = to_rviommu_space(s->domain[1]),
+	};
 	struct rviommu_dir_update update = {
 		.id = s->other->ids[0], .lost = &s->other->lost,
-		.new.dc = rviommu_make_dc(s->domain[1]),
+		.new.dc = rviommu_make_dc(s->other, &its, 0),
 	};
 	const char *wrong = CANNOT;
 	struct rviommu_command cmd;

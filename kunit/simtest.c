@@ -11,6 +11,7 @@
 
 #include "../src/driver/rviommu.h"
 #include "simtest.h"
+#include "testdev.h"
 
 static void simtest_destroy(void *sim)
 {
@@ -247,15 +248,7 @@ bool rviommu_simtest_holds(const u8 *p, size_t length, u64 seed)
  */
 unsigned int rviommu_simtest_users(struct iommu_domain *domain)
 {
-	const struct rviommu_targets *targets;
-	unsigned int i, sum = 0;
-
-	rcu_read_lock();
-	targets = rcu_dereference(to_rviommu_domain(domain)->targets);
-	for (i = 0; targets && i < targets->nr; i++)
-		sum += targets->t[i].users;
-	rcu_read_unlock();
-	return sum;
+	return testdev_users(domain, NULL, false) + testdev_users(domain, NULL, true);
 }
 
 static bool simtest_of_pscid(const struct rviommu_model_cached *entry, void *arg)
@@ -272,7 +265,7 @@ static bool simtest_of_pscid(const struct rviommu_model_cached *entry, void *arg
  */
 unsigned int rviommu_simtest_cached(struct rviommu_sim *sim, struct iommu_domain *domain)
 {
-	u32 pscid = to_rviommu_domain(domain)->pscid;
+	u32 pscid = to_rviommu_domain(domain)->space.pscid;
 
 	return rviommu_model_list_cached(rviommu_sim_model(sim),
 					 BIT(RVIOMMU_MODEL_S1) | BIT(RVIOMMU_MODEL_S1_NONLEAF),

@@ -378,7 +378,8 @@ static struct testdev_failures *testdev_failing;
 
 static bool testdev_alloc_fails(void)
 {
-	return testdev_failing->seen++ == testdev_failing->nth;
+	return testdev_failing->seen++ == testdev_failing->nth ||
+	       testdev_failing->nth == TESTDEV_ALL;
 }
 
 void testdev_fail(struct kunit *test, struct testdev_failures *failures, int nth)
@@ -455,4 +456,38 @@ void testdev_expect(struct testdev *td, const char *where, const struct testdev_
 				  fakebus_command(td->bus, i, 0), fakebus_command(td->bus, i, 1));
 	}
 	fakebus_clear(td->bus);
+}
+
+struct rviommu_attachment *testdev_link(struct kunit *test, struct rviommu *iommu,
+					struct rviommu_space *space)
+{
+	struct rviommu_attachment *a = kunit_kzalloc(test, sizeof(*a), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, a);
+	a->ep = kunit_kzalloc(test, sizeof(*a->ep), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, a->ep);
+	a->ep->iommu = iommu;
+	a->domain = &space->domain;
+	a->space = space;
+	rviommu_attachment_link(a);
+	return a;
+}
+
+void testdev_unlink(struct rviommu_attachment *a)
+{
+	rviommu_attachment_unlink(a);
+	rviommu_inval_synchronize();
+}
+
+unsigned int testdev_users(struct iommu_domain *domain, const struct rviommu *iommu, bool atc)
+{
+	struct rviommu_space *space = to_rviommu_space(domain);
+	const struct rviommu_attachment *a;
+	unsigned int users = 0;
+
+	/* Also from under a lock of the queue. */
+	guard(rcu)();
+	list_for_each_entry_rcu(a, &space->attachments, node)
+		users += (!iommu || a->ep->iommu == iommu) && (!atc || a->ep->ats.usable);
+	return users;
 }

@@ -137,9 +137,11 @@ void testdev_power_loss(struct testdev *td);
 /* The words of a context as hardware finds them; all zero when it is not valid. */
 struct rviommu_dc testdev_context(struct testdev *td, u32 did);
 
+#define TESTDEV_ALL	(-3)
+
 /**
  * struct testdev_failures - fail one allocation
- * @nth: which, counting from 0; -1 for none
+ * @nth: which, counting from 0; -1 for none, %TESTDEV_ALL for all
  * @seen: allocations so far
  */
 struct testdev_failures {
@@ -147,7 +149,7 @@ struct testdev_failures {
 	int seen;
 };
 
-/* Let allocation @nth of this test fail, counting from now; -1: none any more. */
+/* Let allocation @nth of this test fail, counting from now; %TESTDEV_ALL; -1: none any more. */
 void testdev_fail(struct kunit *test, struct testdev_failures *failures, int nth);
 
 /* Waits for registers end after a few looks. For tests of those that do fail. */
@@ -193,5 +195,16 @@ do {										\
 										\
 	testdev_expect(td, where, want_, ARRAY_SIZE(want_));			\
 } while (0)
+
+/*
+ * A device without ATS behind an IOMMU is attached to an address space, as far as whoever
+ * invalidates knows; and not any more.
+ */
+struct rviommu_attachment *testdev_link(struct kunit *test, struct rviommu *iommu,
+					struct rviommu_space *space);
+void testdev_unlink(struct rviommu_attachment *a);
+
+/* Attachments of a domain to an IOMMU (NULL: to any); with @atc those of devices with ATS */
+unsigned int testdev_users(struct iommu_domain *domain, const struct rviommu *iommu, bool atc);
 
 #endif /* RVIOMMU_KUNIT_TESTDEV_H */

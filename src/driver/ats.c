@@ -113,8 +113,9 @@ static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
  */
 static int rviommu_ats_renew(struct rviommu_endpoint *ep)
 {
+	const struct rviommu_attachment *a = rviommu_attached(ep, IOMMU_NO_PASID);
+	const struct rviommu_space *space = rviommu_attachment_space(a);
 	struct rviommu_cmdq *cq = &ep->iommu->cmdq;
-	struct iommu_domain *domain = ep->domain;
 	struct rviommu_command cmd;
 	unsigned long pasid;
 	u32 fence;
@@ -122,16 +123,16 @@ static int rviommu_ats_renew(struct rviommu_endpoint *ep)
 
 	if (rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ENABLE_RENEW))
 		return 0;
-	if (rviommu_domain_is_paging(domain)) {
-		cmd = rviommu_space_command(to_rviommu_domain(domain));
+	if (space) {
+		cmd = rviommu_space_command(space);
 		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
 	} else {
 		ret = rviommu_cmdq_issue(cq, NULL, 0, &fence);
 	}
-	xa_for_each(&ep->pasids, pasid, domain) {
-		if (ret || !rviommu_domain_is_paging(domain))
+	xa_for_each(&ep->pasids, pasid, a) {
+		if (ret || !a->space)
 			continue;
-		cmd = rviommu_space_command(to_rviommu_domain(domain));
+		cmd = rviommu_space_command(a->space);
 		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
 	}
 	return ret ?: rviommu_cmdq_wait(cq, fence);
@@ -179,8 +180,8 @@ void rviommu_ats_enable(struct rviommu_endpoint *ep)
  */
 void rviommu_ats_disable(struct rviommu_endpoint *ep)
 {
+	struct rviommu_attachment *a;
 	unsigned long pasid;
-	void *domain;
 
 	if (!ep->ats.enabled)
 		return;
@@ -190,7 +191,7 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 	rviommu_ats_switch_off(ep);
 	ep->ats.enabled = false;
 	rviommu_ats_forget(ep, IOMMU_NO_PASID);
-	xa_for_each(&ep->pasids, pasid, domain)
+	xa_for_each(&ep->pasids, pasid, a)
 		rviommu_ats_forget(ep, pasid);
 	WRITE_ONCE(ep->ats.on, false);
 	/* Unmaps that have seen it on have queued what they ask, and that is executed. */
@@ -225,8 +226,8 @@ void rviommu_ats_suspend(struct rviommu *iommu)
 void rviommu_ats_resume(struct rviommu *iommu)
 {
 	struct rviommu_endpoint *ep;
+	struct rviommu_attachment *a;
 	unsigned long pasid;
-	void *domain;
 
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_RESUME))
 		return;
@@ -236,7 +237,7 @@ void rviommu_ats_resume(struct rviommu *iommu)
 		if (!ep->ats.enabled || !READ_ONCE(ep->ats.on))
 			continue;
 		rviommu_ats_forget(ep, IOMMU_NO_PASID);
-		xa_for_each(&ep->pasids, pasid, domain)
+		xa_for_each(&ep->pasids, pasid, a)
 			rviommu_ats_forget(ep, pasid);
 		if (dev_is_pci(ep->dev) && rviommu_ats_power(ep) == RVIOMMU_ATS_AWAKE)
 			pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl,
@@ -258,12 +259,12 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_resume);
 void rviommu_ats_take_back(struct rviommu_endpoint *ep)
 {
 	if (!READ_ONCE(ep->lost) || rviommu_is_dead(ep->iommu) || ep->ats.enabled ||
-	    !xa_empty(&ep->pasids) || !rviommu_is_blocked(ep->domain))
+	    !xa_empty(&ep->pasids) ||
+	    !rviommu_is_blocked(rviommu_attached_domain(ep, IOMMU_NO_PASID)))
 		return;
 	/* Its Invalidation Requests that are still queued: they are not blamed on it again. */
 	if (rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0))
 		return;
-	/* Nothing is attached, so no target is counted by what it was. */
 	WRITE_ONCE(ep->ats.usable, false);
 	WRITE_ONCE(ep->lost, false);
 	dev_info(ep->dev, "in service again, without ATS\n");

@@ -52,17 +52,11 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
  */
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 {
-	struct rviommu_change c = {
-		.ep = ep, .pasid = IOMMU_NO_PASID, .new = ep->domain, .old = ep->domain,
-	};
-
 	if (!ep->ats.usable)
 		return;
 	rviommu_ats_disable(ep);
-	if (rviommu_domain_is_paging(ep->domain))
-		rviommu_target_remove_atc(to_rviommu_domain(ep->domain), ep, IOMMU_NO_PASID);
 	WRITE_ONCE(ep->ats.usable, false);
-	WARN_ON(rviommu_change_contexts(&c) == RVIOMMU_CHANGE_REFUSED);
+	WARN_ON(rviommu_change_contexts(ep) == RVIOMMU_CHANGE_REFUSED);
 }
 
 /* ----- Out of service ----- */
@@ -115,50 +109,44 @@ static enum rviommu_verdict rviommu_judge(struct rviommu_endpoint *ep, ioasid_t 
 {
 	if (!rviommu_out(ep))
 		return RVIOMMU_VERDICT_CHANGE;
-	if (pasid == IOMMU_NO_PASID ? new == ep->domain : said && rviommu_is_blocked(said))
+	if (pasid == IOMMU_NO_PASID ? new == rviommu_attached_domain(ep, pasid) :
+				      said && rviommu_is_blocked(said))
 		return RVIOMMU_VERDICT_KEEP;
 	return rviommu_goes_back(ep, pasid, new) ? RVIOMMU_VERDICT_BLOCK :
 						   RVIOMMU_VERDICT_REFUSE;
 }
 
-/*
- * Block requests, which have @blocking then, or nothing. Cannot fail, for the core has nothing else
- * to fall back on.
- */
-static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid,
-			  struct iommu_domain *blocking)
+/* Cannot fail, for the core has nothing else to fall back on. */
+static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	const bool rid = pasid == IOMMU_NO_PASID;
-	struct rviommu_change c = { .ep = ep, .pasid = pasid, .new = blocking };
+	struct rviommu_change c = { .ep = ep, .pasid = pasid };
 
 	mutex_lock(&ep->iommu->ddt.lock);
-	c.old = rid ? ep->domain : xa_load(&ep->pasids, pasid);
-	if (rid || c.old)
+	if (pasid == IOMMU_NO_PASID || rviommu_attached(ep, pasid))
 		WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
 	mutex_unlock(&ep->iommu->ddt.lock);
 }
 
 /* ----- Requester IDs ----- */
 
-static bool rviommu_is_second_stage(struct iommu_domain *domain)
+static bool rviommu_is_second_stage(const struct rviommu_space *space)
 {
-	return rviommu_domain_is_paging(domain) &&
-	       to_rviommu_domain(domain)->pt.cfg.second_stage;
+	return space && space->second_stage;
 }
 
 /* Under ddt.lock: 0, or why not. */
 static int rviommu_attach_locked(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	struct rviommu_change c = {
-		.ep = ep, .pasid = IOMMU_NO_PASID, .new = new, .old = ep->domain,
+		.ep = ep, .pasid = IOMMU_NO_PASID, .new = new,
 		.must = rviommu_goes_back(ep, IOMMU_NO_PASID, new),
 	};
-
+	const struct rviommu_space *space = rviommu_space_of(new);
 	int ret = 0;
 
-	if (rviommu_domain_is_paging(new))
-		ret = rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
-	if (!ret && !xa_empty(&ep->pasids) && rviommu_is_second_stage(new))
+	if (space)
+		ret = rviommu_space_compatible(space, ep->iommu);
+	if (!ret && !xa_empty(&ep->pasids) && rviommu_is_second_stage(space))
 		ret = -EBUSY;
 	if (ret)
 		return ret;
@@ -188,40 +176,43 @@ static bool rviommu_shares_ids(struct rviommu_endpoint *ep)
 static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
 				  struct iommu_domain *new)
 {
+	const struct rviommu_space *space = rviommu_space_of(new);
+
 	if (!ep->max_pasids)
 		return -EOPNOTSUPP;
 	if (pasid == IOMMU_NO_PASID || pasid >= ep->max_pasids)
 		return -EINVAL;
-	if (!rviommu_domain_is_paging(new))
+	if (!space)
 		return 0;
 	/* With a Bare second stage, and not the other way round. */
-	if (to_rviommu_domain(new)->pt.cfg.second_stage)
+	if (space->second_stage)
 		return -EINVAL;
-	return rviommu_domain_compatible(to_rviommu_domain(new), ep->iommu);
+	return rviommu_space_compatible(space, ep->iommu);
 }
 
 /* Under ddt.lock: 0, or why not. */
 static int rviommu_attach_pasid_locked(struct rviommu_endpoint *ep, ioasid_t pasid,
 				       struct iommu_domain *new, struct iommu_domain *said)
 {
+	struct rviommu_attachment *rid = rviommu_attached(ep, IOMMU_NO_PASID);
+	struct iommu_domain *old = rviommu_attached_domain(ep, pasid);
 	struct rviommu_change c = {
-		.ep = ep, .pasid = pasid, .new = new, .old = xa_load(&ep->pasids, pasid),
+		.ep = ep, .pasid = pasid, .new = new,
 		.must = rviommu_goes_back(ep, pasid, new),
 	};
-	struct rviommu_change undo = { .ep = ep, .pasid = pasid, .old = new, .must = true };
+	struct rviommu_change undo = { .ep = ep, .pasid = pasid, .new = old, .must = true };
 
 	/* The core does not know of a PASID that could not be attached again. */
-	WARN_ONCE(c.old && said && said != c.old,
+	WARN_ONCE(old && said && said != old,
 		  "%s: the core's record of PASID %u is not ours\n", ep->name, pasid);
-	if (rviommu_is_second_stage(ep->domain) || rviommu_shares_ids(ep))
+	if (rviommu_is_second_stage(rviommu_attachment_space(rid)) || rviommu_shares_ids(ep))
 		return -EBUSY;
-	if (new == c.old)
+	if (new == old)
 		return 0;
 	if (rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED)
 		return c.error;
 	if (c.error) {
 		/* The core's record stays as it is when it is told so. */
-		undo.new = c.old;
 		rviommu_change(&undo);
 		return c.error;
 	}
@@ -245,7 +236,7 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
 		ret = -EIO;
 		break;
 	case RVIOMMU_VERDICT_BLOCK:
-		rviommu_block(ep, pasid, NULL);
+		rviommu_block(ep, pasid);
 		break;
 	case RVIOMMU_VERDICT_CHANGE:
 		mutex_lock(&ep->iommu->ddt.lock);
@@ -283,7 +274,7 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	if (rviommu_is_blocked(new)) {
-		rviommu_block(ep, IOMMU_NO_PASID, new);
+		rviommu_block(ep, IOMMU_NO_PASID);
 		return 0;
 	}
 	return rviommu_attach_requests(ep, IOMMU_NO_PASID, new, NULL);
@@ -332,7 +323,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
  */
 void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	rviommu_block(ep, pasid, NULL);
+	rviommu_block(ep, pasid);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
 
@@ -348,23 +339,21 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
  */
 void rviommu_detach_release(struct rviommu_endpoint *ep)
 {
-	struct rviommu_change c = {
-		.ep = ep, .pasid = IOMMU_NO_PASID, .old = ep->domain, .keep_shared = true,
-	};
+	struct rviommu_change c = { .ep = ep, .pasid = IOMMU_NO_PASID, .keep_shared = true };
+	struct rviommu_attachment *a;
 	unsigned long pasid;
-	void *domain;
 
 	lockdep_assert_held(&ep->iommu->ddt.lock);
 	/* The core removes them before it releases the device. */
 	WARN_ON(!xa_empty(&ep->pasids));
-	xa_for_each(&ep->pasids, pasid, domain) {
-		struct rviommu_change drop = { .ep = ep, .pasid = pasid, .old = domain };
+	xa_for_each(&ep->pasids, pasid, a) {
+		struct rviommu_change drop = { .ep = ep, .pasid = pasid };
 
 		rviommu_change(&drop);
 	}
 	xa_destroy(&ep->pasids);
 	WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
-	rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, NULL);
-	rviommu_back_set(&ep->pasid_back, ep, IOMMU_NO_PASID, NULL);
+	rviommu_back_set(&ep->back, IOMMU_NO_PASID, NULL);
+	rviommu_back_set(&ep->pasid_back, IOMMU_NO_PASID, NULL);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_release);

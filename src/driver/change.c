@@ -4,6 +4,7 @@
  * Hitless: DMA in flight sees the old translation or the new one (but see directory.h for a
  * one-level DDT).
  *
+ *   reserve  the attachment, and its place in the device's record
  *   enter    unmaps of the new domain reach the device from now on
  *   prepare  the new contexts; everything that can fail is over
  *   renew    what the IOTLB has of the new domain goes, if the device asks by itself
@@ -33,32 +34,40 @@
 #include "mem.h"
 #include "rviommu.h"
 
-/* Do the requests get a paging domain that they do not have yet? */
-static bool rviommu_change_enters(const struct rviommu_change *c)
+static int rviommu_change_reserve(struct rviommu_change *c)
 {
-	return c->new != c->old && rviommu_domain_is_paging(c->new);
+	const bool rid = c->pasid == IOMMU_NO_PASID;
+
+	if (c->from && c->new == c->from->domain)
+		c->to = c->from;
+	else if (rviommu_is_blocked(c->new))
+		c->to = rid ? &c->ep->blocked : NULL;
+	else
+		c->to = rviommu_attachment_get(c->ep, c->pasid, c->new,
+					       c->must && (rid || c->from));
+	if (!c->to)
+		return rviommu_is_blocked(c->new) ? 0 : -ENOMEM;
+	return rid || c->from ? 0 : rviommu_xa_reserve(&c->ep->pasids, c->pasid);
 }
 
 static int rviommu_change_enter(struct rviommu_change *c)
 {
-	int ret = 0;
-
-	if (c->pasid != IOMMU_NO_PASID && c->new && !c->old)
-		ret = rviommu_xa_reserve(&c->ep->pasids, c->pasid);
-	if (!ret && rviommu_change_enters(c)) {
-		ret = rviommu_target_add_device(to_rviommu_domain(c->new), c->ep, c->pasid);
-		c->entered = !ret;
+	if (c->to && c->to != c->from) {
+		rviommu_attachment_link(c->to);
+		c->entered = true;
 	}
-	return ret;
+	return 0;
 }
 
-static void rviommu_change_unenter(struct rviommu_change *c)
+/* Before anything was published: as if it had not begun. */
+static void rviommu_change_undo(struct rviommu_change *c)
 {
-	if (c->pasid != IOMMU_NO_PASID && !c->old)
+	if (c->pasid != IOMMU_NO_PASID && !c->from)
 		xa_release(&c->ep->pasids, c->pasid);
 	if (c->entered)
-		rviommu_target_remove_device(to_rviommu_domain(c->new), c->ep, c->pasid);
-	c->entered = false;
+		rviommu_attachment_unlink(c->to);
+	if (c->to && c->to != c->from)
+		rviommu_attachment_put(c->to);
 }
 
 /* ----- Prepare ----- */
@@ -66,23 +75,23 @@ static void rviommu_change_unenter(struct rviommu_change *c)
 /* Is another device attached to what a requester ID of @ep uses? ddt.lock is held. */
 static bool rviommu_others_use(const struct rviommu_endpoint *ep, u32 id)
 {
-	const struct rviommu_endpoint *other;
+	struct rviommu_endpoint *other;
 	unsigned int i;
 
 	list_for_each_entry(other, &ep->iommu->endpoints, node)
-		for (i = 0; other != ep && !rviommu_is_blocked(other->domain) &&
-		     i < other->nr_ids; i++)
-			if (other->ids[i] == id)
+		for (i = 0; other != ep && i < other->nr_ids; i++)
+			if (other->ids[i] == id &&
+			    !rviommu_is_blocked(rviommu_attached_domain(other, IOMMU_NO_PASID)))
 				return true;
 	return false;
 }
 
-/* All device contexts of the device: a domain's, or a directory's. */
-static int rviommu_prepare_devices(struct rviommu_change *c, struct iommu_domain *domain,
+/* All device contexts of the device: what its requester IDs use, or its directory. */
+static int rviommu_prepare_devices(struct rviommu_change *c, const struct rviommu_attachment *rid,
 				   u64 pdtp)
 {
 	struct rviommu_endpoint *ep = c->ep;
-	struct rviommu_dc dc = rviommu_endpoint_dc(ep, domain, pdtp);
+	struct rviommu_dc dc = rviommu_make_dc(ep, rid, pdtp);
 	unsigned int i, nr = 0;
 	int ret;
 
@@ -107,7 +116,7 @@ static int rviommu_prepare_process(struct rviommu_change *c)
 	int ret;
 
 	c->process[0] = (struct rviommu_dir_update){
-		.id = c->pasid, .must = c->must, .new.pc = rviommu_make_pc(c->new),
+		.id = c->pasid, .must = c->must, .new.pc = rviommu_make_pc(c->to),
 	};
 	ret = rviommu_dir_prepare(dir, c->process, 1);
 	if (ret)
@@ -135,9 +144,11 @@ static int rviommu_prepare_expand(struct rviommu_change *c)
 			       ep->nr_ids > 1);
 	if (ret)
 		return ret;
-	c->process[0] = (struct rviommu_dir_update){ .new.pc = rviommu_make_pc(ep->domain) };
+	c->process[0] = (struct rviommu_dir_update){
+		.new.pc = rviommu_make_pc(rviommu_attached(ep, IOMMU_NO_PASID)),
+	};
 	c->process[1] = (struct rviommu_dir_update){
-		.id = c->pasid, .new.pc = rviommu_make_pc(c->new),
+		.id = c->pasid, .new.pc = rviommu_make_pc(c->to),
 	};
 	/* One process context changes at a time. */
 	ret = rviommu_dir_reserve(dir, 1);
@@ -155,9 +166,9 @@ static int rviommu_prepare_expand(struct rviommu_change *c)
 static bool rviommu_last_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
 	unsigned long index = 0;
-	void *domain = xa_find(&ep->pasids, &index, ULONG_MAX, XA_PRESENT);
+	void *first = xa_find(&ep->pasids, &index, ULONG_MAX, XA_PRESENT);
 
-	return domain && index == pasid &&
+	return first && index == pasid &&
 	       !xa_find_after(&ep->pasids, &index, ULONG_MAX, XA_PRESENT);
 }
 
@@ -169,7 +180,7 @@ static enum rviommu_change_kind rviommu_change_kind(const struct rviommu_change 
 		return ep->pdt.dir.root ? RVIOMMU_CHANGE_PROCESS : RVIOMMU_CHANGE_DEVICE;
 	if (!ep->pdt.dir.root)
 		return RVIOMMU_CHANGE_EXPAND;
-	return !c->new && rviommu_last_pasid(ep, c->pasid) ? RVIOMMU_CHANGE_COLLAPSE :
+	return !c->to && rviommu_last_pasid(ep, c->pasid) ? RVIOMMU_CHANGE_COLLAPSE :
 							     RVIOMMU_CHANGE_PROCESS;
 }
 
@@ -179,7 +190,7 @@ static int rviommu_prepare_kind(struct rviommu_change *c)
 
 	switch (c->kind) {
 	case RVIOMMU_CHANGE_DEVICE:
-		ret = rviommu_prepare_devices(c, c->new, 0);
+		ret = rviommu_prepare_devices(c, c->to, 0);
 		break;
 	case RVIOMMU_CHANGE_PROCESS:
 		ret = rviommu_prepare_process(c);
@@ -189,7 +200,7 @@ static int rviommu_prepare_kind(struct rviommu_change *c)
 		break;
 	case RVIOMMU_CHANGE_COLLAPSE:
 		c->must = true;
-		ret = rviommu_prepare_devices(c, c->ep->domain, 0);
+		ret = rviommu_prepare_devices(c, rviommu_attached(c->ep, IOMMU_NO_PASID), 0);
 		break;
 	}
 	return ret;
@@ -212,10 +223,10 @@ static int rviommu_change_renew(struct rviommu_change *c)
 	struct rviommu *iommu = c->ep->iommu;
 	struct rviommu_command cmd;
 
-	if (!rviommu_change_enters(c) || !READ_ONCE(c->ep->ats.on) ||
-	    !rviommu_target_is_shared(to_rviommu_domain(c->new), iommu))
+	if (c->to == c->from || !rviommu_attachment_space(c->to) || !READ_ONCE(c->ep->ats.on) ||
+	    !rviommu_attachment_shares(c->to))
 		return 0;
-	cmd = rviommu_space_command(to_rviommu_domain(c->new));
+	cmd = rviommu_space_command(c->to->space);
 	/* Queueing is a full barrier behind the targets. -EIO: nothing is translated any more. */
 	rviommu_cmdq_sync(&iommu->cmdq, &cmd, 1);
 	return 0;
@@ -225,8 +236,9 @@ static int rviommu_change_renew(struct rviommu_change *c)
 static bool rviommu_change_silences(const struct rviommu_change *c)
 {
 	if (c->kind == RVIOMMU_CHANGE_DEVICE)
-		return rviommu_is_blocked(c->new);
-	return c->kind == RVIOMMU_CHANGE_COLLAPSE && rviommu_is_blocked(c->ep->domain);
+		return rviommu_is_blocked(c->to->domain);
+	return c->kind == RVIOMMU_CHANGE_COLLAPSE &&
+	       rviommu_is_blocked(rviommu_attached_domain(c->ep, IOMMU_NO_PASID));
 }
 
 static int rviommu_change_publish(struct rviommu_change *c)
@@ -264,17 +276,18 @@ static int rviommu_change_settle(struct rviommu_change *c)
 {
 	struct rviommu_endpoint *ep = c->ep;
 	struct rviommu_owed owed = { .ep = ep, .process = c->kind == RVIOMMU_CHANGE_PROCESS };
+	const struct rviommu_space *left = rviommu_attachment_space(c->from);
 	bool published;
 
 	if (owed.process) {
 		published = rviommu_any_published(c->process, c->nr_process);
 		if (published)
-			rviommu_owe_process(&owed, c->process, c->old);
+			rviommu_owe_process(&owed, c->process, left);
 	} else {
 		published = rviommu_any_published(ep->updates, c->nr_devices);
-		rviommu_owe_devices(&owed, ep->updates, c->nr_devices, c->old);
+		rviommu_owe_devices(&owed, ep->updates, c->nr_devices, left);
 		if (READ_ONCE(ep->lost))
-			rviommu_owe_space(&owed, c->old);
+			rviommu_owe_space(&owed, left);
 	}
 	if (published || owed.nr_spaces)
 		c->error = rviommu_owed_settle(&owed, c->pasid);
@@ -293,21 +306,6 @@ static int rviommu_change_retire(struct rviommu_change *c)
 	return 0;
 }
 
-/* Contexts alone, of the kind that was chosen: no record changes, nor any target. */
-static int rviommu_change_install(struct rviommu_change *c)
-{
-	int ret = rviommu_prepare_kind(c);
-
-	if (ret) {
-		c->error = ret;
-		return ret;
-	}
-	rviommu_change_publish(c);
-	rviommu_change_settle(c);
-	rviommu_change_retire(c);
-	return 0;
-}
-
 static int rviommu_change_prepare(struct rviommu_change *c)
 {
 	c->kind = rviommu_change_kind(c);
@@ -318,18 +316,18 @@ static int rviommu_change_prepare(struct rviommu_change *c)
 
 static int rviommu_change_record(struct rviommu_change *c)
 {
+	struct iommu_domain *left = c->from ? c->from->domain : NULL;
 	struct rviommu_endpoint *ep = c->ep;
 
 	if (c->pasid == IOMMU_NO_PASID) {
-		WRITE_ONCE(ep->domain, c->new);
+		rcu_assign_pointer(ep->attached, c->to);
 		/* From one way of being blocked to another nobody goes back. */
-		if (c->new != c->old &&
-		    !(rviommu_is_blocked(c->new) && rviommu_is_blocked(c->old)))
-			rviommu_back_set(&ep->back, ep, IOMMU_NO_PASID, c->old);
-	} else if (c->new) {
+		if (c->to != c->from && !(rviommu_is_blocked(c->new) && rviommu_is_blocked(left)))
+			rviommu_back_set(&ep->back, IOMMU_NO_PASID, left);
+	} else if (c->to) {
 		/* Cannot fail: the entry is there. */
-		xa_store(&ep->pasids, c->pasid, c->new, GFP_KERNEL);
-		rviommu_back_set(&ep->pasid_back, ep, c->pasid, c->old);
+		xa_store(&ep->pasids, c->pasid, c->to, GFP_KERNEL);
+		rviommu_back_set(&ep->pasid_back, c->pasid, left);
 	} else {
 		xa_erase(&ep->pasids, c->pasid);
 	}
@@ -338,14 +336,14 @@ static int rviommu_change_record(struct rviommu_change *c)
 
 static int rviommu_change_leave(struct rviommu_change *c)
 {
-	if (c->new != c->old && rviommu_domain_is_paging(c->old))
-		rviommu_target_remove_device(to_rviommu_domain(c->old), c->ep, c->pasid);
+	if (c->from && c->to != c->from)
+		rviommu_attachment_unlink(c->from);
 	return 0;
 }
 
 /* ----- The order ----- */
 
-#define RVIOMMU_CHANGE_STEPS	9
+#define RVIOMMU_CHANGE_STEPS	10
 
 /**
  * struct rviommu_change_order - steps, in their order
@@ -365,44 +363,44 @@ struct rviommu_change_order {
 static const struct rviommu_change_order rviommu_change_orders[] = {
 	{
 		.step = {
-			rviommu_change_enter, rviommu_change_prepare, rviommu_change_renew,
-			rviommu_change_publish, rviommu_change_settle, rviommu_change_retire,
-			rviommu_change_record, rviommu_change_leave,
+			rviommu_change_reserve, rviommu_change_enter, rviommu_change_prepare,
+			rviommu_change_renew, rviommu_change_publish, rviommu_change_settle,
+			rviommu_change_retire, rviommu_change_record, rviommu_change_leave,
 		},
 	},
 #ifdef CONFIG_RVIOMMU_DEBUG
 	{
 		.wrong = RVIOMMU_MUTATE_TARGET_LATE,
 		.step = {
-			rviommu_change_prepare, rviommu_change_renew, rviommu_change_publish,
+			rviommu_change_reserve, rviommu_change_prepare, rviommu_change_publish,
 			rviommu_change_settle, rviommu_change_retire, rviommu_change_enter,
 			rviommu_change_record, rviommu_change_leave,
 		},
 	}, {
 		.wrong = RVIOMMU_MUTATE_TARGET_EARLY,
 		.step = {
-			rviommu_change_leave, rviommu_change_enter, rviommu_change_prepare,
-			rviommu_change_renew, rviommu_change_publish, rviommu_change_settle,
-			rviommu_change_retire, rviommu_change_record,
+			rviommu_change_reserve, rviommu_change_leave, rviommu_change_enter,
+			rviommu_change_prepare, rviommu_change_renew, rviommu_change_publish,
+			rviommu_change_settle, rviommu_change_retire, rviommu_change_record,
 		},
 	}, {
 		.wrong = RVIOMMU_MUTATE_RETIRE_PAGE,
 		.step = {
-			rviommu_change_enter, rviommu_change_prepare, rviommu_change_renew,
-			rviommu_change_publish, rviommu_change_retire, rviommu_change_settle,
-			rviommu_change_record, rviommu_change_leave,
+			rviommu_change_reserve, rviommu_change_enter, rviommu_change_prepare,
+			rviommu_change_renew, rviommu_change_publish, rviommu_change_retire,
+			rviommu_change_settle, rviommu_change_record, rviommu_change_leave,
 		},
 	}, {
 		.wrong = RVIOMMU_MUTATE_ATS_RENEW,
 		.step = {
-			rviommu_change_enter, rviommu_change_prepare, rviommu_change_publish,
-			rviommu_change_settle, rviommu_change_retire, rviommu_change_record,
-			rviommu_change_leave,
+			rviommu_change_reserve, rviommu_change_enter, rviommu_change_prepare,
+			rviommu_change_publish, rviommu_change_settle, rviommu_change_retire,
+			rviommu_change_record, rviommu_change_leave,
 		},
 	}, {
 		.wrong = RVIOMMU_MUTATE_RELEASE,
 		.release = true,
-		.step = { rviommu_change_record, rviommu_change_leave },
+		.step = { rviommu_change_reserve, rviommu_change_record, rviommu_change_leave },
 	},
 #endif
 };
@@ -431,27 +429,33 @@ enum rviommu_outcome rviommu_change(struct rviommu_change *c)
 	int ret;
 
 	lockdep_assert_held(&c->ep->iommu->ddt.lock);
+	c->from = rviommu_attached(c->ep, c->pasid);
 	for (i = 0; order->step[i]; i++) {
 		ret = order->step[i](c);
 		if (ret && !c->published) {
-			rviommu_change_unenter(c);
+			rviommu_change_undo(c);
 			c->error = ret;
 			return RVIOMMU_CHANGE_REFUSED;
 		}
 	}
+	if (c->from && c->to != c->from)
+		rviommu_attachment_put(c->from);
 	return c->error ? RVIOMMU_CHANGE_OUT : RVIOMMU_CHANGE_DONE;
 }
 
 /**
- * rviommu_change_contexts() - the same, of the contexts alone
- * @c: which, and what; ddt.lock is held. No record changes, nor any target.
+ * rviommu_change_contexts() - what a device's own state says in its contexts is new
+ * @ep: the device; it has no PASIDs. ddt.lock is held.
+ *
+ * Its requester IDs go on with what they are attached to.
  *
  * Return: what became of it.
  */
-enum rviommu_outcome rviommu_change_contexts(struct rviommu_change *c)
+enum rviommu_outcome rviommu_change_contexts(struct rviommu_endpoint *ep)
 {
-	c->kind = rviommu_change_kind(c);
-	if (rviommu_change_install(c))
-		return RVIOMMU_CHANGE_REFUSED;
-	return c->error ? RVIOMMU_CHANGE_OUT : RVIOMMU_CHANGE_DONE;
+	struct iommu_domain *domain = rviommu_attached_domain(ep, IOMMU_NO_PASID);
+	struct rviommu_change c = { .ep = ep, .pasid = IOMMU_NO_PASID, .new = domain };
+
+	/* Contexts that are invalid say nothing. */
+	return rviommu_is_blocked(domain) ? RVIOMMU_CHANGE_DONE : rviommu_change(&c);
 }

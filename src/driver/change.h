@@ -8,6 +8,7 @@
 
 #include <linux/iommu.h>
 
+#include "attachment.h"
 #include "context.h"
 #include "directory.h"
 
@@ -48,29 +49,32 @@ enum rviommu_outcome {
  * @ep: the device
  * @pasid: which requests; IOMMU_NO_PASID: those without one
  * @new: what they shall use; NULL or the blocking domain: nothing
- * @old: what they use, by the driver's record; NULL: nothing
  * @must: it must not fail for want of memory, where something valid is replaced
  * @keep_shared: a context that another device uses stays as it is
+ * @from: what they use, by the device's record; NULL: nothing
+ * @to: what they shall use: @from, if that is @new already; what the device has for being
+ *      blocked; or one that is new. NULL: nothing, of a PASID.
  * @kind: which contexts; chosen by prepare
  * @process: process contexts on their way; of RVIOMMU_CHANGE_EXPAND PASID 0 is the first
  * @nr_process: entries of @process
  * @nr_devices: device contexts on their way: so many of rviommu_endpoint.updates
- * @entered: @new has the device among its targets
+ * @entered: the space of @to leads to @to
  * @published: the new contexts are in force: it can only go on
  * @error: why it was refused: -ENOMEM, or what prepare of a directory returns. After publish:
  *         0 or -EIO.
  *
  * On the stack of a writer, who holds ddt.lock from prepare to retire; fills in @ep to
- * @keep_shared, and the rest is zero. Records (rviommu_endpoint.domain and pasids, targets) are
- * changed by the transaction itself, so they say what the contexts say.
+ * @keep_shared, and the rest is zero. Both links of an attachment are made and cut by the
+ * transaction itself, so they say what the contexts say.
  */
 struct rviommu_change {
 	struct rviommu_endpoint *ep;
 	ioasid_t pasid;
 	struct iommu_domain *new;
-	struct iommu_domain *old;
 	bool must;
 	bool keep_shared;
+	struct rviommu_attachment *from;
+	struct rviommu_attachment *to;
 	enum rviommu_change_kind kind;
 	struct rviommu_dir_update process[2];
 	unsigned int nr_process;
@@ -81,6 +85,6 @@ struct rviommu_change {
 };
 
 enum rviommu_outcome rviommu_change(struct rviommu_change *c);
-enum rviommu_outcome rviommu_change_contexts(struct rviommu_change *c);
+enum rviommu_outcome rviommu_change_contexts(struct rviommu_endpoint *ep);
 
 #endif /* RVIOMMU_CHANGE_H */

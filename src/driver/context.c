@@ -11,85 +11,41 @@
 #include "filter.h"
 #include "rviommu.h"
 
-/* DC.fsc or PC.fsc that leads to a domain's page table, of the first stage */
-static u64 rviommu_domain_fsc(const struct rviommu_domain *dom)
+/* DC.fsc or PC.fsc that leads to the page table of a first stage */
+static u64 rviommu_space_fsc(const struct rviommu_space *space)
 {
-	return FIELD_PREP(RVIOMMU_FSC_MODE, dom->pt_mode) |
-	       FIELD_PREP(RVIOMMU_FSC_PPN, virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
+	return FIELD_PREP(RVIOMMU_FSC_MODE, space->mode) |
+	       FIELD_PREP(RVIOMMU_FSC_PPN, space->root >> RVIOMMU_PAGE_LG2);
+}
+
+/* What a device context says of an address space */
+static void rviommu_dc_space(struct rviommu_dc *dc, const struct rviommu_space *space)
+{
+	if (space->second_stage) {
+		dc->word[RVIOMMU_DC_IOHGATP] =
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, space->mode) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, space->gscid) |
+			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN, space->root >> RVIOMMU_PAGE_LG2);
+	} else {
+		dc->word[RVIOMMU_DC_TA] = FIELD_PREP(RVIOMMU_DC_TA_PSCID, space->pscid);
+		dc->word[RVIOMMU_DC_FSC] = rviommu_space_fsc(space);
+	}
 }
 
 /**
- * rviommu_make_dc() - the complete device context for a domain
- * @domain: identity, blocking or paging
+ * rviommu_make_dc() - the complete device context of a device
+ * @ep: the device
+ * @rid: what its requester IDs use, if @pdtp is 0; NULL: nothing
+ * @pdtp: its process directory, as DC.fsc says it; 0: none
  *
  * Blocking is an invalid context: every transaction is refused and reported as
  * "DDT entry not valid". Requests carry user privilege and A and D are set at
- * map time, so neither SADE/GADE nor anything of tc but V is needed.
+ * map time, so SADE/GADE are not needed.
  *
  * Return: the context; all zeroes to block.
  */
-struct rviommu_dc rviommu_make_dc(struct iommu_domain *domain)
-{
-	struct rviommu_dc dc = {};
-	const struct rviommu_domain *dom;
-
-	if (rviommu_is_blocked(domain))
-		return dc;
-
-	dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
-	if (domain->type == IOMMU_DOMAIN_IDENTITY)
-		return dc;
-
-	dom = to_rviommu_domain(domain);
-	if (dom->pt.cfg.second_stage) {
-		dc.word[RVIOMMU_DC_IOHGATP] =
-			FIELD_PREP(RVIOMMU_DC_IOHGATP_MODE, dom->pt_mode) |
-			FIELD_PREP(RVIOMMU_DC_IOHGATP_GSCID, dom->gscid) |
-			FIELD_PREP(RVIOMMU_DC_IOHGATP_PPN,
-				   virt_to_phys(dom->pt.root) >> RVIOMMU_PAGE_LG2);
-	} else {
-		dc.word[RVIOMMU_DC_TA] = FIELD_PREP(RVIOMMU_DC_TA_PSCID, dom->pscid);
-		dc.word[RVIOMMU_DC_FSC] = rviommu_domain_fsc(dom);
-	}
-	return dc;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
-
-/**
- * rviommu_make_pc() - the complete process context for a domain
- * @domain: identity, blocking or a first-stage paging domain
- *
- * ENS and SUM stay 0: no request may have supervisor privilege.
- *
- * Return: the context; all zeroes to block.
- */
-struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain)
-{
-	const struct rviommu_domain *dom;
-	struct rviommu_pc pc = {};
-
-	if (rviommu_is_blocked(domain))
-		return pc;
-	pc.word[RVIOMMU_PC_TA] = RVIOMMU_PC_TA_V;
-	if (domain->type == IOMMU_DOMAIN_IDENTITY)
-		return pc;
-	dom = to_rviommu_domain(domain);
-	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, dom->pscid);
-	pc.word[RVIOMMU_PC_FSC] = rviommu_domain_fsc(dom);
-	return pc;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_make_pc);
-
-/**
- * rviommu_endpoint_dc() - the complete device context of a device
- * @ep: the device
- * @domain: what its requester IDs use, if @pdtp is 0; NULL: nothing
- * @pdtp: its process directory, as DC.fsc says it; 0: none
- *
- * Return: the context; all zeroes to block.
- */
-struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
-				      struct iommu_domain *domain, u64 pdtp)
+struct rviommu_dc rviommu_make_dc(const struct rviommu_endpoint *ep,
+				  const struct rviommu_attachment *rid, u64 pdtp)
 {
 	struct rviommu_dc dc = {};
 
@@ -97,12 +53,37 @@ struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
 		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV |
 					 RVIOMMU_DC_TC_DPE;
 		dc.word[RVIOMMU_DC_FSC] = pdtp;
-	} else if (domain) {
-		dc = rviommu_make_dc(domain);
+	} else if (rid && !rviommu_is_blocked(rid->domain)) {
+		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
+		if (rid->space)
+			rviommu_dc_space(&dc, rid->space);
 	}
 	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
 		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
 	return dc;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
+
+/**
+ * rviommu_make_pc() - the complete process context of what is attached to a PASID
+ * @a: the attachment: identity, nothing, or of a first stage; NULL: nothing
+ *
+ * ENS and SUM stay 0: no request may have supervisor privilege.
+ *
+ * Return: the context; all zeroes to block.
+ */
+struct rviommu_pc rviommu_make_pc(const struct rviommu_attachment *a)
+{
+	struct rviommu_pc pc = {};
+
+	if (!a || rviommu_is_blocked(a->domain))
+		return pc;
+	pc.word[RVIOMMU_PC_TA] = RVIOMMU_PC_TA_V;
+	if (!a->space)
+		return pc;
+	pc.word[RVIOMMU_PC_TA] |= FIELD_PREP(RVIOMMU_PC_TA_PSCID, a->space->pscid);
+	pc.word[RVIOMMU_PC_FSC] = rviommu_space_fsc(a->space);
+	return pc;
 }
 
 /**
@@ -265,14 +246,14 @@ static void rviommu_owe(struct rviommu_owed *owed, struct rviommu_command cmd)
 }
 
 /**
- * rviommu_owe_space() - the translations of a domain that something was detached from
+ * rviommu_owe_space() - the translations of an address space that was left
  * @owed: what is owed
- * @domain: the domain; what is no paging domain, or NULL, has none
+ * @space: the space; NULL: there are none
  */
-void rviommu_owe_space(struct rviommu_owed *owed, struct iommu_domain *domain)
+void rviommu_owe_space(struct rviommu_owed *owed, const struct rviommu_space *space)
 {
-	if (rviommu_domain_is_paging(domain))
-		rviommu_owe(owed, rviommu_space_command(to_rviommu_domain(domain)));
+	if (space)
+		rviommu_owe(owed, rviommu_space_command(space));
 }
 
 /**
@@ -280,10 +261,10 @@ void rviommu_owe_space(struct rviommu_owed *owed, struct iommu_domain *domain)
  * @owed: what is owed
  * @updates: the changes, published
  * @nr: number of @updates
- * @left: domain that was left with a process directory that went
+ * @left: address space that was left with a process directory that went; NULL: none
  */
 void rviommu_owe_devices(struct rviommu_owed *owed, const struct rviommu_dir_update *updates,
-			 unsigned int nr, struct iommu_domain *left)
+			 unsigned int nr, const struct rviommu_space *left)
 {
 	struct rviommu *iommu = owed->ep->iommu;
 	struct rviommu_command cmds[RVIOMMU_CONTEXT_COMMANDS];
@@ -310,10 +291,10 @@ void rviommu_owe_devices(struct rviommu_owed *owed, const struct rviommu_dir_upd
  * rviommu_owe_process() - what a changed process context owes
  * @owed: what is owed
  * @update: the change, published
- * @left: domain that was left
+ * @left: address space that was left; NULL: none
  */
 void rviommu_owe_process(struct rviommu_owed *owed, const struct rviommu_dir_update *update,
-			 struct iommu_domain *left)
+			 const struct rviommu_space *left)
 {
 	const struct rviommu_endpoint *ep = owed->ep;
 	struct rviommu_command cmd;

@@ -14,12 +14,13 @@
 #include "directory.h"
 
 struct rviommu;
+struct rviommu_attachment;
 struct rviommu_endpoint;
+struct rviommu_space;
 
-struct rviommu_dc rviommu_make_dc(struct iommu_domain *domain);
-struct rviommu_pc rviommu_make_pc(struct iommu_domain *domain);
-struct rviommu_dc rviommu_endpoint_dc(const struct rviommu_endpoint *ep,
-				      struct iommu_domain *domain, u64 pdtp);
+struct rviommu_dc rviommu_make_dc(const struct rviommu_endpoint *ep,
+				  const struct rviommu_attachment *rid, u64 pdtp);
+struct rviommu_pc rviommu_make_pc(const struct rviommu_attachment *a);
 
 /* commands that rviommu_context_commands() writes at most */
 #define RVIOMMU_CONTEXT_COMMANDS	3
@@ -68,11 +69,11 @@ struct rviommu_owed {
 	unsigned int nr_spaces;
 };
 
-void rviommu_owe_space(struct rviommu_owed *owed, struct iommu_domain *domain);
+void rviommu_owe_space(struct rviommu_owed *owed, const struct rviommu_space *space);
 void rviommu_owe_devices(struct rviommu_owed *owed, const struct rviommu_dir_update *updates,
-			 unsigned int nr, struct iommu_domain *left);
+			 unsigned int nr, const struct rviommu_space *left);
 void rviommu_owe_process(struct rviommu_owed *owed, const struct rviommu_dir_update *update,
-			 struct iommu_domain *left);
+			 const struct rviommu_space *left);
 int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid);
 
 #endif /* RVIOMMU_CONTEXT_H */

@@ -264,33 +264,41 @@ static const char *type_name(const struct iommu_domain *domain)
 	return "other";
 }
 
-static void show_domain(struct seq_file *m, const struct rviommu_domain *dom)
+/* How often it is attached where */
+static void show_attached(struct seq_file *m, struct rviommu_space *space)
 {
-	bool second_stage = dom->pt.cfg.second_stage;
+	const struct rviommu_attachment *target, *a;
+	const struct rviommu *iommu = NULL;
+	unsigned int nr;
+
+	guard(mutex)(&space->lock);
+	list_for_each_entry(target, &space->targets, target) {
+		if (target->ep->iommu == iommu)
+			continue;
+		iommu = target->ep->iommu;
+		nr = 0;
+		list_for_each_entry(a, &space->attachments, node)
+			nr += a->ep->iommu == iommu;
+		seq_printf(m, "attached_on %s %u\n", iommu->bus->name, nr);
+	}
+}
+
+static void show_domain(struct seq_file *m, struct rviommu_domain *dom)
+{
+	bool second_stage = dom->space.second_stage;
 	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
-	const struct rviommu_targets *targets;
-	unsigned int i;
 
 	seq_printf(m, "domain %u\n", dom->id);
-	seq_printf(m, "type %s\n", type_name(&dom->domain));
+	seq_printf(m, "type %s\n", type_name(&dom->space.domain));
 	seq_printf(m, "stage %s\n", second_stage ? "second" : "first");
-	seq_printf(m, "mode %s\n", mode_name(dom->pt_mode, second_stage));
+	seq_printf(m, "mode %s\n", mode_name(dom->space.mode, second_stage));
 	if (second_stage)
-		seq_printf(m, "gscid %u\n", dom->gscid);
+		seq_printf(m, "gscid %u\n", dom->space.gscid);
 	else
-		seq_printf(m, "pscid %u\n", dom->pscid);
+		seq_printf(m, "pscid %u\n", dom->space.pscid);
 	seq_printf(m, "page_sizes %#lx\n", dom->pt.pgsizes);
 	show_stats(m, &stats);
-
-	guard(rcu)();
-	targets = rcu_dereference(dom->targets);
-	for (i = 0; targets && i < targets->nr; i++) {
-		unsigned int users = READ_ONCE(targets->t[i].users);
-
-		if (users)
-			seq_printf(m, "attached_on %s %u\n",
-				   targets->t[i].iommu->bus->name, users);
-	}
+	show_attached(m, &dom->space);
 }
 
 static void *domains_start(struct seq_file *m, loff_t *pos)
@@ -435,7 +443,7 @@ static struct rviommu_domain *find_domain(const struct iommu_domain *domain)
 	struct rviommu_domain *dom;
 
 	list_for_each_entry(dom, &rviommu_domains, node)
-		if (&dom->domain == domain)
+		if (&dom->space.domain == domain)
 			return dom;
 	return NULL;
 }
@@ -460,7 +468,7 @@ static void *dump_start(struct seq_file *m, loff_t *pos)
 		return SEQ_START_TOKEN;
 	if (!dump->dom || *pos >= DUMP_END)
 		return NULL;
-	dom = find_domain(READ_ONCE(dump->ep->domain));
+	dom = find_domain(rviommu_attached_domain(dump->ep, IOMMU_NO_PASID));
 	if (dom != dump->dom || dom->id != dump->id)
 		return dump;
 	return dump_line(dump, *pos);
@@ -495,7 +503,7 @@ static void dump_stop(struct seq_file *m, void *v)
 
 static void dump_head(struct seq_file *m, struct dump *dump)
 {
-	struct iommu_domain *domain = READ_ONCE(dump->ep->domain);
+	struct iommu_domain *domain = rviommu_attached_domain(dump->ep, IOMMU_NO_PASID);
 	struct rviommu_domain *dom = find_domain(domain);
 
 	dump->dom = dom;
@@ -714,7 +722,7 @@ static int processes_show(struct seq_file *m, void *v)
 
 	seq_printf(m, "process_id %#07x\n", pasid);
 	/* It may go at any time: compared, never followed. */
-	domain = pasid ? xa_load(&ep->pasids, pasid) : READ_ONCE(ep->domain);
+	domain = rviommu_attached_domain(ep, pasid);
 	scoped_guard(mutex, &rviommu_domains_lock) {
 		dom = find_domain(domain);
 		if (dom)

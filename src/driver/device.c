@@ -471,8 +471,8 @@ static bool rviommu_may_leave_bare(struct rviommu *iommu)
 	if (!mutex_trylock(&iommu->ddt.lock))
 		return false;
 	list_for_each_entry(ep, &iommu->endpoints, node)
-		if (ep->domain != &rviommu_identity_domain || !xa_empty(&ep->pasids) ||
-		    READ_ONCE(ep->lost))
+		if (rviommu_attached_domain(ep, IOMMU_NO_PASID) != &rviommu_identity_domain ||
+		    !xa_empty(&ep->pasids) || READ_ONCE(ep->lost))
 			may = false;
 	mutex_unlock(&iommu->ddt.lock);
 	return may;

@@ -26,6 +26,83 @@ static DEFINE_IDA(rviommu_pscids);
 static DEFINE_IDA(rviommu_gscids);
 static DEFINE_IDA(rviommu_domain_ids);
 
+/* ----- All domains, and what they count ----- */
+
+LIST_HEAD(rviommu_domains);
+/* Protects rviommu_domains, and keeps what is on it alive; and @gone. */
+DEFINE_MUTEX(rviommu_domains_lock);
+/* What domains counted that are gone: sums over all domains never go down. */
+static struct rviommu_domain_stats gone;
+
+/**
+ * rviommu_domain_stats() - counters of a domain, summed over the CPUs
+ * @dom: the domain
+ *
+ * Return: the sums, each of them exact some time during the call.
+ */
+struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom)
+{
+	struct rviommu_domain_stats sum = {};
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		const struct rviommu_domain_stats *s = per_cpu_ptr(dom->stats, cpu);
+
+		sum.maps += READ_ONCE(s->maps);
+		sum.unmaps += READ_ONCE(s->unmaps);
+		sum.syncs += READ_ONCE(s->syncs);
+		sum.flushes += READ_ONCE(s->flushes);
+	}
+	return sum;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_stats);
+
+static void rviommu_stats_add(struct rviommu_domain_stats *sum, const struct rviommu_domain *dom)
+{
+	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
+
+	sum->maps += stats.maps;
+	sum->unmaps += stats.unmaps;
+	sum->syncs += stats.syncs;
+	sum->flushes += stats.flushes;
+}
+
+/* It can be found from now on. */
+static void rviommu_domain_enlist(struct rviommu_domain *dom)
+{
+	mutex_lock(&rviommu_domains_lock);
+	list_add_tail(&dom->node, &rviommu_domains);
+	mutex_unlock(&rviommu_domains_lock);
+}
+
+/* It cannot be found any more; what it counted is kept. */
+static void rviommu_domain_delist(struct rviommu_domain *dom)
+{
+	mutex_lock(&rviommu_domains_lock);
+	list_del(&dom->node);
+	rviommu_stats_add(&gone, dom);
+	mutex_unlock(&rviommu_domains_lock);
+}
+
+/**
+ * rviommu_domains_stats() - counters of all domains that there are and were
+ *
+ * Return: the sums.
+ */
+struct rviommu_domain_stats rviommu_domains_stats(void)
+{
+	const struct rviommu_domain *dom;
+	struct rviommu_domain_stats sum;
+
+	guard(mutex)(&rviommu_domains_lock);
+	sum = gone;
+	list_for_each_entry(dom, &rviommu_domains, node)
+		rviommu_stats_add(&sum, dom);
+	return sum;
+}
+
+/* ----- Map and unmap ----- */
+
 static int rviommu_map_pages(struct iommu_domain *domain, unsigned long iova, phys_addr_t paddr,
 			     size_t pgsize, size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
 {
@@ -100,9 +177,10 @@ static noinline void rviommu_sync_tables(struct rviommu_domain *dom,
 
 	/* Not the core's to free: it knows neither RCU nor our descriptor. */
 	list_splice_init(rviommu_gather_pages(gather), &tables);
-	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_TABLES))
+	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_RETIRE_TABLES))
 		rviommu_page_retire(&tables);
-	rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize), true);
+	rviommu_invalidate_range(&dom->space, gather->start, gather->end, ilog2(gather->pgsize),
+				 true);
 	rviommu_page_retire(&tables);
 }
 
@@ -112,11 +190,12 @@ static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_g
 
 	if (!gather->pgsize)
 		return;
+	rviommu_count(&dom->stats->syncs);
 	if (unlikely(!list_empty(rviommu_gather_pages(gather))))
 		rviommu_sync_tables(dom, gather);
 	else
-		rviommu_invalidate_range(dom, gather->start, gather->end, ilog2(gather->pgsize),
-					 false);
+		rviommu_invalidate_range(&dom->space, gather->start, gather->end,
+					 ilog2(gather->pgsize), false);
 }
 
 static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
@@ -125,17 +204,18 @@ static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
 	unsigned long flags;
 	LIST_HEAD(tables);
 
-	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_PENDING))
-		rviommu_invalidate_all(dom);
+	rviommu_count(&dom->stats->flushes);
+	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_PENDING))
+		rviommu_invalidate_all(&dom->space);
 	/* Taken before the invalidation: only what it covers may be retired. */
 	spin_lock_irqsave(&dom->pending_lock, flags);
 	list_splice_init(&dom->pending, &tables);
 	spin_unlock_irqrestore(&dom->pending_lock, flags);
 
-	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_RETIRE_PENDING))
+	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_RETIRE_PENDING))
 		rviommu_page_retire(&tables);
-	if (!rviommu_domain_mutated(dom, RVIOMMU_MUTATE_PENDING))
-		rviommu_invalidate_all(dom);
+	if (!rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_PENDING))
+		rviommu_invalidate_all(&dom->space);
 	rviommu_page_retire(&tables);
 }
 
@@ -178,30 +258,24 @@ RVIOMMU_PASID_THUNK(rviommu_attach_pasid_paging)
 /* Give everything back that rviommu_domain_create() got so far. */
 static void rviommu_domain_destroy(struct rviommu_domain *dom)
 {
-	if (dom->pscid)
-		ida_free(&rviommu_pscids, dom->pscid);
-	if (dom->gscid)
-		ida_free(&rviommu_gscids, dom->gscid);
+	if (dom->space.pscid)
+		ida_free(&rviommu_pscids, dom->space.pscid);
+	if (dom->space.gscid)
+		ida_free(&rviommu_gscids, dom->space.gscid);
 	if (dom->id)
 		ida_free(&rviommu_domain_ids, dom->id);
 	if (dom->pt.root)
 		rviommu_pgtable_destroy(&dom->pt);
 	free_percpu(dom->stats);
-	rviommu_free(rcu_access_pointer(dom->targets));
-	mutex_destroy(&dom->targets_lock);
+	rviommu_space_exit(&dom->space);
 	rviommu_free(dom);
 }
 
 static void rviommu_domain_free(struct iommu_domain *domain)
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
-	struct rviommu_targets *targets = rcu_access_pointer(dom->targets);
-	unsigned int i;
 
-	for (i = 0; targets && i < targets->nr; i++)
-		WARN_ON(targets->t[i].users);
-	rviommu_back_forget(dom);
-
+	rviommu_back_forget(&dom->space);
 	rviommu_domain_delist(dom);
 
 	/* No hardware reaches them: every detach forgot the whole domain. */
@@ -225,9 +299,10 @@ static void rviommu_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int
 {
 	struct rviommu_domain *dom = container_of(pt, struct rviommu_domain, pt);
 
-	if (rviommu_domain_mutated(dom, RVIOMMU_MUTATE_SYNC_WALK))
+	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_SYNC_WALK))
 		return;
-	rviommu_invalidate_range(dom, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
+	rviommu_count(&dom->stats->syncs);
+	rviommu_invalidate_range(&dom->space, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
 }
 
 static const struct rviommu_pgtable_ops rviommu_pt_ops = {
@@ -257,6 +332,30 @@ static int rviommu_domain_levels(const struct rviommu *iommu, bool second_stage)
 	return -EOPNOTSUPP;
 }
 
+/* What the core, contexts and IOMMUs have to know of its page table */
+static void rviommu_domain_fill(struct rviommu_domain *dom, const struct rviommu_pgtable_cfg *cfg)
+{
+	static const u64 first[] = { RVIOMMU_CAP_SV39, RVIOMMU_CAP_SV48, RVIOMMU_CAP_SV57 };
+	static const u64 second[] = { RVIOMMU_CAP_SV39X4, RVIOMMU_CAP_SV48X4, RVIOMMU_CAP_SV57X4 };
+	struct rviommu_space *space = &dom->space;
+	int va_lg2 = rviommu_pgtable_va_lg2(cfg);
+
+	space->second_stage = cfg->second_stage;
+	space->mode = RVIOMMU_ATP_MODE_SV39 + cfg->levels - 3;
+	space->root = virt_to_phys(dom->pt.root);
+	space->needs = (cfg->second_stage ? second : first)[cfg->levels - 3] |
+		       (cfg->svpbmt ? RVIOMMU_CAP_SVPBMT : 0);
+	space->svnapot = cfg->svnapot;
+	space->pas_lg2 = cfg->pas_lg2;
+	space->domain.type = IOMMU_DOMAIN_UNMANAGED;
+	space->domain.ops = &rviommu_paging_ops;
+	space->domain.pgsize_bitmap = dom->pt.pgsizes;
+	/* The first stage's upper half is sign-extended: not part of an aperture. */
+	space->domain.geometry.aperture_end =
+		BIT_ULL(cfg->second_stage ? va_lg2 : va_lg2 - 1) - 1;
+	space->domain.geometry.force_aperture = true;
+}
+
 /**
  * rviommu_domain_create() - a paging domain in a format that an IOMMU knows
  * @iommu: the IOMMU it will be attached to first
@@ -276,9 +375,8 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 		.pas_lg2 = iommu->pas_lg2,
 		.nid = iommu->nid,
 	};
-	struct rviommu_targets *targets;
 	struct rviommu_domain *dom;
-	int ret, va_lg2;
+	int ret;
 
 	ret = rviommu_domain_levels(iommu, second_stage);
 	if (ret < 0)
@@ -288,20 +386,11 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	dom = rviommu_zalloc(sizeof(*dom), GFP_KERNEL_ACCOUNT);
 	if (!dom)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&dom->targets_lock);
-	INIT_LIST_HEAD(&dom->backs);
+	rviommu_space_init(&dom->space);
 	spin_lock_init(&dom->pending_lock);
 	INIT_LIST_HEAD(&dom->pending);
-	dom->pt_mode = RVIOMMU_ATP_MODE_SV39 + cfg.levels - 3;
 
 	ret = -ENOMEM;
-	/* Unused until an attach, which then needs no memory: the first must not fail. */
-	targets = rviommu_zalloc(struct_size(targets, t, 1), GFP_KERNEL_ACCOUNT);
-	if (!targets)
-		goto err;
-	targets->nr = 1;
-	targets->t[0].iommu = iommu;
-	RCU_INIT_POINTER(dom->targets, targets);
 	dom->stats = rviommu_percpu_alloc(sizeof(*dom->stats), __alignof__(*dom->stats),
 					  GFP_KERNEL_ACCOUNT);
 	if (!dom->stats)
@@ -315,21 +404,14 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 	if (ret < 0)
 		goto err;
 	if (second_stage)
-		dom->gscid = ret;
+		dom->space.gscid = ret;
 	else
-		dom->pscid = ret;
+		dom->space.pscid = ret;
 	ret = rviommu_pgtable_init(&dom->pt, &cfg, &rviommu_pt_ops);
 	if (ret)
 		goto err;
 
-	va_lg2 = rviommu_pgtable_va_lg2(&cfg);
-	dom->domain.type = IOMMU_DOMAIN_UNMANAGED;
-	dom->domain.ops = &rviommu_paging_ops;
-	dom->domain.pgsize_bitmap = dom->pt.pgsizes;
-	/* The first stage's upper half is sign-extended: not part of an aperture. */
-	dom->domain.geometry.aperture_end = BIT_ULL(second_stage ? va_lg2 : va_lg2 - 1) - 1;
-	dom->domain.geometry.force_aperture = true;
-
+	rviommu_domain_fill(dom, &cfg);
 	__module_get(THIS_MODULE);
 	rviommu_domain_enlist(dom);
 	return dom;
@@ -356,7 +438,6 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	bool second_stage = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
 	struct rviommu_domain *dom;
-	int ret = 0;
 
 	if (flags & ~(IOMMU_HWPT_ALLOC_NEST_PARENT | RVIOMMU_ALLOC_PASID) || user_data ||
 	    (second_stage && flags & RVIOMMU_ALLOC_PASID))
@@ -365,22 +446,7 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 	if (!flags && rviommu_domain_levels(ep->iommu, false) < 0)
 		second_stage = true;
 	dom = rviommu_domain_create(ep->iommu, second_stage);
-	if (IS_ERR(dom))
-		return ERR_CAST(dom);
-	/* An entry for the device's own cache, too: the first attach must not fail. */
-	if (READ_ONCE(ep->ats.usable)) {
-		/* Both have to find the same of rviommu_ats.usable. */
-		mutex_lock(&ep->iommu->ddt.lock);
-		ret = rviommu_target_add_device(dom, ep, IOMMU_NO_PASID);
-		if (!ret)
-			rviommu_target_remove_device(dom, ep, IOMMU_NO_PASID);
-		mutex_unlock(&ep->iommu->ddt.lock);
-	}
-	if (ret) {
-		rviommu_domain_free(&dom->domain);
-		return ERR_PTR(ret);
-	}
-	return &dom->domain;
+	return IS_ERR(dom) ? ERR_CAST(dom) : &dom->space.domain;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_alloc_paging_flags);
 

@@ -132,12 +132,51 @@ int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fws
 	return 0;
 }
 
-static void rviommu_endpoint_free(struct rcu_head *rcu)
+/**
+ * rviommu_endpoint_create() - the record of a device
+ * @iommu: the IOMMU it is behind
+ * @nr_ids: room for so many device_ids
+ *
+ * With all memory that the first attach needs.
+ *
+ * Return: the record, which nobody finds yet, or NULL.
+ */
+struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned int nr_ids)
 {
-	struct rviommu_endpoint *ep = container_of(rcu, struct rviommu_endpoint, rcu);
+	struct rviommu_endpoint *ep = rviommu_zalloc(struct_size(ep, ids, nr_ids), GFP_KERNEL);
 
+	if (!ep)
+		return NULL;
+	ep->iommu = iommu;
+	ep->nr_ids = nr_ids;
+	ep->blocked.ep = ep;
+	ep->blocked.pasid = IOMMU_NO_PASID;
+	spin_lock_init(&ep->fault_lock);
+	rviommu_fault_log_init(&ep->fault_log);
+	xa_init(&ep->pasids);
+	ep->updates = rviommu_zalloc(array_size(nr_ids, sizeof(*ep->updates)), GFP_KERNEL);
+	ep->spare = rviommu_attachment_alloc();
+	if (ep->updates && ep->spare)
+		return ep;
+	rviommu_endpoint_destroy(ep);
+	return NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_create);
+
+/**
+ * rviommu_endpoint_destroy() - free the record of a device
+ * @ep: the device; nothing is attached, and nobody looks at it
+ */
+void rviommu_endpoint_destroy(struct rviommu_endpoint *ep)
+{
+	rviommu_free(ep->spare);
 	rviommu_free(ep->updates);
 	rviommu_free(ep);
+}
+
+static void rviommu_endpoint_free(struct rcu_head *rcu)
+{
+	rviommu_endpoint_destroy(container_of(rcu, struct rviommu_endpoint, rcu));
 }
 
 static void rviommu_endpoint_drop(struct rcu_head *rcu)
@@ -153,6 +192,7 @@ void rviommu_endpoint_retire(struct rviommu_endpoint *ep)
 {
 	rviommu_inval_call(&ep->rcu, rviommu_endpoint_drop);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_retire);
 
 /**
  * rviommu_endpoint_fault() - count a fault on the device that caused it

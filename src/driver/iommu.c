@@ -95,24 +95,15 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	if (rviommu_is_dead(iommu))
 		return ERR_PTR(-EIO);
 
-	ep = rviommu_zalloc(struct_size(ep, ids, fwspec->num_ids), GFP_KERNEL);
+	ep = rviommu_endpoint_create(iommu, fwspec->num_ids);
 	if (!ep)
 		return ERR_PTR(-ENOMEM);
-	ep->iommu = iommu;
 	ep->dev = dev;
-	ep->nr_ids = fwspec->num_ids;
-	spin_lock_init(&ep->fault_lock);
-	rviommu_fault_log_init(&ep->fault_log);
-	xa_init(&ep->pasids);
+	ep->blocked.domain = &rviommu_blocking_domain;
 	strscpy(ep->name, dev_name(dev), sizeof(ep->name));
 	ret = rviommu_take_ids(ep, fwspec);
 	if (ret)
 		goto err;
-	ret = -ENOMEM;
-	ep->updates = rviommu_zalloc(array_size(ep->nr_ids, sizeof(*ep->updates)), GFP_KERNEL);
-	if (!ep->updates)
-		goto err;
-
 	rviommu_pasid_init(ep);
 	rviommu_ats_init(ep);
 
@@ -136,8 +127,7 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	return &iommu->core;
 
 err:
-	rviommu_free(ep->updates);
-	rviommu_free(ep);
+	rviommu_endpoint_destroy(ep);
 	return ERR_PTR(ret);
 }
 

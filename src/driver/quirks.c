@@ -170,7 +170,6 @@ static enum rviommu_verdict rviommu_compare_svnapot(struct rviommu *iommu,
 static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 {
 	enum rviommu_verdict verdict = RVIOMMU_VERDICT_UNKNOWN;
-	struct rviommu_dir_update update;
 	struct rviommu_endpoint *ep;
 	struct rviommu_domain *dom;
 
@@ -179,24 +178,20 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 	dom = rviommu_domain_create(iommu, false);
 	if (IS_ERR(dom))
 		return verdict;
-	ep = rviommu_zalloc(struct_size(ep, ids, 1), GFP_KERNEL);
+	ep = rviommu_endpoint_create(iommu, 1);
 	if (!ep)
 		goto free_domain;
 
-	ep->iommu = iommu;
-	xa_init(&ep->pasids);
-	ep->updates = &update;
-	ep->nr_ids = 1;
 	ep->ids[0] = BIT(rviommu_dir_id_lg2(&iommu->ddt.dir)) - 1;
-	if (!rviommu_attach(ep, &dom->domain)) {
+	if (!rviommu_attach(ep, &dom->space.domain)) {
 		verdict = rviommu_compare_svnapot(iommu, dom, ep->ids[0]);
 		mutex_lock(&iommu->ddt.lock);
 		rviommu_detach_release(ep);
 		mutex_unlock(&iommu->ddt.lock);
 	}
-	rviommu_free(ep);
+	rviommu_endpoint_retire(ep);
 free_domain:
-	dom->domain.ops->free(&dom->domain);
+	dom->space.domain.ops->free(&dom->space.domain);
 	return verdict;
 }
 

@@ -2,9 +2,11 @@
 /*
  * rviommu.ko: the objects that its files share.
  *
- *   struct rviommu           one IOMMU            device.c
- *   struct rviommu_endpoint  one device behind it endpoint.c
- *   struct rviommu_domain    one address space    domain.c
+ *   struct rviommu             one IOMMU                         device.c
+ *   struct rviommu_endpoint    one device behind it              endpoint.c
+ *   struct rviommu_space       what contexts can point to        space.c
+ *   struct rviommu_domain      one whose page table is ours      domain.c
+ *   struct rviommu_attachment  a device's requests use a domain  attachment.c
  *
  * Dependencies point one way; scripts/layers has the files in their order.
  */
@@ -17,6 +19,8 @@
 #include <rviommu/bus.h>
 #include <rviommu/formats.h>
 
+#include "attachment.h"
+#include "back.h"
 #include "cmdq.h"
 #include "compat.h"
 #include "directory.h"
@@ -24,6 +28,7 @@
 #include "mutate.h"
 #include "pgtable.h"
 #include "quirks.h"
+#include "space.h"
 
 struct dentry;
 struct rviommu;
@@ -159,33 +164,15 @@ struct rviommu_ats {
 };
 
 /**
- * struct rviommu_back - where requests of a device may be sent back to
- * @ep: the device
- * @pasid: PASID, or IOMMU_NO_PASID
- * @domain: what they used before what they use now; NULL: nothing, or it is gone
- * @node: on rviommu_domain.backs of @domain, if that is a paging domain
- *
- * When another device of a group cannot follow, the core sends those that could back to what
- * they had, and takes no error; so whatever that needs is kept. The domain keeps its
- * entries for the IOMMU and the device's ATC, in use or not, for as long as a way leads to it,
- * and takes the way along when it is freed.
- *
- * Part of the endpoint. Under rviommu_backs_lock, which is inside ddt.lock and targets_lock.
- */
-struct rviommu_back {
-	struct rviommu_endpoint *ep;
-	ioasid_t pasid;
-	struct iommu_domain *domain;
-	struct list_head node;
-};
-
-/**
  * struct rviommu_endpoint - one device behind an IOMMU (dev_iommu_priv)
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
  * @name: copy of its name, for the fault path
- * @domain: what its requester IDs are attached to; NULL before the first attach.
- *          Written under the group's lock (the core's) and ddt.lock.
+ * @attached: what its requester IDs use: @blocked, if nothing; NULL before the first attach.
+ *            Written under the group's lock (the core's) and ddt.lock, read there or under
+ *            RCU: rviommu_attached().
+ * @blocked: what they have when they are blocked, for which no memory is needed
+ * @spare: laid aside for an attachment that must not fail; under ddt.lock
  * @nr_ids: number of @ids
  * @ids: device_ids, sorted as the firmware gave them, no duplicates
  * @faults: faults reported for it
@@ -199,9 +186,7 @@ struct rviommu_back {
  * @updates: one for each of @ids, for the writer who holds ddt.lock: the first
  *           attach of a device must not fail
  * @pdt: process directory; exists while a PASID is attached. Under ddt.lock.
- * @pasids: PASID -> struct iommu_domain that is attached to it, never PASID 0;
- *          what invalidation and rollback go by. Written under ddt.lock; debugfs
- *          reads it under RCU alone, and follows none of the pointers.
+ * @pasids: PASID -> struct rviommu_attachment, never PASID 0. As @attached.
  * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
  * @ats: ATS of the device
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
@@ -218,7 +203,9 @@ struct rviommu_endpoint {
 	struct device *dev;
 	bool linked;
 	char name[48];
-	struct iommu_domain *domain;
+	struct rviommu_attachment __rcu *attached;
+	struct rviommu_attachment blocked;
+	struct rviommu_attachment *spare;
 	atomic64_t faults;
 	struct rviommu_fault last_fault;
 	spinlock_t fault_lock; /* see above */
@@ -233,35 +220,6 @@ struct rviommu_endpoint {
 	struct rviommu_back pasid_back;
 	unsigned int nr_ids;
 	u32 ids[] __counted_by(nr_ids);
-};
-
-/**
- * struct rviommu_target - one cache that may hold translations of a domain
- * @iommu: the IOMMU
- * @ep: NULL: the caches of @iommu. Else the ATC of this device, which is behind it.
- * @pasid: of the requests that the ATC's translations are for; IOMMU_NO_PASID: those
- *         without
- * @users: attachments of the domain there; 0: entry unused, and @iommu and @ep may be
- *         gone. Written under rviommu_domain.targets_lock, read with READ_ONCE.
- */
-struct rviommu_target {
-	struct rviommu *iommu;
-	struct rviommu_endpoint *ep;
-	ioasid_t pasid;
-	unsigned int users;
-};
-
-/**
- * struct rviommu_targets - where a domain has to be invalidated
- * @rcu: replaced arrays are freed through SRCU and RCU
- * @nr: entries
- * @t: entries: those of one IOMMU together, its own before those of its devices, and
- *     those of one device together
- */
-struct rviommu_targets {
-	struct rcu_head rcu;
-	unsigned int nr;
-	struct rviommu_target t[] __counted_by(nr);
 };
 
 /**
@@ -290,20 +248,9 @@ static inline void rviommu_count(u64 __percpu *counter)
 }
 
 /**
- * struct rviommu_domain - one address space
- * @domain: the core's part
+ * struct rviommu_domain - an address space with a page table of ours
+ * @space: what contexts and caches know of it
  * @pt: page table
- * @pt_mode: RVIOMMU_ATP_MODE_* of iosatp or iohgatp
- * @pscid: its tag in the IOTLB; first stage
- * @gscid: its tag in the IOTLB; second stage
- * @targets: where to invalidate. Readers (unmap, from any context) under SRCU
- *           (rviommu_inval_synchronize()), to have a look under rcu_read_lock(); writers
- *           under @targets_lock.
- *           Order against attach: attach publishes the array, smp_mb(),
- *           publishes the context; unmap clears the entry, smp_mb(), reads the
- *           array. So one of the two sees the other.
- * @targets_lock: serialises writers of @targets; taken inside ddt.lock
- * @backs: struct rviommu_back.node: ways that lead back here
  * @pending: unlinked table pages (struct rviommu_page.node) whose unmap was
  *           deferred to flush_iotlb_all
  * @pending_lock: protects @pending; interrupts off
@@ -312,14 +259,8 @@ static inline void rviommu_count(u64 __percpu *counter)
  * @id: small number, for debugfs
  */
 struct rviommu_domain {
-	struct iommu_domain domain;
+	struct rviommu_space space;
 	struct rviommu_pgtable pt;
-	u8 pt_mode;
-	u32 pscid;
-	u16 gscid;
-	struct rviommu_targets __rcu *targets;
-	struct mutex targets_lock; /* see above */
-	struct list_head backs;
 	struct list_head pending;
 	spinlock_t pending_lock; /* see above */
 	struct rviommu_domain_stats __percpu *stats;
@@ -395,6 +336,8 @@ struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
 int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fwspec);
 int rviommu_get_dids(struct rviommu_endpoint *ep);
 void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr);
+struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned int nr_ids);
+void rviommu_endpoint_destroy(struct rviommu_endpoint *ep);
 void rviommu_endpoint_retire(struct rviommu_endpoint *ep);
 bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
 			    u64 *hidden);
@@ -438,46 +381,26 @@ void rviommu_ats_suspend(struct rviommu *iommu);
 void rviommu_ats_resume(struct rviommu *iommu);
 bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 
-/* space.c: address spaces, as everybody sees them */
-int rviommu_domain_compatible(const struct rviommu_domain *dom, const struct rviommu *iommu);
-struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
-struct rviommu_command rviommu_space_command(const struct rviommu_domain *dom);
-void rviommu_domain_enlist(struct rviommu_domain *dom);
-void rviommu_domain_delist(struct rviommu_domain *dom);
-struct rviommu_domain_stats rviommu_domains_stats(void);
-extern struct list_head rviommu_domains;
-extern struct mutex rviommu_domains_lock;
-
 /* domain.c: paging domains */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						       const struct iommu_user_data *user_data);
 struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage);
+struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
+struct rviommu_domain_stats rviommu_domains_stats(void);
+extern struct list_head rviommu_domains;
+extern struct mutex rviommu_domains_lock;
 void rviommu_domain_ids_destroy(void);
 
 /* invalidate.c: what hardware may have cached */
-int rviommu_target_add(struct rviommu_domain *dom, struct rviommu *iommu);
-void rviommu_target_remove(struct rviommu_domain *dom, struct rviommu *iommu);
-int rviommu_target_add_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
-			      ioasid_t pasid);
-void rviommu_target_remove_device(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
-				  ioasid_t pasid);
-void rviommu_target_remove_atc(struct rviommu_domain *dom, struct rviommu_endpoint *ep,
-			       ioasid_t pasid);
-void rviommu_back_set(struct rviommu_back *back, struct rviommu_endpoint *ep, ioasid_t pasid,
-		      struct iommu_domain *domain);
-bool rviommu_back_leads_to(const struct rviommu_back *back, ioasid_t pasid,
-			   const struct iommu_domain *domain);
-void rviommu_back_forget(struct rviommu_domain *dom);
-bool rviommu_target_is_shared(struct rviommu_domain *dom, struct rviommu *iommu);
-void rviommu_invalidate_range(struct rviommu_domain *dom, u64 iova, u64 last,
+void rviommu_invalidate_range(const struct rviommu_space *space, u64 iova, u64 last,
 			      unsigned int leaf_lg2, bool nonleaf);
-void rviommu_invalidate_all(struct rviommu_domain *dom);
+void rviommu_invalidate_all(const struct rviommu_space *space);
 int rviommu_inval_begin(void);
 void rviommu_inval_end(int section);
 void rviommu_inval_synchronize(void);
 void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
 void rviommu_inval_barrier(void);
-bool rviommu_domain_mutes(const struct rviommu_domain *dom, enum rviommu_mutation what);
+bool rviommu_space_mutes(const struct rviommu_space *space, enum rviommu_mutation what);
 
 /* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
 #ifdef CONFIG_DEBUG_FS
@@ -518,26 +441,14 @@ static inline void rviommu_write64(struct rviommu *iommu, unsigned int reg, u64 
 
 static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *domain)
 {
-	return container_of(domain, struct rviommu_domain, domain);
+	return container_of(domain, struct rviommu_domain, space.domain);
 }
 
-/* A paging domain of this driver (not identity, not blocking). */
-static inline bool rviommu_domain_is_paging(const struct iommu_domain *domain)
+/* The same as rviommu_mutated(), on any IOMMU that the space is attached to */
+static inline bool rviommu_space_mutated(const struct rviommu_space *space,
+					 enum rviommu_mutation what)
 {
-	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
-}
-
-/* Does nothing go through, with this domain or with none? */
-static inline bool rviommu_is_blocked(const struct iommu_domain *domain)
-{
-	return !domain || domain->type == IOMMU_DOMAIN_BLOCKED;
-}
-
-/* The same as rviommu_mutated(), on any IOMMU that the domain is attached to */
-static inline bool rviommu_domain_mutated(const struct rviommu_domain *dom,
-					  enum rviommu_mutation what)
-{
-	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && rviommu_domain_mutes(dom, what);
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && rviommu_space_mutes(space, what);
 }
 
 static inline bool rviommu_is_dead(const struct rviommu *iommu)

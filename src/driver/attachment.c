@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attachments: their memory, and the lists of an address space that they are on.
+ */
+#include <linux/rculist.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "rviommu.h"
+
+/* ----- Memory ----- */
+
+/**
+ * rviommu_attachment_alloc() - memory for one
+ *
+ * Return: it, or NULL.
+ */
+struct rviommu_attachment *rviommu_attachment_alloc(void)
+{
+	return rviommu_zalloc(sizeof(struct rviommu_attachment), GFP_KERNEL);
+}
+
+/**
+ * rviommu_attachment_get() - one that is about to be made
+ * @ep: the device
+ * @pasid: which requests
+ * @domain: what they shall use
+ * @must: take what the device has laid aside, if there is no memory
+ *
+ * Under ddt.lock. Whoever may have to takes care that there is always one laid aside: see
+ * rviommu_attachment_put(). Who need not gets none while there is none.
+ *
+ * Return: it, linked nowhere; or NULL.
+ */
+struct rviommu_attachment *rviommu_attachment_get(struct rviommu_endpoint *ep, ioasid_t pasid,
+						  struct iommu_domain *domain, bool must)
+{
+	struct rviommu_attachment *a;
+
+	lockdep_assert_held(&ep->iommu->ddt.lock);
+	if (!ep->spare)
+		ep->spare = rviommu_attachment_alloc();
+	if (!ep->spare)
+		return NULL;
+	a = rviommu_attachment_alloc();
+	if (!a && must) {
+		a = ep->spare;
+		ep->spare = NULL;
+	}
+	if (!a)
+		return NULL;
+	*a = (struct rviommu_attachment){
+		.ep = ep, .pasid = pasid, .domain = domain, .space = rviommu_space_of(domain),
+	};
+	return a;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_get);
+
+static void rviommu_attachment_free(struct rcu_head *rcu)
+{
+	rviommu_free(container_of(rcu, struct rviommu_attachment, rcu));
+}
+
+static void rviommu_attachment_drop(struct rcu_head *rcu)
+{
+	call_rcu(rcu, rviommu_attachment_free);
+}
+
+/**
+ * rviommu_attachment_put() - it is no more
+ * @a: the attachment; no link leads to it. Of what is part of the device only that is noted.
+ *
+ * Freed when nobody looks at it any more; or laid aside then, if that was taken for its
+ * successor: this waits in that case. Under ddt.lock.
+ */
+void rviommu_attachment_put(struct rviommu_attachment *a)
+{
+	struct rviommu_endpoint *ep = a->ep;
+
+	lockdep_assert_held(&ep->iommu->ddt.lock);
+	if (a == &ep->blocked)
+		return;
+	if (ep->spare) {
+		rviommu_inval_call(&a->rcu, rviommu_attachment_drop);
+		return;
+	}
+	rviommu_inval_synchronize();
+	synchronize_rcu();
+	ep->spare = a;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_put);
+
+/* ----- The device's record ----- */
+
+/**
+ * rviommu_attached() - what requests of a device use, by its record
+ * @ep: the device
+ * @pasid: which requests; IOMMU_NO_PASID: those without
+ *
+ * Under ddt.lock, or RCU.
+ *
+ * Return: the attachment; NULL: nothing, and never before, or no such PASID.
+ */
+struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	if (pasid != IOMMU_NO_PASID)
+		return xa_load(&ep->pasids, pasid);
+	return rcu_dereference_check(ep->attached, lockdep_is_held(&ep->iommu->ddt.lock));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attached);
+
+/**
+ * rviommu_attached_domain() - the same, as the core calls it
+ * @ep: the device
+ * @pasid: which requests; IOMMU_NO_PASID: those without
+ *
+ * Context: any.
+ * Return: the domain, which may be gone unless the caller keeps it; NULL: nothing.
+ */
+struct iommu_domain *rviommu_attached_domain(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	const struct rviommu_attachment *a;
+
+	guard(rcu)();
+	a = rviommu_attached(ep, pasid);
+	return a ? READ_ONCE(a->domain) : NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attached_domain);
+
+/* ----- The space's lists ----- */
+
+/*
+ * A target of the same IOMMU as @a, and not @a: the last of its device, or else the last
+ * of all; NULL: there is none. Under space->lock.
+ */
+static struct rviommu_attachment *rviommu_target_beside(const struct rviommu_attachment *a)
+{
+	struct rviommu_attachment *t, *of_iommu = NULL, *of_device = NULL;
+
+	list_for_each_entry(t, &a->space->targets, target) {
+		if (t == a || t->ep->iommu != a->ep->iommu)
+			continue;
+		of_iommu = t;
+		if (t->ep == a->ep)
+			of_device = t;
+	}
+	return of_device ?: of_iommu;
+}
+
+/* An attachment to an IOMMU that is no target; NULL: there is none. Under space->lock. */
+static struct rviommu_attachment *rviommu_target_heir(const struct rviommu_space *space,
+						      const struct rviommu *iommu)
+{
+	struct rviommu_attachment *a;
+
+	list_for_each_entry(a, &space->attachments, node)
+		if (a->ep->iommu == iommu && !a->visited)
+			return a;
+	return NULL;
+}
+
+/**
+ * rviommu_attachment_link() - who invalidates its space reaches it from now on
+ * @a: the attachment; of no space: nothing happens
+ *
+ * Those that are visited are one of each IOMMU, and all whose device may have a cache
+ * of its own; so an unmap does not pass all devices that share a domain, and passes each IOMMU
+ * once.
+ */
+void rviommu_attachment_link(struct rviommu_attachment *a)
+{
+	struct rviommu_space *space = a->space;
+	struct rviommu_attachment *other;
+
+	if (!space)
+		return;
+	mutex_lock(&space->lock);
+	list_add_tail_rcu(&a->node, &space->attachments);
+	other = rviommu_target_beside(a);
+	a->visited = !other || a->ep->ats.usable;
+	if (a->visited)
+		list_add_rcu(&a->target, other ? &other->target : space->targets.prev);
+	mutex_unlock(&space->lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_link);
+
+/**
+ * rviommu_attachment_unlink() - who invalidates its space reaches it no more
+ * @a: the attachment, linked; of no space: nothing happens
+ *
+ * Who has found it already may still look at it, and send its device an Invalidation
+ * Request; after rviommu_inval_synchronize() nobody does. If it was what stands for its IOMMU,
+ * another one does, from before it goes: readers find one of them, or both.
+ */
+void rviommu_attachment_unlink(struct rviommu_attachment *a)
+{
+	struct rviommu_space *space = a->space;
+	struct rviommu_attachment *heir;
+
+	if (!space)
+		return;
+	mutex_lock(&space->lock);
+	list_del_rcu(&a->node);
+	if (a->visited) {
+		heir = rviommu_target_beside(a) ? NULL :
+						  rviommu_target_heir(space, a->ep->iommu);
+		if (heir) {
+			heir->visited = true;
+			list_add_rcu(&heir->target, &a->target);
+		}
+		list_del_rcu(&a->target);
+	}
+	mutex_unlock(&space->lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_unlink);
+
+/**
+ * rviommu_attachment_shares() - is its space attached to its IOMMU elsewhere, too?
+ * @a: the attachment, linked
+ *
+ * Under ddt.lock, under which attachments there come and go.
+ *
+ * Return: true if it is.
+ */
+bool rviommu_attachment_shares(const struct rviommu_attachment *a)
+{
+	const struct rviommu_attachment *other;
+
+	guard(mutex)(&a->space->lock);
+	list_for_each_entry(other, &a->space->attachments, node)
+		if (other != a && other->ep->iommu == a->ep->iommu)
+			return true;
+	return false;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Attachments: a domain is what requests of a device use.
+ */
+#ifndef RVIOMMU_ATTACHMENT_H
+#define RVIOMMU_ATTACHMENT_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "space.h"
+
+struct rviommu_endpoint;
+
+/**
+ * struct rviommu_attachment - a domain is what requests of a device use
+ * @ep: the device
+ * @pasid: which requests; IOMMU_NO_PASID: those without
+ * @domain: what they use
+ * @space: the address space that it is; NULL: identity, or the blocking domain
+ * @node: on rviommu_space.attachments; of identity on none
+ * @target: on rviommu_space.targets, if it is @visited
+ * @visited: whoever invalidates looks at it: for its IOMMU, or for the cache of its device.
+ *           Under rviommu_space.lock.
+ * @rcu: freed through SRCU and RCU
+ *
+ * Two links lead here. That of the device (rviommu_endpoint.attached, or pasids) is its
+ * record: written under rviommu_ddt.lock, read there or under RCU, and it says what the context
+ * says. That of the space is for who invalidates; it is made before the context is published,
+ * and is cut when no cache can hold anything of it any more. Both are made and cut by the
+ * transaction (change.c) alone, for one that is new each time: what it says never changes, so a
+ * reader who finds it late finds what was true.
+ *
+ * @domain may be gone before it: only who knows better follows it.
+ */
+struct rviommu_attachment {
+	struct rviommu_endpoint *ep;
+	ioasid_t pasid;
+	struct iommu_domain *domain;
+	struct rviommu_space *space;
+	struct list_head node;
+	struct list_head target;
+	bool visited;
+	struct rcu_head rcu;
+};
+
+struct rviommu_attachment *rviommu_attachment_alloc(void);
+struct rviommu_attachment *rviommu_attachment_get(struct rviommu_endpoint *ep, ioasid_t pasid,
+						  struct iommu_domain *domain, bool must);
+void rviommu_attachment_put(struct rviommu_attachment *a);
+void rviommu_attachment_link(struct rviommu_attachment *a);
+void rviommu_attachment_unlink(struct rviommu_attachment *a);
+bool rviommu_attachment_shares(const struct rviommu_attachment *a);
+
+struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_t pasid);
+struct iommu_domain *rviommu_attached_domain(struct rviommu_endpoint *ep, ioasid_t pasid);
+
+/* The address space behind an attachment, or behind none */
+static inline struct rviommu_space *rviommu_attachment_space(const struct rviommu_attachment *a)
+{
+	return a ? a->space : NULL;
+}
+
+#endif /* RVIOMMU_ATTACHMENT_H */
