@@ -78,6 +78,7 @@ static struct atc_world *atc_world(struct kunit *test, struct rviommu *iommu)
 	w->ep->ats = (struct rviommu_ats){
 		.usable = true, .enabled = true, .on = true, .depth = 1, .ctrl = ATS_CTRL,
 	};
+	mutex_init(&w->ep->lock);
 	xa_init(&w->ep->pasids);
 	w->ctrl = PCI_ATS_CTRL_ENABLE;
 	return w;
@@ -167,15 +168,15 @@ static void atc_resume(struct kunit *test)
 	lost->ctrl = 0;
 	lost->ep->lost = true;
 	lost->ep->ats.on = false;
-	mutex_lock(&td->iommu.ddt.lock);
+	mutex_lock(&td->iommu.endpoints_lock);
 	list_add_tail(&lost->ep->node, &td->iommu.endpoints);
 	list_add_tail(&w->ep->node, &td->iommu.endpoints);
-	mutex_unlock(&td->iommu.ddt.lock);
+	mutex_unlock(&td->iommu.endpoints_lock);
 	rviommu_ats_resume(&td->iommu);
-	mutex_lock(&td->iommu.ddt.lock);
+	mutex_lock(&td->iommu.endpoints_lock);
 	list_del(&lost->ep->node);
 	list_del(&w->ep->node);
-	mutex_unlock(&td->iommu.ddt.lock);
+	mutex_unlock(&td->iommu.endpoints_lock);
 	KUNIT_EXPECT_EQ(test, w->ctrl, PCI_ATS_CTRL_ENABLE);
 	KUNIT_EXPECT_EQ(test, lost->ctrl, 0);
 	KUNIT_EXPECT_EQ(test, lost->writes, 0);

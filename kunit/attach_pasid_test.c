@@ -317,7 +317,8 @@ static void attach_commands(struct kunit *test)
 	EXPECT_COMMANDS(td, "requester blocked", CMD_PDT(DID, 0), CMD_BARRIER, CMD_VMA(pscid(c)),
 			CMD_FENCE);
 	expect_process(t, DID, 0, NULL);
-	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID), &rviommu_blocking_domain);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID),
+			    &rviommu_blocking_domain);
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	EXPECT_COMMANDS(td, "requester back", CMD_DDT(DID), CMD_FENCE, CMD_FENCE);
 
@@ -913,6 +914,55 @@ static void attach_ats_switch_waits(struct kunit *test)
 	wait_for_completion(&reader.done);
 }
 
+/**
+ * struct attacher - a thread that attaches
+ * @ep: to this device
+ * @domain: this domain
+ * @done: it has
+ */
+struct attacher {
+	struct rviommu_endpoint *ep;
+	struct iommu_domain *domain;
+	struct completion done;
+};
+
+static int attach_once(void *data)
+{
+	struct attacher *attacher = data;
+
+	rviommu_attach(attacher->ep, attacher->domain);
+	complete(&attacher->done);
+	return 0;
+}
+
+/* A device that waits for its own readers holds up no other one. */
+static void attach_waits_alone(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 256);
+	struct rviommu_endpoint *other = testdev_ep(testdev_add_one(t->td, 0x300));
+	struct attacher slow = { t->ep, &rviommu_blocking_domain }, fast = { other, t->domain[0] };
+	int section = rviommu_inval_begin();
+	unsigned int i;
+	bool in_time;
+
+	init_completion(&slow.done);
+	init_completion(&fast.done);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(kthread_run(attach_once, &slow, "rviommu-slow")));
+	for (i = 0; i < 10000 && !READ_ONCE(fake_ats.disables); i++)
+		usleep_range(1000, 2000);
+	KUNIT_EXPECT_EQ(test, fake_ats.disables, 1);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(kthread_run(attach_once, &fast, "rviommu-fast")));
+	in_time = wait_for_completion_timeout(&fast.done, 10 * HZ);
+	KUNIT_EXPECT_TRUE(test, in_time);
+	KUNIT_EXPECT_FALSE(test, completion_done(&slow.done));
+	rviommu_inval_end(section);
+	wait_for_completion(&slow.done);
+	if (!in_time)
+		wait_for_completion(&fast.done);
+	KUNIT_EXPECT_EQ(test, users(t->domain[0], false), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(other, &rviommu_blocking_domain), 0);
+}
+
 /* ATS where it cannot be: a one-level directory, an IOMMU or a device without */
 static void attach_ats_unusable(struct kunit *test)
 {
@@ -1041,7 +1091,8 @@ static void attach_ats_asleep(struct kunit *test)
 	kunit_deactivate_static_stub(test, rviommu_ats_power);
 	fakebus_clear(td->bus);
 	rviommu_invalidate_all(&a->space);
-	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER, CMD_ATS(RID, SEG),
+	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER,
+			CMD_ATS(RID, SEG),
 			CMD_FENCE);
 }
 
@@ -1070,11 +1121,11 @@ static void attach_lost_forgotten(struct kunit *test)
  */
 static void attach_release_beside_new(struct kunit *test)
 {
-	struct rviommu_attachment *was;
 	struct pasid_test *t = start(test, 0, 0);
 	struct device *dev = testdev_add_one(t->td, 0x20);
 	struct rviommu_endpoint *ep = testdev_ep(dev), *other;
 	struct iommu_domain *a = t->domain[0];
+	struct rviommu_attachment *was;
 	struct device *second;
 
 	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, a), 0);
@@ -1082,13 +1133,15 @@ static void attach_release_beside_new(struct kunit *test)
 	other = testdev_ep(second);
 
 	/* As it is between the core's probe of the second and its joining the group. */
-	mutex_lock(&t->td->iommu.ddt.lock);
-	was = rviommu_attached(other, IOMMU_NO_PASID);
-	rviommu_attachment_unlink(was);
-	RCU_INIT_POINTER(other->attached, NULL);
-	rviommu_attachment_put(was);
+	mutex_lock(&t->td->iommu.endpoints_lock);
+	scoped_guard(mutex, &other->lock) {
+		was = rviommu_attached(other, IOMMU_NO_PASID);
+		rviommu_attachment_unlink(was);
+		RCU_INIT_POINTER(other->attached, NULL);
+		rviommu_attachment_put(was);
+	}
 	rviommu_detach_release(ep);
-	mutex_unlock(&t->td->iommu.ddt.lock);
+	mutex_unlock(&t->td->iommu.endpoints_lock);
 	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
 	KUNIT_EXPECT_EQ(test, users(a, false), 0);
 
@@ -1096,17 +1149,17 @@ static void attach_release_beside_new(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, &rviommu_blocking_domain), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, a), 0);
-	mutex_lock(&t->td->iommu.ddt.lock);
+	mutex_lock(&t->td->iommu.endpoints_lock);
 	rviommu_detach_release(ep);
-	mutex_unlock(&t->td->iommu.ddt.lock);
+	mutex_unlock(&t->td->iommu.endpoints_lock);
 	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], 0);
 
 	/* And one that is attached goes on. */
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->domain[1]), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, t->domain[1]), 0);
-	mutex_lock(&t->td->iommu.ddt.lock);
+	mutex_lock(&t->td->iommu.endpoints_lock);
 	rviommu_detach_release(ep);
-	mutex_unlock(&t->td->iommu.ddt.lock);
+	mutex_unlock(&t->td->iommu.endpoints_lock);
 	KUNIT_EXPECT_EQ(test, testdev_context(t->td, 0x20).word[0], TC_V);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(other, t->def), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(ep, t->def), 0);
@@ -1420,6 +1473,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_commands),
 	KUNIT_CASE(attach_ats_switch),
 	KUNIT_CASE(attach_ats_switch_waits),
+	KUNIT_CASE(attach_waits_alone),
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_shared_id),
 	KUNIT_CASE(attach_ats_asleep),

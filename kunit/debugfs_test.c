@@ -94,6 +94,7 @@ static int debugfs_test_init(struct kunit *test)
 	iommu->cmdq.done = &f->done;
 	iommu->cmdq.q.name = "cq";
 	iommu->faultq.q.name = "fq";
+	mutex_init(&iommu->endpoints_lock);
 	INIT_LIST_HEAD(&iommu->endpoints);
 	KUNIT_ASSERT_EQ(test, rviommu_ddt_init(&iommu->ddt, &ddt_ops, 3, false, 56, NUMA_NO_NODE),
 			0);
@@ -809,7 +810,6 @@ struct churn {
 static int churn(void *arg)
 {
 	struct churn *c = arg;
-	struct rviommu_endpoint *ep = c->f->ep;
 	unsigned int round, i;
 
 	for (round = 0; round < ROUNDS; round++) {

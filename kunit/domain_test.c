@@ -1444,7 +1444,8 @@ static void map_over_empty(struct kunit *test, u64 caps, bool second_stage, u64 
 	struct iommu_domain *a = second_stage ? rviommu_alloc_nest_parent(dev) :
 						make_domain(test, dev);
 	struct rviommu_domain *dom = to_rviommu_domain(a);
-	const struct testdev_command vma = CMD_VMA(dom->space.pscid), gvma = CMD_GVMA(dom->space.gscid);
+	const struct testdev_command vma = CMD_VMA(dom->space.pscid);
+	const struct testdev_command gvma = CMD_GVMA(dom->space.gscid);
 	struct walk_watch watch = {};
 	unsigned int i;
 	long live;

@@ -181,7 +181,8 @@ static void invalidate_ranges(struct kunit *test, bool second_stage)
 		want[nr].dword0 = 0x3402;
 		snprintf(where, sizeof(where), "%u: %#llx to %#llx, leaf %u, can %#x", i, r->iova,
 			 r->last, r->leaf_lg2, r->can);
-		rviommu_invalidate_range(&dom[can]->space, r->iova, r->last, r->leaf_lg2, r->nonleaf);
+		rviommu_invalidate_range(&dom[can]->space, r->iova, r->last, r->leaf_lg2,
+					 r->nonleaf);
 		testdev_expect(td[can], where, want, nr + 1);
 	}
 
@@ -575,7 +576,7 @@ static void invalidate_attachment_memory(struct kunit *test)
 	long live;
 
 	KUNIT_ASSERT_NOT_NULL(test, ep);
-	mutex_lock(&td->iommu.ddt.lock);
+	mutex_lock(&ep->lock);
 	a = rviommu_attachment_get(ep, 5, &dom->space.domain, false);
 	KUNIT_ASSERT_NOT_NULL(test, a);
 	KUNIT_EXPECT_PTR_EQ(test, a->space, &dom->space);
@@ -603,7 +604,7 @@ static void invalidate_attachment_memory(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, ep->spare);
 	rviommu_attachment_put(a);
 	rviommu_attachment_put(b);
-	mutex_unlock(&td->iommu.ddt.lock);
+	mutex_unlock(&ep->lock);
 	rviommu_endpoint_retire(ep);
 	free_domain(dom);
 }
@@ -634,7 +635,7 @@ static struct rviommu_attachment *stress_come(struct rviommu_endpoint *ep,
 {
 	struct rviommu_attachment *a;
 
-	guard(mutex)(&ep->iommu->ddt.lock);
+	guard(mutex)(&ep->lock);
 	a = rviommu_attachment_get(ep, IOMMU_NO_PASID, &dom->space.domain, false);
 	if (a)
 		rviommu_attachment_link(a);
@@ -645,7 +646,7 @@ static void stress_go(struct rviommu_attachment *a)
 {
 	if (!a)
 		return;
-	guard(mutex)(&a->ep->iommu->ddt.lock);
+	guard(mutex)(&a->ep->lock);
 	rviommu_attachment_unlink(a);
 	rviommu_attachment_put(a);
 }

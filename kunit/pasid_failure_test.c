@@ -252,7 +252,8 @@ static void group_expect(struct failure_fixture *f, unsigned int devices,
 
 	for (i = 0; i < devices; i++) {
 		failure_reaches(f, i, 0, rid);
-		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[i], IOMMU_NO_PASID), rid->domain);
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[i], IOMMU_NO_PASID),
+				    rid->domain);
 		KUNIT_EXPECT_EQ(test, f->ep[i]->ats.on, f->ep[i]->ats.usable);
 		if (pasid) {
 			failure_reaches(f, i, 1, pasid);
@@ -453,7 +454,8 @@ static void failure_back_without_memory(struct kunit *test)
 		failure_starve(test, 0);
 		iommu_detach_group(s.domain, f->group[0]);
 		failure_feed(test);
-		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID), iommu_get_domain_for_dev(f->dev[0]));
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID),
+				    iommu_get_domain_for_dev(f->dev[0]));
 		KUNIT_EXPECT_EQ(test, f->ep[0]->ats.on, f->ep[0]->ats.usable);
 		failure_forgotten(f, &s);
 		if (i) {

@@ -260,7 +260,8 @@ static void reset_hook(unsigned int index, void *arg)
 		reset_check(f, reset_refused(f, RVIOMMU_MODEL_ATS_REQUEST, pasid, IOVA));
 	}
 	reset_check(f, reset_refused(f, RVIOMMU_MODEL_TRANSLATED, 0, virt_to_phys(f->page)));
-	reset_check(f, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID) == &rviommu_blocking_domain);
+	reset_check(f, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID) ==
+		       &rviommu_blocking_domain);
 	reset_check(f, xa_empty(&f->ep[0]->pasids));
 	reset_check(f, !f->ep[0]->ats.on);
 	for (i = 0; i < f->c->pasids; i++)
@@ -275,7 +276,8 @@ static void reset_hook(unsigned int index, void *arg)
 	if (iommu_iova_to_phys(f->rid, IOVA + SZ_4K))
 		reset_check(f, iommu_unmap(f->rid, IOVA + SZ_4K, SZ_4K) == SZ_4K);
 	reset_check(f, reset_events(f, RVIOMMU_CMDQ_TIMEOUT) == timeouts);
-	if (f->claimed > 1 && rviommu_attached_domain(f->ep[1], IOMMU_NO_PASID) == &rviommu_identity_domain)
+	if (f->claimed > 1 &&
+	    rviommu_attached_domain(f->ep[1], IOMMU_NO_PASID) == &rviommu_identity_domain)
 		reset_check(f, !reset_fill(f->pdev[1], 0, virt_to_phys(f->page) + 128, 7));
 }
 
@@ -362,7 +364,8 @@ static void reset_restores(struct kunit *test)
 		rviommu_simtest_wait(&h[0].dmas, 3);
 		if (c->rid == RID_PAGING || c->rid == RID_IDENTITY)
 			KUNIT_EXPECT_EQ(test, h[0].failed, failed);
-		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID), domain);
+		KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID),
+				    domain);
 		KUNIT_EXPECT_EQ(test, rviommu_simtest_users(f->rid), users);
 		/* Leaves of the unmapped page may be gone, and nothing came. */
 		KUNIT_EXPECT_EQ(test, testdev_live(), live);

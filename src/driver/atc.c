@@ -73,7 +73,7 @@ bool rviommu_ats_close(const struct rviommu_endpoint *ep)
  * @ep: the device
  *
  * Not one whose ATS is off, nor one that is known to be gone or asleep: it would hold up all who
- * wait for the queue. Context: any; where the targets are read, or under ddt.lock.
+ * wait for the queue. Context: any; where the targets are read, or under its lock.
  *
  * Return: true if it has. If not, it uses nothing that it has cached before.
  */

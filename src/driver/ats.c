@@ -140,7 +140,7 @@ static int rviommu_ats_renew(struct rviommu_endpoint *ep)
 
 /**
  * rviommu_ats_enable() - the device may use ATS
- * @ep: the device; its context is valid now, and all records are up to date. ddt.lock is
+ * @ep: the device; its context is valid now, and all records are up to date. Its lock is
  *      held.
  *
  * The spec wants the device to be idle, but it need not be: whoever unmaps has to reach
@@ -173,7 +173,7 @@ void rviommu_ats_enable(struct rviommu_endpoint *ep)
 /**
  * rviommu_ats_disable() - the device uses ATS no more
  * @ep: the device; its context is still valid, so that it can complete what it is
- *      asked here. ddt.lock is held.
+ *      asked here. Its lock is held.
  *
  * On return its ATC is empty and stays so, and no Invalidation Request is on its way
  * or will be: it may be reset, or go.
@@ -209,11 +209,30 @@ void rviommu_ats_suspend(struct rviommu *iommu)
 {
 	struct rviommu_endpoint *ep;
 
-	mutex_lock(&iommu->ddt.lock);
-	list_for_each_entry(ep, &iommu->endpoints, node)
+	mutex_lock(&iommu->endpoints_lock);
+	list_for_each_entry(ep, &iommu->endpoints, node) {
+		mutex_lock(&ep->lock);
 		if (ep->ats.enabled && rviommu_ats_power(ep) != RVIOMMU_ATS_OFF)
 			rviommu_ats_close(ep);
-	mutex_unlock(&iommu->ddt.lock);
+		mutex_unlock(&ep->lock);
+	}
+	mutex_unlock(&iommu->endpoints_lock);
+}
+
+/* Its lock is held. */
+static void rviommu_ats_reopen(struct rviommu_endpoint *ep)
+{
+	struct rviommu_attachment *a;
+	unsigned long pasid;
+
+	/* A lost one stays without, until it is taken back. */
+	if (!ep->ats.enabled || !READ_ONCE(ep->ats.on))
+		return;
+	rviommu_ats_forget(ep, IOMMU_NO_PASID);
+	xa_for_each(&ep->pasids, pasid, a)
+		rviommu_ats_forget(ep, pasid);
+	if (dev_is_pci(ep->dev) && rviommu_ats_power(ep) == RVIOMMU_ATS_AWAKE)
+		pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl, PCI_ATS_CTRL_ENABLE);
 }
 
 /**
@@ -226,30 +245,22 @@ void rviommu_ats_suspend(struct rviommu *iommu)
 void rviommu_ats_resume(struct rviommu *iommu)
 {
 	struct rviommu_endpoint *ep;
-	struct rviommu_attachment *a;
-	unsigned long pasid;
 
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_RESUME))
 		return;
-	mutex_lock(&iommu->ddt.lock);
+	mutex_lock(&iommu->endpoints_lock);
 	list_for_each_entry(ep, &iommu->endpoints, node) {
-		/* A lost one stays without, until it is taken back. */
-		if (!ep->ats.enabled || !READ_ONCE(ep->ats.on))
-			continue;
-		rviommu_ats_forget(ep, IOMMU_NO_PASID);
-		xa_for_each(&ep->pasids, pasid, a)
-			rviommu_ats_forget(ep, pasid);
-		if (dev_is_pci(ep->dev) && rviommu_ats_power(ep) == RVIOMMU_ATS_AWAKE)
-			pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl,
-					      PCI_ATS_CTRL_ENABLE);
+		mutex_lock(&ep->lock);
+		rviommu_ats_reopen(ep);
+		mutex_unlock(&ep->lock);
 	}
-	mutex_unlock(&iommu->ddt.lock);
+	mutex_unlock(&iommu->endpoints_lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_resume);
 
 /**
  * rviommu_ats_take_back() - a lost device may begin anew, without ATS
- * @ep: the device. ddt.lock is held.
+ * @ep: the device. Its lock is held.
  *
  * Nothing happens unless the device is lost, and all of it is blocked now: requester IDs
  * and PASIDs. That is how the core leaves it for a reset, and between two users. A

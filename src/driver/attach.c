@@ -45,13 +45,14 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 
 /**
  * rviommu_attach_without_ats() - a device has to do without ATS from now on
- * @ep: the device; it has no PASIDs. ddt.lock is held.
+ * @ep: the device; it has no PASIDs. Nobody releases it meanwhile.
  *
  * It goes on with what it is attached to. Only the word tc of its contexts changes, for
  * which no memory is needed, and no request that EN_ATS is for is under way then.
  */
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 {
+	guard(mutex)(&ep->lock);
 	if (!ep->ats.usable)
 		return;
 	rviommu_ats_disable(ep);
@@ -76,14 +77,10 @@ enum rviommu_verdict {
 	RVIOMMU_VERDICT_REFUSE,
 };
 
-/* Is the IOMMU out of service, or the device, for good? Not under ddt.lock. */
+/* Is the IOMMU out of service, or the device, for good? */
 static bool rviommu_out(struct rviommu_endpoint *ep)
 {
-	if (READ_ONCE(ep->lost)) {
-		mutex_lock(&ep->iommu->ddt.lock);
-		rviommu_ats_take_back(ep);
-		mutex_unlock(&ep->iommu->ddt.lock);
-	}
+	rviommu_ats_take_back(ep);
 	return rviommu_is_dead(ep->iommu) || READ_ONCE(ep->lost);
 }
 
@@ -121,10 +118,8 @@ static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
 	struct rviommu_change c = { .ep = ep, .pasid = pasid };
 
-	mutex_lock(&ep->iommu->ddt.lock);
 	if (pasid == IOMMU_NO_PASID || rviommu_attached(ep, pasid))
 		WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
-	mutex_unlock(&ep->iommu->ddt.lock);
 }
 
 /* ----- Requester IDs ----- */
@@ -134,8 +129,8 @@ static bool rviommu_is_second_stage(const struct rviommu_space *space)
 	return space && space->second_stage;
 }
 
-/* Under ddt.lock: 0, or why not. */
-static int rviommu_attach_locked(struct rviommu_endpoint *ep, struct iommu_domain *new)
+/* 0, or why not */
+static int rviommu_attach_rid(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	struct rviommu_change c = {
 		.ep = ep, .pasid = IOMMU_NO_PASID, .new = new,
@@ -159,20 +154,6 @@ static int rviommu_attach_locked(struct rviommu_endpoint *ep, struct iommu_domai
 
 /* ----- PASIDs ----- */
 
-/* Does another device have one of the IDs? Its requests would use our directory. */
-static bool rviommu_shares_ids(struct rviommu_endpoint *ep)
-{
-	unsigned int i;
-
-	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_did *did = xa_load(&ep->iommu->dids, ep->ids[i]);
-
-		if (did && did->users > 1)
-			return true;
-	}
-	return false;
-}
-
 static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
 				  struct iommu_domain *new)
 {
@@ -190,9 +171,9 @@ static int rviommu_pasid_possible(struct rviommu_endpoint *ep, ioasid_t pasid,
 	return rviommu_space_compatible(space, ep->iommu);
 }
 
-/* Under ddt.lock: 0, or why not. */
-static int rviommu_attach_pasid_locked(struct rviommu_endpoint *ep, ioasid_t pasid,
-				       struct iommu_domain *new, struct iommu_domain *said)
+/* 0, or why not */
+static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct iommu_domain *new, struct iommu_domain *said)
 {
 	struct rviommu_attachment *rid = rviommu_attached(ep, IOMMU_NO_PASID);
 	struct iommu_domain *old = rviommu_attached_domain(ep, pasid);
@@ -205,7 +186,7 @@ static int rviommu_attach_pasid_locked(struct rviommu_endpoint *ep, ioasid_t pas
 	/* The core does not know of a PASID that could not be attached again. */
 	WARN_ONCE(old && said && said != old,
 		  "%s: the core's record of PASID %u is not ours\n", ep->name, pasid);
-	if (rviommu_is_second_stage(rviommu_attachment_space(rid)) || rviommu_shares_ids(ep))
+	if (rviommu_is_second_stage(rviommu_attachment_space(rid)))
 		return -EBUSY;
 	if (new == old)
 		return 0;
@@ -229,6 +210,7 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
 {
 	int ret = 0;
 
+	guard(mutex)(&ep->lock);
 	switch (rviommu_judge(ep, pasid, new, said)) {
 	case RVIOMMU_VERDICT_KEEP:
 		break;
@@ -239,10 +221,8 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
 		rviommu_block(ep, pasid);
 		break;
 	case RVIOMMU_VERDICT_CHANGE:
-		mutex_lock(&ep->iommu->ddt.lock);
-		ret = pasid == IOMMU_NO_PASID ? rviommu_attach_locked(ep, new) :
-						rviommu_attach_pasid_locked(ep, pasid, new, said);
-		mutex_unlock(&ep->iommu->ddt.lock);
+		ret = pasid == IOMMU_NO_PASID ? rviommu_attach_rid(ep, new) :
+						rviommu_attach_process(ep, pasid, new, said);
 		break;
 	}
 	return ret;
@@ -274,6 +254,7 @@ static int rviommu_attach_requests(struct rviommu_endpoint *ep, ioasid_t pasid,
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new)
 {
 	if (rviommu_is_blocked(new)) {
+		guard(mutex)(&ep->lock);
 		rviommu_block(ep, IOMMU_NO_PASID);
 		return 0;
 	}
@@ -323,6 +304,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_pasid);
  */
 void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
+	guard(mutex)(&ep->lock);
 	rviommu_block(ep, pasid);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
@@ -334,7 +316,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
  * @ep: the device; the core will not attach it again
  *
  * A requester ID that another device has too (a PCI alias) keeps its context:
- * that device goes on. Called with ddt.lock held. Cannot fail: a context
+ * that device goes on. Called with endpoints_lock held. Cannot fail: a context
  * becomes invalid in one word.
  */
 void rviommu_detach_release(struct rviommu_endpoint *ep)
@@ -343,7 +325,8 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 	struct rviommu_attachment *a;
 	unsigned long pasid;
 
-	lockdep_assert_held(&ep->iommu->ddt.lock);
+	lockdep_assert_held(&ep->iommu->endpoints_lock);
+	guard(mutex)(&ep->lock);
 	/* The core removes them before it releases the device. */
 	WARN_ON(!xa_empty(&ep->pasids));
 	xa_for_each(&ep->pasids, pasid, a) {

@@ -27,7 +27,7 @@ struct rviommu_attachment *rviommu_attachment_alloc(void)
  * @domain: what they shall use
  * @must: take what the device has laid aside, if there is no memory
  *
- * Under ddt.lock. Whoever may have to takes care that there is always one laid aside: see
+ * Under the device's lock. Whoever may have to takes care that there is always one laid aside: see
  * rviommu_attachment_put(). Who need not gets none while there is none.
  *
  * Return: it, linked nowhere; or NULL.
@@ -37,7 +37,7 @@ struct rviommu_attachment *rviommu_attachment_get(struct rviommu_endpoint *ep, i
 {
 	struct rviommu_attachment *a;
 
-	lockdep_assert_held(&ep->iommu->ddt.lock);
+	lockdep_assert_held(&ep->lock);
 	if (!ep->spare)
 		ep->spare = rviommu_attachment_alloc();
 	if (!ep->spare)
@@ -71,13 +71,13 @@ static void rviommu_attachment_drop(struct rcu_head *rcu)
  * @a: the attachment; no link leads to it. Of what is part of the device only that is noted.
  *
  * Freed when nobody looks at it any more; or laid aside then, if that was taken for its
- * successor: this waits in that case. Under ddt.lock.
+ * successor: this waits in that case. Under the device's lock.
  */
 void rviommu_attachment_put(struct rviommu_attachment *a)
 {
 	struct rviommu_endpoint *ep = a->ep;
 
-	lockdep_assert_held(&ep->iommu->ddt.lock);
+	lockdep_assert_held(&ep->lock);
 	if (a == &ep->blocked)
 		return;
 	if (ep->spare) {
@@ -97,7 +97,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_put);
  * @ep: the device
  * @pasid: which requests; IOMMU_NO_PASID: those without
  *
- * Under ddt.lock, or RCU.
+ * Under the device's lock, or RCU.
  *
  * Return: the attachment; NULL: nothing, and never before, or no such PASID.
  */
@@ -105,7 +105,7 @@ struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_
 {
 	if (pasid != IOMMU_NO_PASID)
 		return xa_load(&ep->pasids, pasid);
-	return rcu_dereference_check(ep->attached, lockdep_is_held(&ep->iommu->ddt.lock));
+	return rcu_dereference_check(ep->attached, lockdep_is_held(&ep->lock));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attached);
 

@@ -26,7 +26,7 @@ struct rviommu_endpoint;
  * @rcu: freed through SRCU and RCU
  *
  * Two links lead here. That of the device (rviommu_endpoint.attached, or pasids) is its
- * record: written under rviommu_ddt.lock, read there or under RCU, and it says what the context
+ * record: written under the device's lock, read there or under RCU, and it says what the context
  * says. That of the space is for who invalidates; it is made before the context is published,
  * and is cut when no cache can hold anything of it any more. Both are made and cut by the
  * transaction (change.c) alone, for one that is new each time: what it says never changes, so a

@@ -27,8 +27,10 @@
  *   V=1, PDTV, DPE, pdtp  --->  PC 0           V=0, Bare or iosatp, as above
  *                               PC n           the domain of PASID n
  *
- * Who excludes whom: all writers hold ddt.lock of the IOMMU from prepare to retire.
- * Hardware, unmap and debugfs hold nothing.
+ * Who excludes whom: whoever changes something of a device holds its lock; all writers of
+ * directories hold ddt.lock of the IOMMU inside, from enter to leave, so that a copied page
+ * misses nothing, and who shares a space is known. What waits for the device alone, its ATS, is
+ * done before or after. Hardware, unmap and debugfs hold nothing.
  */
 #include "change.h"
 #include "mem.h"
@@ -72,11 +74,13 @@ static void rviommu_change_undo(struct rviommu_change *c)
 
 /* ----- Prepare ----- */
 
-/* Is another device attached to what a requester ID of @ep uses? ddt.lock is held. */
+/* Is another device attached to what a requester ID of @ep uses? */
 static bool rviommu_others_use(const struct rviommu_endpoint *ep, u32 id)
 {
 	struct rviommu_endpoint *other;
 	unsigned int i;
+
+	lockdep_assert_held(&ep->iommu->endpoints_lock);
 
 	list_for_each_entry(other, &ep->iommu->endpoints, node)
 		for (i = 0; other != ep && i < other->nr_ids; i++)
@@ -134,12 +138,28 @@ static int rviommu_prepare_process(struct rviommu_change *c)
 	return ret;
 }
 
+/* Does another device have one of the IDs? Its requests would use our directory. */
+static bool rviommu_shares_ids(struct rviommu_endpoint *ep)
+{
+	unsigned int i;
+
+	for (i = 0; i < ep->nr_ids; i++) {
+		struct rviommu_did *did = xa_load(&ep->iommu->dids, ep->ids[i]);
+
+		if (did && did->users > 1)
+			return true;
+	}
+	return false;
+}
+
 static int rviommu_prepare_expand(struct rviommu_change *c)
 {
 	struct rviommu_endpoint *ep = c->ep;
 	struct rviommu_dir *dir = &ep->pdt.dir;
 	int ret;
 
+	if (rviommu_shares_ids(ep))
+		return -EBUSY;
 	ret = rviommu_pdt_init(&ep->pdt, &ep->iommu->ddt, rviommu_pasid_levels(ep), ep->ids[0],
 			       ep->nr_ids > 1);
 	if (ret)
@@ -232,21 +252,10 @@ static int rviommu_change_renew(struct rviommu_change *c)
 	return 0;
 }
 
-/* Do the device's contexts go invalid, all of them? Then it may not use ATS any more. */
-static bool rviommu_change_silences(const struct rviommu_change *c)
-{
-	if (c->kind == RVIOMMU_CHANGE_DEVICE)
-		return rviommu_is_blocked(c->to->domain);
-	return c->kind == RVIOMMU_CHANGE_COLLAPSE &&
-	       rviommu_is_blocked(rviommu_attached_domain(c->ep, IOMMU_NO_PASID));
-}
-
 static int rviommu_change_publish(struct rviommu_change *c)
 {
 	struct rviommu_endpoint *ep = c->ep;
 
-	if (rviommu_change_silences(c))
-		rviommu_ats_disable(ep);
 	if (c->kind == RVIOMMU_CHANGE_EXPAND)
 		ep->pdt.dir.live = true;
 	/* Pairs with the barrier in rviommu_inval_targets(). */
@@ -416,28 +425,51 @@ static const struct rviommu_change_order *rviommu_change_order(const struct rvio
 	return &rviommu_change_orders[0];
 }
 
-/**
- * rviommu_change() - requests of a device get another domain
- * @c: which, and what; ddt.lock is held
- *
- * Return: what became of it.
- */
-enum rviommu_outcome rviommu_change(struct rviommu_change *c)
+/* All steps, or none: false. */
+static bool rviommu_change_run(struct rviommu_change *c)
 {
 	const struct rviommu_change_order *order = rviommu_change_order(c);
 	unsigned int i;
 	int ret;
 
-	lockdep_assert_held(&c->ep->iommu->ddt.lock);
-	c->from = rviommu_attached(c->ep, c->pasid);
+	guard(mutex)(&c->ep->iommu->ddt.lock);
 	for (i = 0; order->step[i]; i++) {
 		ret = order->step[i](c);
 		if (ret && !c->published) {
 			rviommu_change_undo(c);
 			c->error = ret;
-			return RVIOMMU_CHANGE_REFUSED;
+			return false;
 		}
 	}
+	return true;
+}
+
+/* Do the device's contexts go invalid, all of them? Then it may not use ATS any more. */
+static bool rviommu_change_silences(const struct rviommu_change *c)
+{
+	if (!rviommu_is_blocked(c->new))
+		return false;
+	if (c->pasid == IOMMU_NO_PASID)
+		return xa_empty(&c->ep->pasids);
+	return rviommu_is_blocked(rviommu_attached_domain(c->ep, IOMMU_NO_PASID)) &&
+	       rviommu_last_pasid(c->ep, c->pasid);
+}
+
+/**
+ * rviommu_change() - requests of a device get another domain
+ * @c: which, and what; the device's lock is held
+ *
+ * Return: what became of it.
+ */
+enum rviommu_outcome rviommu_change(struct rviommu_change *c)
+{
+	lockdep_assert_held(&c->ep->lock);
+	c->from = rviommu_attached(c->ep, c->pasid);
+	/* Cannot be refused then. */
+	if (rviommu_change_silences(c))
+		rviommu_ats_disable(c->ep);
+	if (!rviommu_change_run(c))
+		return RVIOMMU_CHANGE_REFUSED;
 	if (c->from && c->to != c->from)
 		rviommu_attachment_put(c->from);
 	return c->error ? RVIOMMU_CHANGE_OUT : RVIOMMU_CHANGE_DONE;
@@ -445,7 +477,7 @@ enum rviommu_outcome rviommu_change(struct rviommu_change *c)
 
 /**
  * rviommu_change_contexts() - what a device's own state says in its contexts is new
- * @ep: the device; it has no PASIDs. ddt.lock is held.
+ * @ep: the device; it has no PASIDs. Its lock is held.
  *
  * Its requester IDs go on with what they are attached to.
  *

@@ -63,9 +63,9 @@ enum rviommu_outcome {
  * @error: why it was refused: -ENOMEM, or what prepare of a directory returns. After publish:
  *         0 or -EIO.
  *
- * On the stack of a writer, who holds ddt.lock from prepare to retire; fills in @ep to
- * @keep_shared, and the rest is zero. Both links of an attachment are made and cut by the
- * transaction itself, so they say what the contexts say.
+ * On the stack of a writer, who holds the device's lock; fills in @ep to @keep_shared, and the
+ * rest is zero. Both links of an attachment are made and cut by the transaction itself, so they
+ * say what the contexts say.
  */
 struct rviommu_change {
 	struct rviommu_endpoint *ep;

@@ -10,7 +10,7 @@
  * IOMMU, endpoint
  *	Its files are removed before it is freed, and removing a debugfs file
  *	waits for those who are reading it. Therefore rviommu_debugfs_remove()
- *	and rviommu_debugfs_remove_endpoint() are called without ddt.lock and
+ *	and rviommu_debugfs_remove_endpoint() are called without endpoints_lock and
  *	without rviommu_domains_lock: a reader may be waiting for them.
  *
  * Domain
@@ -227,7 +227,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	sum = rviommu_domains_stats();
 	show_stats(m, &sum);
 
-	guard(mutex)(&iommu->ddt.lock);
+	guard(mutex)(&iommu->endpoints_lock);
 	list_for_each_entry(ep, &iommu->endpoints, node)
 		seq_printf(m, "faults_%s %lld\n", ep->name, atomic64_read(&ep->faults));
 	return 0;

@@ -468,13 +468,13 @@ static bool rviommu_may_leave_bare(struct rviommu *iommu)
 	if (iommu->boot_mode != RVIOMMU_DDTP_MODE_BARE || rviommu_is_dead(iommu))
 		return false;
 	/* At shutdown nobody waits for what hangs: not for another who waits for a device. */
-	if (!mutex_trylock(&iommu->ddt.lock))
+	if (!mutex_trylock(&iommu->endpoints_lock))
 		return false;
 	list_for_each_entry(ep, &iommu->endpoints, node)
 		if (rviommu_attached_domain(ep, IOMMU_NO_PASID) != &rviommu_identity_domain ||
 		    !xa_empty(&ep->pasids) || READ_ONCE(ep->lost))
 			may = false;
-	mutex_unlock(&iommu->ddt.lock);
+	mutex_unlock(&iommu->endpoints_lock);
 	return may;
 }
 
@@ -558,6 +558,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	iommu->nid = dev_to_node(dev);
 	spin_lock_init(&iommu->ddtp_lock);
 	xa_init(&iommu->dids);
+	mutex_init(&iommu->endpoints_lock);
 	INIT_LIST_HEAD(&iommu->endpoints);
 
 	ret = rviommu_check_caps(iommu);

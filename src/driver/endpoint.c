@@ -19,7 +19,7 @@ static void rviommu_did_free(struct rcu_head *rcu)
 
 /**
  * rviommu_other_owner() - another device with a device_id
- * @iommu: the IOMMU; ddt.lock is held
+ * @iommu: the IOMMU; endpoints_lock is held
  * @did: device_id
  * @not: the device that is not meant
  *
@@ -40,7 +40,7 @@ struct rviommu_endpoint *rviommu_other_owner(struct rviommu *iommu, u32 did,
 
 /**
  * rviommu_put_dids() - a device gives device_ids up
- * @ep: the device; ddt.lock is held
+ * @ep: the device; endpoints_lock and ddt.lock are held
  * @nr: the first of its IDs
  */
 void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr)
@@ -153,6 +153,7 @@ struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned
 	ep->blocked.pasid = IOMMU_NO_PASID;
 	spin_lock_init(&ep->fault_lock);
 	rviommu_fault_log_init(&ep->fault_log);
+	mutex_init(&ep->lock);
 	xa_init(&ep->pasids);
 	ep->updates = rviommu_zalloc(array_size(nr_ids, sizeof(*ep->updates)), GFP_KERNEL);
 	ep->spare = rviommu_attachment_alloc();
@@ -169,6 +170,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_create);
  */
 void rviommu_endpoint_destroy(struct rviommu_endpoint *ep)
 {
+	mutex_destroy(&ep->lock);
 	rviommu_free(ep->spare);
 	rviommu_free(ep->updates);
 	rviommu_free(ep);

@@ -252,7 +252,8 @@ rviommu_inval_devices(const struct rviommu_space *space, struct rviommu_attachme
  */
 static struct rviommu_attachment *rviommu_inval_behind(const struct rviommu_space *space,
 						       struct rviommu_attachment *t,
-						       const struct rviommu_inval *inval, u32 *fence)
+						       const struct rviommu_inval *inval,
+						       u32 *fence)
 {
 	const struct rviommu *iommu = t->ep->iommu;
 	struct rviommu_attachment *next = rviommu_inval_next(space, t);

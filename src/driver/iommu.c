@@ -29,7 +29,8 @@ static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 
 /*
  * ATS needs an ID for itself: a Routing ID that stands for two devices says neither which ATC to
- * empty nor who did not answer, and EN_ATS is for all who have the ID. ddt.lock is held.
+ * empty nor who did not answer, and EN_ATS is for all who have the ID. endpoints_lock is held, so
+ * nobody goes.
  */
 static void rviommu_share_ids(struct rviommu_endpoint *ep)
 {
@@ -107,15 +108,17 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	rviommu_pasid_init(ep);
 	rviommu_ats_init(ep);
 
+	mutex_lock(&iommu->endpoints_lock);
 	mutex_lock(&iommu->ddt.lock);
 	ret = rviommu_attach_reserve(ep);
 	if (!ret)
 		ret = rviommu_get_dids(ep);
+	mutex_unlock(&iommu->ddt.lock);
 	if (!ret) {
 		rviommu_share_ids(ep);
 		list_add_tail(&ep->node, &iommu->endpoints);
 	}
-	mutex_unlock(&iommu->ddt.lock);
+	mutex_unlock(&iommu->endpoints_lock);
 	if (ret) {
 		rviommu_pasid_exit(ep);
 		goto err;
@@ -140,15 +143,17 @@ static void rviommu_release_device(struct device *dev)
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	struct rviommu *iommu = ep->iommu;
 
-	/* Waits for readers, which take ddt.lock. */
+	/* Waits for readers, which take endpoints_lock. */
 	rviommu_debugfs_remove_endpoint(ep);
 	rviommu_unlink_device(ep);
 
-	mutex_lock(&iommu->ddt.lock);
+	mutex_lock(&iommu->endpoints_lock);
 	rviommu_detach_release(ep);
+	mutex_lock(&iommu->ddt.lock);
 	rviommu_put_dids(ep, ep->nr_ids);
-	list_del(&ep->node);
 	mutex_unlock(&iommu->ddt.lock);
+	list_del(&ep->node);
+	mutex_unlock(&iommu->endpoints_lock);
 	rviommu_pasid_exit(ep);
 
 	rviommu_endpoint_retire(ep);
@@ -179,7 +184,7 @@ static struct iommu_group *rviommu_device_group(struct device *dev)
 	struct iommu_group *group = NULL;
 	unsigned int i;
 
-	mutex_lock(&ep->iommu->ddt.lock);
+	mutex_lock(&ep->iommu->endpoints_lock);
 	for (i = 0; i < ep->nr_ids; i++) {
 		struct rviommu_endpoint *other = rviommu_other_owner(ep->iommu, ep->ids[i], ep);
 		struct iommu_group *its = other ? iommu_group_get(other->dev) : NULL;
@@ -196,7 +201,7 @@ static struct iommu_group *rviommu_device_group(struct device *dev)
 		else if (its)
 			group = its;
 	}
-	mutex_unlock(&ep->iommu->ddt.lock);
+	mutex_unlock(&ep->iommu->endpoints_lock);
 	if (group)
 		return group;
 	return rviommu_bus_group(dev);

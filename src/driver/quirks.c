@@ -185,9 +185,9 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 	ep->ids[0] = BIT(rviommu_dir_id_lg2(&iommu->ddt.dir)) - 1;
 	if (!rviommu_attach(ep, &dom->space.domain)) {
 		verdict = rviommu_compare_svnapot(iommu, dom, ep->ids[0]);
-		mutex_lock(&iommu->ddt.lock);
+		mutex_lock(&iommu->endpoints_lock);
 		rviommu_detach_release(ep);
-		mutex_unlock(&iommu->ddt.lock);
+		mutex_unlock(&iommu->endpoints_lock);
 	}
 	rviommu_endpoint_retire(ep);
 free_domain:

@@ -64,7 +64,9 @@ struct rviommu_irq {
  * @nr_irqs: used entries of @irqs
  * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
  *        rcu_read_lock(); writers under @ddt.lock.
- * @endpoints: struct rviommu_endpoint.node; under @ddt.lock
+ * @endpoints_lock: devices come and go one by one, and those that look at all of them wait;
+ *                  outside rviommu_endpoint.lock
+ * @endpoints: struct rviommu_endpoint.node; under @endpoints_lock
  * @node: on the list of all IOMMUs, rviommu_list_lock
  * @debugfs: directory of this IOMMU
  * @mutate: steps to leave out, BIT(enum rviommu_mutation); only with
@@ -98,6 +100,7 @@ struct rviommu {
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
 	struct xarray dids;
+	struct mutex endpoints_lock; /* see above */
 	struct list_head endpoints;
 	struct list_head node;
 	struct dentry *debugfs;
@@ -139,12 +142,12 @@ enum rviommu_ats_power {
 /**
  * struct rviommu_ats - address translation service of one device
  * @usable: it has ATS, the IOMMU has, and both may use it: DC.tc.EN_ATS is set
- *          whenever its context is valid. Set by probe; cleared under ddt.lock: while
+ *          whenever its context is valid. Set by probe; cleared under the device's lock: while
  *          nothing is attached when a lost device comes back, and when another device
  *          comes that has the same ID.
- * @enabled: the device's own enable is on; under ddt.lock
+ * @enabled: the device's own enable is on; under the device's lock
  * @on: the device may send translation requests, so its ATC has to be invalidated.
- *      Written under ddt.lock, and by the command queue when the device is lost;
+ *      Written under the device's lock, and by the command queue when the device is lost;
  *      read by unmap with READ_ONCE.
  * @depth: Invalidation Requests that may be outstanding at a time
  * @shared: whose queue that is: the device, or the physical function of a virtual one
@@ -168,11 +171,12 @@ struct rviommu_ats {
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
  * @name: copy of its name, for the fault path
+ * @lock: what is attached to it changes, or its ATS. Other devices do not need it, so what waits
+ *        for this one waits under it; what changes directories takes ddt.lock inside.
  * @attached: what its requester IDs use: @blocked, if nothing; NULL before the first attach.
- *            Written under the group's lock (the core's) and ddt.lock, read there or under
- *            RCU: rviommu_attached().
+ *            Written under @lock, read there or under RCU: rviommu_attached().
  * @blocked: what they have when they are blocked, for which no memory is needed
- * @spare: laid aside for an attachment that must not fail; under ddt.lock
+ * @spare: laid aside for an attachment that must not fail; under @lock
  * @nr_ids: number of @ids
  * @ids: device_ids, sorted as the firmware gave them, no duplicates
  * @faults: faults reported for it
@@ -180,18 +184,19 @@ struct rviommu_ats {
  * @fault_lock: protects @last_fault; a leaf lock
  * @fault_log: what is said of them; under faultq.lock of @iommu
  * @rcu: freed through SRCU and RCU: an unmap, or the fault path, may still hold it
- * @node: on rviommu.endpoints; under ddt.lock
+ * @node: on rviommu.endpoints
  * @debugfs: its directory
  * @linked: it has a device link to its IOMMU. Constant once probed.
- * @updates: one for each of @ids, for the writer who holds ddt.lock: the first
+ * @updates: one for each of @ids, for the writer who holds @lock and ddt.lock: the first
  *           attach of a device must not fail
- * @pdt: process directory; exists while a PASID is attached. Under ddt.lock.
+ * @pdt: process directory; exists while a PASID is attached. Under @lock and ddt.lock, one of
+ *       which is enough to look whether there is one.
  * @pasids: PASID -> struct rviommu_attachment, never PASID 0. As @attached.
  * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
  * @ats: ATS of the device
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
  *        rviommu_ats_take_back(). Set by the command queue under its lock, cleared
- *        under ddt.lock while nothing is asked of the device; read with READ_ONCE.
+ *        under @lock while nothing is asked of the device; read with READ_ONCE.
  * @back: the way back of its requester IDs
  * @pasid_back: the way back of the PASID that got a domain last
  */
@@ -203,6 +208,7 @@ struct rviommu_endpoint {
 	struct device *dev;
 	bool linked;
 	char name[48];
+	struct mutex lock; /* see above */
 	struct rviommu_attachment __rcu *attached;
 	struct rviommu_attachment blocked;
 	struct rviommu_attachment *spare;

@@ -28,9 +28,9 @@ struct rviommu;
  * @lock: serialises writers of the lists below; inside rviommu_ddt.lock
  * @attachments: struct rviommu_attachment.node, all of them. Readers under @lock, or RCU.
  * @targets: struct rviommu_attachment.target: those that whoever invalidates has to look at,
- *           the ones of an IOMMU together, and of those the ones of a device. Readers (unmap, from any context) under SRCU
- *           (rviommu_inval_begin()), or to have a look under rcu_read_lock(); writers under
- *           @lock.
+ *           the ones of an IOMMU together, and of those the ones of a device. Readers
+ *           (unmap, from any context) under SRCU (rviommu_inval_begin()), or to have a look
+ *           under rcu_read_lock(); writers under @lock.
  *           Order against attach: attach adds the target, smp_mb(), publishes the context;
  *           unmap clears the entry, smp_mb(), reads the list. So one of the two sees the other.
  * @backs: struct rviommu_back.node: ways that lead back here; rviommu_backs_lock
