@@ -298,10 +298,10 @@ static struct iommu_domain *bare(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, dom);
 	KUNIT_ASSERT_EQ(test, rviommu_pgtable_init(&dom->pt, &cfg, &pt_ops), 0);
-	dom->space.domain.type = __IOMMU_DOMAIN_PAGING;
-	dom->space.domain.ops = &bare_ops;
-	dom->space.domain.pgsize_bitmap = dom->pt.pgsizes;
-	return &dom->space.domain;
+	dom->domain.type = __IOMMU_DOMAIN_PAGING;
+	dom->domain.ops = &bare_ops;
+	dom->domain.pgsize_bitmap = dom->pt.pgsizes;
+	return &dom->domain;
 }
 
 static void bare_free(struct iommu_domain *domain)
@@ -388,10 +388,10 @@ static struct iommu_domain *kernels(struct kunit *test)
 	struct kernels_domain *dom = kunit_kzalloc(test, sizeof(*dom), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, dom);
-	dom->space.domain.ops = &kernels_ops;
+	dom->domain.ops = &kernels_ops;
 	dom->pt.iommu.nid = NUMA_NO_NODE;
 	KUNIT_ASSERT_EQ(test, pt_iommu_riscv_64_init(&dom->pt, &cfg, GFP_KERNEL), 0);
-	return &dom->space.domain;
+	return &dom->domain;
 }
 
 static void kernels_free(struct iommu_domain *domain)

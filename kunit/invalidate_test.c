@@ -241,7 +241,7 @@ static unsigned int filtered(struct testdev *td, const struct rviommu_dir_update
 {
 	unsigned int nr = rviommu_context_commands(&td->iommu, update, cmds);
 
-	return rviommu_filter_attach(&td->iommu, false, update->id, cmds, nr);
+	return rviommu_filter_links(&td->iommu, RVIOMMU_WHY_ATTACH, update->id, cmds, nr);
 }
 
 /* What the mutation run leaves out, and nothing else. */

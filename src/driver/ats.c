@@ -94,14 +94,40 @@ static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
 		ep->iommu->bus->ats->disable(ep->dev);
 }
 
-static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
+/* Requests with @pasid, or without */
+static void rviommu_ats_forget_one(struct rviommu_endpoint *ep, ioasid_t pasid,
+				   enum rviommu_why why)
 {
 	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
 	unsigned int nr = rviommu_ats_commands(ep, pasid, cmds);
 
-	nr = rviommu_filter_attach(ep->iommu, false, ep->ids[0], cmds, nr);
+	nr = rviommu_filter(ep->iommu, why, cmds, nr);
 	if (nr)
 		rviommu_cmdq_sync(&ep->iommu->cmdq, cmds, nr);
+}
+
+/* All that it may have cached */
+static void rviommu_ats_forget(struct rviommu_endpoint *ep, enum rviommu_why why)
+{
+	struct rviommu_attachment *a;
+	unsigned long pasid;
+
+	rviommu_ats_forget_one(ep, IOMMU_NO_PASID, why);
+	xa_for_each(&ep->pasids, pasid, a)
+		rviommu_ats_forget_one(ep, pasid, why);
+}
+
+static int rviommu_ats_renew_space(struct rviommu_endpoint *ep, const struct rviommu_space *space,
+				   u32 *fence)
+{
+	struct rviommu_command cmd;
+	unsigned int nr = 0;
+
+	if (space) {
+		cmd = rviommu_space_command(space);
+		nr = rviommu_filter(ep->iommu, RVIOMMU_WHY_ENABLE, &cmd, 1);
+	}
+	return rviommu_cmdq_issue(&ep->iommu->cmdq, &cmd, nr, fence);
 }
 
 /*
@@ -114,28 +140,15 @@ static void rviommu_ats_forget(struct rviommu_endpoint *ep, ioasid_t pasid)
 static int rviommu_ats_renew(struct rviommu_endpoint *ep)
 {
 	const struct rviommu_attachment *a = rviommu_attached(ep, IOMMU_NO_PASID);
-	const struct rviommu_space *space = rviommu_attachment_space(a);
-	struct rviommu_cmdq *cq = &ep->iommu->cmdq;
-	struct rviommu_command cmd;
 	unsigned long pasid;
 	u32 fence;
 	int ret;
 
-	if (rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_ATS_ENABLE_RENEW))
-		return 0;
-	if (space) {
-		cmd = rviommu_space_command(space);
-		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
-	} else {
-		ret = rviommu_cmdq_issue(cq, NULL, 0, &fence);
-	}
-	xa_for_each(&ep->pasids, pasid, a) {
-		if (ret || !a->space)
-			continue;
-		cmd = rviommu_space_command(a->space);
-		ret = rviommu_cmdq_issue(cq, &cmd, 1, &fence);
-	}
-	return ret ?: rviommu_cmdq_wait(cq, fence);
+	ret = rviommu_ats_renew_space(ep, rviommu_attachment_space(a), &fence);
+	xa_for_each(&ep->pasids, pasid, a)
+		if (!ret && a->space)
+			ret = rviommu_ats_renew_space(ep, a->space, &fence);
+	return ret ?: rviommu_cmdq_wait(&ep->iommu->cmdq, fence);
 }
 
 /**
@@ -180,9 +193,6 @@ void rviommu_ats_enable(struct rviommu_endpoint *ep)
  */
 void rviommu_ats_disable(struct rviommu_endpoint *ep)
 {
-	struct rviommu_attachment *a;
-	unsigned long pasid;
-
 	if (!ep->ats.enabled)
 		return;
 	/* One that was pulled out will answer nothing, and has nothing left. */
@@ -190,9 +200,7 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 		WRITE_ONCE(ep->ats.on, false);
 	rviommu_ats_switch_off(ep);
 	ep->ats.enabled = false;
-	rviommu_ats_forget(ep, IOMMU_NO_PASID);
-	xa_for_each(&ep->pasids, pasid, a)
-		rviommu_ats_forget(ep, pasid);
+	rviommu_ats_forget(ep, RVIOMMU_WHY_ATTACH);
 	WRITE_ONCE(ep->ats.on, false);
 	/* Unmaps that have seen it on have queued what they ask, and that is executed. */
 	rviommu_inval_synchronize();
@@ -222,15 +230,10 @@ void rviommu_ats_suspend(struct rviommu *iommu)
 /* Its lock is held. */
 static void rviommu_ats_reopen(struct rviommu_endpoint *ep)
 {
-	struct rviommu_attachment *a;
-	unsigned long pasid;
-
 	/* A lost one stays without, until it is taken back. */
 	if (!ep->ats.enabled || !READ_ONCE(ep->ats.on))
 		return;
-	rviommu_ats_forget(ep, IOMMU_NO_PASID);
-	xa_for_each(&ep->pasids, pasid, a)
-		rviommu_ats_forget(ep, pasid);
+	rviommu_ats_forget(ep, RVIOMMU_WHY_START);
 	if (dev_is_pci(ep->dev) && rviommu_ats_power(ep) == RVIOMMU_ATS_AWAKE)
 		pci_write_config_word(to_pci_dev(ep->dev), ep->ats.ctrl, PCI_ATS_CTRL_ENABLE);
 }
@@ -246,8 +249,6 @@ void rviommu_ats_resume(struct rviommu *iommu)
 {
 	struct rviommu_endpoint *ep;
 
-	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_RESUME))
-		return;
 	mutex_lock(&iommu->endpoints_lock);
 	list_for_each_entry(ep, &iommu->endpoints, node) {
 		mutex_lock(&ep->lock);

@@ -24,6 +24,7 @@
 #include <rviommu/regs.h>
 
 #include "cmdq.h"
+#include "filter.h"
 #include "mem.h"
 #include "mutate.h"
 #include "trace.h"
@@ -174,11 +175,7 @@ static void cmdq_put(struct rviommu_cmdq *cq, struct rviommu_command cmd)
 
 static struct rviommu_command cmdq_fence(struct rviommu_cmdq *cq, u32 fence)
 {
-	struct rviommu_command cmd = rviommu_cmd_iofence(cq->done_pa, fence);
-
-	if (rviommu_mutates(cq, RVIOMMU_MUTATE_ACCESSES))
-		cmd.dword[0] &= ~cpu_to_le64(RVIOMMU_CMD_IOFENCE_PR | RVIOMMU_CMD_IOFENCE_PW);
-	return cmd;
+	return rviommu_filter_fence(cq->mutate, rviommu_cmd_iofence(cq->done_pa, fence));
 }
 
 static void cmdq_ring(struct rviommu_cmdq *cq)
@@ -273,8 +270,7 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
 	if (cq->device_lost &&
 	    cq->device_lost(cq, FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0),
 			    FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0)))
-		instead = rviommu_mutates(cq, RVIOMMU_MUTATE_QUARANTINE) ?
-			  rviommu_cmd_barrier() : rviommu_cmd_inval_ddt_all();
+		instead = rviommu_filter_quarantine(cq->mutate, rviommu_cmd_inval_ddt_all());
 	/* One request less is progress, whether or not there was something to block. */
 	cq->restarts = 0;
 	for (i = cq->head; i != cq->tail; i = (i + 1) & mask) {

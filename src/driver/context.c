@@ -220,6 +220,11 @@ static unsigned int rviommu_owed_commands(struct rviommu_owed *owed, struct rvio
 /* Commands that rviommu_owed_commands() writes at most */
 #define RVIOMMU_OWED_COMMANDS	(RVIOMMU_OWED_DIRECTORY + 1 + RVIOMMU_OWED_SPACES)
 
+static enum rviommu_why rviommu_owed_why(const struct rviommu_owed *owed)
+{
+	return owed->process ? RVIOMMU_WHY_PROCESS : RVIOMMU_WHY_ATTACH;
+}
+
 /* IDs of many domains: aliases of one device do not have that. */
 static noinline void rviommu_owed_flush(struct rviommu_owed *owed)
 {
@@ -228,7 +233,7 @@ static noinline void rviommu_owed_flush(struct rviommu_owed *owed)
 	struct rviommu *iommu = owed->ep->iommu;
 	u32 fence;
 
-	nr = rviommu_filter_attach(iommu, owed->process, owed->ep->ids[0], cmds, nr);
+	nr = rviommu_filter_links(iommu, rviommu_owed_why(owed), owed->ep->ids[0], cmds, nr);
 	rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
 }
 
@@ -326,7 +331,7 @@ int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid)
 	int ret;
 
 	nr += rviommu_ats_commands(owed->ep, pasid, cmds + nr);
-	nr = rviommu_filter_attach(iommu, owed->process, owed->ep->ids[0], cmds, nr);
+	nr = rviommu_filter_links(iommu, rviommu_owed_why(owed), owed->ep->ids[0], cmds, nr);
 	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
 	if (ret || !rviommu_filter_wait(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
 		return ret;

@@ -31,7 +31,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_ddt_store);
 /* The parent of a one-level DDT is ddtp, which must not change while on. */
 static bool ddt_copies(const struct rviommu_dir *dir)
 {
-	return dir->levels > 1 && !rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_COPY_PAGE);
+	return dir->levels > 1;
 }
 
 static void ddt_sync(struct rviommu_dir *dir, u32 did, bool all)

@@ -378,7 +378,8 @@ static int rviommu_forget_everything(struct rviommu *iommu)
 		rviommu_cmd_iotinval_gvma_all(),
 	};
 
-	return rviommu_cmdq_sync(&iommu->cmdq, cmds, ARRAY_SIZE(cmds));
+	return rviommu_cmdq_sync(&iommu->cmdq, cmds,
+				 rviommu_filter(iommu, RVIOMMU_WHY_START, cmds, ARRAY_SIZE(cmds)));
 }
 
 static u64 rviommu_ddtp_value(const struct rviommu *iommu, unsigned int levels)
@@ -769,7 +770,7 @@ int rviommu_resume(struct rviommu *iommu)
 	if (iommu->bus->prepare_msi)
 		iommu->bus->prepare_msi(iommu->bus);
 	ret = rviommu_start_queues(iommu);
-	if (!ret && !rviommu_mutated(iommu, RVIOMMU_MUTATE_RESUME))
+	if (!ret)
 		ret = rviommu_forget_everything(iommu);
 	if (!ret && ddtp != want)
 		ret = rviommu_write_ddtp(iommu, want, &ddtp);

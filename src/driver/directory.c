@@ -40,6 +40,7 @@
 #include <kunit/visibility.h>
 
 #include "directory.h"
+#include "filter.h"
 #include "mem.h"
 
 #define DIR_TABLE_ENTRIES	512	/* of 8 bytes, in a non-leaf table */
@@ -399,7 +400,8 @@ static enum rviommu_publish dir_choose(const struct rviommu_dir *dir,
 		return RVIOMMU_PUBLISH_NONE;
 	if (differ == 1)
 		return RVIOMMU_PUBLISH_WORD;
-	return dir->shape->copies(dir) ? RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
+	return dir->shape->copies(dir) ? rviommu_filter_publish(dir->ddt, RVIOMMU_PUBLISH_PAGE) :
+					 RVIOMMU_PUBLISH_BREAK;
 }
 
 /*
@@ -531,49 +533,57 @@ static bool dir_rewrites(const struct rviommu_dir_update *u)
 	return u->how == RVIOMMU_PUBLISH_VALID || u->how == RVIOMMU_PUBLISH_BREAK;
 }
 
-/* One grace period for all updates of one call that need it */
-struct dir_grace {
-	u32 id;
+/**
+ * struct dir_publication - changes that are being made visible
+ * @dir: directory
+ * @updates: the changes
+ * @nr: number of @updates
+ * @id: of those that need a grace period of the hardware, the last one
+ * @waiting: how many of them there are: one grace period is for all
+ */
+struct dir_publication {
+	struct rviommu_dir *dir;
+	struct rviommu_dir_update *updates;
 	unsigned int nr;
+	u32 id;
+	unsigned int waiting;
 };
 
-static void dir_grace_need(struct dir_grace *grace, u32 id)
+static void dir_grace_need(struct dir_publication *p, u32 id)
 {
-	if (!grace->nr || grace->id != id)
-		grace->nr++;
-	grace->id = id;
+	if (!p->waiting || p->id != id)
+		p->waiting++;
+	p->id = id;
 }
 
-static void dir_grace_wait(struct rviommu_dir *dir, struct dir_grace *grace)
+static void dir_grace(struct dir_publication *p)
 {
-	if (grace->nr)
-		dir->shape->sync(dir, grace->id, grace->nr > 1);
-	*grace = (struct dir_grace) {};
+	if (p->waiting)
+		p->dir->shape->sync(p->dir, p->id, p->waiting > 1);
+	p->waiting = 0;
 }
 
-/* Break: after the grace period that this needs no walk is left that saw V = 1. */
-static void dir_break(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
-		      unsigned int nr, struct dir_grace *grace)
+/* After the grace period that this needs no walk is left that saw V = 1. */
+static void dir_break(struct dir_publication *p)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		if (updates[i].how != RVIOMMU_PUBLISH_BREAK ||
-		    rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_BREAK))
+	for (i = 0; i < p->nr; i++) {
+		if (p->updates[i].how != RVIOMMU_PUBLISH_BREAK)
 			continue;
-		dir_store(dir, &updates[i].at.words[DIR_VALID], 0);
-		dir_grace_need(grace, updates[i].id);
+		dir_store(p->dir, &p->updates[i].at.words[DIR_VALID], 0);
+		dir_grace_need(p, p->updates[i].id);
 	}
 }
 
 /* After the grace period that this needs none is left that read a word before it was stored. */
-static void dir_rewrite(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
-			unsigned int nr, struct dir_grace *grace)
+static void dir_rewrite(struct dir_publication *p)
 {
+	struct rviommu_dir *dir = p->dir;
 	unsigned int i, j;
 
-	for (i = 0; i < nr; i++) {
-		struct rviommu_dir_update *u = &updates[i];
+	for (i = 0; i < p->nr; i++) {
+		struct rviommu_dir_update *u = &p->updates[i];
 
 		if (!dir_rewrites(u))
 			continue;
@@ -581,7 +591,7 @@ static void dir_rewrite(struct rviommu_dir *dir, struct rviommu_dir_update *upda
 			if (j == DIR_VALID || u->at.words[j] == u->new.word[j])
 				continue;
 			dir_store(dir, &u->at.words[j], u->new.word[j]);
-			dir_grace_need(grace, u->id);
+			dir_grace_need(p, u->id);
 		}
 	}
 }
@@ -629,6 +639,48 @@ void rviommu_dir_store_last(struct rviommu_dir *dir, struct rviommu_dir_update *
 	}
 }
 
+static void dir_store_last(struct dir_publication *p)
+{
+	p->dir->shape->store_last(p->dir, p->updates, p->nr);
+}
+
+#define DIR_STEPS	6
+
+typedef void (*dir_step)(struct dir_publication *p);
+
+/* The right order, and wrong ones: so that tests can show that they would notice. */
+static const dir_step dir_order[DIR_STEPS] = {
+	dir_break, dir_grace, dir_rewrite, dir_grace, dir_store_last,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static const dir_step dir_no_break[DIR_STEPS] = {
+	dir_rewrite, dir_grace, dir_store_last,
+};
+
+static const dir_step dir_no_break_grace[DIR_STEPS] = {
+	dir_break, dir_rewrite, dir_grace, dir_store_last,
+};
+
+static const dir_step dir_no_valid_grace[DIR_STEPS] = {
+	dir_break, dir_grace, dir_rewrite, dir_store_last,
+};
+
+static const dir_step *dir_steps(const struct rviommu_dir *dir)
+{
+	if (rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_BREAK))
+		return dir_no_break;
+	if (rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_BREAK_GRACE))
+		return dir_no_break_grace;
+	return rviommu_mutates(dir->ddt, dir->shape->no_grace) ? dir_no_valid_grace : dir_order;
+}
+#else
+static const dir_step *dir_steps(const struct rviommu_dir *dir)
+{
+	return dir_order;
+}
+#endif
+
 /**
  * rviommu_dir_publish() - make prepared changes visible
  * @dir: directory, locked since rviommu_dir_prepare()
@@ -645,19 +697,12 @@ void rviommu_dir_store_last(struct rviommu_dir *dir, struct rviommu_dir_update *
 void rviommu_dir_publish(struct rviommu_dir *dir, struct rviommu_dir_update *updates,
 			 unsigned int nr)
 {
-	struct dir_grace grace = {};
+	struct dir_publication p = { .dir = dir, .updates = updates, .nr = nr };
+	const dir_step *step;
 
 	lockdep_assert_held(&dir->ddt->lock);
-
-	dir_break(dir, updates, nr, &grace);
-	if (!rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_BREAK_GRACE))
-		dir_grace_wait(dir, &grace);
-
-	dir_rewrite(dir, updates, nr, &grace);
-	if (!rviommu_mutates(dir->ddt, dir->shape->no_grace))
-		dir_grace_wait(dir, &grace);
-
-	dir->shape->store_last(dir, updates, nr);
+	for (step = dir_steps(dir); *step; step++)
+		(*step)(&p);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_publish);
 

@@ -169,19 +169,98 @@ static size_t rviommu_unmap_pages(struct iommu_domain *domain, unsigned long iov
 	return pgsize;
 }
 
-/* Out of line: most unmaps take no table out. */
-static noinline void rviommu_sync_tables(struct rviommu_domain *dom,
-					 struct iommu_iotlb_gather *gather)
-{
-	LIST_HEAD(tables);
+/**
+ * struct rviommu_flush - unlinked tables on their way out
+ * @dom: whose
+ * @gather: what was unmapped; NULL: everything may have been, some time ago
+ * @tables: the tables, once they are collected
+ */
+struct rviommu_flush {
+	struct rviommu_domain *dom;
+	struct iommu_iotlb_gather *gather;
+	struct list_head tables;
+};
 
-	/* Not the core's to free: it knows neither RCU nor our descriptor. */
-	list_splice_init(rviommu_gather_pages(gather), &tables);
-	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_RETIRE_TABLES))
-		rviommu_page_retire(&tables);
-	rviommu_invalidate_range(&dom->space, gather->start, gather->end, ilog2(gather->pgsize),
-				 true);
-	rviommu_page_retire(&tables);
+/* Before the invalidation: only what it covers may be retired. */
+static void rviommu_flush_collect(struct rviommu_flush *flush)
+{
+	struct rviommu_domain *dom = flush->dom;
+	unsigned long flags;
+
+	if (flush->gather) {
+		/* Not the core's to free: it knows neither RCU nor our descriptor. */
+		list_splice_init(rviommu_gather_pages(flush->gather), &flush->tables);
+		return;
+	}
+	spin_lock_irqsave(&dom->pending_lock, flags);
+	list_splice_init(&dom->pending, &flush->tables);
+	spin_unlock_irqrestore(&dom->pending_lock, flags);
+}
+
+static void rviommu_flush_invalidate(struct rviommu_flush *flush)
+{
+	const struct rviommu_space *space = &flush->dom->space;
+	struct iommu_iotlb_gather *gather = flush->gather;
+
+	if (gather)
+		rviommu_invalidate_range(space, gather->start, gather->end, ilog2(gather->pgsize),
+					 true);
+	else
+		rviommu_invalidate_all(space);
+}
+
+static void rviommu_flush_retire(struct rviommu_flush *flush)
+{
+	rviommu_page_retire(&flush->tables);
+}
+
+#define RVIOMMU_FLUSH_STEPS	3
+
+typedef void (*rviommu_flush_step)(struct rviommu_flush *flush);
+
+/* The right order, and wrong ones: so that tests can show that they would notice. */
+static const rviommu_flush_step rviommu_flush_order[RVIOMMU_FLUSH_STEPS] = {
+	rviommu_flush_collect, rviommu_flush_invalidate, rviommu_flush_retire,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static const rviommu_flush_step rviommu_flush_retire_first[RVIOMMU_FLUSH_STEPS] = {
+	rviommu_flush_collect, rviommu_flush_retire, rviommu_flush_invalidate,
+};
+
+static const rviommu_flush_step rviommu_flush_collect_late[RVIOMMU_FLUSH_STEPS] = {
+	rviommu_flush_invalidate, rviommu_flush_collect, rviommu_flush_retire,
+};
+
+static const rviommu_flush_step *rviommu_flush_steps(const struct rviommu_flush *flush)
+{
+	const struct rviommu_space *space = &flush->dom->space;
+
+	if (rviommu_space_mutes(space, flush->gather ? RVIOMMU_MUTATE_RETIRE_TABLES :
+						       RVIOMMU_MUTATE_RETIRE_PENDING))
+		return rviommu_flush_retire_first;
+	if (!flush->gather && rviommu_space_mutes(space, RVIOMMU_MUTATE_PENDING))
+		return rviommu_flush_collect_late;
+	return rviommu_flush_order;
+}
+#else
+static const rviommu_flush_step *rviommu_flush_steps(const struct rviommu_flush *flush)
+{
+	return rviommu_flush_order;
+}
+#endif
+
+/* Out of line: most unmaps take no table out. */
+static noinline void rviommu_flush(struct rviommu_domain *dom, struct iommu_iotlb_gather *gather)
+{
+	struct rviommu_flush flush = {
+		.dom = dom, .gather = gather, .tables = LIST_HEAD_INIT(flush.tables),
+	};
+	const rviommu_flush_step *steps = rviommu_flush_steps(&flush);
+	unsigned int i;
+
+	for (i = 0; i < RVIOMMU_FLUSH_STEPS; i++)
+		steps[i](&flush);
 }
 
 static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_gather *gather)
@@ -192,7 +271,7 @@ static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_g
 		return;
 	rviommu_count(&dom->stats->syncs);
 	if (unlikely(!list_empty(rviommu_gather_pages(gather))))
-		rviommu_sync_tables(dom, gather);
+		rviommu_flush(dom, gather);
 	else
 		rviommu_invalidate_range(&dom->space, gather->start, gather->end,
 					 ilog2(gather->pgsize), false);
@@ -201,22 +280,9 @@ static void rviommu_iotlb_sync(struct iommu_domain *domain, struct iommu_iotlb_g
 static void rviommu_flush_iotlb_all(struct iommu_domain *domain)
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
-	unsigned long flags;
-	LIST_HEAD(tables);
 
 	rviommu_count(&dom->stats->flushes);
-	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_PENDING))
-		rviommu_invalidate_all(&dom->space);
-	/* Taken before the invalidation: only what it covers may be retired. */
-	spin_lock_irqsave(&dom->pending_lock, flags);
-	list_splice_init(&dom->pending, &tables);
-	spin_unlock_irqrestore(&dom->pending_lock, flags);
-
-	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_RETIRE_PENDING))
-		rviommu_page_retire(&tables);
-	if (!rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_PENDING))
-		rviommu_invalidate_all(&dom->space);
-	rviommu_page_retire(&tables);
+	rviommu_flush(dom, NULL);
 }
 
 static phys_addr_t rviommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t iova)
@@ -299,10 +365,8 @@ static void rviommu_sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int
 {
 	struct rviommu_domain *dom = container_of(pt, struct rviommu_domain, pt);
 
-	if (rviommu_space_mutated(&dom->space, RVIOMMU_MUTATE_SYNC_WALK))
-		return;
 	rviommu_count(&dom->stats->syncs);
-	rviommu_invalidate_range(&dom->space, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
+	rviommu_invalidate_link(&dom->space, iova, size_lg2);
 }
 
 static const struct rviommu_pgtable_ops rviommu_pt_ops = {

@@ -83,40 +83,17 @@ void rviommu_inval_barrier(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_barrier);
 
-/**
- * struct rviommu_inval - what is to be forgotten of an address space
- * @iova: first byte
- * @last: last byte
- * @leaf_lg2: lg2 of the smallest leaf that was there
- * @nonleaf: links were cleared, so walk caches must forget too
- * @all: the whole address space; the others are not looked at
- */
-struct rviommu_inval {
-	u64 iova;
-	u64 last;
-	unsigned int leaf_lg2;
-	bool nonleaf;
-	bool all;
-};
-
 static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 					   struct rviommu_command space,
-					   const struct rviommu_inval *inval,
+					   const struct rviommu_inval *what,
 					   struct rviommu_command *cmds)
 {
-	bool nonleaf = inval->nonleaf;
-	unsigned int nr = 0;
+	const struct rviommu_inval inval = rviommu_filter_inval(iommu, *what);
+	unsigned int nr;
 	u64 strides;
 
-	if (inval->all && rviommu_mutated(iommu, RVIOMMU_MUTATE_FLUSH_ALL))
-		return 0;
-	if (!inval->all && rviommu_mutated(iommu, RVIOMMU_MUTATE_IOTINVAL))
-		return 0;
-	if (nonleaf && rviommu_mutated(iommu, RVIOMMU_MUTATE_NONLEAF))
-		nonleaf = false;
-
 	cmds[0] = space;
-	if (inval->all)
+	if (inval.why == RVIOMMU_WHY_FLUSH)
 		return 1;
 
 	/*
@@ -124,32 +101,32 @@ static unsigned int rviommu_inval_commands(const struct rviommu *iommu,
 	 * operands"). Links need the NL operand, over the whole range: an
 	 * unlinked table may have had empty tables below it, anywhere.
 	 */
-	if (nonleaf && !(iommu->caps & RVIOMMU_CAP_NL && iommu->caps & RVIOMMU_CAP_S))
+	if (inval.nonleaf && !(iommu->caps & RVIOMMU_CAP_NL && iommu->caps & RVIOMMU_CAP_S))
 		return 1;
 
 	if (iommu->caps & RVIOMMU_CAP_S) {
-		unsigned int size_lg2 = max_t(unsigned int, fls64(inval->iova ^ inval->last),
+		unsigned int size_lg2 = max_t(unsigned int, fls64(inval.iova ^ inval.last),
 					      RVIOMMU_PAGE_LG2);
 
 		/* all-ones addresses are UNSPECIFIED (spec "Address Range Invalidation") */
 		if (size_lg2 >= 64)
 			return 1;
-		cmds[0] = rviommu_cmd_with_range(space, inval->iova, size_lg2);
-		if (nonleaf)
+		cmds[0] = rviommu_cmd_with_range(space, inval.iova, size_lg2);
+		if (inval.nonleaf)
 			cmds[0] = rviommu_cmd_with_nonleaf(cmds[0]);
 		return 1;
 	}
 
-	if (inval->leaf_lg2 > RVIOMMU_PAGE_LG2 &&
+	if (inval.stride_lg2 > RVIOMMU_PAGE_LG2 &&
 	    test_bit(RVIOMMU_QUIRK_SMALL_IOTINVAL, &iommu->quirks))
 		return 1;
 
-	strides = (inval->last - inval->iova) >> inval->leaf_lg2;
+	strides = (inval.last - inval.iova) >> inval.stride_lg2;
 	if (strides >= RVIOMMU_MAX_STRIDES)
 		return 1;
 	for (nr = 0; nr <= strides; nr++)
 		cmds[nr] = rviommu_cmd_with_addr(space,
-						 inval->iova + ((u64)nr << inval->leaf_lg2));
+						 inval.iova + ((u64)nr << inval.stride_lg2));
 	return nr;
 }
 
@@ -158,17 +135,15 @@ static noinline int rviommu_inval_issue(struct rviommu *iommu, const struct rvio
 					const struct rviommu_inval *inval, u32 *fence)
 {
 	struct rviommu_command cmds[RVIOMMU_MAX_STRIDES];
+	unsigned int nr = rviommu_inval_commands(iommu, rviommu_space_command(space), inval, cmds);
 
-	return rviommu_cmdq_issue(&iommu->cmdq, cmds,
-				  rviommu_inval_commands(iommu, rviommu_space_command(space),
-							 inval, cmds), fence);
+	nr = rviommu_filter(iommu, inval->why, cmds, nr);
+	return rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, fence);
 }
 
 /**
  * struct rviommu_atc_batch - Invalidation Requests for devices behind one IOMMU
- * @cmds: a barrier, so that they come after the IOMMU's own caches (spec "Device
- *        Address Translation Cache invalidations": else the ATC could be filled from
- *        there again) and after all earlier ones, then the commands
+ * @cmds: room for a barrier, then the commands
  * @eps: the device that each is for
  * @nr: entries of @eps
  */
@@ -198,11 +173,27 @@ static struct rviommu_command rviommu_atc_command(const struct rviommu_attachmen
 
 	if (t->pasid != IOMMU_NO_PASID)
 		cmd = rviommu_cmd_with_pasid(cmd, t->pasid);
-	if (inval->all)
+	if (inval->why == RVIOMMU_WHY_FLUSH)
 		return cmd;
 	return rviommu_cmd_with_atc_range(cmd, inval->iova,
 					  max_t(unsigned int, fls64(inval->iova ^ inval->last),
 						RVIOMMU_PAGE_LG2));
+}
+
+/*
+ * Behind a barrier, so that they come after the IOMMU's own caches (spec "Device Address
+ * Translation Cache invalidations": else the ATC could be filled from there again) and after
+ * all earlier ones.
+ */
+static void rviommu_atc_issue(struct rviommu *iommu, struct rviommu_atc_batch *batch,
+			      enum rviommu_why why, u32 *fence)
+{
+	unsigned int nr;
+
+	batch->cmds[0] = rviommu_cmd_barrier();
+	nr = rviommu_filter(iommu, why, batch->cmds, 1 + batch->nr);
+	rviommu_cmdq_issue(&iommu->cmdq, batch->cmds, nr, fence);
+	batch->nr = 0;
 }
 
 /* The first target that is visited, or the one behind @t; NULL: there is none. */
@@ -226,23 +217,18 @@ rviommu_inval_devices(const struct rviommu_space *space, struct rviommu_attachme
 		      const struct rviommu_inval *inval, u32 *fence)
 {
 	struct rviommu *iommu = t->ep->iommu;
-	const unsigned int skip = rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_ORDER);
-	struct rviommu_atc_batch batch = { .cmds = { rviommu_cmd_barrier() } };
+	struct rviommu_atc_batch batch = {};
 
 	for (; t && t->ep->iommu == iommu; t = rviommu_inval_next(space, t)) {
-		if (!rviommu_ats_asks(t->ep) ||
-		    rviommu_mutated(iommu, RVIOMMU_MUTATE_ATS_INVAL))
+		if (!rviommu_ats_asks(t->ep))
 			continue;
-		if (!rviommu_atc_fits(iommu, &batch, t->ep)) {
-			rviommu_cmdq_issue(&iommu->cmdq, batch.cmds + skip, 1 + batch.nr - skip,
-					   fence);
-			batch.nr = 0;
-		}
+		if (!rviommu_atc_fits(iommu, &batch, t->ep))
+			rviommu_atc_issue(iommu, &batch, inval->why, fence);
 		batch.eps[batch.nr++] = t->ep;
 		batch.cmds[batch.nr] = rviommu_atc_command(t, inval);
 	}
 	if (batch.nr)
-		rviommu_cmdq_issue(&iommu->cmdq, batch.cmds + skip, 1 + batch.nr - skip, fence);
+		rviommu_atc_issue(iommu, &batch, inval->why, fence);
 	return t;
 }
 
@@ -296,7 +282,7 @@ static noinline void rviommu_inval_rounds(const struct rviommu_space *space,
 		dead = rviommu_inval_issue(iommu, space, inval, &fences[nr]);
 		waiting[nr] = iommu;
 		t = rviommu_inval_behind(space, t, inval, &fences[nr]);
-		if (!dead && !rviommu_mutated(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
+		if (!dead && rviommu_filter_wait(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
 			nr++;
 	}
 	rviommu_inval_wait(waiting, fences, nr);
@@ -325,6 +311,16 @@ static __always_inline void rviommu_inval_targets(const struct rviommu_space *sp
 		rviommu_inval_rounds(space, inval);
 }
 
+/*
+ * A leaf of 64 KiB is sixteen entries. Hardware may cache each of them, and a
+ * command with an address forgets the one at that address (privileged
+ * architecture, "Svnapot": cached "for any or all j").
+ */
+static unsigned int rviommu_inval_stride(unsigned int leaf_lg2)
+{
+	return leaf_lg2 == RVIOMMU_NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : leaf_lg2;
+}
+
 /**
  * rviommu_invalidate_range() - forget a range of an address space everywhere
  * @space: the space
@@ -337,27 +333,41 @@ void rviommu_invalidate_range(const struct rviommu_space *space, u64 iova, u64 l
 			      unsigned int leaf_lg2, bool nonleaf)
 {
 	struct rviommu_inval inval = {
+		.why = RVIOMMU_WHY_UNMAP,
+		.last = last,
 		.leaf_lg2 = max_t(unsigned int, leaf_lg2, RVIOMMU_PAGE_LG2),
 		.nonleaf = nonleaf,
 	};
 
-	/*
-	 * A leaf of 64 KiB is sixteen entries. Hardware may cache each of them, and a
-	 * command with an address forgets the one at that address (privileged
-	 * architecture, "Svnapot": cached "for any or all j").
-	 */
-	if (inval.leaf_lg2 == RVIOMMU_NAPOT_LG2 &&
-	    !rviommu_space_mutated(space, RVIOMMU_MUTATE_NAPOT_STRIDE))
-		inval.leaf_lg2 = RVIOMMU_PAGE_LG2;
+	inval.stride_lg2 = rviommu_inval_stride(inval.leaf_lg2);
 	/*
 	 * From the beginning of a leaf, so that one command per leaf reaches the
 	 * last one too.
 	 */
-	inval.iova = round_down(iova, 1ULL << inval.leaf_lg2);
-	inval.last = last;
+	inval.iova = round_down(iova, 1ULL << inval.stride_lg2);
 	rviommu_inval_targets(space, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_range);
+
+/**
+ * rviommu_invalidate_link() - forget a link to a table everywhere
+ * @space: the space
+ * @iova: first byte of what the table maps
+ * @size_lg2: lg2 of its size, which is that of the leaf that will take its place
+ */
+void rviommu_invalidate_link(const struct rviommu_space *space, u64 iova, unsigned int size_lg2)
+{
+	const struct rviommu_inval inval = {
+		.why = RVIOMMU_WHY_LINK,
+		.iova = iova,
+		.last = iova + (1ULL << size_lg2) - 1,
+		.leaf_lg2 = size_lg2,
+		.stride_lg2 = rviommu_inval_stride(size_lg2),
+		.nonleaf = true,
+	};
+
+	rviommu_inval_targets(space, &inval);
+}
 
 /**
  * rviommu_invalidate_all() - forget everything of an address space, everywhere
@@ -365,27 +375,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_range);
  */
 void rviommu_invalidate_all(const struct rviommu_space *space)
 {
-	static const struct rviommu_inval inval = { .all = true };
+	static const struct rviommu_inval inval = { .why = RVIOMMU_WHY_FLUSH };
 
 	rviommu_inval_targets(space, &inval);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_invalidate_all);
-
-/**
- * rviommu_space_mutes() - does a mutation run concern an address space?
- * @space: the space
- * @what: the step
- *
- * Return: true if an IOMMU that it is attached to shall leave @what out.
- */
-bool rviommu_space_mutes(const struct rviommu_space *space, enum rviommu_mutation what)
-{
-	const struct rviommu_attachment *t;
-	bool mutes = false;
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(t, &space->targets, target)
-		mutes |= rviommu_mutated(t->ep->iommu, what);
-	rcu_read_unlock();
-	return mutes;
-}

@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "directory.h"
 #include "fault.h"
+#include "invalidate.h"
 #include "mutate.h"
 #include "pgtable.h"
 #include "quirks.h"
@@ -397,17 +398,6 @@ extern struct list_head rviommu_domains;
 extern struct mutex rviommu_domains_lock;
 void rviommu_domain_ids_destroy(void);
 
-/* invalidate.c: what hardware may have cached */
-void rviommu_invalidate_range(const struct rviommu_space *space, u64 iova, u64 last,
-			      unsigned int leaf_lg2, bool nonleaf);
-void rviommu_invalidate_all(const struct rviommu_space *space);
-int rviommu_inval_begin(void);
-void rviommu_inval_end(int section);
-void rviommu_inval_synchronize(void);
-void rviommu_inval_call(struct rcu_head *rcu, rcu_callback_t func);
-void rviommu_inval_barrier(void);
-bool rviommu_space_mutes(const struct rviommu_space *space, enum rviommu_mutation what);
-
 /* debugfs.c. What removes waits for readers: call it with no lock held that they take. */
 #ifdef CONFIG_DEBUG_FS
 void rviommu_debugfs_init(void);
@@ -448,13 +438,6 @@ static inline void rviommu_write64(struct rviommu *iommu, unsigned int reg, u64 
 static inline struct rviommu_domain *to_rviommu_domain(struct iommu_domain *domain)
 {
 	return container_of(domain, struct rviommu_domain, space.domain);
-}
-
-/* The same as rviommu_mutated(), on any IOMMU that the space is attached to */
-static inline bool rviommu_space_mutated(const struct rviommu_space *space,
-					 enum rviommu_mutation what)
-{
-	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && rviommu_space_mutes(space, what);
 }
 
 static inline bool rviommu_is_dead(const struct rviommu *iommu)
