@@ -6,6 +6,9 @@
 #include <kunit/test.h>
 #include <linux/pci.h>
 
+#include "../src/driver/atc.h"
+#include "../src/driver/ats.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/rviommu.h"
 #include "testdev.h"
 

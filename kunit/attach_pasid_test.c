@@ -14,6 +14,23 @@
 #include <linux/kthread.h>
 #include <linux/sizes.h>
 
+#include "../src/driver/atc.h"
+#include "../src/driver/ats.h"
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
+#include "../src/driver/back.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/compat.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/invalidate.h"
+#include "../src/driver/mem.h"
+#include "../src/driver/pasid.h"
+#include "../src/driver/quirks.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "testdev.h"
 
 #define CAP_PD8		BIT_ULL(38)

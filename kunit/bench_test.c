@@ -20,7 +20,14 @@
 
 #include <rviommu/regs.h>
 
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
+#include "../src/driver/compat.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/pgtable.h"
+#include "../src/driver/rviommu.h"
 #include "hw.h"
 
 #define SAMPLES		31

@@ -10,8 +10,10 @@
 #include <linux/io.h>
 #include <linux/kthread.h>
 
+#include "../src/driver/cmdq.h"
 #include "../src/driver/command.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/queue.h"
 #include "fakebus.h"
 #include "testdev.h"
 

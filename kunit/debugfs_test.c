@@ -15,9 +15,19 @@
 #include <linux/sizes.h>
 #include <linux/uio.h>
 
+#include "../src/driver/attachment.h"
+#include "../src/driver/cmdq.h"
 #include "../src/driver/debugfs.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/mutate.h"
+#include "../src/driver/pgtable.h"
+#include "../src/driver/queue.h"
+#include "../src/driver/record.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/static.h"
 #include "testdev.h"
 
 #define TEXT_SIZE	SZ_64K

@@ -12,6 +12,14 @@
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
+#include "../src/driver/device.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/quirks.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/static.h"
 #include "testdev.h"
 #include "testlog.h"
 

@@ -6,6 +6,7 @@
 #include <linux/kthread.h>
 #include <linux/sched.h>
 
+#include "../src/driver/directory.h"
 #include "../src/driver/mem.h"
 #include "dirtest.h"
 #include "testdev.h"

@@ -13,7 +13,22 @@
 #include <linux/of.h>
 #include <linux/sizes.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/context.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/iommu.h"
+#include "../src/driver/mem.h"
+#include "../src/driver/msi.h"
+#include "../src/driver/queue.h"
+#include "../src/driver/quirks.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "testdev.h"
 
 #define RW	(IOMMU_READ | IOMMU_WRITE)

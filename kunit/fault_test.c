@@ -9,7 +9,11 @@
 #include <linux/kthread.h>
 #include <linux/string.h>
 
+#include "../src/driver/endpoint.h"
+#include "../src/driver/fault.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/queue.h"
+#include "../src/driver/record.h"
 #include "../src/driver/rviommu.h"
 #include "fakebus.h"
 #include "testdev.h"

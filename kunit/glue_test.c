@@ -16,6 +16,9 @@
 #include <linux/property.h>
 #include <linux/sizes.h>
 
+#include "../src/driver/compat.h"
+#include "../src/driver/glue.h"
+#include "../src/driver/queue.h"
 #include "../src/sim/config_space.h"
 #include "testdev.h"
 #include "testlog.h"

@@ -10,6 +10,15 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iopoll.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
+#include "../src/driver/compat.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/iommu.h"
+#include "../src/driver/pasid.h"
+#include "../src/driver/record.h"
+#include "../src/driver/rviommu.h"
 #include "hw.h"
 
 RVIOMMU_IMPORT_NS(IOMMUFD_INTERNAL);

@@ -13,6 +13,8 @@
 #include <linux/iommu.h>
 #include <linux/pci.h>
 
+#include "../src/driver/endpoint.h"
+#include "../src/driver/record.h"
 #include "../src/driver/rviommu.h"
 
 /* Spec "Fault record CAUSE field encodings" */

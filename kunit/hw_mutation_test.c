@@ -6,6 +6,9 @@
  *
  * "Stale" here is always harmless: it leads to a page that the test still owns.
  */
+#include "../src/driver/endpoint.h"
+#include "../src/driver/mutate.h"
+#include "../src/driver/rviommu.h"
 #include "hw.h"
 
 #define RW	(IOMMU_READ | IOMMU_WRITE)

@@ -17,7 +17,14 @@
 #include <linux/uio.h>
 #include <linux/unaligned.h>
 
+#include "../src/driver/compat.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/fault.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/pgtable.h"
+#include "../src/driver/record.h"
+#include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "testdev.h"
 

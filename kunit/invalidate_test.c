@@ -6,8 +6,19 @@
 #include <kunit/test.h>
 #include <linux/kthread.h>
 
+#include "../src/driver/attachment.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/context.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/filter.h"
+#include "../src/driver/invalidate.h"
+#include "../src/driver/mutate.h"
+#include "../src/driver/quirks.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/static.h"
 #include "testdev.h"
 
 static struct rviommu_domain *make_domain(struct testdev *td, bool second_stage)

@@ -4,6 +4,7 @@
 #include <linux/list.h>
 #include <linux/string.h>
 
+#include "../src/driver/directory.h"
 #include "../src/driver/mem.h"
 #include "observer.h"
 

@@ -11,7 +11,17 @@
 #include <kunit/test.h>
 #include <linux/string.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/mutate.h"
+#include "../src/driver/pasid.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "observer.h"
 #include "testdev.h"
 

@@ -11,8 +11,18 @@
 #include <linux/sizes.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/compat.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/invalidate.h"
+#include "../src/driver/iommu.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "hw.h"
 #include "simtest.h"
 #include "testdev.h"

@@ -24,9 +24,22 @@
 #include <linux/slab.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
 #include "../src/driver/context.h"
 #include "../src/driver/debugfs.h"
+#include "../src/driver/device.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/domain.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/mutate.h"
+#include "../src/driver/queue.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "hw.h"
 
 #define IOVA			0x1000000000ULL

@@ -17,6 +17,10 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/iommu.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "simtest.h"

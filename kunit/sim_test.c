@@ -13,7 +13,6 @@
 #include <linux/slab.h>
 #include <rviommu/sim.h>
 
-#include "../src/driver/mem.h"
 #include "hw.h"
 #include "simtest.h"
 

@@ -9,7 +9,7 @@
 #include <linux/sched.h>
 #include <rviommu/sim.h>
 
-#include "../src/driver/rviommu.h"
+#include "../src/driver/domain.h"
 #include "simtest.h"
 #include "testdev.h"
 

@@ -9,6 +9,15 @@
 #include <linux/property.h>
 #include <linux/slab.h>
 
+#include "../src/driver/attachment.h"
+#include "../src/driver/device.h"
+#include "../src/driver/directory.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/invalidate.h"
+#include "../src/driver/mem.h"
+#include "../src/driver/queue.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
 #include "testdev.h"
 
 /* ----- Registers: recorded on their way to the fake bus ----- */

@@ -10,8 +10,10 @@
 #include <kunit/test.h>
 #include <linux/platform_device.h>
 
-#include "../src/driver/mem.h"
+#include "../src/driver/attachment.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
 #include "fakebus.h"
 
 /*

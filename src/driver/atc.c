@@ -8,7 +8,9 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
-#include "rviommu.h"
+#include "atc.h"
+#include "command.h"
+#include "endpoint.h"
 
 /**
  * rviommu_ats_power() - can a device be asked to forget?

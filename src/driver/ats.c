@@ -16,8 +16,17 @@
 #include <linux/pci-ats.h>
 #include <kunit/visibility.h>
 
+#include "atc.h"
+#include "ats.h"
+#include "attachment.h"
+#include "cmdq.h"
+#include "directory.h"
+#include "endpoint.h"
 #include "filter.h"
+#include "invalidate.h"
+#include "pasid.h"
 #include "rviommu.h"
+#include "space.h"
 
 static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 {

@@ -5,8 +5,15 @@
  */
 #include <kunit/visibility.h>
 
+#include "ats.h"
+#include "attach.h"
+#include "attachment.h"
+#include "back.h"
 #include "change.h"
+#include "directory.h"
+#include "endpoint.h"
 #include "rviommu.h"
+#include "space.h"
 
 /**
  * rviommu_attach_reserve() - have all memory that the first attach needs

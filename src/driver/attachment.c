@@ -5,8 +5,12 @@
 #include <linux/rculist.h>
 #include <kunit/visibility.h>
 
+#include "attachment.h"
+#include "endpoint.h"
+#include "invalidate.h"
 #include "mem.h"
 #include "rviommu.h"
+#include "space.h"
 
 /* ----- Memory ----- */
 

@@ -32,9 +32,19 @@
  * misses nothing, and who shares a space is known. What waits for the device alone, its ATS, is
  * done before or after. Hardware, unmap and debugfs hold nothing.
  */
+#include "ats.h"
+#include "attachment.h"
+#include "back.h"
 #include "change.h"
+#include "cmdq.h"
+#include "context.h"
+#include "directory.h"
+#include "endpoint.h"
 #include "mem.h"
+#include "mutate.h"
+#include "pasid.h"
 #include "rviommu.h"
+#include "space.h"
 
 static int rviommu_change_reserve(struct rviommu_change *c)
 {

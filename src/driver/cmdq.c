@@ -24,9 +24,10 @@
 #include <rviommu/regs.h>
 
 #include "cmdq.h"
+#include "command.h"
 #include "filter.h"
 #include "mem.h"
-#include "mutate.h"
+#include "queue.h"
 #include "trace.h"
 
 /* Turns that a waiter only looks at memory; most fences complete meanwhile. */

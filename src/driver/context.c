@@ -7,9 +7,18 @@
 #include <linux/bitops.h>
 #include <kunit/visibility.h>
 
+#include "atc.h"
+#include "attachment.h"
+#include "cmdq.h"
+#include "command.h"
 #include "context.h"
+#include "directory.h"
+#include "endpoint.h"
 #include "filter.h"
+#include "mutate.h"
+#include "quirks.h"
 #include "rviommu.h"
+#include "space.h"
 
 /* DC.fsc or PC.fsc that leads to the page table of a first stage */
 static u64 rviommu_space_fsc(const struct rviommu_space *space)

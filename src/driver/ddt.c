@@ -10,6 +10,7 @@
 #include <kunit/visibility.h>
 
 #include "directory.h"
+#include "mutate.h"
 
 /**
  * rviommu_ddt_store() - rviommu_ddt_ops.store for real hardware

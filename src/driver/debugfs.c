@@ -39,8 +39,21 @@
 #include <linux/uaccess.h>
 #include <kunit/visibility.h>
 
+#include "attachment.h"
+#include "cmdq.h"
 #include "debugfs.h"
+#include "directory.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "fault.h"
+#include "mutate.h"
+#include "pgtable.h"
+#include "queue.h"
+#include "quirks.h"
+#include "record.h"
 #include "rviommu.h"
+#include "space.h"
+#include "static.h"
 
 static struct dentry *root;
 

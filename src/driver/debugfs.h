@@ -13,6 +13,9 @@
 
 #include "pgtable.h"
 
+struct rviommu;
+struct rviommu_endpoint;
+
 struct seq_file;
 
 /*
@@ -46,5 +49,22 @@ void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned i
 void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc);
 const char *rviommu_mutation_name(unsigned int mutation);
 int rviommu_parse_mutation(const char *name, unsigned long *mutate);
+
+/* What removes waits for readers: call it with no lock held that they take. */
+#ifdef CONFIG_DEBUG_FS
+void rviommu_debugfs_init(void);
+void rviommu_debugfs_exit(void);
+void rviommu_debugfs_add(struct rviommu *iommu);
+void rviommu_debugfs_remove(struct rviommu *iommu);
+void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
+void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
+#else
+static inline void rviommu_debugfs_init(void) { }
+static inline void rviommu_debugfs_exit(void) { }
+static inline void rviommu_debugfs_add(struct rviommu *iommu) { }
+static inline void rviommu_debugfs_remove(struct rviommu *iommu) { }
+static inline void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep) { }
+static inline void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep) { }
+#endif
 
 #endif /* RVIOMMU_DEBUGFS_H */

@@ -16,8 +16,24 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
-#include "mem.h"
+#include "ats.h"
+#include "attachment.h"
+#include "cmdq.h"
+#include "command.h"
+#include "debugfs.h"
+#include "device.h"
+#include "directory.h"
+#include "endpoint.h"
+#include "fault.h"
+#include "filter.h"
+#include "invalidate.h"
+#include "iommu.h"
+#include "pasid.h"
+#include "queue.h"
+#include "quirks.h"
+#include "registry.h"
 #include "rviommu.h"
+#include "static.h"
 
 /* Entries that are asked for; hardware may grant fewer (WARL). */
 #define RVIOMMU_CQ_LG2		10

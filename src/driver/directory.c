@@ -42,6 +42,7 @@
 #include "directory.h"
 #include "filter.h"
 #include "mem.h"
+#include "mutate.h"
 
 #define DIR_TABLE_ENTRIES	512	/* of 8 bytes, in a non-leaf table */
 

@@ -12,8 +12,19 @@
 #include <uapi/linux/iommufd.h>
 #include <kunit/visibility.h>
 
+#include "attach.h"
+#include "back.h"
+#include "compat.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "filter.h"
+#include "invalidate.h"
 #include "mem.h"
+#include "mutate.h"
+#include "pgtable.h"
+#include "quirks.h"
 #include "rviommu.h"
+#include "space.h"
 
 /*
  * Tags are global: a domain may be attached to any number of IOMMUs under the

@@ -9,7 +9,12 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
+#include "attachment.h"
+#include "directory.h"
+#include "endpoint.h"
+#include "invalidate.h"
 #include "mem.h"
+#include "record.h"
 #include "rviommu.h"
 
 static void rviommu_did_free(struct rcu_head *rcu)

@@ -12,7 +12,10 @@
 #include <linux/log2.h>
 #include <linux/ratelimit.h>
 
+#include "endpoint.h"
 #include "fault.h"
+#include "queue.h"
+#include "record.h"
 #include "rviommu.h"
 #include "trace.h"
 

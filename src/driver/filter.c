@@ -7,9 +7,15 @@
 #include <linux/rculist.h>
 #include <kunit/visibility.h>
 
+#include "attachment.h"
+#include "command.h"
+#include "directory.h"
+#include "endpoint.h"
 #include "filter.h"
 #include "invalidate.h"
+#include "mutate.h"
 #include "rviommu.h"
+#include "space.h"
 
 enum {
 	IOTINVAL_VMA = BIT(0),		/* of a first stage without a guest */

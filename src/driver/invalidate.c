@@ -9,7 +9,17 @@
 #include <linux/srcu.h>
 #include <kunit/visibility.h>
 
+#include "atc.h"
+#include "attachment.h"
+#include "cmdq.h"
+#include "command.h"
+#include "endpoint.h"
+#include "filter.h"
+#include "invalidate.h"
+#include "mutate.h"
+#include "quirks.h"
 #include "rviommu.h"
+#include "space.h"
 
 /*
  * Commands for one range on an IOMMU that cannot invalidate ranges. More pages

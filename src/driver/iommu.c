@@ -10,8 +10,18 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
-#include "mem.h"
+#include "ats.h"
+#include "attach.h"
+#include "compat.h"
+#include "debugfs.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "iommu.h"
+#include "msi.h"
+#include "pasid.h"
+#include "registry.h"
 #include "rviommu.h"
+#include "static.h"
 
 static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 {

@@ -5,8 +5,11 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
+#include "debugfs.h"
+#include "domain.h"
+#include "glue.h"
+#include "invalidate.h"
 #include "mem.h"
-#include "rviommu.h"
 
 static int __init rviommu_init(void)
 {

@@ -6,7 +6,7 @@
 #include <kunit/visibility.h>
 #include <linux/io.h>
 
-#include "rviommu.h"
+#include "glue.h"
 
 static u32 rviommu_mmio_read32(struct rviommu_bus *bus, unsigned int offset)
 {

@@ -12,7 +12,7 @@
 #include <kunit/visibility.h>
 
 #include "mem.h"
-#include "rviommu.h"
+#include "msi.h"
 
 #if IS_ENABLED(CONFIG_RISCV_IMSIC)
 #include <linux/irqchip/riscv-imsic.h>

@@ -9,6 +9,9 @@
 #include <linux/property.h>
 #include <kunit/visibility.h>
 
+#include "directory.h"
+#include "endpoint.h"
+#include "pasid.h"
 #include "rviommu.h"
 
 static const u64 rviommu_pd_caps[] = { RVIOMMU_CAP_PD8, RVIOMMU_CAP_PD17, RVIOMMU_CAP_PD20 };

@@ -7,7 +7,10 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+#include "device.h"
+#include "glue.h"
 #include "mem.h"
+#include "quirks.h"
 #include "rviommu.h"
 
 /* Base class 08h, sub-class 06h, programming interface 00h */

@@ -10,6 +10,7 @@
 #include <kunit/visibility.h>
 
 #include "directory.h"
+#include "mutate.h"
 
 /* With one level the parent of the page is DC.fsc, see rviommu_dir_new_root(). */
 static bool pdt_copies(const struct rviommu_dir *dir)

@@ -14,7 +14,10 @@
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
+#include "device.h"
+#include "glue.h"
 #include "mem.h"
+#include "quirks.h"
 #include "rviommu.h"
 
 /**

@@ -9,7 +9,14 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "attach.h"
+#include "directory.h"
+#include "domain.h"
+#include "endpoint.h"
 #include "mem.h"
+#include "pgtable.h"
+#include "queue.h"
+#include "quirks.h"
 #include "rviommu.h"
 
 static char *quirks = "";

@@ -5,6 +5,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 
+#include "registry.h"
 #include "rviommu.h"
 
 LIST_HEAD(rviommu_list);

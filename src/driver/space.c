@@ -4,7 +4,10 @@
  */
 #include <kunit/visibility.h>
 
+#include "command.h"
+#include "quirks.h"
 #include "rviommu.h"
+#include "space.h"
 
 /**
  * rviommu_space_init() - nothing is attached yet

@@ -5,7 +5,9 @@
 #include <linux/iommu.h>
 #include <kunit/visibility.h>
 
-#include "rviommu.h"
+#include "attach.h"
+#include "compat.h"
+#include "static.h"
 
 static int rviommu_attach_static(struct iommu_domain *domain, struct device *dev,
 				 struct iommu_domain *old)

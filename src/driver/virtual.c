@@ -7,6 +7,8 @@
 #include <linux/module.h>
 #include <linux/platform_device.h>
 
+#include "device.h"
+#include "glue.h"
 #include "rviommu.h"
 
 static int rviommu_virtual_probe(struct platform_device *pdev)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The translation cache of a device, as whoever invalidates sees it.
+ */
+#ifndef RVIOMMU_ATC_H
+#define RVIOMMU_ATC_H
+
+#include <linux/iommu.h>
+#include <linux/types.h>
+
+#include "command.h"
+
+struct rviommu_endpoint;
+
+/**
+ * enum rviommu_ats_power - can a device be asked to forget?
+ * @RVIOMMU_ATS_AWAKE: it can
+ * @RVIOMMU_ATS_ASLEEP: not before it wakes up; its configuration can be written
+ * @RVIOMMU_ATS_OFF: it has no power, or is not there any more: it has nothing to forget
+ */
+enum rviommu_ats_power {
+	RVIOMMU_ATS_AWAKE,
+	RVIOMMU_ATS_ASLEEP,
+	RVIOMMU_ATS_OFF,
+};
+
+enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep);
+bool rviommu_ats_close(const struct rviommu_endpoint *ep);
+bool rviommu_ats_asks(const struct rviommu_endpoint *ep);
+unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
+				  struct rviommu_command *cmds);
+/* commands that rviommu_ats_commands() writes at most */
+#define RVIOMMU_ATS_COMMANDS	2
+
+#endif /* RVIOMMU_ATC_H */
