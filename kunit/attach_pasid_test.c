@@ -284,6 +284,59 @@ static unsigned int users(struct iommu_domain *domain, bool atc)
 	return testdev_users(domain, NULL, atc);
 }
 
+/* How often @a is on the list of its space, with others of the device that are there */
+static unsigned int linked(const struct rviommu_attachment *a, unsigned int *others)
+{
+	const struct rviommu_attachment *on;
+	unsigned int found = 0;
+
+	guard(mutex)(&a->space->lock);
+	list_for_each_entry(on, &a->space->attachments, node) {
+		found += on == a;
+		*others += on != a && on->ep == a->ep && on->pasid == a->pasid;
+	}
+	return found;
+}
+
+/*
+ * The two links of each attachment agree: what the device's record has is on its space's list,
+ * once, and nothing else of the same requests is. Spaces that it left have nothing of it.
+ */
+static void expect_links(struct pasid_test *t, const char *where)
+{
+	struct rviommu_attachment *a;
+	unsigned int i, others = 0, records = 0, all = 0;
+	unsigned long pasid;
+
+	guard(mutex)(&t->ep->lock);
+	a = rviommu_attached(t->ep, IOMMU_NO_PASID);
+	KUNIT_EXPECT_PTR_EQ_MSG(t->test, a->ep, t->ep, "%s", where);
+	if (a->space) {
+		KUNIT_EXPECT_EQ_MSG(t->test, linked(a, &others), 1, "%s", where);
+		records += a->domain != t->def;
+	}
+	xa_for_each(&t->ep->pasids, pasid, a) {
+		KUNIT_EXPECT_PTR_EQ_MSG(t->test, a->ep, t->ep, "%s", where);
+		KUNIT_EXPECT_EQ_MSG(t->test, a->pasid, pasid, "%s", where);
+		KUNIT_EXPECT_PTR_EQ_MSG(t->test, a->space, rviommu_space_of(a->domain), "%s",
+					where);
+		if (!a->space)
+			continue;
+		KUNIT_EXPECT_EQ_MSG(t->test, linked(a, &others), 1, "%s", where);
+		records++;
+	}
+	KUNIT_EXPECT_EQ_MSG(t->test, others, 0, "%s", where);
+	for (i = 0; i < ARRAY_SIZE(t->domain); i++) {
+		struct rviommu_space *space = to_rviommu_space(t->domain[i]);
+
+		guard(mutex)(&space->lock);
+		list_for_each_entry(a, &space->attachments, node)
+			all += a->ep == t->ep;
+	}
+	KUNIT_EXPECT_EQ_MSG(t->test, all, records, "%s", where);
+	KUNIT_EXPECT_NOT_NULL_MSG(t->test, t->ep->spare, "%s", where);
+}
+
 /* ----- Commands ----- */
 
 /* Each kind of change, PD17, no ATS. */
@@ -630,6 +683,7 @@ static void attach_without_memory(struct kunit *test)
 						    (void *)steps[k].old);
 				after = testdev_context(t->td, DID);
 				KUNIT_EXPECT_MEMEQ(test, &dc, &after, sizeof(dc));
+				expect_links(t, "failed");
 				if (k)
 					expect_process(t, DID, pasid, steps[k].old);
 			}
@@ -637,6 +691,7 @@ static void attach_without_memory(struct kunit *test)
 			/* but with a word in place of another nothing is needed */
 			if (k < 3)
 				KUNIT_EXPECT_GT_MSG(test, n, 0, "%u PASIDs, step %u", max[i], k);
+			expect_links(t, "done");
 			expect_process(t, DID, pasid, steps[k].new);
 		}
 		/* Nothing stays reserved either: the first of all is as if never tried. */
@@ -1428,6 +1483,7 @@ static void attach_back_without_memory(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, users(from, false), from == a);
 		expect_process(t, DID, 0, to);
 		expect_process(t, DID, 5, to);
+		expect_links(t, "back");
 	}
 	rviommu_detach_pasid(t->ep, 5);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
@@ -1469,7 +1525,9 @@ static void attach_dead_way_back(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, attach(t, 5, t->domain[2]), -EIO);
 	KUNIT_EXPECT_EQ(test, users(b, false), 1);
+	expect_links(t, "refused");
 	KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(t->ep, 5, a, b), 0);
+	expect_links(t, "blocked");
 	KUNIT_EXPECT_EQ(test, users(a, false) + users(b, false), 0);
 	KUNIT_EXPECT_NULL(test, rviommu_attached_domain(t->ep, 5));
 }
