@@ -44,6 +44,17 @@ struct rviommu_model;
 #define RVIOMMU_MODEL_PRGR_INVALID	1
 #define RVIOMMU_MODEL_PRGR_FAILURE	15
 
+/* Payload of a Page Request Group Response */
+#define RVIOMMU_MODEL_PRGR_INDEX	GENMASK_ULL(40, 32)
+#define RVIOMMU_MODEL_PRGR_CODE		GENMASK_ULL(47, 44)
+
+/* Payload of a Page Request */
+#define RVIOMMU_MODEL_PAGE_R		BIT_ULL(0)
+#define RVIOMMU_MODEL_PAGE_W		BIT_ULL(1)
+#define RVIOMMU_MODEL_PAGE_L		BIT_ULL(2)	/* Last Request in PRG */
+#define RVIOMMU_MODEL_PAGE_INDEX	GENMASK_ULL(11, 3)
+#define RVIOMMU_MODEL_PAGE_ADDRESS	GENMASK_ULL(63, 12)
+
 /**
  * struct rviommu_model_ats_msg - a PCIe message from the IOMMU to a device
  * @code: %RVIOMMU_MODEL_ATS_INVAL or %RVIOMMU_MODEL_ATS_PRGR
@@ -377,7 +388,7 @@ int rviommu_model_mrif_write(struct rviommu_model *m, const struct rviommu_model
  * @pv: there is a PASID
  * @priv: Privilege Mode Requested
  * @exec: Execute Requested
- * @payload: bytes 8 to 15 of the message: R, W, L, group index, page address
+ * @payload: bytes 8 to 15 of the message: %RVIOMMU_MODEL_PAGE_R and so on
  */
 struct rviommu_model_page_request {
 	u32 device_id;

@@ -9,13 +9,6 @@
 #include "queues.h"
 #include "translate.h"
 
-#define PR_READ		BIT_ULL(0)
-#define PR_WRITE	BIT_ULL(1)
-#define PR_LAST		BIT_ULL(2)
-#define PR_GROUP	GENMASK_ULL(11, 3)
-#define PRGR_GROUP	GENMASK_ULL(40, 32)
-#define PRGR_CODE	GENMASK_ULL(47, 44)
-
 /*
  * What stands between a message of a device and its taker, 0 if nothing does; @need are
  * the bits of DC.tc that permit it. *code is the response that a page request gets if it
@@ -125,14 +118,16 @@ int rviommu_model_page_request(struct rviommu_model *m,
 	if (queued)
 		return RVIOMMU_MODEL_PR_QUEUED;
 	/* Not the last of a group, or a Stop Marker: nobody waits. */
-	if (!(pr->payload & PR_LAST) || !(pr->payload & (PR_READ | PR_WRITE)))
+	if (!(pr->payload & RVIOMMU_MODEL_PAGE_L) ||
+	    !(pr->payload & (RVIOMMU_MODEL_PAGE_R | RVIOMMU_MODEL_PAGE_W)))
 		return RVIOMMU_MODEL_PR_DISCARDED;
 	memset(answer, 0, sizeof(*answer));
 	answer->code = RVIOMMU_MODEL_ATS_PRGR;
 	answer->device_id = pr->device_id;
 	answer->pv = pr->pv && (prpr || code == RVIOMMU_MODEL_PRGR_FAILURE);
 	answer->process_id = answer->pv ? pr->process_id : 0;
-	answer->payload = FIELD_PREP(PRGR_GROUP, FIELD_GET(PR_GROUP, pr->payload)) |
-			  FIELD_PREP(PRGR_CODE, code);
+	answer->payload = FIELD_PREP(RVIOMMU_MODEL_PRGR_INDEX,
+				     FIELD_GET(RVIOMMU_MODEL_PAGE_INDEX, pr->payload)) |
+			  FIELD_PREP(RVIOMMU_MODEL_PRGR_CODE, code);
 	return RVIOMMU_MODEL_PR_ANSWERED;
 }
