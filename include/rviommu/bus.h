@@ -58,6 +58,28 @@ struct rviommu_ats_ops {
 };
 
 /**
+ * struct rviommu_pri_ops - page requests of devices that are no PCI functions
+ * @capacity: page requests that a device can have outstanding; 0: it sends none
+ * @status: its status, as a PCI function's Page Request Status register:
+ *          PCI_PRI_STATUS_RF, _UPRGI, _STOPPED (while it is not enabled) and _PASID
+ * @enable: let it have up to so many requests outstanding; flags of the status are clear
+ *          then. 0 or an error. Only while it has stopped.
+ * @disable: it sends no new ones; those that are outstanding wait for their responses, and
+ *           the last one makes it stop
+ * @reset: while it is not enabled: it stops at once. Nothing is outstanding any more, and
+ *         it takes a response for an unexpected one.
+ *
+ * The driver calls all of them from process context, one at a time for a device.
+ */
+struct rviommu_pri_ops {
+	unsigned int (*capacity)(struct device *dev);
+	u16 (*status)(struct device *dev);
+	int (*enable)(struct device *dev, unsigned int requests);
+	void (*disable)(struct device *dev);
+	void (*reset)(struct device *dev);
+};
+
+/**
  * struct rviommu_bus - one IOMMU as the driver finds it
  * @ops: register access
  * @regs: mapped registers; only rviommu_mmio_bus_ops() use it
@@ -71,6 +93,7 @@ struct rviommu_ats_ops {
  *               (platform): write address and data of each vector again, after
  *               a reset or resume. NULL when somebody else does it (PCI).
  * @ats: ATS of its devices that are no PCI functions; NULL: they have none
+ * @pri: page requests of its devices that are no PCI functions; NULL: they send none
  * @hold_devices: for a bus whose devices can go at any time: none does from a call with
  *                true, which waits, to the one with false, by the same thread. The IOMMU
  *                core lists the groups of an IOMMU that is registered, and goes through
@@ -93,6 +116,7 @@ struct rviommu_bus {
 	bool wired;
 	void (*prepare_msi)(struct rviommu_bus *bus);
 	const struct rviommu_ats_ops *ats;
+	const struct rviommu_pri_ops *pri;
 	void (*hold_devices)(struct rviommu_bus *bus, bool hold);
 	unsigned long quirks;
 };

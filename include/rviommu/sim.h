@@ -28,10 +28,20 @@ struct rviommu_sim;
  * @pci_bus: number of that bus. The device_id of a function is its routing ID:
  *           pci_bus << 8 | slot << 3.
  * @ats: devices say that they can do ATS
- * @pri: PCI functions have a page request interface, if they can do ATS
+ * @pri: devices say that they have a page request interface, if they can do ATS
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
  * @ats_depth: Invalidation Requests that a device can queue, 1 to 32
  * @atc_limit: entries that a device's ATC holds at most, 0: no limit
+ * @pri_capacity: page requests that a device can have outstanding, 1 to 64
+ * @pri_pages: pages that a device asks for in one group at most, 1 to @pri_capacity
+ * @prg_pasid: a device expects the PASID of its request in the response; without
+ *             PASIDs none does
+ * @stop_markers: a device that stops using a PASID sends a Stop Marker, and does not
+ *                wait for the responses that it has to get
+ * @pri_timeout: how long a device waits to get on with one access, ns, at most an
+ *               hour. PCIe knows no such bound; the access is given up then, what was
+ *               asked for stays outstanding.
+ * @pri_switches: RVIOMMU_SIM_PRI_* that devices begin with
  * @exerciser: the driver for user space (exerciser.c) binds to the endpoints
  *
  * Plain data: building, checking and printing it touches no device.
@@ -48,6 +58,12 @@ struct rviommu_sim_config {
 	u8 pasid_bits;
 	u8 ats_depth;
 	u32 atc_limit;
+	u32 pri_capacity;
+	u32 pri_pages;
+	bool prg_pasid;
+	bool stop_markers;
+	u64 pri_timeout;
+	u32 pri_switches;
 	bool exerciser;
 };
 
@@ -102,6 +118,8 @@ enum rviommu_sim_op {
  * @operand: see @op
  * @done: out: bytes that moved before the end or the error
  * @cause: out: why a request was refused, 0 otherwise (spec "Fault record CAUSE")
+ * @page_requests: out: how often it asked for pages
+ * @response: out: code of the last response to that (%RVIOMMU_MODEL_PRGR_SUCCESS ...)
  */
 struct rviommu_sim_dma {
 	enum rviommu_sim_op op;
@@ -116,6 +134,8 @@ struct rviommu_sim_dma {
 	u64 operand;
 	size_t done;
 	u16 cause;
+	unsigned int page_requests;
+	u8 response;
 };
 
 /*
@@ -182,6 +202,80 @@ unsigned int
 rviommu_sim_list_atc(struct device *dev,
 		     bool (*fn)(const struct rviommu_sim_atc_entry *entry, void *arg), void *arg);
 unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
+
+/*
+ * Worst-case switches of a page request interface. Some are legal, some are what a broken
+ * or hostile device does.
+ * FLOOD: behind the first request of each group, groups of one request for as much as
+ *   the device may have outstanding, which nobody waits for. Legal.
+ * NO_LAST: no request is the last of its group, so none of them ever gets a response.
+ * REUSE: all groups have index 0, whatever is outstanding.
+ * LOST: responses do not reach the device. What is outstanding stays so until a reset.
+ * LATE_MARKER: the Stop Marker of a PASID follows the first request of its next use.
+ * NO_MARKER: there is none.
+ * EXCESS: the device does not look at what it was allocated.
+ * AFTER_STOP: one more request of a PASID follows when its use was stopped.
+ */
+#define RVIOMMU_SIM_PRI_FLOOD		BIT(0)
+#define RVIOMMU_SIM_PRI_NO_LAST		BIT(1)
+#define RVIOMMU_SIM_PRI_REUSE		BIT(2)
+#define RVIOMMU_SIM_PRI_LOST		BIT(3)
+#define RVIOMMU_SIM_PRI_LATE_MARKER	BIT(4)
+#define RVIOMMU_SIM_PRI_NO_MARKER	BIT(5)
+#define RVIOMMU_SIM_PRI_EXCESS		BIT(6)
+#define RVIOMMU_SIM_PRI_AFTER_STOP	BIT(7)
+#define RVIOMMU_SIM_PRI_SWITCHES	(BIT(8) - 1)
+
+/**
+ * struct rviommu_sim_pri_stats - what a page request interface has seen
+ * @outstanding: requests that have no response now
+ * @open: groups of them
+ * @requests: Page Request messages
+ * @groups: groups that were begun
+ * @markers: Stop Markers
+ * @discarded: of both, those that the IOMMU did not queue
+ * @answered: of those, last requests that the IOMMU itself responded to
+ * @waits: accesses that could not ask, because too much was outstanding
+ * @timeouts: accesses that were given up, and PASIDs that could not be stopped in time
+ * @responses: Page Request Group Responses, the IOMMU's own included
+ * @successes: of those, groups that had Success
+ * @invalid: that had Invalid Request
+ * @failures: Response Failures
+ * @unexpected: to no group
+ * @early: to a group whose last request was not sent
+ * @ignored: after a Response Failure
+ * @lost: because of the switch
+ */
+struct rviommu_sim_pri_stats {
+	u64 outstanding;
+	u64 open;
+	u64 requests;
+	u64 groups;
+	u64 markers;
+	u64 discarded;
+	u64 answered;
+	u64 waits;
+	u64 timeouts;
+	u64 responses;
+	u64 successes;
+	u64 invalid;
+	u64 failures;
+	u64 unexpected;
+	u64 early;
+	u64 ignored;
+	u64 lost;
+};
+
+unsigned int rviommu_sim_pri_capacity(struct device *dev);
+u16 rviommu_sim_pri_status(struct device *dev);
+int rviommu_sim_enable_pri(struct device *dev, unsigned int requests);
+int rviommu_sim_disable_pri(struct device *dev);
+int rviommu_sim_reset_pri(struct device *dev);
+int rviommu_sim_set_pri(struct device *dev, u32 switches);
+int rviommu_sim_pri_stats(struct device *dev, struct rviommu_sim_pri_stats *stats);
+int rviommu_sim_stop_pasid(struct device *dev, u32 pasid);
+int rviommu_sim_page_request(struct device *dev, struct rviommu_model_page_request *pr);
+int rviommu_sim_set_in_request(struct device *dev, void (*fn)(struct device *dev));
 
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
 int rviommu_sim_set_in_flight(struct device *dev, void (*fn)(struct device *dev));

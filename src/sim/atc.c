@@ -413,7 +413,10 @@ static void sim_take(struct sim_atc_entry *e, struct rviommu_model_request *req,
 	req->process_id = 0;
 }
 
-/* Ask the IOMMU. Returns 0 or -EFAULT. */
+/*
+ * Ask the IOMMU. Returns 0; -EFAULT: it does not translate for this device; -EACCES: what it
+ * translates permits nothing ("PCIe ATS translation request handling").
+ */
 static int sim_ask(struct sim_atc *atc, const struct rviommu_model_request *req,
 		   struct sim_atc_entry *e, bool *global, u16 *cause)
 {
@@ -427,10 +430,9 @@ static int sim_ask(struct sim_atc *atc, const struct rviommu_model_request *req,
 	ask.iova = round_down(req->iova, BIT_ULL(RVIOMMU_PAGE_LG2));
 	ask.length = BIT_ULL(RVIOMMU_PAGE_LG2);
 	rviommu_model_translate(atc->sim->model, &ask, &rsp);
-	/* What permits nothing, or not enough, is no translation for this access. */
 	if (rsp.status != RVIOMMU_MODEL_OK || !rsp.perms) {
 		*cause = rsp.cause;
-		return -EFAULT;
+		return rsp.status == RVIOMMU_MODEL_OK ? -EACCES : -EFAULT;
 	}
 	mask = BIT_ULL(rsp.size_lg2) - 1;
 	e->first = ask.iova & ~mask;
@@ -444,7 +446,7 @@ static int sim_ask(struct sim_atc *atc, const struct rviommu_model_request *req,
 	return 0;
 }
 
-/* Ask and remember. Returns 1 to look again, 0 if there is no memory for it, -EFAULT. */
+/* Ask and remember. Returns 1 to look again, 0 if there is no memory for it, or an error. */
 static int sim_fill(struct sim_atc *atc, const struct rviommu_model_request *req, u64 generation,
 		    u16 *cause)
 {
@@ -473,8 +475,9 @@ static int sim_fill(struct sim_atc *atc, const struct rviommu_model_request *req
 		sim_insert(atc, global ? SPACE_GLOBAL : sim_key(req->pv, req->process_id), e,
 			   &space);
 		e = NULL;
+		/* What permits not enough is no translation for this access. */
 		if (sim_need(req) & ~perms)
-			ret = -EFAULT;
+			ret = -EACCES;
 	}
 	spin_unlock_irqrestore(&atc->lock, flags);
 out:
@@ -494,7 +497,8 @@ out:
  *
  * Any context; without memory for an entry the access stays untranslated.
  *
- * Return: 0; -EFAULT: the IOMMU does not translate it, or permits less.
+ * Return: 0; -EFAULT: the IOMMU does not translate for the device; -EACCES: it does not permit
+ * this access, which is what a device with a page request interface may ask for.
  */
 int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 		struct sim_atc_entry **use, u16 *cause)

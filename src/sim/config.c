@@ -3,11 +3,13 @@
 #include <linux/bitfield.h>
 #include <linux/errno.h>
 #include <linux/export.h>
+#include <linux/time64.h>
 
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
 #include "atc.h"
+#include "pri.h"
 #include "sim.h"
 
 /* Physical addresses of every machine that this runs on fit. */
@@ -26,6 +28,11 @@ void rviommu_sim_config_init(struct rviommu_sim_config *config)
 		.pri = true,
 		.pasid_bits = 20,
 		.ats_depth = 32,
+		.pri_capacity = 32,
+		.pri_pages = 4,
+		.prg_pasid = true,
+		.stop_markers = true,
+		.pri_timeout = 10ULL * NSEC_PER_SEC,
 	};
 	rviommu_model_config_init(&config->model);
 	config->model.capabilities &= ~RVIOMMU_CAP_PAS;
@@ -58,6 +65,19 @@ static unsigned int sim_id_lg2(const struct rviommu_sim_config *config)
 	if (config->model.ddtp_modes & BIT(RVIOMMU_DDTP_MODE_3LVL))
 		return 24;
 	return config->model.ddtp_modes & BIT(RVIOMMU_DDTP_MODE_2LVL) ? leaf + 9 : leaf;
+}
+
+static const char *sim_pri_check(const struct rviommu_sim_config *config)
+{
+	if (config->pri_capacity < 1 || config->pri_capacity > SIM_PRI_MAX)
+		return "a device can have 1 to 64 page requests outstanding";
+	if (config->pri_pages < 1 || config->pri_pages > config->pri_capacity)
+		return "a group has 1 page request, or as many as a device can have outstanding";
+	if (!config->pri_timeout || config->pri_timeout > 3600ULL * NSEC_PER_SEC)
+		return "a device waits for pages for some time, and no longer than an hour";
+	if (config->pri_switches & ~RVIOMMU_SIM_PRI_SWITCHES)
+		return "page request interfaces have no such worst case";
+	return NULL;
 }
 
 /* The functions' IDs and those of the endpoints are told apart. */
@@ -103,6 +123,9 @@ const char *rviommu_sim_config_check(const struct rviommu_sim_config *config)
 		return "PASIDs have at most 20 bits";
 	if (config->ats_depth < 1 || config->ats_depth > SIM_ATC_QUEUE)
 		return "an ATC can queue 1 to 32 requests";
+	why = sim_pri_check(config);
+	if (why)
+		return why;
 	if (config->wired ? igs == RVIOMMU_IGS_MSI : igs == RVIOMMU_IGS_WSI)
 		return "capabilities.IGS does not have that kind of interrupt";
 	return rviommu_model_config_check(&config->model);

@@ -117,6 +117,12 @@ SIM_ATTR(ats, si->config.ats, "%llu");
 SIM_ATTR(pasid_bits, si->config.pasid_bits, "%llu");
 SIM_ATTR(ats_depth, si->config.ats_depth, "%llu");
 SIM_ATTR(atc_limit, si->config.atc_limit, "%llu");
+SIM_ATTR(pri_capacity, si->config.pri_capacity, "%llu");
+SIM_ATTR(pri_pages, si->config.pri_pages, "%llu");
+SIM_ATTR(prg_pasid, si->config.prg_pasid, "%llu");
+SIM_ATTR(stop_markers, si->config.stop_markers, "%llu");
+SIM_ATTR(pri_timeout, si->config.pri_timeout, "%llu");
+SIM_ATTR(pri_switches, si->config.pri_switches, "%#llx");
 
 static ssize_t sim_live_show(struct config_item *item, char *page)
 {
@@ -185,6 +191,12 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_pasid_bits,
 	&sim_attr_ats_depth,
 	&sim_attr_atc_limit,
+	&sim_attr_pri_capacity,
+	&sim_attr_pri_pages,
+	&sim_attr_prg_pasid,
+	&sim_attr_stop_markers,
+	&sim_attr_pri_timeout,
+	&sim_attr_pri_switches,
 	&sim_attr_live,
 	NULL
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What user space sees of an instance, and can do to its hardware. */
+#include <linux/bitfield.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -96,25 +97,6 @@ static int sim_inject(struct rviommu_sim *sim, char *text)
 	return 0;
 }
 
-static ssize_t sim_inject_write(struct file *file, const char __user *from, size_t count,
-				loff_t *pos)
-{
-	struct rviommu_sim *sim = file->private_data;
-	char text[32] = {};
-
-	if (count >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, from, count))
-		return -EFAULT;
-	return sim_inject(sim, text) ?: count;
-}
-
-static const struct file_operations sim_inject_fops = {
-	.owner = THIS_MODULE,
-	.open = simple_open,
-	.write = sim_inject_write,
-};
-
 /* Nobody waits longer than for this many bytes. */
 #define SIM_DMA_MAX	SZ_16M
 
@@ -163,28 +145,142 @@ static int sim_dma(struct rviommu_sim *sim, char *text)
 	return ret;
 }
 
-static ssize_t sim_dma_write(struct file *file, const char __user *from, size_t count,
-			     loff_t *pos)
+/* The engine of a device that a word names; a reference, or an error pointer. */
+static struct sim_engine *sim_engine_named(struct rviommu_sim *sim, const char *word)
 {
-	char text[96] = {};
+	struct sim_engine *engine;
+	u64 id;
 
-	if (count >= sizeof(text))
-		return -EINVAL;
-	if (copy_from_user(text, from, count))
-		return -EFAULT;
-	return sim_dma(file->private_data, text) ?: count;
+	if (sim_number(sim->name, "DEVICE_ID", word, 0, U32_MAX, &id))
+		return ERR_PTR(-EINVAL);
+	engine = sim_engine_find(sim, id);
+	return engine ?: ERR_PTR(-ENODEV);
 }
 
-static const struct file_operations sim_dma_fops = {
-	.owner = THIS_MODULE,
-	.open = simple_open,
-	.write = sim_dma_write,
-};
+/* "DEVICE_ID SWITCHES": RVIOMMU_SIM_PRI_* */
+static int sim_pri_switches(struct rviommu_sim *sim, char *text)
+{
+	struct sim_engine *engine;
+	const char *word[2];
+	u64 switches;
+
+	if (sim_words(text, word, 2) != 2 ||
+	    sim_number(sim->name, "SWITCHES", word[1], 0, RVIOMMU_SIM_PRI_SWITCHES, &switches))
+		return -EINVAL;
+	engine = sim_engine_named(sim, word[0]);
+	if (IS_ERR(engine))
+		return PTR_ERR(engine);
+	sim_pri_set_switches(&engine->pri, switches);
+	sim_engine_put(engine);
+	return 0;
+}
+
+/* "DEVICE_ID PASID" */
+static int sim_stop_pasid(struct rviommu_sim *sim, char *text)
+{
+	struct sim_engine *engine;
+	const char *word[2];
+	u64 pasid;
+	int ret;
+
+	if (sim_words(text, word, 2) != 2 ||
+	    sim_number(sim->name, "PASID", word[1], 0, BIT(20) - 1, &pasid))
+		return -EINVAL;
+	engine = sim_engine_named(sim, word[0]);
+	if (IS_ERR(engine))
+		return PTR_ERR(engine);
+	ret = sim_pri_stop(&engine->pri, pasid);
+	sim_engine_put(engine);
+	return ret;
+}
+
+/* Letters of FLAGS; "-" alone stands for none. Returns false if there is another one. */
+static bool sim_page_flags(const char *text, struct rviommu_model_page_request *pr)
+{
+	for (; *text; text++) {
+		switch (*text) {
+		case 'r':
+			pr->payload |= RVIOMMU_MODEL_PAGE_R;
+			break;
+		case 'w':
+			pr->payload |= RVIOMMU_MODEL_PAGE_W;
+			break;
+		case 'l':
+			pr->payload |= RVIOMMU_MODEL_PAGE_L;
+			break;
+		case 'x':
+			pr->exec = true;
+			break;
+		case 'p':
+			pr->priv = true;
+			break;
+		case '-':
+			break;
+		default:
+			return false;
+		}
+	}
+	return true;
+}
+
+/* "DEVICE_ID PASID FLAGS INDEX ADDRESS": Documentation/simulator.rst */
+static int sim_page_request(struct rviommu_sim *sim, char *text)
+{
+	struct rviommu_model_page_request pr = {};
+	u64 pasid = 0, index, address;
+	struct sim_engine *engine;
+	const char *word[5];
+
+	if (sim_words(text, word, 5) != 5)
+		return -EINVAL;
+	pr.pv = strcmp(word[1], "none");
+	if ((pr.pv && sim_number(sim->name, "PASID", word[1], 0, BIT(20) - 1, &pasid)) ||
+	    !sim_page_flags(word[2], &pr) ||
+	    sim_number(sim->name, "INDEX", word[3], 0, 511, &index) ||
+	    sim_number(sim->name, "ADDRESS", word[4], 0, U64_MAX, &address))
+		return -EINVAL;
+	pr.process_id = pasid;
+	pr.payload |= FIELD_PREP(RVIOMMU_MODEL_PAGE_INDEX, index) |
+		      (address & RVIOMMU_MODEL_PAGE_ADDRESS);
+	engine = sim_engine_named(sim, word[0]);
+	if (IS_ERR(engine))
+		return PTR_ERR(engine);
+	pr.device_id = engine->id;
+	sim_pri_message(&engine->pri, &pr);
+	sim_engine_put(engine);
+	return 0;
+}
+
+/* A file that takes commands, one a write */
+#define SIM_COMMAND_FILE(name)								\
+static ssize_t name##_write(struct file *file, const char __user *from, size_t count,	\
+			    loff_t *pos)						\
+{											\
+	char text[96] = {};								\
+											\
+	if (count >= sizeof(text))							\
+		return -EINVAL;								\
+	if (copy_from_user(text, from, count))						\
+		return -EFAULT;								\
+	return name(file->private_data, text) ?: count;					\
+}											\
+											\
+static const struct file_operations name##_fops = {					\
+	.owner = THIS_MODULE,								\
+	.open = simple_open,								\
+	.write = name##_write,								\
+}
+
+SIM_COMMAND_FILE(sim_inject);
+SIM_COMMAND_FILE(sim_dma);
+SIM_COMMAND_FILE(sim_pri_switches);
+SIM_COMMAND_FILE(sim_stop_pasid);
+SIM_COMMAND_FILE(sim_page_request);
 
 /**
  * rviommu_sim_command() - for tests: what a write to a file in debugfs does
  * @sim: the instance
- * @file: name of the file: inject, dma or functions
+ * @file: name of the file: inject, dma, pri_switches, stop_pasid, page_request or functions
  * @text: what is written; taken apart
  *
  * Return: 0 or the error of the write; -ENOENT: there is no such file.
@@ -195,6 +291,12 @@ int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text)
 		return sim_inject(sim, text);
 	if (!strcmp(file, "dma"))
 		return sim_dma(sim, text);
+	if (!strcmp(file, "pri_switches"))
+		return sim_pri_switches(sim, text);
+	if (!strcmp(file, "stop_pasid"))
+		return sim_stop_pasid(sim, text);
+	if (!strcmp(file, "page_request"))
+		return sim_page_request(sim, text);
 	if (!strcmp(file, "functions") && sim->pci)
 		return sim_pci_command(sim, text);
 	return -ENOENT;
@@ -213,7 +315,11 @@ void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
 	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
 	debugfs_create_file("dma", 0200, sim->debugfs, sim, &sim_dma_fops);
+	debugfs_create_file("pri_switches", 0200, sim->debugfs, sim, &sim_pri_switches_fops);
+	debugfs_create_file("stop_pasid", 0200, sim->debugfs, sim, &sim_stop_pasid_fops);
+	debugfs_create_file("page_request", 0200, sim->debugfs, sim, &sim_page_request_fops);
 	sim_atc_debugfs(sim);
+	sim_pri_debugfs(sim);
 }
 
 /**

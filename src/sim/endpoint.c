@@ -17,6 +17,8 @@ static void sim_endpoint_free(struct sim_endpoint *ep)
 {
 	if (!IS_ERR_OR_NULL(ep->fwnode))
 		fwnode_remove_software_node(ep->fwnode);
+	if (ep->engine.pri.sim)
+		sim_pri_del(&ep->engine.pri);
 	if (ep->engine.atc.sim)
 		sim_atc_del(&ep->engine.atc);
 	kfree(ep);
@@ -32,6 +34,8 @@ static int sim_endpoint_register(struct sim_endpoint *ep, struct rviommu_sim *si
 	int ret;
 
 	ret = sim_atc_add(&ep->engine.atc, sim, id);
+	if (!ret)
+		ret = sim_pri_add(&ep->engine.pri, sim, id);
 	if (ret)
 		return ret;
 	if (sim->config.pasid_bits) {

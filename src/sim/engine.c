@@ -51,6 +51,8 @@ EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
  * @held: the model's cookie
  * @use: the ATC's entry, or NULL
  * @flags: interrupts before
+ * @denied: the IOMMU answered, and does not permit it: a device may ask for the page
+ * @fault: what to ask for then
  *
  * A fence waits for accesses in hand, and whoever waits for a fence may do so in
  * an interrupt or a timer (the flush queue of the DMA API). Hardware goes on
@@ -61,6 +63,8 @@ struct sim_access {
 	u8 held;
 	struct sim_atc_entry *use;
 	unsigned long flags;
+	bool denied;
+	struct sim_pri_fault fault;
 };
 
 static void sim_unmap(struct sim_engine *engine, const struct sim_access *access)
@@ -81,7 +85,9 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 {
 	struct rviommu_model_request req;
 	struct rviommu_model_response rsp;
+	int ret;
 
+	access->denied = false;
 	local_irq_save(access->flags);
 	do {
 		req = (struct rviommu_model_request) {
@@ -97,8 +103,11 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 			.iova = iova,
 			.length = min_t(size_t, left, PAGE_SIZE - offset_in_page(iova)),
 		};
-		if (sim_atc_use(&engine->atc, &req, &access->use, &dma->cause))
+		ret = sim_atc_use(&engine->atc, &req, &access->use, &dma->cause);
+		if (ret) {
+			access->denied = ret == -EACCES;
 			goto refused;
+		}
 		if (!rviommu_model_translate(engine->sim->model, &req, &rsp))
 			break;
 		sim_atc_unuse(&engine->atc, access->use);
@@ -120,6 +129,15 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 
 refused:
 	local_irq_restore(access->flags);
+	access->fault = (struct sim_pri_fault) {
+		.iova = iova,
+		.left = dma->length - dma->done,
+		.offset = dma->done,
+		.read = !write || dma->op == RVIOMMU_SIM_FETCH_ADD,
+		.write = write,
+		.exec = dma->exec && !write,
+		.priv = dma->priv,
+	};
 	return -EFAULT;
 }
 
@@ -174,16 +192,16 @@ static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy,
 }
 
 /* The bytes of the next part of a copy, into the engine's memory. */
-static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
+static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy,
+			 struct sim_access *access)
 {
-	struct sim_access access;
 	ssize_t n;
 
 	n = sim_map(engine, dma, dma->src_iova + dma->done, dma->length - dma->done, false,
-		    &access);
+		    access);
 	if (n > 0) {
-		sim_copy(copy, access.p, n);
-		sim_unmap(engine, &access);
+		sim_copy(copy, access->p, n);
+		sim_unmap(engine, access);
 	}
 	return n;
 }
@@ -207,51 +225,75 @@ static int sim_allowed(const struct sim_engine *engine, const struct rviommu_sim
 	return need & ~enabled ? -EPERM : 0;
 }
 
-/* The next part of a job, of whatever size; @old is what FETCH_ADD found. */
+/*
+ * The next part of a job, of whatever size; @old is what FETCH_ADD found. If it is refused,
+ * @access says what was not permitted.
+ */
 static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy,
-			u64 *old)
+			u64 *old, struct sim_access *access)
 {
 	bool write = dma->op != RVIOMMU_SIM_READ && dma->op != RVIOMMU_SIM_VERIFY;
 	size_t left = dma->length - dma->done, good;
 	void (*in_flight)(struct device *dev);
-	struct sim_access access;
 	ssize_t n;
 	int ret;
 
 	if (dma->op == RVIOMMU_SIM_COPY) {
-		n = sim_fetch(engine, dma, copy);
+		n = sim_fetch(engine, dma, copy, access);
 		if (n < 0)
 			return n;
 		left = n;
 	}
-	n = sim_map(engine, dma, dma->iova + dma->done, left, write, &access);
+	n = sim_map(engine, dma, dma->iova + dma->done, left, write, access);
 	if (n < 0)
 		return n;
 	in_flight = READ_ONCE(engine->in_flight);
 	if (in_flight)
 		in_flight(engine->dev);
-	ret = sim_touch(dma, access.p, n, dma->op == RVIOMMU_SIM_COPY ? copy : old, &good);
-	sim_unmap(engine, &access);
+	ret = sim_touch(dma, access->p, n, dma->op == RVIOMMU_SIM_COPY ? copy : old, &good);
+	sim_unmap(engine, access);
 	dma->done += good;
 	return ret;
+}
+
+/* One step of a job: move bytes, or ask for what is missing; then it returns -EAGAIN. */
+static int sim_dma_step(struct sim_engine *engine, struct rviommu_sim_dma *dma,
+			struct sim_pri_job *job, void *copy, u64 *old)
+{
+	struct sim_access access;
+	int ret;
+
+	ret = sim_dma_part(engine, dma, copy, old, &access);
+	if (ret != -EFAULT || !access.denied)
+		return ret;
+	return sim_pri_send(&engine->pri, job, &access.fault);
 }
 
 static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)
 {
 	unsigned int resets = READ_ONCE(engine->resets);
 	u64 old = dma->operand;
+	struct sim_pri_job job;
 	int ret = 0;
 
+	sim_pri_begin(&engine->pri, &job, engine->dev, dma->pv, dma->pasid);
 	while (dma->done < dma->length && !ret) {
-		/* A reset waits until no bytes move any more. */
+		/* A reset waits until no bytes move any more, and no request is on its way. */
 		if (engine->can_reset)
 			down_read(&engine->moving);
 		ret = sim_allowed(engine, dma, resets);
+		if (!ret && sim_pri_stopped(&job))
+			ret = -ECANCELED;
 		if (!ret)
-			ret = sim_dma_part(engine, dma, copy, &old);
+			ret = sim_dma_step(engine, dma, &job, copy, &old);
 		if (engine->can_reset)
 			up_read(&engine->moving);
+		if (ret == -EAGAIN)
+			ret = sim_pri_wait(&engine->pri, &job);
 	}
+	sim_pri_end(&engine->pri, &job);
+	dma->page_requests = job.asked;
+	dma->response = job.response;
 	if (!ret && dma->op == RVIOMMU_SIM_FETCH_ADD)
 		dma->operand = old;
 	return ret;
@@ -281,6 +323,7 @@ void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct d
 	init_rwsem(&engine->moving);
 	refcount_set(&engine->users, 1);
 	init_completion(&engine->idle);
+	sim_pri_start(&engine->pri);
 	spin_lock(&sim_engines_lock);
 	hash_add(sim_engines, &engine->node, (unsigned long)dev);
 	spin_unlock(&sim_engines_lock);
@@ -299,6 +342,7 @@ void sim_engine_del(struct sim_engine *engine)
 	hash_del(&engine->node);
 	spin_unlock(&sim_engines_lock);
 	WRITE_ONCE(engine->gone, true);
+	sim_pri_halt(&engine->pri);
 	sim_engine_put(engine);
 	wait_for_completion(&engine->idle);
 }
@@ -374,6 +418,8 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
 
 	dma->done = 0;
 	dma->cause = 0;
+	dma->page_requests = 0;
+	dma->response = 0;
 	if (dma->op == RVIOMMU_SIM_FETCH_ADD &&
 	    !IS_ALIGNED(dma->iova | dma->length, sizeof(u64)))
 		return -EINVAL;
@@ -411,9 +457,29 @@ int rviommu_sim_set_in_flight(struct device *dev, void (*fn)(struct device *dev)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_set_in_flight);
 
 /**
+ * rviommu_sim_set_in_request() - for tests: do something in the middle of a Page Request Group
+ * @dev: the device
+ * @fn: called between two requests of a group; it may sleep. NULL: nothing. Whoever takes it
+ *      away waits for DMA that is under way.
+ *
+ * Return: 0 or -ENODEV.
+ */
+int rviommu_sim_set_in_request(struct device *dev, void (*fn)(struct device *dev))
+{
+	struct sim_engine *engine = sim_engine_get(dev);
+
+	if (!engine)
+		return -ENODEV;
+	WRITE_ONCE(engine->pri.in_request, fn);
+	sim_engine_put(engine);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_set_in_request);
+
+/**
  * rviommu_sim_dma() - let a device move bytes
  * @dev: an endpoint, to which the caller has a reference; it may be gone
- * @dma: the job; its last two members say how far it came
+ * @dma: the job; its last members say how far it came
  *
  * Any number of threads may use one device. May sleep.
  *
@@ -421,7 +487,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_set_in_flight);
  * where it led (cause 0); -EILSEQ: VERIFY found a wrong byte after @dma->done;
  * -EINVAL; -ENOMEM; -ENODEV: the device is gone, since @dma->done if that is not 0;
  * -EPERM: a PCI function's bus mastering is off, or its PASIDs or their execute or
- * privileged requests; -EIO: the function was reset.
+ * privileged requests; -EIO: the function was reset; -ECANCELED: the use of its PASID was
+ * stopped; -ETIMEDOUT: it asked for pages, and could not get on for longer than
+ * rviommu_sim_config.pri_timeout.
  */
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma)
 {

@@ -11,6 +11,7 @@
 #include <rviommu/sim.h>
 
 #include "atc.h"
+#include "pri.h"
 
 struct device;
 struct rviommu_sim;
@@ -38,6 +39,7 @@ struct rviommu_sim;
  * @resets: counts them: a job ends when it changes; likewise
  * @atc: the device's ATC. Belongs to the device, not to its engine: sim_atc_add() before,
  *       sim_atc_del() after the IOMMU's driver had to do with the device.
+ * @pri: its page request interface, likewise; sim_pri_del() before sim_atc_del()
  *
  * Everything but @gone, @users and what follows @idle is constant between sim_engine_add() and
  * sim_engine_del().
@@ -56,6 +58,7 @@ struct sim_engine {
 	void (*in_flight)(struct device *dev);
 	unsigned int resets;
 	struct sim_atc atc;
+	struct sim_pri pri;
 };
 
 void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct device *dev,

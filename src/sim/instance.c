@@ -28,6 +28,7 @@
 #include "endpoint.h"
 #include "memory.h"
 #include "pci.h"
+#include "pri.h"
 #include "sim.h"
 
 /* Where the instance's own MSIs go: no memory, only a name for its irq_domain. */
@@ -249,7 +250,10 @@ static int sim_worker(void *data)
 
 static void sim_ats(void *ctx, const struct rviommu_model_ats_msg *msg)
 {
-	sim_atc_message(ctx, msg);
+	if (msg->code == RVIOMMU_MODEL_ATS_PRGR)
+		sim_pri_response(ctx, msg);
+	else
+		sim_atc_message(ctx, msg);
 }
 
 static void sim_unspecified(void *ctx, const char *what)
@@ -450,6 +454,7 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 	sim_free_irqs(sim);
 	rviommu_model_destroy(sim->model);
 	xa_destroy(&sim->atcs);
+	xa_destroy(&sim->pris);
 	sim_delist(sim);
 	kfree(sim->name);
 	kfree(sim);
@@ -470,6 +475,24 @@ static const struct rviommu_ats_ops sim_ats_ops = {
 	.depth = rviommu_sim_ats_depth,
 	.enable = sim_ats_enable,
 	.disable = sim_ats_disable,
+};
+
+static void sim_pri_disable(struct device *dev)
+{
+	rviommu_sim_disable_pri(dev);
+}
+
+static void sim_pri_forget(struct device *dev)
+{
+	rviommu_sim_reset_pri(dev);
+}
+
+static const struct rviommu_pri_ops sim_pri_ops = {
+	.capacity = rviommu_sim_pri_capacity,
+	.status = rviommu_sim_pri_status,
+	.enable = rviommu_sim_enable_pri,
+	.disable = sim_pri_disable,
+	.reset = sim_pri_forget,
 };
 
 /**
@@ -502,10 +525,12 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	INIT_LIST_HEAD(&sim->node);
 	sim->config = *config;
 	xa_init(&sim->atcs);
+	xa_init(&sim->pris);
 	sim->name = kstrdup(name, GFP_KERNEL);
 	atomic64_set(&sim->last, ktime_get_ns());
 	sim->bus.ops = &sim_bus_ops;
 	sim->bus.ats = &sim_ats_ops;
+	sim->bus.pri = &sim_pri_ops;
 	sim->bus.hold_devices = sim_hold_devices;
 	sim->bus.name = sim->name;
 	sim->bus.wired = config->wired;

@@ -46,9 +46,6 @@
 #define SIM_CAP_PRI	0x120
 #define SIM_CFG_SIZE	0x140
 
-/* Page requests under way that a function can have */
-#define SIM_PRI_MAX	32
-
 /**
  * struct sim_function - one PCI function, plugged in or not
  * @engine: its DMA engine, in use while a struct pci_dev of it is registered
@@ -179,8 +176,7 @@ static void sim_pci_layout(struct sim_pci *pci)
 		sim_ext_cap(pci, &last, SIM_CAP_PRI, PCI_EXT_CAP_ID_PRI);
 		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_CTRL, 2, PCI_PRI_CTRL_ENABLE |
 				PCI_PRI_CTRL_RESET);
-		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_STATUS, 2, PCI_PRI_STATUS_STOPPED);
-		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, SIM_PRI_MAX);
+		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, config->pri_capacity);
 		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
 	}
 }
@@ -192,6 +188,7 @@ static void sim_function_power(struct sim_function *fn)
 	memcpy(fn->config, fn->pci->reset_value, sizeof(fn->config));
 	WRITE_ONCE(fn->engine.enabled, 0);
 	sim_atc_reset(&fn->engine.atc);
+	sim_pri_reset_function(&fn->engine.pri);
 }
 
 /* "Function Level Reset": all is as after power-on once what moves has moved. */
@@ -219,13 +216,33 @@ static void sim_function_reset_work(struct work_struct *work)
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
 }
 
+static bool sim_function_has_pri(const struct sim_function *fn)
+{
+	return fn->pci->sim->config.ats && fn->pci->sim->config.pri;
+}
+
+/*
+ * "Page Request Extended Capability". Reset reads as 0, and is one while the interface is not
+ * enabled; a change of the allocation while it is, is undefined, and has no effect here.
+ */
+static void sim_function_apply_pri(struct sim_function *fn)
+{
+	u16 ctrl = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+
+	sim_pri_allocate(&fn->engine.pri,
+			 rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4));
+	sim_pri_enable(&fn->engine.pri, ctrl & PCI_PRI_CTRL_ENABLE);
+	if (ctrl & PCI_PRI_CTRL_RESET)
+		sim_pri_reset(&fn->engine.pri);
+	rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, ctrl & ~PCI_PRI_CTRL_RESET);
+}
+
 /* Let what the registers say come true. */
 static void sim_function_apply(struct sim_function *fn)
 {
 	u16 command = rviommu_cfg_get(fn->config, PCI_COMMAND, 2);
 	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
 	u16 ats = rviommu_cfg_get(fn->config, SIM_CAP_ATS + PCI_ATS_CTRL, 2);
-	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
 	unsigned long enabled = 0;
 
 	if (rviommu_cfg_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
@@ -241,13 +258,8 @@ static void sim_function_apply(struct sim_function *fn)
 	}
 	WRITE_ONCE(fn->engine.enabled, enabled);
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
-	/* A function has no page requests under way when it is told to stop or to reset. */
-	if (fn->pci->sim->config.ats && fn->pci->sim->config.pri) {
-		rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2,
-				pri & ~PCI_PRI_CTRL_RESET);
-		rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
-				pri & PCI_PRI_CTRL_ENABLE ? 0 : PCI_PRI_STATUS_STOPPED);
-	}
+	if (sim_function_has_pri(fn))
+		sim_function_apply_pri(fn);
 }
 
 static struct sim_function *sim_function_at(struct pci_bus *bus, unsigned int devfn)
@@ -272,6 +284,9 @@ static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, i
 	if (fn->present && !fn->resetting) {
 		rviommu_cfg_put(fn->config, SIM_CAP_EXP + PCI_EXP_DEVSTA, 2,
 				rwsem_is_locked(&fn->engine.moving) ? PCI_EXP_DEVSTA_TRPND : 0);
+		if (sim_function_has_pri(fn))
+			rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
+					sim_pri_status(&fn->engine.pri));
 		*value = where + size <= SIM_CFG_SIZE ?
 			 rviommu_cfg_get(fn->config, where, size) : 0;
 		ret = PCIBIOS_SUCCESSFUL;
@@ -280,29 +295,45 @@ static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, i
 	return ret;
 }
 
+/* What a write to anywhere sets of the bits that are cleared by writing 1, in one byte. */
+static u8 sim_written_ones(unsigned int where, unsigned int size, u32 value, unsigned int byte)
+{
+	return byte >= where && byte < where + size ? value >> 8 * (byte - where) : 0;
+}
+
+static void sim_function_write(struct sim_function *fn, unsigned int where, unsigned int size,
+			       u32 value)
+{
+	u32 mask = rviommu_cfg_get(fn->pci->writable, where, size);
+	u32 old = rviommu_cfg_get(fn->config, where, size);
+	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
+	u32 allocation = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4);
+	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+
+	rviommu_cfg_put(fn->config, where, size, (old & ~mask) | (value & mask));
+	/* Undefined while ATS is on: it remains what it was. */
+	if (sim_atc_is_on(&fn->engine.atc))
+		rviommu_cfg_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2, pasid);
+	/* Likewise */
+	if (pri & PCI_PRI_CTRL_ENABLE)
+		rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, allocation);
+	sim_pri_clear_status(&fn->engine.pri,
+			     sim_written_ones(where, size, value, SIM_CAP_PRI + PCI_PRI_STATUS));
+	sim_function_apply(fn);
+}
+
 static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
 {
 	struct sim_function *fn = sim_function_at(bus, devfn);
 	int ret = PCIBIOS_DEVICE_NOT_FOUND;
 	unsigned long flags;
-	u32 mask, old;
-	u16 pasid;
 
 	if (!fn)
 		return ret;
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	if (fn->present && !fn->resetting) {
-		if (where + size <= SIM_CFG_SIZE) {
-			mask = rviommu_cfg_get(fn->pci->writable, where, size);
-			old = rviommu_cfg_get(fn->config, where, size);
-			pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
-			rviommu_cfg_put(fn->config, where, size, (old & ~mask) | (value & mask));
-			/* Undefined while ATS is on: it remains what it was. */
-			if (sim_atc_is_on(&fn->engine.atc))
-				rviommu_cfg_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2,
-						pasid);
-			sim_function_apply(fn);
-		}
+		if (where + size <= SIM_CFG_SIZE)
+			sim_function_write(fn, where, size, value);
 		ret = PCIBIOS_SUCCESSFUL;
 	}
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
@@ -376,6 +407,7 @@ static void sim_function_unplug(struct sim_function *fn, bool surprise)
 		fn->present = false;
 		raw_spin_unlock_irqrestore(&fn->lock, flags);
 		sim_atc_pull(&fn->engine.atc);
+		sim_pri_pull(&fn->engine.pri);
 		if (pdev)
 			pdev->error_state = pci_channel_io_perm_failure;
 	}
@@ -390,6 +422,7 @@ static void sim_function_unplug(struct sim_function *fn, bool surprise)
 	fn->present = false;
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
 	flush_work(&fn->reset);
+	sim_pri_del(&fn->engine.pri);
 	sim_atc_del(&fn->engine.atc);
 	fn->plugged = false;
 }
@@ -407,6 +440,11 @@ static int sim_function_plug(struct sim_function *fn)
 	ret = sim_atc_add(&fn->engine.atc, fn->pci->sim, id);
 	if (ret)
 		return ret;
+	ret = sim_pri_add(&fn->engine.pri, fn->pci->sim, id);
+	if (ret) {
+		sim_atc_del(&fn->engine.atc);
+		return ret;
+	}
 	fn->plugged = true;
 	/* Who scans the bus meanwhile would find it, and here it would be added twice. */
 	pci_lock_rescan_remove();

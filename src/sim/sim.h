@@ -43,6 +43,7 @@ struct task_struct;
  *             remove and destroy, which their callers serialise.
  * @pci: host bridge and functions, or NULL
  * @atcs: struct sim_atc by device_id; RCU
+ * @pris: struct sim_pri by device_id; RCU
  * @atc_late: one of them put something off; READ_ONCE and WRITE_ONCE
  * @debugfs: directory of this instance
  * @hook: rviommu_sim_set_hook(), or NULL; release and acquire
@@ -63,6 +64,7 @@ struct rviommu_sim {
 	struct sim_endpoint *endpoints[RVIOMMU_SIM_MAX_ENDPOINTS];
 	struct sim_pci *pci;
 	struct xarray atcs;
+	struct xarray pris;
 	bool atc_late;
 	struct dentry *debugfs;
 	void (*hook)(void *arg);

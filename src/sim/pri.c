@@ -1,0 +1,967 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page request interface of a device (PCI Express Base Specification, "Page Request
+ * Services"). A job whose access is not translated asks for the page, and for those that it
+ * comes to next, with a Page Request Group; waits for the Page Request Group Response; and
+ * tries again if that says Success.
+ *
+ * Of what is allowed, it does what is hardest on software. The lowest index that is free is
+ * used again at once. With "PRG Response PASID Required" each PASID has indices of its own, so
+ * the same are in use for several; a response without the PASID is one to nobody. Pages that
+ * are there are asked for like others. What is stale stays outstanding until it is answered.
+ *
+ * What PCIe leaves undefined ends somewhere here: no wait is longer than
+ * rviommu_sim_config.pri_timeout.
+ */
+#include <linux/bitfield.h>
+#include <linux/bitmap.h>
+#include <linux/debugfs.h>
+#include <linux/errno.h>
+#include <linux/jiffies.h>
+#include <linux/pci_regs.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/xarray.h>
+
+#include <rviommu/formats.h>
+
+#include "pri.h"
+#include "sim.h"
+
+#define SIM_PRI_INDICES	512
+#define SIM_PRI_PAGE	BIT_ULL(RVIOMMU_PAGE_LG2)
+
+/* ----- Groups and jobs; the lock is held ----- */
+
+static bool sim_pri_may_send(const struct sim_pri *pri)
+{
+	return pri->enabled && !pri->failed && !pri->halted && !pri->gone;
+}
+
+/* "PRG Response PASID Required" */
+static bool sim_pri_pasid_required(const struct sim_pri *pri)
+{
+	return pri->sim->config.prg_pasid && pri->sim->config.pasid_bits;
+}
+
+static unsigned long sim_pri_patience(const struct sim_pri *pri)
+{
+	return nsecs_to_jiffies(pri->sim->config.pri_timeout) + 1;
+}
+
+/* How many requests it may send now, as it sees it */
+static unsigned int sim_pri_budget(const struct sim_pri *pri)
+{
+	u32 limit = min(pri->allocation, pri->sim->config.pri_capacity);
+
+	if (pri->switches & RVIOMMU_SIM_PRI_EXCESS)
+		return SIM_PRI_MAX;
+	return limit - min(limit, pri->outstanding);
+}
+
+/*
+ * The lowest index that none of those has that a response cannot be told from: without a PASID
+ * in responses, those are all that are open.
+ */
+static unsigned int sim_pri_index(const struct sim_pri *pri, bool pv, u32 pasid)
+{
+	DECLARE_BITMAP(used, SIM_PRI_INDICES) = {};
+	const struct sim_pri_group *g;
+
+	if (pri->switches & RVIOMMU_SIM_PRI_REUSE)
+		return 0;
+	list_for_each_entry(g, &pri->open, node)
+		if (!sim_pri_pasid_required(pri) ||
+		    (g->pv == pv && (!pv || g->pasid == pasid)))
+			__set_bit(g->index, used);
+	return find_first_zero_bit(used, SIM_PRI_INDICES);
+}
+
+/* Returns NULL if there are too many. */
+static struct sim_pri_group *sim_pri_open(struct sim_pri *pri, bool pv, u32 pasid,
+					  unsigned int pages)
+{
+	struct sim_pri_group *g = list_first_entry_or_null(&pri->free, struct sim_pri_group, node);
+
+	if (!g)
+		return NULL;
+	g->job = NULL;
+	g->index = sim_pri_index(pri, pv, pasid);
+	g->pages = pages;
+	g->last = false;
+	g->pv = pv;
+	g->pasid = pasid;
+	list_move_tail(&g->node, &pri->open);
+	pri->outstanding += pages;
+	pri->stats.groups++;
+	return g;
+}
+
+static void sim_pri_list(struct sim_pri *pri, struct sim_pri_job *job)
+{
+	if (job->listed)
+		return;
+	job->listed = true;
+	init_completion(&job->wake);
+	list_add_tail(&job->node, &pri->jobs);
+}
+
+static void sim_pri_wake(struct sim_pri_job *job, int result)
+{
+	if (!job->waiting)
+		return;
+	job->waiting = false;
+	job->result = result;
+	complete(&job->wake);
+}
+
+/* Whoever waits for no response of its own looks again. */
+static void sim_pri_wake_others(struct sim_pri *pri, int result)
+{
+	struct sim_pri_job *job;
+
+	list_for_each_entry(job, &pri->jobs, node)
+		if (!job->group)
+			sim_pri_wake(job, result);
+}
+
+static void sim_pri_wake_all(struct sim_pri *pri, int result)
+{
+	struct sim_pri_job *job;
+
+	list_for_each_entry(job, &pri->jobs, node)
+		sim_pri_wake(job, result);
+}
+
+/* A group's requests are not outstanding any more. */
+static void sim_pri_close(struct sim_pri *pri, struct sim_pri_group *g, int result)
+{
+	struct sim_pri_job *job = g->job;
+
+	pri->outstanding -= g->pages;
+	list_move(&g->node, &pri->free);
+	if (!job)
+		return;
+	job->group = NULL;
+	sim_pri_wake(job, result);
+}
+
+static void sim_pri_close_all(struct sim_pri *pri, int result)
+{
+	struct sim_pri_group *g, *next;
+
+	list_for_each_entry_safe(g, next, &pri->open, node)
+		sim_pri_close(pri, g, result);
+	sim_pri_wake_others(pri, result);
+}
+
+/* ----- Responses ----- */
+
+/*
+ * "Response Code Field": after a Response Failure, and that is what unused codes are, too, no
+ * request is sent and no response heard until the interface is enabled anew. None of its
+ * groups will have a response.
+ */
+static void sim_pri_fail(struct sim_pri *pri)
+{
+	struct sim_pri_group *g;
+
+	pri->stats.failures++;
+	pri->flags |= PCI_PRI_STATUS_RF;
+	pri->failed = true;
+	list_for_each_entry(g, &pri->open, node)
+		if (g->job)
+			g->job->response = RVIOMMU_MODEL_PRGR_FAILURE;
+	sim_pri_close_all(pri, -EFAULT);
+}
+
+/*
+ * What a response is to: the oldest group of that index, and that PASID if it has to have one,
+ * whose last request was sent.
+ */
+static struct sim_pri_group *sim_pri_find(struct sim_pri *pri,
+					  const struct rviommu_model_ats_msg *msg, bool last)
+{
+	unsigned int index = FIELD_GET(RVIOMMU_MODEL_PRGR_INDEX, msg->payload);
+	struct sim_pri_group *g;
+
+	list_for_each_entry(g, &pri->open, node) {
+		bool pv = g->pv && sim_pri_pasid_required(pri);
+
+		if (g->last == last && g->index == index && msg->pv == pv &&
+		    (!pv || msg->process_id == g->pasid))
+			return g;
+	}
+	return NULL;
+}
+
+static void sim_pri_take(struct sim_pri *pri, const struct rviommu_model_ats_msg *msg)
+{
+	u8 code = FIELD_GET(RVIOMMU_MODEL_PRGR_CODE, msg->payload);
+	bool good = code == RVIOMMU_MODEL_PRGR_SUCCESS;
+	struct sim_pri_group *g;
+
+	if (!good && code != RVIOMMU_MODEL_PRGR_INVALID) {
+		sim_pri_fail(pri);
+		return;
+	}
+	g = sim_pri_find(pri, msg, true);
+	if (!g) {
+		pri->flags |= PCI_PRI_STATUS_UPRGI;
+		if (sim_pri_find(pri, msg, false))
+			pri->stats.early++;
+		else
+			pri->stats.unexpected++;
+		return;
+	}
+	if (g->job)
+		g->job->response = code;
+	if (good)
+		pri->stats.successes++;
+	else
+		pri->stats.invalid++;
+	sim_pri_close(pri, g, good ? 0 : -EFAULT);
+	sim_pri_wake_others(pri, 0);
+}
+
+static void sim_pri_hear(struct sim_pri *pri, const struct rviommu_model_ats_msg *msg)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (!pri->gone) {
+		pri->stats.responses++;
+		if (pri->switches & RVIOMMU_SIM_PRI_LOST)
+			pri->stats.lost++;
+		else if (pri->failed)
+			pri->stats.ignored++;
+		else
+			sim_pri_take(pri, msg);
+	}
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_response() - a Page Request Group Response of the IOMMU reaches a device
+ * @sim: the instance
+ * @msg: the message; lost if no device of that ID is there
+ */
+void sim_pri_response(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg)
+{
+	struct sim_pri *pri;
+
+	rcu_read_lock();
+	pri = xa_load(&sim->pris, msg->device_id);
+	if (pri)
+		sim_pri_hear(pri, msg);
+	rcu_read_unlock();
+}
+
+/* ----- Requests ----- */
+
+/**
+ * sim_pri_message() - send a Page Request or Stop Marker
+ * @pri: the interface; nothing in it says whether this is right
+ * @pr: the message
+ *
+ * If the IOMMU cannot tell software of it, it may respond itself, and does so before this
+ * returns. Any context but under the lock.
+ */
+void sim_pri_message(struct sim_pri *pri, const struct rviommu_model_page_request *pr)
+{
+	bool marker = (pr->payload & (RVIOMMU_MODEL_PAGE_R | RVIOMMU_MODEL_PAGE_W |
+				      RVIOMMU_MODEL_PAGE_L)) == RVIOMMU_MODEL_PAGE_L;
+	struct rviommu_model_ats_msg answer;
+	unsigned long flags;
+	int ret;
+
+	ret = rviommu_model_page_request(pri->sim->model, pr, &answer);
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (marker)
+		pri->stats.markers++;
+	else
+		pri->stats.requests++;
+	if (ret != RVIOMMU_MODEL_PR_QUEUED)
+		pri->stats.discarded++;
+	if (ret == RVIOMMU_MODEL_PR_ANSWERED)
+		pri->stats.answered++;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (ret == RVIOMMU_MODEL_PR_ANSWERED)
+		sim_pri_hear(pri, &answer);
+}
+
+/* "Stop Marker Messages": they are nobody's credit, and have no response. */
+static void sim_pri_send_marker(struct sim_pri *pri, u32 pasid)
+{
+	struct rviommu_model_page_request pr = {
+		.device_id = pri->id,
+		.process_id = pasid,
+		.pv = true,
+		.payload = RVIOMMU_MODEL_PAGE_L,
+	};
+
+	sim_pri_message(pri, &pr);
+}
+
+/*
+ * A group of one request that nobody waits for; @pr has the PASID and what is asked for.
+ * Returns false if there cannot be one.
+ */
+static bool sim_pri_send_single(struct sim_pri *pri, struct rviommu_model_page_request *pr)
+{
+	struct sim_pri_group *g = NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (sim_pri_may_send(pri) && sim_pri_budget(pri))
+		g = sim_pri_open(pri, pr->pv, pr->process_id, 1);
+	if (g) {
+		g->last = !(pri->switches & RVIOMMU_SIM_PRI_NO_LAST);
+		pr->payload &= ~(RVIOMMU_MODEL_PAGE_INDEX | RVIOMMU_MODEL_PAGE_L);
+		pr->payload |= FIELD_PREP(RVIOMMU_MODEL_PAGE_INDEX, g->index);
+		pr->payload |= g->last ? RVIOMMU_MODEL_PAGE_L : 0;
+	}
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (g)
+		sim_pri_message(pri, pr);
+	return g;
+}
+
+/* RVIOMMU_SIM_PRI_FLOOD: all that may be sent at this moment is. */
+static void sim_pri_flood(struct sim_pri *pri, const struct rviommu_model_page_request *pr)
+{
+	struct rviommu_model_page_request more = *pr;
+	unsigned long flags;
+	unsigned int left;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	left = pri->switches & RVIOMMU_SIM_PRI_FLOOD ? sim_pri_budget(pri) : 0;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	while (left-- && sim_pri_send_single(pri, &more))
+		;
+}
+
+/*
+ * What the first request of a group brings along: the Stop Marker that its PASID still owes,
+ * and a flood.
+ */
+static void sim_pri_first_sent(struct sim_pri *pri, const struct rviommu_model_page_request *pr)
+{
+	unsigned long flags;
+	bool due;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	due = pri->marker_due && pr->pv && pri->marker_pasid == pr->process_id;
+	if (due)
+		pri->marker_due = false;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (due)
+		sim_pri_send_marker(pri, pr->process_id);
+	sim_pri_flood(pri, pr);
+}
+
+/* ----- Jobs ----- */
+
+/**
+ * sim_pri_begin() - a job begins
+ * @pri: the interface of its device
+ * @job: filled in
+ * @dev: the device
+ * @pv: the job has a PASID
+ * @pasid: which
+ */
+void sim_pri_begin(struct sim_pri *pri, struct sim_pri_job *job, struct device *dev, bool pv,
+		   u32 pasid)
+{
+	unsigned long flags;
+
+	*job = (struct sim_pri_job){ .dev = dev, .pv = pv, .pasid = pv ? pasid : 0 };
+	/* Others are stopped by nobody, and are known when they ask. */
+	if (!pv)
+		return;
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	sim_pri_list(pri, job);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_end() - a job is over
+ * @pri: as of sim_pri_begin()
+ * @job: likewise
+ */
+void sim_pri_end(struct sim_pri *pri, struct sim_pri_job *job)
+{
+	unsigned long flags;
+
+	if (!job->listed)
+		return;
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	list_del(&job->node);
+	if (job->group)
+		job->group->job = NULL;
+	sim_pri_wake_others(pri, 0);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_stopped() - shall this job end?
+ * @job: the job
+ *
+ * Return: true if the use of its PASID was stopped.
+ */
+bool sim_pri_stopped(const struct sim_pri_job *job)
+{
+	return READ_ONCE(job->stopped);
+}
+
+/* Is it still worth asking? Returns 0 or -ETIMEDOUT. */
+static int sim_pri_try(struct sim_pri *pri, struct sim_pri_job *job, u64 offset)
+{
+	if (!job->tries++ || job->offset != offset) {
+		job->tries = 1;
+		job->offset = offset;
+		job->begun = jiffies;
+		return 0;
+	}
+	if (time_before(jiffies, job->begun + sim_pri_patience(pri)))
+		return 0;
+	pri->stats.timeouts++;
+	return -ETIMEDOUT;
+}
+
+/*
+ * Let a job have a group of at most @nr requests. Returns how many it has, 0: none now, the
+ * job waits for others to have their responses; or an error. The lock is held.
+ */
+static int sim_pri_join(struct sim_pri *pri, struct sim_pri_job *job, u64 offset, unsigned int nr)
+{
+	int ret;
+
+	if (pri->gone || pri->halted)
+		return -ENODEV;
+	if (job->stopped)
+		return -ECANCELED;
+	/* Nothing can be asked for: the access is refused for good. */
+	if (!sim_pri_may_send(pri) || (!pri->outstanding && !sim_pri_budget(pri)))
+		return -EFAULT;
+	ret = sim_pri_try(pri, job, offset);
+	if (ret)
+		return ret;
+	sim_pri_list(pri, job);
+	reinit_completion(&job->wake);
+	job->waiting = true;
+	nr = min(nr, sim_pri_budget(pri));
+	if (nr)
+		job->group = sim_pri_open(pri, job->pv, job->pasid, nr);
+	if (job->group) {
+		job->group->job = job;
+		job->asked++;
+		return nr;
+	}
+	pri->stats.waits++;
+	return 0;
+}
+
+/*
+ * The next request of a job's group. Returns false if the group is no more. The lock is taken
+ * for each, so that whatever ends groups can come in between.
+ */
+static bool sim_pri_next(struct sim_pri *pri, struct sim_pri_job *job, bool last,
+			 struct rviommu_model_page_request *pr)
+{
+	struct sim_pri_group *g;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	g = job->group;
+	if (g) {
+		/* The response may be there before the message is out of our hands. */
+		g->last = last && !(pri->switches & RVIOMMU_SIM_PRI_NO_LAST);
+		pr->payload &= ~(RVIOMMU_MODEL_PAGE_INDEX | RVIOMMU_MODEL_PAGE_L);
+		pr->payload |= FIELD_PREP(RVIOMMU_MODEL_PAGE_INDEX, g->index);
+		pr->payload |= g->last ? RVIOMMU_MODEL_PAGE_L : 0;
+	}
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	return g;
+}
+
+static void sim_pri_send_group(struct sim_pri *pri, struct sim_pri_job *job,
+			       struct rviommu_model_page_request *pr, unsigned int nr)
+{
+	void (*in_request)(struct device *dev);
+	unsigned int i;
+
+	for (i = 0; i < nr && sim_pri_next(pri, job, i + 1 == nr, pr); i++) {
+		sim_pri_message(pri, pr);
+		if (!i)
+			sim_pri_first_sent(pri, pr);
+		in_request = READ_ONCE(pri->in_request);
+		if (in_request && i + 1 < nr)
+			in_request(job->dev);
+		pr->payload += SIM_PRI_PAGE;
+	}
+}
+
+/**
+ * sim_pri_send() - ask for what an access needs
+ * @pri: the interface
+ * @job: the job; it may have to wait
+ * @fault: what is missing
+ *
+ * The group asks for the page of the access and those that the job comes to behind it, as far
+ * as rviommu_sim_config.pri_pages and what the device may send allow. A group that was begun is
+ * sent to its end, even if its job has to end ("Managing PASID Usage on PRG Requests").
+ *
+ * Process context.
+ *
+ * Return: -EAGAIN: sim_pri_wait() is next; -EFAULT: the device cannot ask; -ENODEV: it
+ * goes; -ECANCELED: the PASID was stopped; -ETIMEDOUT: it has asked for too long.
+ */
+int sim_pri_send(struct sim_pri *pri, struct sim_pri_job *job, const struct sim_pri_fault *fault)
+{
+	u64 first = fault->iova / SIM_PRI_PAGE;
+	u64 last = (fault->iova + fault->left - 1) / SIM_PRI_PAGE;
+	struct rviommu_model_page_request pr = {
+		.device_id = pri->id,
+		.process_id = job->pasid,
+		.pv = job->pv,
+		.priv = job->pv && fault->priv,
+		.exec = job->pv && fault->exec,
+		.payload = first * SIM_PRI_PAGE,
+	};
+	unsigned long flags;
+	int nr;
+
+	pr.payload |= fault->read ? RVIOMMU_MODEL_PAGE_R : 0;
+	pr.payload |= fault->write ? RVIOMMU_MODEL_PAGE_W : 0;
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	nr = sim_pri_join(pri, job, fault->offset,
+			  min_t(u64, last - first + 1, pri->sim->config.pri_pages));
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (nr < 0)
+		return nr;
+	sim_pri_send_group(pri, job, &pr, nr);
+	return -EAGAIN;
+}
+
+/* Wait to be woken, until @end at the latest. Returns the result, or -ETIMEDOUT. */
+static int sim_pri_sleep(struct sim_pri *pri, struct sim_pri_job *job, unsigned long end)
+{
+	long left = end - jiffies;
+	unsigned long flags;
+	int ret;
+
+	wait_for_completion_timeout(&job->wake, max(left, 1L));
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	ret = job->result;
+	if (job->waiting) {
+		pri->stats.timeouts++;
+		ret = -ETIMEDOUT;
+	}
+	job->waiting = false;
+	/* Nobody waits for the response any more, if it comes. */
+	if (job->group)
+		job->group->job = NULL;
+	job->group = NULL;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	return ret;
+}
+
+/**
+ * sim_pri_wait() - wait for the response
+ * @pri: the interface
+ * @job: from sim_pri_send()
+ *
+ * May sleep, for rviommu_sim_config.pri_timeout at most.
+ *
+ * Return: 0: try again; -EFAULT: the response was another than Success; -ETIMEDOUT: there was
+ * none; -ECANCELED: the PASID was stopped; -EIO: the device was reset; -ENODEV: it goes.
+ */
+int sim_pri_wait(struct sim_pri *pri, struct sim_pri_job *job)
+{
+	int ret = sim_pri_sleep(pri, job, job->begun + sim_pri_patience(pri));
+
+	/* Success that changed nothing, as from a full queue: somebody has to get on first. */
+	if (!ret && job->tries > 1)
+		schedule_timeout_uninterruptible(1);
+	return ret;
+}
+
+/* ----- The end of a PASID's use ----- */
+
+/* Have those ended that were to? The lock is held. */
+static bool sim_pri_quiet(struct sim_pri *pri, u32 pasid)
+{
+	const struct sim_pri_group *g;
+	const struct sim_pri_job *job;
+
+	list_for_each_entry(job, &pri->jobs, node)
+		if (job->stopped && job->pasid == pasid)
+			return false;
+	if (pri->sim->config.stop_markers)
+		return true;
+	list_for_each_entry(g, &pri->open, node)
+		if (g->pv && g->pasid == pasid)
+			return false;
+	return true;
+}
+
+/* End the jobs of a PASID. Returns 0, -ETIMEDOUT or -ENODEV. */
+static int sim_pri_stop_jobs(struct sim_pri *pri, u32 pasid)
+{
+	unsigned long flags, end = jiffies + sim_pri_patience(pri);
+	struct sim_pri_job self = {}, *job;
+	int ret;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	list_for_each_entry(job, &pri->jobs, node) {
+		if (!job->pv || job->pasid != pasid)
+			continue;
+		WRITE_ONCE(job->stopped, true);
+		sim_pri_wake(job, -ECANCELED);
+	}
+	sim_pri_list(pri, &self);
+	while (true) {
+		ret = pri->gone || pri->halted ? -ENODEV : 0;
+		if (ret || sim_pri_quiet(pri, pasid))
+			break;
+		ret = -ETIMEDOUT;
+		if (time_after(jiffies, end))
+			break;
+		reinit_completion(&self.wake);
+		self.waiting = true;
+		raw_spin_unlock_irqrestore(&pri->lock, flags);
+		sim_pri_sleep(pri, &self, end);
+		raw_spin_lock_irqsave(&pri->lock, flags);
+	}
+	list_del(&self.node);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	return ret;
+}
+
+/*
+ * Say that what comes from now on is of another use. A marker that is late takes the place of
+ * an earlier one that is, which goes out now.
+ */
+static void sim_pri_mark(struct sim_pri *pri, u32 pasid)
+{
+	unsigned long flags;
+	bool send;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	send = pri->sim->config.stop_markers && sim_pri_may_send(pri) &&
+	       !(pri->switches & RVIOMMU_SIM_PRI_NO_MARKER);
+	if (send && pri->switches & RVIOMMU_SIM_PRI_LATE_MARKER) {
+		send = pri->marker_due;
+		pri->marker_due = true;
+		swap(pri->marker_pasid, pasid);
+	}
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (send)
+		sim_pri_send_marker(pri, pasid);
+}
+
+/**
+ * sim_pri_stop() - end the use of a PASID ("Managing PASID Usage on PRG Requests")
+ * @pri: the interface
+ * @pasid: which
+ *
+ * Its jobs end; each group that they began is sent to its end. With
+ * rviommu_sim_config.stop_markers, what is outstanding is stale, and a Stop Marker follows it.
+ * Without, the responses are waited for. Jobs that begin later are of another use.
+ *
+ * May sleep, for rviommu_sim_config.pri_timeout at most.
+ *
+ * Return: 0; -ETIMEDOUT: not all responses came; -ENODEV: the device goes.
+ */
+int sim_pri_stop(struct sim_pri *pri, u32 pasid)
+{
+	struct rviommu_model_page_request pr = {
+		.device_id = pri->id,
+		.process_id = pasid,
+		.pv = true,
+		.payload = RVIOMMU_MODEL_PAGE_R,
+	};
+	unsigned long flags;
+	bool after;
+	int ret;
+
+	ret = sim_pri_stop_jobs(pri, pasid);
+	if (ret)
+		return ret;
+	sim_pri_mark(pri, pasid);
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	after = pri->switches & RVIOMMU_SIM_PRI_AFTER_STOP;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (after)
+		sim_pri_send_single(pri, &pr);
+	return 0;
+}
+
+/* ----- What software sets; any context, under any raw lock ----- */
+
+/**
+ * sim_pri_enable() - the Enable bit
+ * @pri: the interface
+ * @on: the bit
+ *
+ * When it becomes 1, what the status says of the time before is cleared. When it becomes 0
+ * nothing new is sent; what is outstanding waits for its responses.
+ */
+void sim_pri_enable(struct sim_pri *pri, bool on)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (on && !pri->enabled) {
+		pri->flags = 0;
+		pri->failed = false;
+	}
+	pri->enabled = on;
+	if (!on)
+		sim_pri_wake_others(pri, 0);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_allocate() - Outstanding Page Request Allocation
+ * @pri: the interface; while it is enabled a change is undefined, and has no effect here
+ * @allocation: requests that it may have outstanding
+ */
+void sim_pri_allocate(struct sim_pri *pri, u32 allocation)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (!pri->enabled)
+		pri->allocation = allocation;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_reset() - the Reset bit
+ * @pri: the interface; while it is enabled nothing happens
+ *
+ * Nothing is outstanding any more.
+ */
+void sim_pri_reset(struct sim_pri *pri)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	if (!pri->enabled)
+		sim_pri_close_all(pri, 0);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_reset_function() - a function-level reset
+ * @pri: the interface: as after power-on
+ */
+void sim_pri_reset_function(struct sim_pri *pri)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	pri->enabled = false;
+	pri->failed = false;
+	pri->marker_due = false;
+	pri->flags = 0;
+	pri->allocation = 0;
+	sim_pri_close_all(pri, -EIO);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_clear_status() - software has written 1 to flags of the status
+ * @pri: the interface
+ * @flags: PCI_PRI_STATUS_RF, PCI_PRI_STATUS_UPRGI
+ */
+void sim_pri_clear_status(struct sim_pri *pri, u16 flags)
+{
+	unsigned long irq;
+
+	raw_spin_lock_irqsave(&pri->lock, irq);
+	pri->flags &= ~flags;
+	raw_spin_unlock_irqrestore(&pri->lock, irq);
+}
+
+/**
+ * sim_pri_status() - the Page Request Status register
+ * @pri: the interface
+ *
+ * Stopped is undefined while the interface is enabled, and 0 here.
+ *
+ * Return: PCI_PRI_STATUS_RF and so on.
+ */
+u16 sim_pri_status(struct sim_pri *pri)
+{
+	unsigned long flags;
+	u16 status;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	status = pri->flags;
+	if (!pri->enabled && list_empty(&pri->open))
+		status |= PCI_PRI_STATUS_STOPPED;
+	if (sim_pri_pasid_required(pri))
+		status |= PCI_PRI_STATUS_PASID;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	return status;
+}
+
+/* ----- From add to del ----- */
+
+/**
+ * sim_pri_start() - the engine of the device begins to work
+ * @pri: the interface
+ */
+void sim_pri_start(struct sim_pri *pri)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	pri->halted = false;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_halt() - the engine of the device ends
+ * @pri: the interface: jobs that wait do so no longer; what is outstanding stays
+ */
+void sim_pri_halt(struct sim_pri *pri)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	pri->halted = true;
+	sim_pri_wake_all(pri, -ENODEV);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_pull() - the device is gone: it hears nothing
+ * @pri: the interface
+ */
+void sim_pri_pull(struct sim_pri *pri)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	pri->gone = true;
+	sim_pri_close_all(pri, -ENODEV);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_add() - let a device have a page request interface, which is off
+ * @pri: part of what describes the device; its memory belongs to the caller and has to stay
+ *       until an RCU grace period after sim_pri_del()
+ * @sim: behind which instance; likewise
+ * @id: its device_id
+ *
+ * Return: 0, -EBUSY: there is a device of that ID, or -ENOMEM.
+ */
+int sim_pri_add(struct sim_pri *pri, struct rviommu_sim *sim, u32 id)
+{
+	unsigned int i;
+	int ret;
+
+	memset(pri, 0, sizeof(*pri));
+	pri->sim = sim;
+	pri->id = id;
+	pri->switches = sim->config.pri_switches;
+	raw_spin_lock_init(&pri->lock);
+	INIT_LIST_HEAD(&pri->open);
+	INIT_LIST_HEAD(&pri->free);
+	INIT_LIST_HEAD(&pri->jobs);
+	for (i = 0; i < SIM_PRI_GROUPS; i++)
+		list_add_tail(&pri->groups[i].node, &pri->free);
+	ret = xa_insert(&sim->pris, id, pri, GFP_KERNEL);
+	if (ret)
+		pri->sim = NULL;
+	return ret;
+}
+
+/**
+ * sim_pri_del() - the end of a page request interface
+ * @pri: from sim_pri_add(); no DMA is under way. A response may reach it until an RCU grace
+ *       period later, which sim_atc_del() waits for.
+ */
+void sim_pri_del(struct sim_pri *pri)
+{
+	xa_erase(&pri->sim->pris, pri->id);
+}
+
+/* ----- Looking in ----- */
+
+/**
+ * sim_pri_set_switches() - choose how badly it behaves
+ * @pri: the interface
+ * @switches: RVIOMMU_SIM_PRI_* that are on from now on
+ */
+void sim_pri_set_switches(struct sim_pri *pri, u32 switches)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	pri->switches = switches;
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+/**
+ * sim_pri_get_stats() - what it has seen
+ * @pri: the interface
+ * @stats: filled in
+ */
+void sim_pri_get_stats(struct sim_pri *pri, struct rviommu_sim_pri_stats *stats)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&pri->lock, flags);
+	*stats = pri->stats;
+	stats->outstanding = pri->outstanding;
+	stats->open = list_count_nodes(&pri->open);
+	raw_spin_unlock_irqrestore(&pri->lock, flags);
+}
+
+static int sim_pri_devices_show(struct seq_file *s, void *unused)
+{
+	struct rviommu_sim *sim = s->private;
+	struct rviommu_sim_pri_stats st;
+	u32 allocation, switches;
+	unsigned long index, flags;
+	struct sim_pri *pri;
+	bool on;
+
+	rcu_read_lock();
+	xa_for_each(&sim->pris, index, pri) {
+		/* Nothing is printed under a raw lock. */
+		raw_spin_lock_irqsave(&pri->lock, flags);
+		on = pri->enabled;
+		allocation = pri->allocation;
+		switches = pri->switches;
+		raw_spin_unlock_irqrestore(&pri->lock, flags);
+		sim_pri_get_stats(pri, &st);
+		seq_printf(s, "device %#x %s status %#x allocation %u outstanding %llu open %llu switches %#x\n",
+			   pri->id, on ? "on" : "off", sim_pri_status(pri), allocation,
+			   st.outstanding, st.open, switches);
+		seq_printf(s, "  requests %llu groups %llu markers %llu discarded %llu answered %llu waits %llu timeouts %llu\n",
+			   st.requests, st.groups, st.markers, st.discarded, st.answered, st.waits,
+			   st.timeouts);
+		seq_printf(s, "  responses %llu successes %llu invalid %llu failures %llu unexpected %llu early %llu ignored %llu lost %llu\n",
+			   st.responses, st.successes, st.invalid, st.failures, st.unexpected,
+			   st.early, st.ignored, st.lost);
+	}
+	rcu_read_unlock();
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sim_pri_devices);
+
+/**
+ * sim_pri_debugfs() - a file about the page requests of all devices
+ * @sim: the instance, whose directory is there
+ */
+void sim_pri_debugfs(struct rviommu_sim *sim)
+{
+	debugfs_create_file("pri", 0400, sim->debugfs, sim, &sim_pri_devices_fops);
+}
