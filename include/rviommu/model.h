@@ -460,6 +460,7 @@ enum rviommu_model_injection {
 	RVIOMMU_MODEL_INJECT_PQ_OF,	/* finding room for it: pqof */
 	RVIOMMU_MODEL_INJECT_ATS_LOST,	/* the next Invalidation Completion is lost */
 	RVIOMMU_MODEL_INJECT_ATS_LATE,	/* it arrives just before the timeout */
+	RVIOMMU_MODEL_INJECT_PR_SILENT,	/* a page request that the IOMMU could respond to itself */
 	RVIOMMU_MODEL_NR_INJECTIONS
 };
 

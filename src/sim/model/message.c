@@ -98,7 +98,7 @@ int rviommu_model_page_request(struct rviommu_model *m,
 		.priv = pr->priv,
 	};
 	struct rviommu_m_xlate x;
-	bool queued = false, prpr;
+	bool queued = false, answered, prpr;
 	unsigned int tries = 0;
 	u16 cause;
 	u8 code;
@@ -113,13 +113,18 @@ int rviommu_model_page_request(struct rviommu_model *m,
 	else
 		queued = rviommu_m_pq_store(m, pr, &code);
 	prpr = x.dc_found && x.dc[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PRPR;
+	/*
+	 * If it is not the last of a group, or a Stop Marker, nobody waits. If somebody does,
+	 * "the IOMMU itself may generate" a response.
+	 */
+	answered = !queued && pr->payload & RVIOMMU_MODEL_PAGE_L &&
+		   pr->payload & (RVIOMMU_MODEL_PAGE_R | RVIOMMU_MODEL_PAGE_W) &&
+		   !rviommu_m_injected(m, RVIOMMU_MODEL_INJECT_PR_SILENT);
 	rviommu_m_leave(m);
 
 	if (queued)
 		return RVIOMMU_MODEL_PR_QUEUED;
-	/* Not the last of a group, or a Stop Marker: nobody waits. */
-	if (!(pr->payload & RVIOMMU_MODEL_PAGE_L) ||
-	    !(pr->payload & (RVIOMMU_MODEL_PAGE_R | RVIOMMU_MODEL_PAGE_W)))
+	if (!answered)
 		return RVIOMMU_MODEL_PR_DISCARDED;
 	memset(answer, 0, sizeof(*answer));
 	answer->code = RVIOMMU_MODEL_ATS_PRGR;

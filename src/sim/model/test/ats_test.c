@@ -717,6 +717,26 @@ static void injected_errors(void)
 	CHECK(rd32(RVIOMMU_REG_PQCSR) & RVIOMMU_QCSR_MF);
 }
 
+/* "The IOMMU itself may generate" a response: it need not, and says nothing of it then. */
+static void no_response(void)
+{
+	with_pri(0);
+	wr32(RVIOMMU_REG_PQCSR, 0);
+	rviommu_model_inject(bench.m, RVIOMMU_MODEL_INJECT_PR_SILENT, 1);
+	/* Those that nobody would respond to do not count. */
+	CHECK_EQ(page_request(DID, true, PR_R), RVIOMMU_MODEL_PR_DISCARDED);
+	CHECK_EQ(page_request(DID, true, PR_L), RVIOMMU_MODEL_PR_DISCARDED);
+	CHECK_EQ(page_request(DID, true, PR_R | PR_L), RVIOMMU_MODEL_PR_DISCARDED);
+	CHECK_EQ(answer.code, 0);
+	CHECK_EQ(page_request(DID, true, PR_R | PR_L), RVIOMMU_MODEL_PR_ANSWERED);
+	/* A request that is queued needs no response of the IOMMU. */
+	rviommu_model_inject(bench.m, RVIOMMU_MODEL_INJECT_PR_SILENT, 1);
+	wr32(RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
+	CHECK_EQ(page_request(DID, true, PR_R | PR_L), RVIOMMU_MODEL_PR_QUEUED);
+	CHECK_EQ(page_request(DID + 1, true, PR_R | PR_L), RVIOMMU_MODEL_PR_DISCARDED);
+	CHECK_EQ(page_request(DID + 1, true, PR_R | PR_L), RVIOMMU_MODEL_PR_ANSWERED);
+}
+
 static const struct bench_test tests[] = {
 	TEST(granted_permissions),
 	TEST(success_without_permission),
@@ -741,6 +761,7 @@ static const struct bench_test tests[] = {
 	TEST(stop_markers),
 	TEST(page_request_dtf),
 	TEST(injected_errors),
+	TEST(no_response),
 };
 
 int main(void)
