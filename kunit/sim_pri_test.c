@@ -11,6 +11,7 @@
 #include <linux/bitfield.h>
 #include <linux/iommu.h>
 #include <linux/pci_regs.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <rviommu/bus.h>
@@ -67,6 +68,15 @@ static void pri_config(struct rviommu_sim_config *config)
 	config->ats = false;
 }
 
+/* A device that sends page requests once it has a domain; its PASIDs see what it sees. */
+static void pri_init(struct pri_fixture *f, struct device *dev, u64 *pdt, u64 tc)
+{
+	rviommu_pritest_pasids(&f->p, dev, pdt);
+	rviommu_pritest_context(&f->p, dev, 0, RVIOMMU_DC_TC_EN_ATS | RVIOMMU_DC_TC_EN_PRI | tc);
+	KUNIT_ASSERT_EQ(f->test, rviommu_sim_set_ats(dev, true), 0);
+	KUNIT_ASSERT_EQ(f->test, rviommu_sim_enable_pri(dev, 32), 0);
+}
+
 static void pri_detach(void *data)
 {
 	struct pri_fixture *f = data;
@@ -106,11 +116,7 @@ static struct pri_fixture *pri_up(struct kunit *test, const struct rviommu_sim_c
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pri_detach, f), 0);
 	get_device(f->dev);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, pri_down, f), 0);
-	rviommu_pritest_pasids(&f->p, f->dev, pdt);
-	rviommu_pritest_context(&f->p, f->dev, 0, RVIOMMU_DC_TC_EN_ATS | RVIOMMU_DC_TC_EN_PRI |
-				(config->prg_pasid ? RVIOMMU_DC_TC_PRPR : 0));
-	KUNIT_ASSERT_EQ(test, rviommu_sim_set_ats(f->dev, true), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_sim_enable_pri(f->dev, 32), 0);
+	pri_init(f, f->dev, pdt, config->prg_pasid ? RVIOMMU_DC_TC_PRPR : 0);
 	pri_now = f;
 	return f;
 }
@@ -403,6 +409,48 @@ static void pri_interleaved(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pri_stats(f).unexpected, 0);
 }
 
+/* Two devices with the same PASID and index: a response is for one of them. */
+static void pri_devices(struct kunit *test)
+{
+	u64 *pdt = rviommu_simtest_pages(test, SZ_4K);
+	struct rviommu_model_page_request pr[2];
+	struct rviommu_pritest_job *job[2];
+	struct rviommu_sim_config config;
+	struct iommu_group *group;
+	struct pri_fixture *f;
+	struct device *dev;
+	unsigned int i;
+
+	pri_config(&config);
+	config.endpoints = 2;
+	f = pri_up(test, &config, 6);
+	dev = rviommu_sim_endpoint(f->sim, 1);
+	group = rviommu_simtest_claim(test, dev);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group(f->domain, group), 0);
+	pri_init(f, dev, pdt, RVIOMMU_DC_TC_PRPR);
+	for (i = 0; i < 2; i++) {
+		struct rviommu_sim_dma dma = {
+			.op = RVIOMMU_SIM_FILL, .pv = true, .pasid = 1,
+			.iova = IOVA + i * SZ_4K, .length = SZ_4K, .operand = i,
+		};
+
+		job[i] = rviommu_pritest_go(test, i ? dev : f->dev, &dma);
+		pr[i] = rviommu_pritest_read(&f->p);
+		KUNIT_EXPECT_EQ(test, pr[i].device_id, f->id + i);
+		KUNIT_EXPECT_EQ(test, pri_index(&pr[i]), 0);
+	}
+	pri_map_rw(f, 0, 2);
+	rviommu_pritest_respond(&f->p, &pr[1], SUCCESS);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[1]), 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&job[0]->done));
+	rviommu_pritest_respond(&f->p, &pr[0], INVALID);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[0]), -EFAULT);
+	KUNIT_EXPECT_TRUE(test, pri_holds(f, 1));
+	rviommu_sim_disable_pri(dev);
+	rviommu_sim_set_ats(dev, false);
+	iommu_detach_group(f->domain, group);
+}
+
 /*
  * "PRG Response PASID Required": with it, PASIDs have indices of their own, and a response
  * without PASID is to none of their groups. Without it, indices are the function's, and a
@@ -665,6 +713,36 @@ static void pri_overflow(struct kunit *test)
 	KUNIT_EXPECT_GE(test, answered, 3);
 	KUNIT_EXPECT_EQ(test, pri_stats(f).early, 0);
 	KUNIT_EXPECT_EQ(test, pri_stats(f).outstanding, 0);
+}
+
+/*
+ * The IOMMU need not respond itself. Then nobody does, until software empties the interface,
+ * since no record says which device it was.
+ */
+static void pri_overflow_silent(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_model_page_request pr;
+	struct rviommu_pritest_job *job;
+	struct pri_fixture *f;
+
+	pri_config(&config);
+	config.pri_timeout = 50 * NSEC_PER_MSEC;
+	f = pri_up(test, &config, 6);
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_OF, 1);
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PR_SILENT, 1);
+	KUNIT_EXPECT_EQ(test, pri_fill(f, 1, 0, 1), -ETIMEDOUT);
+	pri_expect_none(f);
+	KUNIT_EXPECT_EQ(test, pri_stats(f).outstanding, 1);
+	rviommu_pritest_clear(&f->p, RVIOMMU_QCSR_OF);
+	rviommu_sim_disable_pri(f->dev);
+	KUNIT_EXPECT_FALSE(test, rviommu_sim_pri_status(f->dev) & PCI_PRI_STATUS_STOPPED);
+	rviommu_sim_reset_pri(f->dev);
+	pri_allocate(f, 1);
+	job = pri_go(f, 1, 0, 1);
+	pr = pri_expect(f, 1, 0, W | L, 0);
+	rviommu_pritest_respond(&f->p, &pr, INVALID);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
 }
 
 /* ----- How much may be outstanding ----- */
@@ -1291,6 +1369,7 @@ static struct kunit_case pri_cases[] = {
 	KUNIT_CASE(pri_pasid),
 	KUNIT_CASE(pri_group),
 	KUNIT_CASE(pri_interleaved),
+	KUNIT_CASE(pri_devices),
 	KUNIT_CASE(pri_indices),
 	KUNIT_CASE(pri_invalid),
 	KUNIT_CASE(pri_failure),
@@ -1299,6 +1378,7 @@ static struct kunit_case pri_cases[] = {
 	KUNIT_CASE(pri_off),
 	KUNIT_CASE(pri_iommu_answers),
 	KUNIT_CASE(pri_overflow),
+	KUNIT_CASE(pri_overflow_silent),
 	KUNIT_CASE(pri_budget),
 	KUNIT_CASE(pri_capacity),
 	KUNIT_CASE(pri_disable),
