@@ -19,6 +19,7 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/endpoint.h"
 #include "../src/driver/rviommu.h"
 #include "pritest.h"
 #include "simtest.h"
@@ -785,19 +786,24 @@ static void pri_capacity(struct kunit *test)
 {
 	struct rviommu_sim_config config;
 	struct rviommu_model_page_request pr;
-	struct rviommu_pritest_job *job;
+	struct rviommu_pritest_job *job[2];
 	struct pri_fixture *f;
 
 	pri_config(&config);
 	config.pri_capacity = 2;
 	config.pri_pages = 2;
 	f = pri_up(test, &config, 6);
-	job = pri_go(f, 1, 0, 4);
+	job[0] = pri_go(f, 1, 0, 4);
 	pri_expect(f, 1, 0, W, 0);
 	pr = pri_expect(f, 1, 1, W | L, 0);
+	job[1] = pri_go(f, 2, 4, 1);
+	pri_await_waiter(f);
 	pri_expect_none(f);
 	rviommu_pritest_respond(&f->p, &pr, INVALID);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[0]), -EFAULT);
+	pr = pri_expect(f, 2, 4, W | L, 0);
+	rviommu_pritest_respond(&f->p, &pr, INVALID);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[1]), -EFAULT);
 }
 
 /* ----- Stopping, and no response ----- */
@@ -970,6 +976,28 @@ static void pri_stop(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pri_holds(f, 0));
 	KUNIT_EXPECT_TRUE(test, pri_holds(f, 4));
 	KUNIT_EXPECT_EQ(test, pri_stats(f).unexpected, 0);
+}
+
+/* What is stale holds up others, until it is answered. */
+static void pri_stale_credit(struct kunit *test)
+{
+	struct pri_fixture *f = pri_up_default(test);
+	struct rviommu_model_page_request pr;
+	struct rviommu_pritest_job *job;
+
+	pri_allocate(f, 1);
+	job = pri_go(f, 1, 0, 1);
+	pr = pri_expect(f, 1, 0, W | L, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_stop_pasid(f->dev, 1), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -ECANCELED);
+	pri_expect_marker(f, 1);
+	job = pri_go(f, 2, 1, 1);
+	pri_await_waiter(f);
+	pri_expect_none(f);
+	rviommu_pritest_respond(&f->p, &pr, SUCCESS);
+	pr = pri_expect(f, 2, 1, W | L, 0);
+	rviommu_pritest_respond(&f->p, &pr, INVALID);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
 }
 
 static int pri_stopped_with;
@@ -1387,6 +1415,7 @@ static struct kunit_case pri_cases[] = {
 	KUNIT_CASE(pri_futile),
 	KUNIT_CASE(pri_removed),
 	KUNIT_CASE(pri_stop),
+	KUNIT_CASE(pri_stale_credit),
 	KUNIT_CASE(pri_stop_in_group),
 	KUNIT_CASE(pri_stop_waits),
 	KUNIT_CASE(pri_markers),

@@ -52,7 +52,8 @@ EXPORT_SYMBOL_GPL(rviommu_sim_pattern);
  * @use: the ATC's entry, or NULL
  * @flags: interrupts before
  * @denied: the IOMMU answered, and does not permit it: a device may ask for the page
- * @fault: what to ask for then
+ * @write: if so, what for
+ * @iova: and where
  *
  * A fence waits for accesses in hand, and whoever waits for a fence may do so in
  * an interrupt or a timer (the flush queue of the DMA API). Hardware goes on
@@ -64,7 +65,8 @@ struct sim_access {
 	struct sim_atc_entry *use;
 	unsigned long flags;
 	bool denied;
-	struct sim_pri_fault fault;
+	bool write;
+	u64 iova;
 };
 
 static void sim_unmap(struct sim_engine *engine, const struct sim_access *access)
@@ -129,15 +131,8 @@ static ssize_t sim_map(struct sim_engine *engine, struct rviommu_sim_dma *dma, u
 
 refused:
 	local_irq_restore(access->flags);
-	access->fault = (struct sim_pri_fault) {
-		.iova = iova,
-		.left = dma->length - dma->done,
-		.offset = dma->done,
-		.read = !write || dma->op == RVIOMMU_SIM_FETCH_ADD,
-		.write = write,
-		.exec = dma->exec && !write,
-		.priv = dma->priv,
-	};
+	access->write = write;
+	access->iova = iova;
 	return -EFAULT;
 }
 
@@ -256,6 +251,22 @@ static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, 
 	return ret;
 }
 
+static int sim_dma_ask(struct sim_engine *engine, const struct rviommu_sim_dma *dma,
+		       struct sim_pri_job *job, const struct sim_access *access)
+{
+	struct sim_pri_fault fault = {
+		.iova = access->iova,
+		.left = dma->length - dma->done,
+		.offset = dma->done,
+		.read = !access->write || dma->op == RVIOMMU_SIM_FETCH_ADD,
+		.write = access->write,
+		.exec = dma->exec && !access->write,
+		.priv = dma->priv,
+	};
+
+	return sim_pri_send(&engine->pri, job, &fault);
+}
+
 /* One step of a job: move bytes, or ask for what is missing; then it returns -EAGAIN. */
 static int sim_dma_step(struct sim_engine *engine, struct rviommu_sim_dma *dma,
 			struct sim_pri_job *job, void *copy, u64 *old)
@@ -266,7 +277,7 @@ static int sim_dma_step(struct sim_engine *engine, struct rviommu_sim_dma *dma,
 	ret = sim_dma_part(engine, dma, copy, old, &access);
 	if (ret != -EFAULT || !access.denied)
 		return ret;
-	return sim_pri_send(&engine->pri, job, &access.fault);
+	return sim_dma_ask(engine, dma, job, &access);
 }
 
 static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy)

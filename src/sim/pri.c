@@ -375,7 +375,17 @@ void sim_pri_begin(struct sim_pri *pri, struct sim_pri_job *job, struct device *
 {
 	unsigned long flags;
 
-	*job = (struct sim_pri_job){ .dev = dev, .pv = pv, .pasid = pv ? pasid : 0 };
+	/* The rest is filled in when the job gets into the list: most never do. */
+	job->dev = dev;
+	job->group = NULL;
+	job->waiting = false;
+	job->asked = 0;
+	job->response = 0;
+	job->pv = pv;
+	job->pasid = pv ? pasid : 0;
+	job->stopped = false;
+	job->tries = 0;
+	job->listed = false;
 	/* Others are stopped by nobody, and are known when they ask. */
 	if (!pv)
 		return;
