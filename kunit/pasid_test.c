@@ -114,6 +114,7 @@ static struct pasid_fixture *pasid_up(struct kunit *test, const struct pasid_var
 	config.endpoints = NR_DEVICES;
 	config.pasid_bits = v->bits;
 	config.ats = !v->no_ats;
+	config.pri = false;
 	config.ats_depth = v->ats_depth ?: 32;
 	if (v->ats_timeout)
 		config.model.ats_timeout = v->ats_timeout;

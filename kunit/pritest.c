@@ -11,6 +11,9 @@
 #include <rviommu/formats.h>
 #include <rviommu/regs.h>
 
+#include "../src/driver/cmdq.h"
+#include "../src/driver/command.h"
+#include "../src/driver/endpoint.h"
 #include "../src/driver/rviommu.h"
 #include "pritest.h"
 #include "simtest.h"

@@ -271,9 +271,11 @@ static const struct sim_command {
 } commands[] = {
 	{ "inject", "8 4294967295", 0 },
 	{ "inject", "8 0", 0 },
+	{ "inject", "9 1", 0 },
+	{ "inject", "9 0", 0 },
 	{ "inject", "0 4294967296", -EINVAL },
 	{ "inject", "4294967296 1", -EINVAL },
-	{ "inject", "9 1", -EINVAL },
+	{ "inject", "10 1", -EINVAL },
 	{ "inject", "0 -1", -EINVAL },
 	{ "inject", "0", -EINVAL },
 	{ "inject", "0 1 1", -EINVAL },

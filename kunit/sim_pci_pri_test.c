@@ -14,7 +14,6 @@
 #include <rviommu/formats.h>
 #include <rviommu/sim.h>
 
-#include "../src/driver/rviommu.h"
 #include "pritest.h"
 #include "simtest.h"
 

@@ -173,6 +173,9 @@ struct rviommu_command {
 #define RVIOMMU_CMD_ATS_DSEG		GENMASK_ULL(63, 56)
 /* ATS.INVAL, doubleword 1: untranslated address above bit 11 */
 #define RVIOMMU_CMD_ATS_INVAL_S		BIT_ULL(11)
+/* ATS.PRGR, doubleword 1 */
+#define RVIOMMU_CMD_ATS_PRGR_INDEX	GENMASK_ULL(40, 32)
+#define RVIOMMU_CMD_ATS_PRGR_CODE	GENMASK_ULL(47, 44)
 
 /**
  * struct rviommu_fault_record - one 32-byte record of the fault queue
@@ -207,5 +210,17 @@ struct rviommu_page_request {
 	__le64 hdr;
 	__le64 payload;
 };
+
+#define RVIOMMU_PAGE_PID		GENMASK_ULL(31, 12)
+#define RVIOMMU_PAGE_PV			BIT_ULL(32)
+#define RVIOMMU_PAGE_PRIV		BIT_ULL(33)
+#define RVIOMMU_PAGE_EXEC		BIT_ULL(34)
+#define RVIOMMU_PAGE_DID		GENMASK_ULL(63, 40)
+
+#define RVIOMMU_PAGE_R			BIT_ULL(0)
+#define RVIOMMU_PAGE_W			BIT_ULL(1)
+#define RVIOMMU_PAGE_L			BIT_ULL(2)
+#define RVIOMMU_PAGE_INDEX		GENMASK_ULL(11, 3)
+#define RVIOMMU_PAGE_ADDR		GENMASK_ULL(63, 12)
 
 #endif /* RVIOMMU_FORMATS_H */

@@ -12,6 +12,7 @@
 #include "change.h"
 #include "directory.h"
 #include "endpoint.h"
+#include "iopf.h"
 #include "rviommu.h"
 #include "space.h"
 
@@ -65,6 +66,62 @@ void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 	rviommu_ats_disable(ep);
 	WRITE_ONCE(ep->ats.usable, false);
 	WARN_ON(rviommu_change_contexts(ep) == RVIOMMU_CHANGE_REFUSED);
+}
+
+/* ----- Page requests ----- */
+
+/* Does an attachment handle those of its requests? */
+static bool rviommu_handles_faults(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	const struct rviommu_attachment *a = rviommu_attached(ep, pasid);
+
+	return a && a->faults;
+}
+
+/*
+ * Requests of a device get another domain, or none, and page requests with them: who handles
+ * them is there before, and what had handled them is left alone afterwards. Replaced by another
+ * handler it goes on with what it has.
+ */
+static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
+{
+	const bool had = rviommu_handles_faults(c->ep, c->pasid);
+	const bool has = c->new && c->new->iopf_handler;
+	enum rviommu_outcome outcome;
+
+	if (has) {
+		c->error = rviommu_iopf_get(c->ep);
+		if (c->error)
+			return RVIOMMU_CHANGE_REFUSED;
+	}
+	outcome = rviommu_change(c);
+	if (outcome == RVIOMMU_CHANGE_REFUSED) {
+		if (has)
+			rviommu_iopf_put(c->ep);
+		return outcome;
+	}
+	if (had && !has)
+		rviommu_iopf_quiet(c->ep, c->pasid);
+	if (had)
+		rviommu_iopf_put(c->ep);
+	return outcome;
+}
+
+/* After a change: the device may use ATS, and page requests if somebody handles them. */
+static int rviommu_attach_start(struct rviommu_endpoint *ep)
+{
+	/* The first one may have made the context valid. */
+	rviommu_ats_enable(ep);
+	return ep->pri.users ? rviommu_iopf_start(ep) : 0;
+}
+
+/* The way back of a change that was made, and is not to be. */
+static void rviommu_attach_undo(struct rviommu_endpoint *ep, ioasid_t pasid,
+				struct iommu_domain *old)
+{
+	struct rviommu_change undo = { .ep = ep, .pasid = pasid, .new = old, .must = true };
+
+	rviommu_change_handler(&undo);
 }
 
 /* ----- Out of service ----- */
@@ -126,7 +183,7 @@ static void rviommu_block(struct rviommu_endpoint *ep, ioasid_t pasid)
 	struct rviommu_change c = { .ep = ep, .pasid = pasid };
 
 	if (pasid == IOMMU_NO_PASID || rviommu_attached(ep, pasid))
-		WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
+		WARN_ON(rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED);
 }
 
 /* ----- Requester IDs ----- */
@@ -143,6 +200,7 @@ static int rviommu_attach_rid(struct rviommu_endpoint *ep, struct iommu_domain *
 		.ep = ep, .pasid = IOMMU_NO_PASID, .new = new,
 		.must = rviommu_goes_back(ep, IOMMU_NO_PASID, new),
 	};
+	struct iommu_domain *old = rviommu_attached_domain(ep, IOMMU_NO_PASID);
 	const struct rviommu_space *space = rviommu_space_of(new);
 	int ret = 0;
 
@@ -152,11 +210,14 @@ static int rviommu_attach_rid(struct rviommu_endpoint *ep, struct iommu_domain *
 		ret = -EBUSY;
 	if (ret)
 		return ret;
-	if (rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED)
+	if (rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED)
 		return c.error;
-	rviommu_ats_enable(ep);
+	ret = rviommu_attach_start(ep);
 	/* Out of service: everything is blocked, and the new domain is as good as the old. */
-	return 0;
+	if (!ret || c.error)
+		return 0;
+	rviommu_attach_undo(ep, IOMMU_NO_PASID, old);
+	return ret;
 }
 
 /* ----- PASIDs ----- */
@@ -188,7 +249,7 @@ static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
 		.ep = ep, .pasid = pasid, .new = new,
 		.must = rviommu_goes_back(ep, pasid, new),
 	};
-	struct rviommu_change undo = { .ep = ep, .pasid = pasid, .new = old, .must = true };
+	int ret;
 
 	/* The core does not know of a PASID that could not be attached again. */
 	WARN_ONCE(old && said && said != old,
@@ -197,16 +258,13 @@ static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
 		return -EBUSY;
 	if (new == old)
 		return 0;
-	if (rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED)
+	if (rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED)
 		return c.error;
-	if (c.error) {
-		/* The core's record stays as it is when it is told so. */
-		rviommu_change(&undo);
-		return c.error;
-	}
-	/* The first one may have made the context valid. */
-	rviommu_ats_enable(ep);
-	return 0;
+	ret = c.error ?: rviommu_attach_start(ep);
+	/* The core's record stays as it is when it is told so. */
+	if (ret)
+		rviommu_attach_undo(ep, pasid, old);
+	return ret;
 }
 
 /* ----- What the core asks for ----- */
@@ -339,10 +397,10 @@ void rviommu_detach_release(struct rviommu_endpoint *ep)
 	xa_for_each(&ep->pasids, pasid, a) {
 		struct rviommu_change drop = { .ep = ep, .pasid = pasid };
 
-		rviommu_change(&drop);
+		rviommu_change_handler(&drop);
 	}
 	xa_destroy(&ep->pasids);
-	WARN_ON(rviommu_change(&c) == RVIOMMU_CHANGE_REFUSED);
+	WARN_ON(rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED);
 	rviommu_back_set(&ep->back, IOMMU_NO_PASID, NULL);
 	rviommu_back_set(&ep->pasid_back, IOMMU_NO_PASID, NULL);
 }

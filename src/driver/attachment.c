@@ -55,6 +55,7 @@ struct rviommu_attachment *rviommu_attachment_get(struct rviommu_endpoint *ep, i
 		return NULL;
 	*a = (struct rviommu_attachment){
 		.ep = ep, .pasid = pasid, .domain = domain, .space = rviommu_space_of(domain),
+		.faults = domain->iopf_handler,
 	};
 	return a;
 }

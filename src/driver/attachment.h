@@ -19,6 +19,7 @@ struct rviommu_endpoint;
  * @pasid: which requests; IOMMU_NO_PASID: those without
  * @domain: what they use
  * @space: the address space that it is; NULL: identity, or the blocking domain
+ * @faults: page requests are handled: by whom, the domain says
  * @node: on rviommu_space.attachments; of identity on none
  * @target: on rviommu_space.targets, if it is @visited
  * @visited: whoever invalidates looks at it: for its IOMMU, or for the cache of its device.
@@ -39,6 +40,7 @@ struct rviommu_attachment {
 	ioasid_t pasid;
 	struct iommu_domain *domain;
 	struct rviommu_space *space;
+	bool faults;
 	struct list_head node;
 	struct list_head target;
 	bool visited;

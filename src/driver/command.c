@@ -259,6 +259,26 @@ struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_ats_inval);
 
 /**
+ * rviommu_cmd_ats_prgr() - a response to a group of page requests, without PASID
+ * @rid: Routing ID of the device
+ * @seg: its segment; see rviommu_cmd_ats_inval()
+ * @index: Page Request Group Index
+ * @code: Response Code
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_cmd_ats_prgr(u16 rid, u8 seg, u16 index, u8 code)
+{
+	u64 dword0 = FIELD_PREP(RVIOMMU_CMD_ATS_RID, rid) | RVIOMMU_CMD_ATS_DSV |
+		     FIELD_PREP(RVIOMMU_CMD_ATS_DSEG, seg);
+	u64 payload = FIELD_PREP(RVIOMMU_CMD_ATS_PRGR_INDEX, index) |
+		      FIELD_PREP(RVIOMMU_CMD_ATS_PRGR_CODE, code);
+
+	return cmd_make(RVIOMMU_CMD_OPCODE_ATS, RVIOMMU_CMD_ATS_PRGR, dword0, payload);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_ats_prgr);
+
+/**
  * rviommu_cmd_with_pasid() - those with a PASID, instead of those without
  * @cmd: from rviommu_cmd_ats_inval()
  * @pasid: the PASID

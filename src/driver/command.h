@@ -24,6 +24,7 @@ struct rviommu_command rviommu_cmd_inval_ddt_all(void);
 struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid);
 struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data);
 struct rviommu_command rviommu_cmd_barrier(void);
+struct rviommu_command rviommu_cmd_ats_prgr(u16 rid, u8 seg, u16 index, u8 code);
 struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg);
 struct rviommu_command rviommu_cmd_with_pasid(struct rviommu_command cmd, u32 pasid);
 struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u64 iova,

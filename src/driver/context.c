@@ -68,7 +68,9 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu_endpoint *ep,
 			rviommu_dc_space(&dc, rid->space);
 	}
 	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
-		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS;
+		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS |
+					  (ep->pri.usable ? RVIOMMU_DC_TC_EN_PRI : 0) |
+					  (ep->pri.pasid ? RVIOMMU_DC_TC_PRPR : 0);
 	return dc;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);

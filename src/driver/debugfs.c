@@ -199,6 +199,8 @@ static int queues_show(struct seq_file *m, void *unused)
 	seq_printf(m, "cq_fences_done %u\n", le32_to_cpu(READ_ONCE(*READ_ONCE(cq->done))));
 	seq_printf(m, "cq_restarts_in_a_row %u\n", READ_ONCE(cq->restarts));
 	show_queue(m, iommu, &iommu->faultq.q);
+	if (iommu->pageq.q.base)
+		show_queue(m, iommu, &iommu->pageq.q);
 	seq_printf(m, "ipsr %#x\n", rviommu_read32(iommu, RVIOMMU_REG_IPSR));
 	return 0;
 }
@@ -226,6 +228,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	};
 	struct rviommu *iommu = m->private;
 	struct rviommu_faultq *fq = &iommu->faultq;
+	struct rviommu_pageq *pq = &iommu->pageq;
 	struct rviommu_domain_stats sum;
 	struct rviommu_endpoint *ep;
 	unsigned int i;
@@ -236,13 +239,24 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "fault_overflows %lld\n", atomic64_read(&fq->overflows));
 	seq_printf(m, "fault_memfaults %lld\n", atomic64_read(&fq->memfaults));
 	seq_printf(m, "fault_bad_index %lld\n", atomic64_read(&fq->bad_index));
+	seq_printf(m, "page_messages %lld\n", atomic64_read(&pq->messages));
+	seq_printf(m, "page_overflows %lld\n", atomic64_read(&pq->overflows));
+	seq_printf(m, "page_memfaults %lld\n", atomic64_read(&pq->memfaults));
+	seq_printf(m, "page_bad_index %lld\n", atomic64_read(&pq->bad_index));
+	seq_printf(m, "page_strangers %lld\n", atomic64_read(&pq->strangers));
 
 	sum = rviommu_domains_stats();
 	show_stats(m, &sum);
 
 	guard(mutex)(&iommu->endpoints_lock);
-	list_for_each_entry(ep, &iommu->endpoints, node)
+	list_for_each_entry(ep, &iommu->endpoints, node) {
 		seq_printf(m, "faults_%s %lld\n", ep->name, atomic64_read(&ep->faults));
+		if (!ep->pri.usable)
+			continue;
+		seq_printf(m, "page_groups_%s %lld\n", ep->name, atomic64_read(&ep->pri.groups));
+		seq_printf(m, "page_refused_%s %lld\n", ep->name, atomic64_read(&ep->pri.refused));
+		seq_printf(m, "page_dropped_%s %lld\n", ep->name, atomic64_read(&ep->pri.dropped));
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counters);

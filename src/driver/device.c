@@ -28,6 +28,7 @@
 #include "filter.h"
 #include "invalidate.h"
 #include "iommu.h"
+#include "pageq.h"
 #include "pasid.h"
 #include "queue.h"
 #include "quirks.h"
@@ -38,6 +39,7 @@
 /* Entries that are asked for; hardware may grant fewer (WARL). */
 #define RVIOMMU_CQ_LG2		10
 #define RVIOMMU_FQ_LG2		9
+#define RVIOMMU_PQ_LG2		9
 
 /* Writers of ddtp are few: the queue that dies, and who brings the IOMMU up or down. */
 #define RVIOMMU_DDTP_TRIES	4
@@ -330,7 +332,7 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 	struct rviommu_irq *vector = data;
 	struct rviommu *iommu = vector->iommu;
 	u32 pending = rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes;
-	u32 unused = pending & (RVIOMMU_IPSR_PMIP | RVIOMMU_IPSR_PIP);
+	u32 unused = pending & RVIOMMU_IPSR_PMIP;
 
 	if (pending & RVIOMMU_IPSR_CIP) {
 		rviommu_cmdq_handle_errors(&iommu->cmdq);
@@ -340,6 +342,8 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 	}
 	if (pending & RVIOMMU_IPSR_FIP)
 		rviommu_faultq_service(iommu);
+	if (pending & RVIOMMU_IPSR_PIP)
+		rviommu_pageq_service(iommu);
 	if (unused)
 		rviommu_write32(iommu, RVIOMMU_REG_IPSR, unused);
 	if (iommu->bus->wired)
@@ -460,12 +464,19 @@ static int rviommu_start_queues(struct rviommu *iommu)
 		return ret;
 	ret = rviommu_faultq_enable(&iommu->faultq);
 	if (ret)
-		rviommu_cmdq_disable(&iommu->cmdq);
+		goto err_cmdq;
+	ret = rviommu_pageq_enable(iommu);
+	if (!ret)
+		return 0;
+	rviommu_faultq_disable(&iommu->faultq);
+err_cmdq:
+	rviommu_cmdq_disable(&iommu->cmdq);
 	return ret;
 }
 
 static void rviommu_stop_queues(struct rviommu *iommu)
 {
+	rviommu_pageq_disable(iommu);
 	rviommu_faultq_disable(&iommu->faultq);
 	rviommu_cmdq_disable(&iommu->cmdq);
 }
@@ -595,16 +606,19 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
 	if (ret)
 		goto err_cmdq;
+	ret = rviommu_pageq_init(iommu, RVIOMMU_PQ_LG2);
+	if (ret)
+		goto err_faultq;
 	ret = rviommu_setup_fctl(iommu);
 	if (!ret)
 		ret = rviommu_setup_icvec(iommu);
 	if (ret)
-		goto err_faultq;
+		goto err_pageq;
 	if (bus->prepare_msi)
 		bus->prepare_msi(bus);
 	ret = rviommu_request_irqs(iommu);
 	if (ret)
-		goto err_faultq;
+		goto err_pageq;
 	ret = rviommu_start_queues(iommu);
 	if (ret)
 		goto err_irqs;
@@ -652,6 +666,8 @@ err_queues:
 	rviommu_wait_for_readers(iommu);
 err_irqs:
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
+err_pageq:
+	rviommu_pageq_destroy(iommu);
 err_faultq:
 	rviommu_faultq_destroy(&iommu->faultq);
 err_cmdq:
@@ -682,6 +698,7 @@ void rviommu_remove(struct rviommu *iommu)
 	rviommu_stop_queues(iommu);
 	rviommu_wait_for_readers(iommu);
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
+	rviommu_pageq_destroy(iommu);
 	rviommu_faultq_destroy(&iommu->faultq);
 	rviommu_cmdq_destroy(&iommu->cmdq);
 
@@ -702,6 +719,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 void rviommu_shutdown(struct rviommu *iommu)
 {
 	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
+	rviommu_pageq_disable(iommu);
 	rviommu_faultq_disable(&iommu->faultq);
 	/* Whatever it waits for: nothing is translated any more. */
 	rviommu_cmdq_disable_now(&iommu->cmdq);
@@ -723,6 +741,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
 int rviommu_suspend(struct rviommu *iommu)
 {
 	rviommu_faultq_service(iommu);
+	rviommu_pageq_service(iommu);
 	rviommu_ats_suspend(iommu);
 	rviommu_stop_queues(iommu);
 	return 0;

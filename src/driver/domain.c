@@ -303,20 +303,9 @@ static phys_addr_t rviommu_iova_to_phys(struct iommu_domain *domain, dma_addr_t 
 
 RVIOMMU_IOVA_TO_PHYS_THUNK(rviommu_iova_to_phys)
 
-/*
- * Who made a domain that resolves page requests (iommufd does not tell the driver when it
- * makes one) would wait for them in vain: there are none yet.
- */
-static bool rviommu_wants_page_requests(const struct iommu_domain *domain)
-{
-	return domain->iopf_handler;
-}
-
 static int rviommu_attach_paging(struct iommu_domain *domain, struct device *dev,
 				 struct iommu_domain *old)
 {
-	if (rviommu_wants_page_requests(domain))
-		return -ENODEV;
 	return rviommu_attach(dev_iommu_priv_get(dev), domain);
 }
 
@@ -325,8 +314,6 @@ RVIOMMU_ATTACH_THUNK(rviommu_attach_paging)
 static int rviommu_attach_pasid_paging(struct iommu_domain *domain, struct device *dev,
 				       ioasid_t pasid, struct iommu_domain *old)
 {
-	if (rviommu_wants_page_requests(domain))
-		return -ENODEV;
 	return rviommu_attach_pasid(dev_iommu_priv_get(dev), pasid, domain, old);
 }
 

@@ -17,6 +17,7 @@
 #include "back.h"
 #include "directory.h"
 #include "fault.h"
+#include "pri.h"
 
 struct dentry;
 struct device;
@@ -90,6 +91,7 @@ struct rviommu_ats {
  * @pasids: PASID -> struct rviommu_attachment, never PASID 0. As @attached.
  * @max_pasids: PASIDs below this one can be attached; 0: none. Constant.
  * @ats: ATS of the device
+ * @pri: its page requests
  * @lost: it does not complete ATS invalidations; all of its DMA is blocked until
  *        rviommu_ats_take_back(). Set by the command queue under its lock, cleared
  *        under @lock while nothing is asked of the device; read with READ_ONCE.
@@ -117,6 +119,7 @@ struct rviommu_endpoint {
 	struct xarray pasids;
 	u32 max_pasids;
 	struct rviommu_ats ats;
+	struct rviommu_pri pri;
 	bool lost;
 	struct rviommu_back back;
 	struct rviommu_back pasid_back;

@@ -17,8 +17,10 @@
 #include "domain.h"
 #include "endpoint.h"
 #include "iommu.h"
+#include "iopf.h"
 #include "msi.h"
 #include "pasid.h"
+#include "pri.h"
 #include "registry.h"
 #include "rviommu.h"
 #include "static.h"
@@ -117,6 +119,9 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 		goto err;
 	rviommu_pasid_init(ep);
 	rviommu_ats_init(ep);
+	ret = rviommu_pri_init(ep);
+	if (ret)
+		goto err_pasid;
 
 	mutex_lock(&iommu->endpoints_lock);
 	mutex_lock(&iommu->ddt.lock);
@@ -129,16 +134,18 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 		list_add_tail(&ep->node, &iommu->endpoints);
 	}
 	mutex_unlock(&iommu->endpoints_lock);
-	if (ret) {
-		rviommu_pasid_exit(ep);
-		goto err;
-	}
+	if (ret)
+		goto err_pri;
 
 	rviommu_link_device(ep);
 	dev_iommu_priv_set(dev, ep);
 	rviommu_debugfs_add_endpoint(ep);
 	return &iommu->core;
 
+err_pri:
+	rviommu_pri_exit(ep);
+err_pasid:
+	rviommu_pasid_exit(ep);
 err:
 	rviommu_endpoint_destroy(ep);
 	return ERR_PTR(ret);
@@ -164,6 +171,8 @@ static void rviommu_release_device(struct device *dev)
 	mutex_unlock(&iommu->ddt.lock);
 	list_del(&ep->node);
 	mutex_unlock(&iommu->endpoints_lock);
+	rviommu_iopf_exit(ep);
+	rviommu_pri_exit(ep);
 	rviommu_pasid_exit(ep);
 
 	rviommu_endpoint_retire(ep);
@@ -252,6 +261,9 @@ const struct iommu_ops rviommu_ops = {
 	.device_group = rviommu_device_group,
 	.get_resv_regions = rviommu_get_resv_regions,
 	.of_xlate = rviommu_of_xlate,
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+	.page_response = rviommu_page_response,
+#endif
 };
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ops);
 

@@ -29,6 +29,7 @@
 #include "directory.h"
 #include "fault.h"
 #include "mutate.h"
+#include "pageq.h"
 
 struct dentry;
 struct rviommu;
@@ -60,6 +61,7 @@ struct rviommu_irq {
  * @ddt: device directory
  * @cmdq: command queue
  * @faultq: fault queue
+ * @pageq: page-request queue
  * @irqs: interrupt vectors
  * @nr_irqs: used entries of @irqs
  * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
@@ -97,6 +99,7 @@ struct rviommu {
 	struct rviommu_ddt ddt;
 	struct rviommu_cmdq cmdq;
 	struct rviommu_faultq faultq;
+	struct rviommu_pageq pageq;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
 	struct xarray dids;

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page Request Groups: which requests of a device belong together, and which of its groups
+ * wait for a response.
+ *
+ * A group is known by PASID and index: groups of several PASIDs may have the same index at a
+ * time. Nothing here allocates but rviommu_prgs_init(), and nothing waits but
+ * rviommu_prgs_wait().
+ */
+#include <linux/bitfield.h>
+#include <kunit/visibility.h>
+
+#include "mem.h"
+#include "prg.h"
+
+/**
+ * rviommu_page_decode() - a record of the page-request queue as the driver uses it
+ * @record: as it lies in the queue (spec "Page-Request-Queue (PQ)")
+ *
+ * Return: the message.
+ */
+struct rviommu_page_message rviommu_page_decode(const struct rviommu_page_request *record)
+{
+	u64 hdr = le64_to_cpu(record->hdr), payload = le64_to_cpu(record->payload);
+	bool pv = hdr & RVIOMMU_PAGE_PV;
+
+	return (struct rviommu_page_message) {
+		.did = FIELD_GET(RVIOMMU_PAGE_DID, hdr),
+		.pid = pv ? FIELD_GET(RVIOMMU_PAGE_PID, hdr) : 0,
+		.index = FIELD_GET(RVIOMMU_PAGE_INDEX, payload),
+		.addr = payload & RVIOMMU_PAGE_ADDR,
+		.pv = pv,
+		/* Valid with a PASID only. */
+		.priv = pv && hdr & RVIOMMU_PAGE_PRIV,
+		.exec = pv && hdr & RVIOMMU_PAGE_EXEC,
+		.read = payload & RVIOMMU_PAGE_R,
+		.write = payload & RVIOMMU_PAGE_W,
+		.last = payload & RVIOMMU_PAGE_L,
+	};
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_page_decode);
+
+/**
+ * rviommu_page_is_stop_marker() - does a message say that a PASID is used no more?
+ * @message: the message
+ *
+ * Spec "PCIe ATS Page Request handling": L, and neither R nor W. It wants no response.
+ *
+ * Return: true if it does.
+ */
+bool rviommu_page_is_stop_marker(const struct rviommu_page_message *message)
+{
+	return message->last && !message->read && !message->write;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_page_is_stop_marker);
+
+/**
+ * rviommu_prgs_init() - a device sends page requests from now on
+ * @prgs: filled in here
+ * @requests: how many it may have outstanding, at least 1
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_prgs_init(struct rviommu_prgs *prgs, unsigned int requests)
+{
+	struct rviommu_prg_request *request;
+	struct rviommu_prg *group;
+	unsigned int i;
+
+	spin_lock_init(&prgs->lock);
+	INIT_LIST_HEAD(&prgs->partial);
+	INIT_LIST_HEAD(&prgs->outstanding);
+	INIT_LIST_HEAD(&prgs->free);
+	INIT_LIST_HEAD(&prgs->free_requests);
+	init_waitqueue_head(&prgs->answered);
+	prgs->cookie = 0;
+	prgs->memory = rviommu_zalloc(array_size(requests, sizeof(*group) + sizeof(*request)),
+				      GFP_KERNEL);
+	if (!prgs->memory)
+		return -ENOMEM;
+	group = prgs->memory;
+	request = (struct rviommu_prg_request *)(group + requests);
+	for (i = 0; i < requests; i++) {
+		INIT_LIST_HEAD(&group[i].requests);
+		list_add_tail(&group[i].node, &prgs->free);
+		list_add_tail(&request[i].node, &prgs->free_requests);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_init);
+
+/**
+ * rviommu_prgs_exit() - it sends none any more
+ * @prgs: of the device; nothing is outstanding, or nobody knows of it
+ */
+void rviommu_prgs_exit(struct rviommu_prgs *prgs)
+{
+	rviommu_free(prgs->memory);
+	prgs->memory = NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_exit);
+
+/* Is a group one of @pasid? */
+static bool prg_is_of(const struct rviommu_prg *group, u32 pasid)
+{
+	if (pasid == RVIOMMU_PRG_ALL)
+		return true;
+	return group->pv ? group->pid == pasid : pasid == RVIOMMU_PRG_NO_PASID;
+}
+
+static struct rviommu_prg *prg_find(struct list_head *list,
+				    const struct rviommu_page_message *message)
+{
+	struct rviommu_prg *group;
+
+	list_for_each_entry(group, list, node)
+		if (group->index == message->index && group->pv == message->pv &&
+		    group->pid == message->pid)
+			return group;
+	return NULL;
+}
+
+static void prg_release(struct rviommu_prgs *prgs, struct rviommu_prg *group)
+{
+	list_splice_init(&group->requests, &prgs->free_requests);
+	list_move(&group->node, &prgs->free);
+}
+
+/* The group of a message, which may be its first one; NULL: there is no room. */
+static struct rviommu_prg *prg_get(struct rviommu_prgs *prgs,
+				   const struct rviommu_page_message *message)
+{
+	struct rviommu_prg *group = prg_find(&prgs->partial, message);
+
+	if (group)
+		return group;
+	group = list_first_entry_or_null(&prgs->free, struct rviommu_prg, node);
+	if (!group)
+		return NULL;
+	group->cookie = ++prgs->cookie;
+	group->pid = message->pid;
+	group->index = message->index;
+	group->pv = message->pv;
+	group->spoiled = false;
+	list_move_tail(&group->node, &prgs->partial);
+	return group;
+}
+
+/**
+ * rviommu_prgs_add() - a request has come
+ * @prgs: of the device
+ * @message: the request, no Stop Marker
+ * @group: the group that is complete, if it is. It is the caller's until he calls
+ *         rviommu_prgs_hand_on() or rviommu_prgs_refuse(), which he does before he adds another
+ *         request.
+ *
+ * Context: any but an interrupt. One at a time for a device.
+ * Return: what becomes of it.
+ */
+enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
+				       const struct rviommu_page_message *message,
+				       struct rviommu_prg **group)
+{
+	struct rviommu_prg_request *request;
+	struct rviommu_prg *found;
+
+	guard(spinlock)(&prgs->lock);
+	/* One response is all that its index can get. */
+	if (prg_find(&prgs->outstanding, message))
+		return RVIOMMU_PRG_DROPPED;
+	found = prg_get(prgs, message);
+	request = list_first_entry_or_null(&prgs->free_requests, struct rviommu_prg_request, node);
+	if (!found)
+		return message->last ? RVIOMMU_PRG_REFUSED : RVIOMMU_PRG_DROPPED;
+	if (request) {
+		request->message = *message;
+		list_move_tail(&request->node, &found->requests);
+	} else {
+		found->spoiled = true;
+	}
+	if (!message->last)
+		return request ? RVIOMMU_PRG_KEPT : RVIOMMU_PRG_DROPPED;
+	if (found->spoiled) {
+		prg_release(prgs, found);
+		return RVIOMMU_PRG_REFUSED;
+	}
+	list_del_init(&found->node);
+	*group = found;
+	return RVIOMMU_PRG_COMPLETE;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_add);
+
+/**
+ * rviommu_prgs_hand_on() - a group waits for its response from now on
+ * @prgs: of the device
+ * @group: the group, complete. It may be answered, and be another one, as soon as this is called.
+ */
+void rviommu_prgs_hand_on(struct rviommu_prgs *prgs, struct rviommu_prg *group)
+{
+	guard(spinlock)(&prgs->lock);
+	list_add_tail(&group->node, &prgs->outstanding);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_hand_on);
+
+/**
+ * rviommu_prgs_refuse() - nobody handles a group
+ * @prgs: of the device
+ * @group: the group, complete: the caller sends the response
+ */
+void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group)
+{
+	guard(spinlock)(&prgs->lock);
+	prg_release(prgs, group);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_refuse);
+
+/**
+ * rviommu_prgs_answer() - may a group have its response?
+ * @prgs: of the device
+ * @cookie: of the group
+ *
+ * Context: any but an interrupt.
+ * Return: true if the caller sends it; false if somebody else has.
+ */
+bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie)
+{
+	struct rviommu_prg *group;
+	bool found = false;
+
+	spin_lock(&prgs->lock);
+	list_for_each_entry(group, &prgs->outstanding, node)
+		if (group->cookie == cookie) {
+			prg_release(prgs, group);
+			found = true;
+			break;
+		}
+	spin_unlock(&prgs->lock);
+	if (found)
+		wake_up_all(&prgs->answered);
+	return found;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_answer);
+
+/**
+ * rviommu_prgs_discard() - what is not complete is forgotten
+ * @prgs: of the device
+ * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ *
+ * They want no response: their last request has not come, and if it comes it will be a group
+ * of its own.
+ *
+ * Return: how many groups that were.
+ */
+unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid)
+{
+	struct rviommu_prg *group, *next;
+	unsigned int nr = 0;
+
+	guard(spinlock)(&prgs->lock);
+	list_for_each_entry_safe(group, next, &prgs->partial, node) {
+		if (!prg_is_of(group, pasid))
+			continue;
+		prg_release(prgs, group);
+		nr++;
+	}
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_discard);
+
+/**
+ * rviommu_prgs_take() - a group that is outstanding gets its response from the caller
+ * @prgs: of the device
+ * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @which: what the response has to be to
+ *
+ * The oldest. Whoever handles it finds that it was answered, rviommu_prgs_answer().
+ *
+ * Return: false if there is none.
+ */
+bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which)
+{
+	struct rviommu_prg *group;
+	bool found = false;
+
+	spin_lock(&prgs->lock);
+	list_for_each_entry(group, &prgs->outstanding, node)
+		if (prg_is_of(group, pasid)) {
+			*which = list_last_entry(&group->requests, struct rviommu_prg_request,
+						 node)->message;
+			prg_release(prgs, group);
+			found = true;
+			break;
+		}
+	spin_unlock(&prgs->lock);
+	if (found)
+		wake_up_all(&prgs->answered);
+	return found;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_take);
+
+static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
+{
+	struct rviommu_prg *group;
+
+	guard(spinlock)(&prgs->lock);
+	list_for_each_entry(group, &prgs->outstanding, node)
+		if (prg_is_of(group, pasid) && group->cookie <= newest)
+			return false;
+	return true;
+}
+
+/**
+ * rviommu_prgs_wait() - wait until groups have their responses
+ * @prgs: of the device
+ * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @timeout: for so long, jiffies
+ *
+ * Those that are outstanding now: a device that goes on asking keeps nobody waiting. May sleep.
+ *
+ * Return: true if they have; false if the time was over before.
+ */
+bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout)
+{
+	u64 newest;
+
+	spin_lock(&prgs->lock);
+	newest = prgs->cookie;
+	spin_unlock(&prgs->lock);
+	return wait_event_timeout(prgs->answered, prgs_quiet(prgs, pasid, newest), timeout);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_wait);

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page requests of a device: its interface, its groups, and who is asked to handle them.
+ *
+ * A message is looked at by one thread at a time (rviommu_pageq.lock), in the order of the
+ * queue. A group that is complete goes to the core in one go, so the core, which puts requests
+ * together by index alone, has never more than one of a device that is not complete. Its
+ * response comes from the handler, at any time, by any thread; or from whoever takes
+ * the handler away. rviommu_prgs sees to it that there is one.
+ */
+#include <linux/pci.h>
+#include <linux/srcu.h>
+#include <kunit/visibility.h>
+
+#include "attachment.h"
+#include "cmdq.h"
+#include "command.h"
+#include "endpoint.h"
+#include "prg.h"
+#include "pri.h"
+#include "rviommu.h"
+
+/*
+ * Whoever looks at a message: the device that he finds stays until he has handed it on, which
+ * allocates. Whoever releases a device waits for him.
+ */
+DEFINE_STATIC_SRCU(rviommu_pri_srcu);
+
+/* ----- Responses ----- */
+
+/* PCIe "Page Request Group Response Message", Response Code */
+#define PRG_SUCCESS	0
+#define PRG_INVALID	1
+
+static void pri_send(struct rviommu *iommu, u16 rid, u8 seg, bool pv,
+		     const struct rviommu_page_message *message, u8 code)
+{
+	struct rviommu_command cmd = rviommu_cmd_ats_prgr(rid, seg, message->index, code);
+	u32 fence;
+
+	if (pv)
+		cmd = rviommu_cmd_with_pasid(cmd, message->pid);
+	/* Nobody waits for it. -EIO: nothing is translated any more, nor answered. */
+	rviommu_cmdq_issue(&iommu->cmdq, &cmd, 1, &fence);
+}
+
+static void pri_respond(struct rviommu_endpoint *ep, const struct rviommu_page_message *message,
+			u8 code)
+{
+	pri_send(ep->iommu, ep->ats.rid, ep->ats.seg, message->pv && ep->pri.pasid, message, code);
+}
+
+static void pri_respond_invalid(struct rviommu_endpoint *ep,
+				const struct rviommu_page_message *message)
+{
+	atomic64_inc(&ep->pri.refused);
+	pri_respond(ep, message, PRG_INVALID);
+}
+
+/**
+ * rviommu_page_response() - iommu_ops: a handler responds
+ * @dev: the device
+ * @fault: the last request of the group, as it was reported
+ * @response: what is said
+ *
+ * Response Failure ends the whole interface of a device (PCIe "Page Request Group Response
+ * Message"), for all its PASIDs. The core says failure of one group: it had no memory, or its
+ * handler takes none any more. So that is an Invalid Request.
+ *
+ * Context: may sleep; a lock of the core is held.
+ */
+void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
+			   struct iommu_page_response *response)
+{
+	const struct iommu_fault_page_request *prm = &fault->fault.prm;
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+	const struct rviommu_page_message message = {
+		.pv = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+		.pid = prm->pasid,
+		.index = prm->grpid,
+	};
+
+	/* Of a request that is not the last one the core says something, too. */
+	if (!rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0]))
+		return;
+	pri_respond(ep, &message,
+		    response->code == IOMMU_PAGE_RESP_SUCCESS ? PRG_SUCCESS : PRG_INVALID);
+}
+
+/* ----- Messages ----- */
+
+static struct rviommu_endpoint *pri_device(struct rviommu *iommu, u32 id)
+{
+	struct rviommu_did *did;
+
+	guard(rcu)();
+	did = xa_load(&iommu->dids, id);
+	return did ? READ_ONCE(did->owner) : NULL;
+}
+
+/* Does somebody handle requests with this PASID, or without? */
+static bool pri_is_handled(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
+{
+	const struct rviommu_attachment *a;
+
+	guard(rcu)();
+	a = rviommu_attached(ep, message->pv ? message->pid : IOMMU_NO_PASID);
+	return a && a->faults;
+}
+
+static int pri_report(struct rviommu_endpoint *ep, const struct rviommu_page_message *message,
+		      u64 cookie)
+{
+	struct iopf_fault fault = {
+		.fault.type = IOMMU_FAULT_PAGE_REQ,
+		.fault.prm = {
+			.flags = (message->pv ? IOMMU_FAULT_PAGE_REQUEST_PASID_VALID : 0) |
+				 (message->last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0) |
+				 (ep->pri.pasid ? IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID : 0),
+			.pasid = message->pv ? message->pid : IOMMU_NO_PASID,
+			.grpid = message->index,
+			.perm = (message->read ? IOMMU_FAULT_PERM_READ : 0) |
+				(message->write ? IOMMU_FAULT_PERM_WRITE : 0) |
+				(message->exec ? IOMMU_FAULT_PERM_EXEC : 0) |
+				(message->priv ? IOMMU_FAULT_PERM_PRIV : 0),
+			.addr = message->addr,
+			.private_data = { cookie },
+		},
+	};
+
+	return iommu_report_device_fault(ep->dev, &fault);
+}
+
+/*
+ * All of it in one go. A request that the core had no memory for is missing where it is
+ * handled: the device asks for it again.
+ */
+static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
+{
+	struct rviommu_prg_request *request;
+	struct rviommu_page_message last = {};
+	u64 cookie = group->cookie;
+
+	list_for_each_entry(request, &group->requests, node) {
+		last = request->message;
+		if (!last.last)
+			pri_report(ep, &last, 0);
+	}
+	atomic64_inc(&ep->pri.groups);
+	/* It may be answered before the next call returns. */
+	rviommu_prgs_hand_on(&ep->pri.prgs, group);
+	/* An error says that it has been answered. */
+	pri_report(ep, &last, cookie);
+}
+
+static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
+{
+	struct rviommu_prgs *prgs = &ep->pri.prgs;
+	struct rviommu_prg *group;
+
+	switch (rviommu_prgs_add(prgs, message, &group)) {
+	case RVIOMMU_PRG_KEPT:
+		break;
+	case RVIOMMU_PRG_COMPLETE:
+		if (pri_is_handled(ep, message)) {
+			pri_hand_on(ep, group);
+			break;
+		}
+		rviommu_prgs_refuse(prgs, group);
+		pri_respond_invalid(ep, message);
+		break;
+	case RVIOMMU_PRG_REFUSED:
+		dev_warn_ratelimited(ep->dev, "asks for more pages than it may\n");
+		pri_respond_invalid(ep, message);
+		break;
+	case RVIOMMU_PRG_DROPPED:
+		atomic64_inc(&ep->pri.dropped);
+		break;
+	}
+}
+
+/*
+ * Of a device that is not known, or sends page requests although its interface is off: it gets
+ * the response that it may wait for. Nobody knows whether with a PASID.
+ */
+static void pri_stranger(struct rviommu *iommu, const struct rviommu_page_message *message)
+{
+	dev_warn_ratelimited(iommu->dev, "page request of device %#x, which may send none\n",
+			     message->did);
+	if (!message->last)
+		return;
+	atomic64_inc(&iommu->pageq.strangers);
+	pri_send(iommu, message->did, message->did >> 16, false, message, PRG_INVALID);
+}
+
+/**
+ * rviommu_pri_message() - a message of a device has come
+ * @iommu: the IOMMU
+ * @message: the message
+ *
+ * Context: may sleep; rviommu_pageq.lock is held.
+ */
+void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message)
+{
+	int section = srcu_read_lock(&rviommu_pri_srcu);
+	struct rviommu_endpoint *ep = pri_device(iommu, message->did);
+
+	/* It says that a PASID is quiet: who takes the PASID away finds out by himself. */
+	if (rviommu_page_is_stop_marker(message)) {
+		if (ep)
+			atomic64_inc(&ep->pri.dropped);
+	} else if (ep && READ_ONCE(ep->pri.enabled)) {
+		pri_request(ep, message);
+	} else {
+		pri_stranger(iommu, message);
+	}
+	srcu_read_unlock(&rviommu_pri_srcu, section);
+}
+
+/**
+ * rviommu_pri_discard() - messages were lost
+ * @iommu: the IOMMU
+ *
+ * Groups that are not complete may never be: of all its devices, for nobody knows of which one
+ * they were.
+ *
+ * Context: may sleep; rviommu_pageq.lock is held.
+ */
+void rviommu_pri_discard(struct rviommu *iommu)
+{
+	int section = srcu_read_lock(&rviommu_pri_srcu);
+	struct rviommu_did *did;
+	unsigned long id;
+
+	rcu_read_lock();
+	xa_for_each(&iommu->dids, id, did) {
+		struct rviommu_endpoint *ep = READ_ONCE(did->owner);
+
+		if (ep && ep->pri.usable)
+			rviommu_prgs_discard(&ep->pri.prgs, RVIOMMU_PRG_ALL);
+	}
+	rcu_read_unlock();
+	srcu_read_unlock(&rviommu_pri_srcu, section);
+}
+
+/**
+ * rviommu_pri_refuse() - groups that are outstanding are answered here, and not handled any more
+ * @ep: the device
+ * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ */
+void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
+{
+	struct rviommu_page_message message;
+
+	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &message))
+		pri_respond_invalid(ep, &message);
+}
+
+/* ----- The device's own interface ----- */
+
+static void pri_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
+{
+	int pos = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PRI);
+	u32 capacity;
+	u16 status;
+
+	/* Virtual functions have the interface of the physical one, which is not ours to switch. */
+	if (!pos || pdev->is_virtfn ||
+	    pci_read_config_dword(pdev, pos + PCI_PRI_MAX_REQ, &capacity) || !capacity ||
+	    pci_read_config_word(pdev, pos + PCI_PRI_STATUS, &status))
+		return;
+	ep->pri.usable = true;
+	ep->pri.pasid = status & PCI_PRI_STATUS_PASID;
+	ep->pri.ctrl = pos + PCI_PRI_CTRL;
+	ep->pri.requests = min(capacity, RVIOMMU_PRI_REQUESTS);
+}
+
+/**
+ * rviommu_pri_init() - find out whether a device can send page requests
+ * @ep: the device, with its ATS
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int rviommu_pri_init(struct rviommu_endpoint *ep)
+{
+	const struct rviommu_bus *bus = ep->iommu->bus;
+	unsigned int capacity;
+
+	if (!ep->ats.usable || !READ_ONCE(ep->iommu->pageq.running))
+		return 0;
+	if (dev_is_pci(ep->dev)) {
+		pri_init_pci(ep, to_pci_dev(ep->dev));
+	} else {
+		capacity = bus->pri ? bus->pri->capacity(ep->dev) : 0;
+		ep->pri.usable = capacity;
+		ep->pri.requests = min(capacity, RVIOMMU_PRI_REQUESTS);
+		ep->pri.pasid = capacity && bus->pri->status(ep->dev) & PCI_PRI_STATUS_PASID;
+	}
+	if (!ep->pri.usable)
+		return 0;
+	return rviommu_prgs_init(&ep->pri.prgs, ep->pri.requests);
+}
+
+/**
+ * rviommu_pri_exit() - nobody looks at a message of the device any more
+ * @ep: the device; it has none of its IDs any more, or never had
+ */
+void rviommu_pri_exit(struct rviommu_endpoint *ep)
+{
+	if (ep->pri.usable)
+		synchronize_srcu(&rviommu_pri_srcu);
+	rviommu_prgs_exit(&ep->pri.prgs);
+}
+
+/* PCIe "Page Request Control Register": only when it has stopped; a reset makes it. */
+static int pri_enable_pci(struct rviommu_endpoint *ep)
+{
+	struct pci_dev *pdev = to_pci_dev(ep->dev);
+	const int base = ep->pri.ctrl - PCI_PRI_CTRL;
+	u16 status;
+
+	if (pci_read_config_word(pdev, base + PCI_PRI_STATUS, &status))
+		return -EIO;
+	if (!(status & PCI_PRI_STATUS_STOPPED))
+		pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_RESET);
+	pci_write_config_dword(pdev, base + PCI_PRI_ALLOC_REQ, ep->pri.requests);
+	/* What it says of the past is cleared by what is written. */
+	pci_write_config_word(pdev, base + PCI_PRI_STATUS,
+			      PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
+	return pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_ENABLE) ? -EIO : 0;
+}
+
+static int pri_enable_other(struct rviommu_endpoint *ep)
+{
+	const struct rviommu_pri_ops *ops = ep->iommu->bus->pri;
+
+	if (!(ops->status(ep->dev) & PCI_PRI_STATUS_STOPPED))
+		ops->reset(ep->dev);
+	return ops->enable(ep->dev, ep->pri.requests);
+}
+
+/**
+ * rviommu_pri_enable() - the device may send page requests
+ * @ep: the device; its ATS is on, and what handles them is there. Its lock is held.
+ *
+ * Return: 0 or an error.
+ */
+int rviommu_pri_enable(struct rviommu_endpoint *ep)
+{
+	int ret;
+
+	if (ep->pri.enabled)
+		return 0;
+	/* First: what it sends at once is taken from the queue at once. */
+	WRITE_ONCE(ep->pri.enabled, true);
+	ret = dev_is_pci(ep->dev) ? pri_enable_pci(ep) : pri_enable_other(ep);
+	if (ret)
+		WRITE_ONCE(ep->pri.enabled, false);
+	return ret;
+}
+
+/**
+ * rviommu_pri_disable() - the device sends no page requests any more
+ * @ep: the device. Its lock is held.
+ *
+ * What it has sent before may be in the queue still, and is a stranger's, unless the queue
+ * was read first; then it gets its response all the same.
+ */
+void rviommu_pri_disable(struct rviommu_endpoint *ep)
+{
+	if (!ep->pri.enabled)
+		return;
+	if (dev_is_pci(ep->dev))
+		pci_write_config_word(to_pci_dev(ep->dev), ep->pri.ctrl, 0);
+	else
+		ep->iommu->bus->pri->disable(ep->dev);
+}

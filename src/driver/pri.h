@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Page requests of a device: its interface, its groups, and who is asked to handle them.
+ */
+#ifndef RVIOMMU_PRI_H
+#define RVIOMMU_PRI_H
+
+#include <linux/atomic.h>
+#include <linux/iommu.h>
+#include <linux/kconfig.h>
+#include <linux/types.h>
+
+#include "prg.h"
+
+struct rviommu;
+struct rviommu_endpoint;
+
+/* Requests that a device may have outstanding, if it can have so many */
+#define RVIOMMU_PRI_REQUESTS	64
+
+/**
+ * struct rviommu_pri - the page request interface of one device
+ * @usable: it has one, and IOMMU and kernel have what serves it: DC.tc.EN_PRI is set whenever
+ *          EN_ATS is. Constant once probed.
+ * @pasid: it expects the PASID of its request in the response (DC.tc.PRPR). Constant.
+ * @ctrl: of a PCI function: its Page Request control register
+ * @requests: how many it may have outstanding. Constant.
+ * @enabled: its own enable is on; written under the device's lock, read with READ_ONCE
+ * @users: attachments that handle page requests; under the device's lock
+ * @queue: the core's: what handles them; while there are @users
+ * @prgs: its groups
+ * @groups: groups that were handed on
+ * @refused: responses "Invalid Request" that were given without a handler
+ * @dropped: requests that got no response, because of what the device did wrong; and Stop
+ *           Markers
+ *
+ * Part of the endpoint. The counters are read by debugfs, without a lock.
+ */
+struct rviommu_pri {
+	bool usable;
+	bool pasid;
+	u16 ctrl;
+	unsigned int requests;
+	bool enabled;
+	unsigned int users;
+	struct iopf_queue *queue;
+	struct rviommu_prgs prgs;
+	atomic64_t groups;
+	atomic64_t refused;
+	atomic64_t dropped;
+};
+
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+int rviommu_pri_init(struct rviommu_endpoint *ep);
+void rviommu_pri_exit(struct rviommu_endpoint *ep);
+int rviommu_pri_enable(struct rviommu_endpoint *ep);
+void rviommu_pri_disable(struct rviommu_endpoint *ep);
+void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message);
+void rviommu_pri_discard(struct rviommu *iommu);
+void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid);
+void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
+			   struct iommu_page_response *response);
+#else
+static inline int rviommu_pri_init(struct rviommu_endpoint *ep)
+{
+	return 0;
+}
+
+static inline void rviommu_pri_exit(struct rviommu_endpoint *ep)
+{
+}
+#endif
+
+#endif /* RVIOMMU_PRI_H */
