@@ -332,7 +332,8 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 	struct rviommu_irq *vector = data;
 	struct rviommu *iommu = vector->iommu;
 	u32 pending = rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes;
-	u32 unused = pending & RVIOMMU_IPSR_PMIP;
+	u32 unused = pending & (RVIOMMU_IPSR_PMIP |
+				(IS_ENABLED(CONFIG_IOMMU_IOPF) ? 0 : RVIOMMU_IPSR_PIP));
 
 	if (pending & RVIOMMU_IPSR_CIP) {
 		rviommu_cmdq_handle_errors(&iommu->cmdq);

@@ -188,6 +188,8 @@ int rviommu_pageq_enable(struct rviommu *iommu)
 	if (!pq->q.base)
 		return 0;
 	mutex_lock(&pq->lock);
+	/* Of what came before a suspend the rest will not come. */
+	rviommu_pri_discard(iommu);
 	pq->head = 0;
 	/* Left pending by whatever was before, it would keep new ones away. */
 	pageq_clear_interrupt(&pq->q);
