@@ -21,11 +21,11 @@
 #include "../src/driver/rviommu.h"
 #include "../src/driver/static.h"
 #include "testdev.h"
+#include "testlog.h"
 
 /* Of the page-request queue: on, with its interrupt, where the kernel can serve it */
 #define PAGEQ_CSR	(IS_ENABLED(CONFIG_IOMMU_IOPF) ?				\
 			 RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE | RVIOMMU_QCSR_ON : 0)
-#include "testlog.h"
 
 #define OFF	0
 #define BARE	1

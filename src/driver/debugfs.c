@@ -47,6 +47,7 @@
 #include "endpoint.h"
 #include "fault.h"
 #include "mutate.h"
+#include "pageq.h"
 #include "pgtable.h"
 #include "queue.h"
 #include "quirks.h"
