@@ -110,7 +110,7 @@ static void prg_interleaved(struct kunit *test)
 
 	for (k = 0; k < 2; k++)
 		for (i = 0; i < 4; i++)
-			KUNIT_EXPECT_EQ(test, add(prgs, i, 5, 0x1000 * (4 * k + i), k, &group[i]),
+			KUNIT_ASSERT_EQ(test, add(prgs, i, 5, 0x1000 * (4 * k + i), k, &group[i]),
 					k ? RVIOMMU_PRG_COMPLETE : RVIOMMU_PRG_KEPT);
 	expect_room(test, prgs, 0, 4, 8);
 	for (i = 0; i < 4; i++) {
