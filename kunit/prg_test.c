@@ -4,6 +4,7 @@
  * much, and that each group has one response.
  */
 #include <kunit/test.h>
+#include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/prandom.h>
 
@@ -11,6 +12,9 @@
 #include "testdev.h"
 
 #define REQUESTS	8
+
+/* What was answered last: of no interest */
+static struct rviommu_page_message answered;
 
 static struct rviommu_prgs *start(struct kunit *test)
 {
@@ -128,9 +132,9 @@ static void prg_interleaved(struct kunit *test)
 	for (i = 0; i < 4; i++) {
 		const u64 cookie = group[i]->cookie;
 
-		KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie));
+		KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie, &answered));
 		/* One response, whoever comes second. */
-		KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie));
+		KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
 		expect_room(test, prgs, 0, 3 - i, 6 - 2 * i);
 	}
 	rviommu_prgs_exit(prgs);
@@ -161,7 +165,7 @@ static void prg_excess(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, false, &group), RVIOMMU_PRG_DROPPED);
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, true, &group), RVIOMMU_PRG_REFUSED);
 	expect_room(test, prgs, 0, REQUESTS, REQUESTS);
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie, &answered));
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, true, &group), RVIOMMU_PRG_COMPLETE);
 	rviommu_prgs_exit(prgs);
 }
@@ -180,7 +184,7 @@ static void prg_never_last(struct kunit *test)
 	expect_room(test, prgs, REQUESTS, 0, REQUESTS);
 	/* Of one PASID, and what there is of the other stays. */
 	KUNIT_EXPECT_EQ(test, rviommu_prgs_discard(prgs, 1), REQUESTS / 2);
-	KUNIT_EXPECT_EQ(test, rviommu_prgs_discard(prgs, RVIOMMU_PRG_NO_PASID), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_prgs_discard(prgs, IOMMU_NO_PASID), 0);
 	expect_room(test, prgs, REQUESTS / 2, 0, REQUESTS / 2);
 	KUNIT_EXPECT_EQ(test, add(prgs, 3, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
 	KUNIT_EXPECT_EQ(test, add(prgs, 2, 1, 0, true, &group), RVIOMMU_PRG_COMPLETE);
@@ -205,12 +209,12 @@ static void prg_reused(struct kunit *test)
 	expect_room(test, prgs, 0, 1, 1);
 	/* Of another PASID it is another group. */
 	KUNIT_EXPECT_EQ(test, add(prgs, 0, 5, 0x2000, true, &other), RVIOMMU_PRG_COMPLETE);
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie, &answered));
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, 5, 0x3000, true, &other), RVIOMMU_PRG_COMPLETE);
 	/* A late response to the first one is none to the next that has its index. */
 	KUNIT_EXPECT_NE(test, other->cookie, cookie);
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, other->cookie));
+	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, other->cookie, &answered));
 	expect_room(test, prgs, 0, 1, 1);
 	rviommu_prgs_exit(prgs);
 }
@@ -237,8 +241,8 @@ static void prg_take(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, which.index, 4);
 	KUNIT_EXPECT_EQ(test, which.pid, 1);
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_take(prgs, 1, &which));
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie));
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, RVIOMMU_PRG_NO_PASID, &which));
+	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
 	KUNIT_EXPECT_EQ(test, which.index, 0);
 	KUNIT_EXPECT_FALSE(test, which.pv);
 	for (i = 0; i < 3; i++) {
@@ -263,8 +267,8 @@ static void prg_wait(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, 3, 1));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, 1, 1));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, RVIOMMU_PRG_ALL, 1));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, RVIOMMU_PRG_NO_PASID, 1));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, one->cookie));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, IOMMU_NO_PASID, 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, one->cookie, &answered));
 	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, 1, 1));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, 2, 1));
 	rviommu_prgs_exit(prgs);
@@ -290,7 +294,7 @@ static int answer(void *data)
 
 	wait_for_completion(&a->begin);
 	add(a->prgs, 1, 7, 0, true, &a->newer);
-	rviommu_prgs_answer(a->prgs, a->cookie);
+	rviommu_prgs_answer(a->prgs, a->cookie, &answered);
 	return 0;
 }
 
@@ -354,14 +358,15 @@ static void prg_random(struct kunit *test)
 
 		switch (r >> 20 & 7) {
 		case 0:
-			KUNIT_ASSERT_EQ(test, rviommu_prgs_answer(prgs, p->cookie), !!p->cookie);
+			KUNIT_ASSERT_EQ(test, rviommu_prgs_answer(prgs, p->cookie, &answered),
+					!!p->cookie);
 			requests -= p->nr;
 			groups -= !!p->cookie;
 			p->nr = 0;
 			p->cookie = 0;
 			break;
 		case 1:
-			rviommu_prgs_discard(prgs, pasid ?: RVIOMMU_PRG_NO_PASID);
+			rviommu_prgs_discard(prgs, pasid);
 			for (i = 0; i < INDICES; i++) {
 				requests -= plain[pasid][i].partial;
 				groups -= plain[pasid][i].begun;
@@ -413,6 +418,29 @@ static void prg_random(struct kunit *test)
 	rviommu_prgs_exit(prgs);
 }
 
+/* Requests with PASID 0 use what those without one use, and go with it. */
+static void prg_zero(struct kunit *test)
+{
+	const struct rviommu_page_message message = {
+		.pv = true, .index = 1, .read = true, .last = true,
+	};
+	struct rviommu_prgs *prgs = start(test);
+	struct rviommu_page_message which;
+	struct rviommu_prg *group;
+
+	KUNIT_ASSERT_EQ(test, rviommu_prgs_add(prgs, &message, &group), RVIOMMU_PRG_COMPLETE);
+	rviommu_prgs_hand_on(prgs, group);
+	/* but are another group */
+	KUNIT_ASSERT_EQ(test, add(prgs, 0, 1, 0, true, &group), RVIOMMU_PRG_COMPLETE);
+	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, IOMMU_NO_PASID, 1));
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
+	KUNIT_EXPECT_TRUE(test, which.pv);
+	KUNIT_EXPECT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
+	KUNIT_EXPECT_FALSE(test, which.pv);
+	expect_room(test, prgs, 0, 0, 0);
+	rviommu_prgs_exit(prgs);
+}
+
 /* One that nobody handles */
 static void prg_refuse(struct kunit *test)
 {
@@ -423,7 +451,7 @@ static void prg_refuse(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, rviommu_prgs_add(prgs, &message, &group), RVIOMMU_PRG_COMPLETE);
 	/* It is nobody else's meanwhile. */
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, group->cookie));
+	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, group->cookie, &answered));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_take(prgs, RVIOMMU_PRG_ALL, &which));
 	rviommu_prgs_refuse(prgs, group);
 	expect_room(test, prgs, 0, 0, 0);
@@ -456,6 +484,7 @@ static struct kunit_case prg_cases[] = {
 	KUNIT_CASE(prg_wait),
 	KUNIT_CASE(prg_wait_ends),
 	KUNIT_CASE(prg_random),
+	KUNIT_CASE(prg_zero),
 	KUNIT_CASE(prg_refuse),
 	KUNIT_CASE(prg_without_memory),
 	{}

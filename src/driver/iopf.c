@@ -71,7 +71,7 @@ static void rviommu_iopf_flush(struct rviommu_endpoint *ep)
 /**
  * rviommu_iopf_quiet() - nothing is left of the page requests of a PASID
  * @ep: the device. Its lock is held; nothing of what handles page requests may want that.
- * @pasid: the PASID, which is blocked; IOMMU_NO_PASID: the requester IDs are
+ * @pasid: the PASID, which is blocked; IOMMU_NO_PASID: the requester IDs are, and so is PASID 0
  *
  * What is in the hardware's queue is read; what is not complete is forgotten; work that
  * runs is over, so the domain may go; and what has no response yet (a user has not read it,
@@ -79,14 +79,12 @@ static void rviommu_iopf_flush(struct rviommu_endpoint *ep)
  */
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	const u32 which = pasid == IOMMU_NO_PASID ? RVIOMMU_PRG_NO_PASID : pasid;
-
 	if (!ep->pri.users)
 		return;
 	rviommu_iopf_flush(ep);
-	rviommu_prgs_discard(&ep->pri.prgs, which);
+	rviommu_prgs_discard(&ep->pri.prgs, pasid);
 	iopf_queue_flush_dev(ep->dev);
-	rviommu_pri_refuse(ep, which);
+	rviommu_pri_refuse(ep, pasid);
 }
 
 /**

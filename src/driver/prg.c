@@ -103,9 +103,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_exit);
 /* Is a group one of @pasid? */
 static bool prg_is_of(const struct rviommu_prg *group, u32 pasid)
 {
-	if (pasid == RVIOMMU_PRG_ALL)
-		return true;
-	return group->pv ? group->pid == pasid : pasid == RVIOMMU_PRG_NO_PASID;
+	return pasid == RVIOMMU_PRG_ALL || group->pid == pasid;
 }
 
 static struct rviommu_prg *prg_find(struct list_head *list,
@@ -214,37 +212,52 @@ void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_refuse);
 
-/**
- * rviommu_prgs_answer() - may a group have its response?
- * @prgs: of the device
- * @cookie: of the group
- *
- * Context: any but an interrupt.
- * Return: true if the caller sends it; false if somebody else has.
+/*
+ * Take the oldest group out of those that are outstanding: of @pasid, and the one that @cookie
+ * says, unless it is 0. @which becomes its last request. False if there is none.
  */
-bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie)
+static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
+		      struct rviommu_page_message *which)
 {
 	struct rviommu_prg *group;
 	bool found = false;
 
 	spin_lock(&prgs->lock);
-	list_for_each_entry(group, &prgs->outstanding, node)
-		if (group->cookie == cookie) {
-			prg_release(prgs, group);
-			found = true;
-			break;
-		}
+	list_for_each_entry(group, &prgs->outstanding, node) {
+		if (!prg_is_of(group, pasid) || (cookie && group->cookie != cookie))
+			continue;
+		*which = list_last_entry(&group->requests, struct rviommu_prg_request,
+					 node)->message;
+		prg_release(prgs, group);
+		found = true;
+		break;
+	}
 	spin_unlock(&prgs->lock);
 	if (found)
 		wake_up_all(&prgs->answered);
 	return found;
+}
+
+/**
+ * rviommu_prgs_answer() - may a group have its response?
+ * @prgs: of the device
+ * @cookie: of the group; 0 is that of none
+ * @which: what the response has to be to
+ *
+ * Context: any but an interrupt.
+ * Return: true if the caller sends it; false if somebody else has.
+ */
+bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
+			 struct rviommu_page_message *which)
+{
+	return cookie && prgs_take(prgs, RVIOMMU_PRG_ALL, cookie, which);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_answer);
 
 /**
  * rviommu_prgs_discard() - what is not complete is forgotten
  * @prgs: of the device
- * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
  *
  * They want no response: their last request has not come, and if it comes it will be a group
  * of its own.
@@ -270,7 +283,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_discard);
 /**
  * rviommu_prgs_take() - a group that is outstanding gets its response from the caller
  * @prgs: of the device
- * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
  * @which: what the response has to be to
  *
  * The oldest. Whoever handles it finds that it was answered, rviommu_prgs_answer().
@@ -279,22 +292,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_discard);
  */
 bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which)
 {
-	struct rviommu_prg *group;
-	bool found = false;
-
-	spin_lock(&prgs->lock);
-	list_for_each_entry(group, &prgs->outstanding, node)
-		if (prg_is_of(group, pasid)) {
-			*which = list_last_entry(&group->requests, struct rviommu_prg_request,
-						 node)->message;
-			prg_release(prgs, group);
-			found = true;
-			break;
-		}
-	spin_unlock(&prgs->lock);
-	if (found)
-		wake_up_all(&prgs->answered);
-	return found;
+	return prgs_take(prgs, pasid, 0, which);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_take);
 
@@ -312,7 +310,7 @@ static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
 /**
  * rviommu_prgs_wait() - wait until groups have their responses
  * @prgs: of the device
- * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
  * @timeout: for so long, jiffies
  *
  * Those that are outstanding now: a device that goes on asking keeps nobody waiting. May sleep.

@@ -54,7 +54,7 @@ struct rviommu_prg_request {
  * @node: on rviommu_prgs.partial, outstanding or free; on none while it is handed on
  * @requests: struct rviommu_prg_request.node, in the order in which they came
  * @cookie: which of all groups of all times it is; never 0
- * @pid: PASID, if @pv
+ * @pid: PASID; 0 without
  * @index: Page Request Group Index
  * @pv: its requests have a PASID
  * @spoiled: a request of it found no room: it cannot be served
@@ -115,10 +115,8 @@ enum rviommu_prg_fate {
 	RVIOMMU_PRG_DROPPED,
 };
 
-/* Any PASID, and none */
+/* Whatever the PASID. 0 (IOMMU_NO_PASID) is for those without one, too: they use the same. */
 #define RVIOMMU_PRG_ALL		(~0U)
-/* Requests without PASID */
-#define RVIOMMU_PRG_NO_PASID	(~0U - 1)
 
 struct rviommu_page_message rviommu_page_decode(const struct rviommu_page_request *record);
 bool rviommu_page_is_stop_marker(const struct rviommu_page_message *message);
@@ -130,7 +128,8 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 				       struct rviommu_prg **group);
 void rviommu_prgs_hand_on(struct rviommu_prgs *prgs, struct rviommu_prg *group);
 void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group);
-bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie);
+bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
+			 struct rviommu_page_message *which);
 unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid);
 bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which);
 bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout);

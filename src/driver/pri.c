@@ -74,14 +74,10 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 {
 	const struct iommu_fault_page_request *prm = &fault->fault.prm;
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
-	const struct rviommu_page_message message = {
-		.pv = prm->flags & IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-		.pid = prm->pasid,
-		.index = prm->grpid,
-	};
+	struct rviommu_page_message message;
 
-	/* Of a request that is not the last one the core says something, too. */
-	if (!rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0]))
+	/* Of a request that is not the last one the core says something, too: no cookie. */
+	if (!rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &message))
 		return;
 	pri_respond(ep, &message,
 		    response->code == IOMMU_PAGE_RESP_SUCCESS ? PRG_SUCCESS : PRG_INVALID);
@@ -246,7 +242,7 @@ void rviommu_pri_discard(struct rviommu *iommu)
 /**
  * rviommu_pri_refuse() - groups that are outstanding are answered here, and not handled any more
  * @ep: the device
- * @pasid: of this PASID, %RVIOMMU_PRG_NO_PASID or %RVIOMMU_PRG_ALL
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
  */
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
