@@ -12,11 +12,14 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/directory.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/pageq.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/space.h"
+#include "../src/driver/static.h"
 #include "hw.h"
 #include "pritest.h"
 #include "simtest.h"
@@ -317,6 +320,37 @@ static void iopf_demand(struct kunit *test)
 	iopf_detach(f, 0);
 	KUNIT_EXPECT_TRUE(test, rviommu_sim_pri_status(f->dev[0]) & PCI_PRI_STATUS_STOPPED);
 	KUNIT_EXPECT_EQ(test, f->ep[0]->pri.users, 0);
+	iopf_expect_clean(f, 0);
+}
+
+static const struct rviommu_pri_ops *iopf_real_ops;
+static unsigned int iopf_valid;
+
+static void iopf_disable(struct device *dev)
+{
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+	struct rviommu_dc dc;
+
+	iopf_valid += rviommu_ddt_read(&ep->iommu->ddt, ep->ids[0], &dc);
+	iopf_real_ops->disable(dev);
+}
+
+/* Its interface goes off before its context is invalid, which the IOMMU answers with a failure. */
+static void iopf_off_first(struct kunit *test)
+{
+	struct iopf_fixture *f = iopf_up_default(test);
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+	struct rviommu_pri_ops ops = *bus->pri;
+
+	iopf_real_ops = bus->pri;
+	iopf_valid = 0;
+	ops.disable = iopf_disable;
+	bus->pri = &ops;
+	KUNIT_EXPECT_EQ(test, iopf_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopf_fill(f, 0, 0, 0, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
+	bus->pri = iopf_real_ops;
+	KUNIT_EXPECT_EQ(test, iopf_valid, 1);
 	iopf_expect_clean(f, 0);
 }
 
@@ -648,6 +682,7 @@ static void iopf_impossible(struct kunit *test)
 
 static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_demand),
+	KUNIT_CASE(iopf_off_first),
 	KUNIT_CASE(iopf_groups),
 	KUNIT_CASE_PARAM(iopf_pasids, iopf_responses_gen_params),
 	KUNIT_CASE(iopf_taken_away),

@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "endpoint.h"
 #include "iopf.h"
+#include "pri.h"
 #include "rviommu.h"
 #include "space.h"
 
@@ -94,6 +95,12 @@ static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
 		if (c->error)
 			return RVIOMMU_CHANGE_REFUSED;
 	}
+	/*
+	 * A request that finds an invalid context is answered with a failure by the IOMMU (spec
+	 * "PCIe ATS Page Request handling"), which ends the interface. So it goes off before.
+	 */
+	if (had && rviommu_is_blocked(c->new) && c->ep->pri.users == 1)
+		rviommu_pri_disable(c->ep);
 	outcome = rviommu_change(c);
 	if (outcome == RVIOMMU_CHANGE_REFUSED) {
 		if (has)

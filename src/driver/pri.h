@@ -27,8 +27,9 @@ struct rviommu_endpoint;
  * @requests: how many it may have outstanding. Constant.
  * @enabled: its own enable is on; written under the device's lock, read with READ_ONCE
  * @users: attachments that handle page requests; under the device's lock
- * @queue: the core's: what handles them; while there are @users
- * @prgs: its groups
+ * @queue: the core's: what handles them; from the first of @users on, until the device goes.
+ *         Under the device's lock.
+ * @prgs: its groups; has a lock of its own
  * @groups: groups that were handed on
  * @refused: responses "Invalid Request" that were given without a handler
  * @dropped: requests that got no response, because of what the device did wrong; and Stop
@@ -64,6 +65,10 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 static inline int rviommu_pri_init(struct rviommu_endpoint *ep)
 {
 	return 0;
+}
+
+static inline void rviommu_pri_disable(struct rviommu_endpoint *ep)
+{
 }
 
 static inline void rviommu_pri_exit(struct rviommu_endpoint *ep)
