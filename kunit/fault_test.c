@@ -11,6 +11,7 @@
 
 #include "../src/driver/endpoint.h"
 #include "../src/driver/fault.h"
+#include "../src/driver/inq.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/queue.h"
 #include "../src/driver/record.h"
@@ -223,7 +224,7 @@ static void stop(void *data)
 
 	t->fake->gone = false;
 	t->fake->busy_forever = false;
-	rviommu_faultq_destroy(&t->iommu.faultq);
+	rviommu_inq_destroy(&t->iommu.faultq);
 	xa_destroy(&t->iommu.dids);
 	KUNIT_EXPECT_EQ(t->test, rviommu_mem_live(), t->live);
 }
@@ -242,6 +243,8 @@ static struct fault_test *start(struct kunit *test)
 	t->live = testdev_live();
 	t->iommu.bus = t->bus;
 	t->iommu.dev = t->bus->dev;
+	t->iommu.pas_lg2 = 56;
+	t->iommu.nid = NUMA_NO_NODE;
 	xa_init(&t->iommu.dids);
 	spin_lock_init(&t->ep->fault_lock);
 	rviommu_fault_log_init(&t->ep->fault_log);
@@ -254,9 +257,8 @@ static struct fault_test *start(struct kunit *test)
 	kunit_activate_static_stub(test, rviommu_queue_timeout_us, short_timeout);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop, t));
 	KUNIT_ASSERT_EQ(test, 0, xa_err(xa_store(&t->iommu.dids, DID, &t->did, GFP_KERNEL)));
-	KUNIT_ASSERT_EQ(test, 0,
-			rviommu_faultq_init(&t->iommu.faultq, t->bus, 3, 56, NUMA_NO_NODE));
-	KUNIT_ASSERT_EQ(test, 0, rviommu_faultq_enable(&t->iommu.faultq));
+	KUNIT_ASSERT_EQ(test, 0, rviommu_faultq_init(&t->iommu, 3));
+	KUNIT_ASSERT_EQ(test, 0, rviommu_inq_enable(&t->iommu.faultq));
 	return t;
 }
 
@@ -280,7 +282,7 @@ static void expect_works(struct fault_test *t)
 	KUNIT_EXPECT_EQ(t->test, fakebus_peek(t->bus, FQCSR), 0x10003);
 	KUNIT_EXPECT_TRUE(t->test, fault_at(t, 0xabc000));
 	KUNIT_EXPECT_EQ(t->test, fakebus_peek(t->bus, IPSR), 2);
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(t->test, fakebus_peek(t->bus, IPSR), 0);
 	KUNIT_EXPECT_EQ(t->test, records(t), before + 1);
 	KUNIT_EXPECT_EQ(t->test, t->ep->last_fault.iotval, 0xabc000);
@@ -294,7 +296,7 @@ static void expect_off(struct fault_test *t)
 
 	KUNIT_EXPECT_FALSE(t->test, t->iommu.faultq.running);
 	t->fake->reg[IPSR / 4] |= 2;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(t->test, records(t), before);
 	if (!t->fake->gone && !t->fake->busy_forever) {
 		KUNIT_EXPECT_EQ(t->test, fakebus_peek(t->bus, IPSR) & 2, 0);
@@ -320,7 +322,7 @@ static void fault_report(struct kunit *test)
 	xa_store(&t->iommu.dids, 0, &t->did, GFP_KERNEL);
 	rec = record(0x0000000000000111, 0x28000000, 0);
 	fakebus_fault(t->bus, &rec);
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 3);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->ep->faults), 1);
 	expect_works(t);
@@ -338,7 +340,7 @@ static unsigned int logged(struct fault_test *t, u32 did, const char *name, unsi
 	while (nr--) {
 		KUNIT_EXPECT_TRUE(t->test, fakebus_fault(t->bus, &rec));
 		if (nr % 4 == 0)
-			rviommu_faultq_service(&t->iommu);
+			rviommu_inq_service(&t->iommu.faultq);
 	}
 	return testlog_lines(&log, text);
 }
@@ -375,7 +377,7 @@ static void fault_log_limit(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, xa_err(xa_store(&t->iommu.dids, DID + 1, &did, GFP_KERNEL)));
 	freeze(&t->ep->fault_log);
 	freeze(&other->fault_log);
-	freeze(&t->iommu.faultq.log);
+	freeze(&t->iommu.fault_log);
 
 	KUNIT_EXPECT_EQ(test, logged(t, DID, "endpoint", 9), 9);
 	KUNIT_EXPECT_EQ(test, logged(t, DID, "endpoint", 25), 1);
@@ -391,11 +393,11 @@ static void fault_log_limit(struct kunit *test)
 	let_time_pass(&t->ep->fault_log);
 	testlog_start(&log);
 	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x5000));
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "IOVA 0x5000 (24 before it not shown)"), 1);
 	testlog_start(&log);
 	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x6000));
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "not shown"), 0);
 	/* Its neighbour's time has not come. */
 	KUNIT_EXPECT_EQ(test, logged(t, DID + 1, "neighbour", 1), 0);
@@ -412,14 +414,14 @@ static void fault_wrap(struct kunit *test)
 		for (place = 0; place < 8; place++) {
 			for (i = 0; i < nr; i++)
 				KUNIT_EXPECT_TRUE(test, fault_at(t, 0x1000 * want++));
-			rviommu_faultq_service(&t->iommu);
+			rviommu_inq_service(&t->iommu.faultq);
 			KUNIT_EXPECT_EQ(test, records(t), want);
 			if (nr)
 				KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval,
 						0x1000 * (want - 1));
 			/* all places, also with eight of a kind */
 			KUNIT_EXPECT_TRUE(test, fault_at(t, 0x1000 * want++));
-			rviommu_faultq_service(&t->iommu);
+			rviommu_inq_service(&t->iommu.faultq);
 		}
 	}
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->ep->faults), want);
@@ -437,7 +439,7 @@ static void fault_overflow(struct kunit *test)
 			stored += fault_at(t, 0x1000 * i);
 		KUNIT_EXPECT_EQ(test, stored, 7 * round);
 		KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, FQCSR), 0x10203);
-		rviommu_faultq_service(&t->iommu);
+		rviommu_inq_service(&t->iommu.faultq);
 		KUNIT_EXPECT_EQ(test, records(t), stored);
 		KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.overflows), round);
 		KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
@@ -467,12 +469,12 @@ static void fault_overflow_again(struct kunit *test)
 		fault_at(t, 0x1000 * i);
 	t->fake->read_arg = t;
 	t->fake->read_hook = fault_when_cleared;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_PTR_EQ(test, t->fake->read_hook, NULL);
 	KUNIT_EXPECT_EQ(test, records(t), 8);
 	KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval, 0x777000);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.overflows), 1);
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	expect_works(t);
 }
 
@@ -491,10 +493,11 @@ static u32 read32_then_fault(struct rviommu_bus *bus, unsigned int offset)
 static void write32_head(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct fault_test *t = to_fakebus(bus)->read_arg;
+	struct rviommu_fault_record *records = t->iommu.faultq.q.base;
 
 	/* The IOMMU may overwrite a record that the head has passed. */
 	if (offset == FQH) {
-		KUNIT_EXPECT_EQ(t->test, records(t) & 7, value);
+		memset(&records[(value - 1) & 7], 0xff, sizeof(*records));
 		t->heads++;
 	}
 	t->inner->write32(bus, offset, value);
@@ -517,11 +520,11 @@ static void fault_after_tail(struct kunit *test)
 
 	KUNIT_EXPECT_TRUE(test, fault_at(t, 0x1000));
 	t->late = 1;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 1);
 	KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval, 0x1000);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 2);
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 2);
 	KUNIT_EXPECT_EQ(test, t->ep->last_fault.iotval, 0x888000);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
@@ -540,7 +543,7 @@ static void fault_memory_fault(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, fault_at(t, 0x2000));
 	KUNIT_EXPECT_FALSE(test, fault_at(t, 0x3000));
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, FQCSR), 0x10103);
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.memfaults), 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.overflows), 0);
@@ -557,7 +560,7 @@ static void fault_impossible_tail(struct kunit *test)
 		t = start(test);
 		expect_works(t);
 		t->fake->lie_fqt = lies[i];
-		rviommu_faultq_service(&t->iommu);
+		rviommu_inq_service(&t->iommu.faultq);
 		KUNIT_EXPECT_EQ(test, records(t), 1);
 		KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.bad_index), 1);
 		expect_off(t);
@@ -565,7 +568,7 @@ static void fault_impossible_tail(struct kunit *test)
 
 		/* a reset, and it is as new */
 		t->fake->lie_fqt = 0;
-		KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_inq_enable(&t->iommu.faultq), 0);
 		expect_works(t);
 	}
 
@@ -574,7 +577,7 @@ static void fault_impossible_tail(struct kunit *test)
 	for (i = 0; i < 20; i++)
 		fault_at(t, 0x1000 * i);
 	t->fake->lie_fqt = 8;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 0);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.bad_index), 1);
 	expect_off(t);
@@ -585,11 +588,11 @@ static void fault_gone(struct kunit *test)
 	struct fault_test *t = start(test);
 
 	t->fake->gone = true;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), 0);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->iommu.faultq.bad_index), 0);
 	expect_off(t);
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_disable(&t->iommu.faultq), -ENODEV);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_disable(&t->iommu.faultq), -ENODEV);
 }
 
 static void fault_busy_forever(struct kunit *test)
@@ -600,7 +603,7 @@ static void fault_busy_forever(struct kunit *test)
 	for (i = 0; i < 20; i++)
 		fault_at(t, 0x1000 * i);
 	t->fake->busy_forever = true;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	/* what was there is read all the same */
 	KUNIT_EXPECT_EQ(test, records(t), 7);
 	expect_off(t);
@@ -608,7 +611,7 @@ static void fault_busy_forever(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 2);
 
 	t->fake->busy_forever = false;
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_enable(&t->iommu.faultq), 0);
 	expect_works(t);
 }
 
@@ -634,17 +637,17 @@ static void fault_given_up(struct kunit *test)
 	for (i = 0; i < 20; i++)
 		fault_at(t, 0x1000 * i);
 	t->fake->busy_forever = true;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_FALSE(test, t->iommu.faultq.running);
 
 	ops.write32 = write32_acks;
 	t->inner = t->bus->ops;
 	t->fake->read_arg = t;
 	t->bus->ops = &ops;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, t->acks, 0);
 	t->bus->wired = true;
-	rviommu_faultq_service(&t->iommu);
+	rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, t->acks, 1);
 	t->bus->wired = false;
 	t->bus->ops = t->inner;
@@ -654,13 +657,13 @@ static void fault_never_on(struct kunit *test)
 {
 	struct fault_test *t = start(test);
 
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_disable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_disable(&t->iommu.faultq), 0);
 	t->fake->never_on = true;
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_enable(&t->iommu.faultq), -ETIMEDOUT);
 	expect_off(t);
 
 	t->fake->never_on = false;
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_enable(&t->iommu.faultq), 0);
 	expect_works(t);
 }
 
@@ -670,13 +673,13 @@ static void fault_off_and_on(struct kunit *test)
 	unsigned int i;
 
 	expect_works(t);
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_disable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_disable(&t->iommu.faultq), 0);
 	expect_off(t);
 	for (i = 0x28; i < 0x54; i += 4)
 		t->fake->reg[i / 4] = 0;
 	/* pending from before: new faults would raise no message */
 	t->fake->reg[IPSR / 4] |= 2;
-	KUNIT_EXPECT_EQ(test, rviommu_faultq_enable(&t->iommu.faultq), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_inq_enable(&t->iommu.faultq), 0);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
 	expect_works(t);
 }
@@ -692,15 +695,18 @@ static void fault_init_fails(struct kunit *test)
 {
 	struct rviommu_bus *bus = fakebus_create(test, 0x10);
 	long live = testdev_live();
-	struct rviommu_faultq *fq = kunit_kzalloc(test, sizeof(*fq), GFP_KERNEL);
+	struct rviommu *iommu = kunit_kzalloc(test, sizeof(*iommu), GFP_KERNEL);
 	unsigned int n;
 	int ret;
 
-	KUNIT_ASSERT_NOT_NULL(test, fq);
+	KUNIT_ASSERT_NOT_NULL(test, iommu);
+	iommu->bus = bus;
+	iommu->pas_lg2 = 56;
+	iommu->nid = NUMA_NO_NODE;
 	kunit_activate_static_stub(test, rviommu_alloc_fails, fail_nth);
 	for (n = 0; n < 10; n++) {
 		allocations_left = n;
-		ret = rviommu_faultq_init(fq, bus, 3, 56, NUMA_NO_NODE);
+		ret = rviommu_faultq_init(iommu, 3);
 		if (!ret)
 			break;
 		KUNIT_EXPECT_EQ(test, ret, -ENOMEM);
@@ -709,8 +715,8 @@ static void fault_init_fails(struct kunit *test)
 	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	KUNIT_EXPECT_EQ(test, n, 2);
-	rviommu_faultq_destroy(fq);
-	rviommu_faultq_destroy(fq);
+	rviommu_inq_destroy(&iommu->faultq);
+	rviommu_inq_destroy(&iommu->faultq);
 	KUNIT_EXPECT_EQ(test, rviommu_mem_live(), live);
 }
 
@@ -763,14 +769,14 @@ static void fault_concurrent(struct kunit *test)
 	while (!try_wait_for_completion(&source.done)) {
 		/* only when there is an interrupt: none may be missed */
 		if (fakebus_peek(t->bus, IPSR) & 2)
-			rviommu_faultq_service(&t->iommu);
+			rviommu_inq_service(&t->iommu.faultq);
 		now = t->ep->last_fault.iotval;
 		KUNIT_EXPECT_GE(test, now, last);
 		last = now;
 		cond_resched();
 	}
 	while (fakebus_peek(t->bus, IPSR) & 2)
-		rviommu_faultq_service(&t->iommu);
+		rviommu_inq_service(&t->iommu.faultq);
 	KUNIT_EXPECT_EQ(test, records(t), source.stored);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&t->ep->faults), source.stored);
 	if (source.stored < source.nr)

@@ -20,7 +20,7 @@
 #include "../src/driver/compat.h"
 #include "../src/driver/domain.h"
 #include "../src/driver/endpoint.h"
-#include "../src/driver/fault.h"
+#include "../src/driver/inq.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/pgtable.h"
 #include "../src/driver/record.h"
@@ -1202,7 +1202,7 @@ static void fault_storm(struct kunit *test)
 	struct rviommu_hw_device *hw = rviommu_hw_testdev(test);
 	struct iommu_domain *domain = rviommu_hw_domain(test, hw, false);
 	struct rviommu_hw_buf *buf = rviommu_hw_alloc(test, PAGE_SIZE);
-	struct rviommu_faultq *fq = &hw->ep->iommu->faultq;
+	struct rviommu_inq *fq = &hw->ep->iommu->faultq;
 	u32 entries = 1U << fq->q.entries_lg2;
 	u64 before, overflows;
 

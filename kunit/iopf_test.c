@@ -15,7 +15,7 @@
 #include "../src/driver/attach.h"
 #include "../src/driver/directory.h"
 #include "../src/driver/endpoint.h"
-#include "../src/driver/pageq.h"
+#include "../src/driver/inq.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/space.h"
@@ -544,7 +544,7 @@ static void iopf_overflow(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, ret, 0);
 	}
 	/* The device may have heard of it before the driver has. */
-	rviommu_pageq_service(f->ep[0]->iommu);
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.overflows), 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.memfaults), 1);
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
@@ -567,11 +567,11 @@ static void iopf_overflow_partial(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iopf_attach(f, 1, &f->space[1]), 0);
 	rviommu_sim_set_pri(f->dev[0], RVIOMMU_SIM_PRI_NO_LAST);
 	KUNIT_EXPECT_NE(test, iopf_fill(f, 0, 0, 0, 1, 1), 0);
-	rviommu_pageq_service(f->ep[0]->iommu);
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
 	KUNIT_EXPECT_FALSE(test, list_empty(&f->ep[0]->pri.prgs.partial));
 	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_OF, 1);
 	iopf_fill(f, 1, 0, 0, 1, 1);
-	rviommu_pageq_service(f->ep[0]->iommu);
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.overflows), 1);
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
 	rviommu_sim_set_pri(f->dev[0], 0);
@@ -618,10 +618,10 @@ static void iopf_stranger(struct kunit *test)
 	f->space[0].domain->iopf_handler = NULL;
 	KUNIT_ASSERT_EQ(test, iopf_attach(f, 0, &f->space[0]), 0);
 	KUNIT_EXPECT_EQ(test, iopf_fill(f, 0, 0, 0, 1, 1), -EFAULT);
-	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->pageq.strangers), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->strangers), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_sim_enable_pri(f->dev[0], 8), 0);
 	KUNIT_EXPECT_EQ(test, iopf_fill(f, 0, 0, 0, 1, 1), -EFAULT);
-	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->pageq.strangers), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->strangers), 1);
 	KUNIT_EXPECT_EQ(test, iopf_stats(f, 0).outstanding, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_disable_pri(f->dev[0]), 0);
 }

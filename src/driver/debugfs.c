@@ -45,9 +45,8 @@
 #include "directory.h"
 #include "domain.h"
 #include "endpoint.h"
-#include "fault.h"
+#include "inq.h"
 #include "mutate.h"
-#include "pageq.h"
 #include "pgtable.h"
 #include "queue.h"
 #include "quirks.h"
@@ -228,8 +227,8 @@ static int counters_show(struct seq_file *m, void *unused)
 		[RVIOMMU_CMDQ_RESTARTS] = "restarts",
 	};
 	struct rviommu *iommu = m->private;
-	struct rviommu_faultq *fq = &iommu->faultq;
-	struct rviommu_pageq *pq = &iommu->pageq;
+	struct rviommu_inq *fq = &iommu->faultq;
+	struct rviommu_inq *pq = &iommu->pageq;
 	struct rviommu_domain_stats sum;
 	struct rviommu_endpoint *ep;
 	unsigned int i;
@@ -240,11 +239,11 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "fault_overflows %lld\n", atomic64_read(&fq->overflows));
 	seq_printf(m, "fault_memfaults %lld\n", atomic64_read(&fq->memfaults));
 	seq_printf(m, "fault_bad_index %lld\n", atomic64_read(&fq->bad_index));
-	seq_printf(m, "page_messages %lld\n", atomic64_read(&pq->messages));
+	seq_printf(m, "page_messages %lld\n", atomic64_read(&pq->records));
 	seq_printf(m, "page_overflows %lld\n", atomic64_read(&pq->overflows));
 	seq_printf(m, "page_memfaults %lld\n", atomic64_read(&pq->memfaults));
 	seq_printf(m, "page_bad_index %lld\n", atomic64_read(&pq->bad_index));
-	seq_printf(m, "page_strangers %lld\n", atomic64_read(&pq->strangers));
+	seq_printf(m, "page_strangers %lld\n", atomic64_read(&iommu->strangers));
 
 	sum = rviommu_domains_stats();
 	show_stats(m, &sum);

@@ -26,6 +26,7 @@
 #include "endpoint.h"
 #include "fault.h"
 #include "filter.h"
+#include "inq.h"
 #include "invalidate.h"
 #include "iommu.h"
 #include "pageq.h"
@@ -332,8 +333,7 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 	struct rviommu_irq *vector = data;
 	struct rviommu *iommu = vector->iommu;
 	u32 pending = rviommu_read32(iommu, RVIOMMU_REG_IPSR) & vector->causes;
-	u32 unused = pending & (RVIOMMU_IPSR_PMIP |
-				(IS_ENABLED(CONFIG_IOMMU_IOPF) ? 0 : RVIOMMU_IPSR_PIP));
+	u32 unused = pending & (RVIOMMU_IPSR_PMIP | (iommu->pageq.q.base ? 0 : RVIOMMU_IPSR_PIP));
 
 	if (pending & RVIOMMU_IPSR_CIP) {
 		rviommu_cmdq_handle_errors(&iommu->cmdq);
@@ -342,9 +342,9 @@ static irqreturn_t rviommu_irq_thread(int irq, void *data)
 		rviommu_cmdq_handle_errors(&iommu->cmdq);
 	}
 	if (pending & RVIOMMU_IPSR_FIP)
-		rviommu_faultq_service(iommu);
+		rviommu_inq_service(&iommu->faultq);
 	if (pending & RVIOMMU_IPSR_PIP)
-		rviommu_pageq_service(iommu);
+		rviommu_inq_service(&iommu->pageq);
 	if (unused)
 		rviommu_write32(iommu, RVIOMMU_REG_IPSR, unused);
 	if (iommu->bus->wired)
@@ -463,13 +463,13 @@ static int rviommu_start_queues(struct rviommu *iommu)
 	ret = rviommu_cmdq_enable(&iommu->cmdq);
 	if (ret)
 		return ret;
-	ret = rviommu_faultq_enable(&iommu->faultq);
+	ret = rviommu_inq_enable(&iommu->faultq);
 	if (ret)
 		goto err_cmdq;
-	ret = rviommu_pageq_enable(iommu);
+	ret = rviommu_inq_enable(&iommu->pageq);
 	if (!ret)
 		return 0;
-	rviommu_faultq_disable(&iommu->faultq);
+	rviommu_inq_disable(&iommu->faultq);
 err_cmdq:
 	rviommu_cmdq_disable(&iommu->cmdq);
 	return ret;
@@ -477,8 +477,8 @@ err_cmdq:
 
 static void rviommu_stop_queues(struct rviommu *iommu)
 {
-	rviommu_pageq_disable(iommu);
-	rviommu_faultq_disable(&iommu->faultq);
+	rviommu_inq_disable(&iommu->pageq);
+	rviommu_inq_disable(&iommu->faultq);
 	rviommu_cmdq_disable(&iommu->cmdq);
 }
 
@@ -604,7 +604,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost);
 	iommu->cmdq.mutate = &iommu->mutate;
 	iommu->ddt.mutate = &iommu->mutate;
-	ret = rviommu_faultq_init(&iommu->faultq, bus, RVIOMMU_FQ_LG2, iommu->pas_lg2, iommu->nid);
+	ret = rviommu_faultq_init(iommu, RVIOMMU_FQ_LG2);
 	if (ret)
 		goto err_cmdq;
 	ret = rviommu_pageq_init(iommu, RVIOMMU_PQ_LG2);
@@ -668,9 +668,9 @@ err_queues:
 err_irqs:
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
 err_pageq:
-	rviommu_pageq_destroy(iommu);
+	rviommu_inq_destroy(&iommu->pageq);
 err_faultq:
-	rviommu_faultq_destroy(&iommu->faultq);
+	rviommu_inq_destroy(&iommu->faultq);
 err_cmdq:
 	rviommu_cmdq_destroy(&iommu->cmdq);
 	return ret;
@@ -699,8 +699,8 @@ void rviommu_remove(struct rviommu *iommu)
 	rviommu_stop_queues(iommu);
 	rviommu_wait_for_readers(iommu);
 	rviommu_free_irqs(iommu, iommu->nr_irqs);
-	rviommu_pageq_destroy(iommu);
-	rviommu_faultq_destroy(&iommu->faultq);
+	rviommu_inq_destroy(&iommu->pageq);
+	rviommu_inq_destroy(&iommu->faultq);
 	rviommu_cmdq_destroy(&iommu->cmdq);
 
 	WARN_ON(!xa_empty(&iommu->dids));
@@ -720,8 +720,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 void rviommu_shutdown(struct rviommu *iommu)
 {
 	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
-	rviommu_pageq_disable(iommu);
-	rviommu_faultq_disable(&iommu->faultq);
+	rviommu_inq_disable(&iommu->pageq);
+	rviommu_inq_disable(&iommu->faultq);
 	/* Whatever it waits for: nothing is translated any more. */
 	rviommu_cmdq_disable_now(&iommu->cmdq);
 }
@@ -741,8 +741,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
  */
 int rviommu_suspend(struct rviommu *iommu)
 {
-	rviommu_faultq_service(iommu);
-	rviommu_pageq_service(iommu);
+	rviommu_inq_service(&iommu->faultq);
+	rviommu_inq_service(&iommu->pageq);
 	rviommu_ats_suspend(iommu);
 	rviommu_stop_queues(iommu);
 	return 0;

@@ -209,13 +209,13 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_retire);
  *
  * Takes no lock that anybody holds while waiting for the IOMMU.
  *
- * Context: rviommu_faultq.lock is held.
+ * Context: rviommu.faultq.lock is held.
  * Return: true if it may be logged.
  */
 bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
 			    u64 *hidden)
 {
-	struct rviommu_fault_log *log = &iommu->faultq.log;
+	struct rviommu_fault_log *log = &iommu->fault_log;
 	struct rviommu_endpoint *ep;
 	struct rviommu_did *did;
 	bool room;

@@ -16,8 +16,8 @@
 #include "attachment.h"
 #include "back.h"
 #include "directory.h"
-#include "fault.h"
 #include "pri.h"
+#include "record.h"
 
 struct dentry;
 struct device;

@@ -9,10 +9,11 @@
 #include <linux/iommu.h>
 
 #include "endpoint.h"
+#include "inq.h"
 #include "iopf.h"
-#include "pageq.h"
 #include "prg.h"
 #include "pri.h"
+#include "rviommu.h"
 
 /* It stays until the device goes: taken out of it, groups that a user still has would be freed. */
 static int rviommu_iopf_queue(struct rviommu_endpoint *ep)
@@ -65,7 +66,7 @@ int rviommu_iopf_start(struct rviommu_endpoint *ep)
 /* All that came from the device until now is with its handlers, or answered. */
 static void rviommu_iopf_flush(struct rviommu_endpoint *ep)
 {
-	rviommu_pageq_service(ep->iommu);
+	rviommu_inq_service(&ep->iommu->pageq);
 }
 
 /**

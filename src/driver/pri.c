@@ -2,7 +2,7 @@
 /*
  * Page requests of a device: its interface, its groups, and who is asked to handle them.
  *
- * A message is looked at by one thread at a time (rviommu_pageq.lock), in the order of the
+ * A message is looked at by one thread at a time (rviommu.pageq.lock), in the order of the
  * queue. A group that is complete goes to the core in one go, so the core, which puts requests
  * together by index alone, has never more than one of a device that is not complete. Its
  * response comes from the handler, at any time, by any thread; or from whoever takes
@@ -185,7 +185,7 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_page_messag
 			     message->did);
 	if (!message->last)
 		return;
-	atomic64_inc(&iommu->pageq.strangers);
+	atomic64_inc(&iommu->strangers);
 	pri_send(iommu, message->did, message->did >> 16, false, message, PRG_INVALID);
 }
 
@@ -194,7 +194,7 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_page_messag
  * @iommu: the IOMMU
  * @message: the message
  *
- * Context: may sleep; rviommu_pageq.lock is held.
+ * Context: may sleep; rviommu.pageq.lock is held.
  */
 void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message)
 {
@@ -220,7 +220,7 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
  * Groups that are not complete may never be: of all its devices, for nobody knows of which one
  * they were.
  *
- * Context: may sleep; rviommu_pageq.lock is held.
+ * Context: may sleep; rviommu.pageq.lock is held.
  */
 void rviommu_pri_discard(struct rviommu *iommu)
 {

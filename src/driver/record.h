@@ -39,7 +39,7 @@ struct rviommu_fault {
  *
  * A source is a device; what no device is known to have caused is one for all of the
  * IOMMU. Each has a limit of its own: a device must not be able to keep the faults of
- * others out of the log. Under rviommu_faultq.lock of the IOMMU.
+ * others out of the log. Under the lock of the fault queue.
  */
 struct rviommu_fault_log {
 	struct ratelimit_state limit;

@@ -27,9 +27,9 @@
 
 #include "cmdq.h"
 #include "directory.h"
-#include "fault.h"
+#include "inq.h"
 #include "mutate.h"
-#include "pageq.h"
+#include "record.h"
 
 struct dentry;
 struct rviommu;
@@ -60,8 +60,12 @@ struct rviommu_irq {
  * @nid: NUMA node
  * @ddt: device directory
  * @cmdq: command queue
- * @faultq: fault queue
- * @pageq: page-request queue
+ * @faultq: fault queue. Nothing that waits for a command is done under its lock.
+ * @fault_log: of faults that no device is known to have caused; under faultq.lock
+ * @pageq: page-request queue; its memory is NULL where the IOMMU or the kernel has no page
+ *         requests. Nobody waits for a handler of page requests under its lock.
+ * @strangers: requests of devices that may send none, and that wanted a response; read by
+ *             debugfs
  * @irqs: interrupt vectors
  * @nr_irqs: used entries of @irqs
  * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
@@ -98,8 +102,10 @@ struct rviommu {
 	int nid;
 	struct rviommu_ddt ddt;
 	struct rviommu_cmdq cmdq;
-	struct rviommu_faultq faultq;
-	struct rviommu_pageq pageq;
+	struct rviommu_inq faultq;
+	struct rviommu_fault_log fault_log;
+	struct rviommu_inq pageq;
+	atomic64_t strangers;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
 	struct xarray dids;

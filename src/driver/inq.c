@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Queues that the IOMMU fills: read up to the tail, recovered from errors, given up when
+ * they cannot be trusted.
+ */
+#include <kunit/visibility.h>
+#include <linux/export.h>
+
+#include <rviommu/regs.h>
+
+#include "inq.h"
+#include "queue.h"
+
+#define INQ_ERRORS	(RVIOMMU_QCSR_MF | RVIOMMU_QCSR_OF)
+
+/*
+ * Read records up to the tail as of now: less than a ring full. What comes later
+ * raises its own interrupt. False when the tail cannot be.
+ */
+static bool inq_read(struct rviommu_inq *in)
+{
+	struct rviommu_queue *q = &in->q;
+	const u32 mask = rviommu_queue_mask(q);
+	u32 tail = q->bus->ops->read32(q->bus, q->reg_base + RVIOMMU_QUEUE_TAIL);
+	u64 record[RVIOMMU_INQ_RECORD / sizeof(u64)];
+
+	if (tail > mask)
+		return false;
+	/* The records that the tail announced, not what was there before. */
+	dma_rmb();
+
+	while (in->head != tail) {
+		memcpy(record, q->base + ((size_t)in->head << q->entry_lg2), 1 << q->entry_lg2);
+		in->head = (in->head + 1) & mask;
+		/* Room first: what becomes of the record may take a while. */
+		q->bus->ops->write32(q->bus, q->reg_index, in->head);
+		atomic64_inc(&in->records);
+		in->ops->record(in, record);
+	}
+	return true;
+}
+
+static void inq_clear_interrupt(struct rviommu_inq *in)
+{
+	in->q.bus->ops->write32(in->q.bus, RVIOMMU_REG_IPSR, in->ops->interrupt);
+}
+
+static void inq_give_up(struct rviommu_inq *in, const char *why)
+{
+	dev_err(in->q.bus->dev, "%s: %s, %s any more\n", in->ops->name, why, in->ops->over);
+	WRITE_ONCE(in->running, false);
+	if (!rviommu_queue_disable(&in->q))
+		inq_clear_interrupt(in);
+}
+
+static void inq_bad_index(struct rviommu_inq *in)
+{
+	atomic64_inc(&in->bad_index);
+	inq_give_up(in, "its tail is outside the queue");
+}
+
+/* Records were lost. False: it was given up. */
+static bool inq_recover(struct rviommu_inq *in, u32 csr)
+{
+	if (csr & RVIOMMU_QCSR_OF)
+		atomic64_inc(&in->overflows);
+	if (csr & RVIOMMU_QCSR_MF)
+		atomic64_inc(&in->memfaults);
+	dev_err_ratelimited(in->q.bus->dev, "%s: %s, %s were lost\n", in->ops->name,
+			    csr & RVIOMMU_QCSR_MF ? "memory fault" : "overflow", in->ops->lost);
+	/* Make room first, or the next record would overflow it again. */
+	if (!inq_read(in)) {
+		inq_bad_index(in);
+		return false;
+	}
+	if (in->ops->gap)
+		in->ops->gap(in);
+	if (rviommu_queue_write_csr(&in->q, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE |
+				    (csr & INQ_ERRORS))) {
+		inq_give_up(in, "it does not recover from an error");
+		return false;
+	}
+	return true;
+}
+
+static void inq_service(struct rviommu_inq *in)
+{
+	struct rviommu_queue *q = &in->q;
+	u32 csr;
+
+	lockdep_assert_held(&in->lock);
+	if (!in->running) {
+		/*
+		 * A queue that was given up and does not switch off may raise its
+		 * interrupt again as soon as it is cleared, for ever. Left pending,
+		 * a message is not sent again; a wire has to be cleared.
+		 */
+		if (!q->on || q->bus->wired)
+			inq_clear_interrupt(in);
+		return;
+	}
+	csr = q->bus->ops->read32(q->bus, q->reg_csr);
+	if (rviommu_queue_gone(csr)) {
+		dev_err(q->bus->dev, "%s: registers read all ones, the device is gone\n",
+			in->ops->name);
+		WRITE_ONCE(q->on, false);
+		WRITE_ONCE(in->running, false);
+		return;
+	}
+	if (csr & INQ_ERRORS && !inq_recover(in, csr))
+		return;
+	/* Before the tail is read: a record after that raises a new interrupt. */
+	inq_clear_interrupt(in);
+	if (!inq_read(in))
+		inq_bad_index(in);
+}
+
+/**
+ * rviommu_inq_service() - what is in a queue is acted on
+ * @in: the queue
+ *
+ * On return all records that were in it when it was called have been seen by its
+ * rviommu_inq_ops.record. Follows spec "Guidelines for handling interrupts from IOMMU"; clears
+ * its bit of ipsr. A queue that cannot be trusted is switched off, with one message; DMA stays
+ * translated and blocked as before.
+ *
+ * Context: may sleep; the interrupt thread, suspend, whoever flushes. Bounded: at most one ring
+ * of records, two after an error.
+ */
+void rviommu_inq_service(struct rviommu_inq *in)
+{
+	if (!in->q.base)
+		return;
+	mutex_lock(&in->lock);
+	inq_service(in);
+	mutex_unlock(&in->lock);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inq_service);
+
+/**
+ * rviommu_inq_init() - allocate a queue
+ * @in: filled in here
+ * @ops: what it is about; constant
+ * @bus: register access
+ * @entries_lg2: lg2 of the wanted number of records; the IOMMU may take less
+ * @pas_lg2: memory must lie below this physical address
+ * @nid: NUMA node
+ *
+ * Context: may sleep.
+ * Return: see rviommu_queue_init().
+ */
+int rviommu_inq_init(struct rviommu_inq *in, const struct rviommu_inq_ops *ops,
+		     struct rviommu_bus *bus, u8 entries_lg2, u8 pas_lg2, int nid)
+{
+	memset(in, 0, sizeof(*in));
+	in->ops = ops;
+	mutex_init(&in->lock);
+	lockdep_set_class_and_name(&in->lock, ops->key, ops->name);
+	return rviommu_queue_init(&in->q, bus, ops->name, ops->reg_base, ops->reg_csr,
+				  ops->record_lg2, entries_lg2, pas_lg2, nid);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inq_init);
+
+/**
+ * rviommu_inq_destroy() - give the memory of a queue back
+ * @in: initialised or zeroed; nobody uses it any more
+ *
+ * Context: may sleep.
+ */
+void rviommu_inq_destroy(struct rviommu_inq *in)
+{
+	rviommu_queue_destroy(&in->q);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inq_destroy);
+
+/**
+ * rviommu_inq_enable() - switch a queue on, empty
+ * @in: initialised or zeroed
+ *
+ * Context: may sleep.
+ * Return: see rviommu_queue_enable().
+ */
+int rviommu_inq_enable(struct rviommu_inq *in)
+{
+	int ret;
+
+	if (!in->q.base)
+		return 0;
+	mutex_lock(&in->lock);
+	/* Of what came before a suspend the rest will not come. */
+	if (in->ops->gap)
+		in->ops->gap(in);
+	in->head = 0;
+	/* Left pending by whatever was before, it would keep new ones away. */
+	inq_clear_interrupt(in);
+	ret = rviommu_queue_enable(&in->q, RVIOMMU_QCSR_IE);
+	WRITE_ONCE(in->running, !ret);
+	mutex_unlock(&in->lock);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inq_enable);
+
+/**
+ * rviommu_inq_disable() - switch a queue off
+ * @in: initialised or zeroed
+ *
+ * Context: may sleep.
+ * Return: see rviommu_queue_disable().
+ */
+int rviommu_inq_disable(struct rviommu_inq *in)
+{
+	int ret;
+
+	if (!in->q.base)
+		return 0;
+	mutex_lock(&in->lock);
+	WRITE_ONCE(in->running, false);
+	ret = rviommu_queue_disable(&in->q);
+	mutex_unlock(&in->lock);
+	return ret;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_inq_disable);
