@@ -163,6 +163,10 @@ static void rviommu_release_device(struct device *dev)
 	/* Waits for readers, which take endpoints_lock. */
 	rviommu_debugfs_remove_endpoint(ep);
 	rviommu_unlink_device(ep);
+	/* Waits for who handles its page requests: not under a lock of others. */
+	mutex_lock(&ep->lock);
+	rviommu_iopf_stop(ep);
+	mutex_unlock(&ep->lock);
 
 	mutex_lock(&iommu->endpoints_lock);
 	rviommu_detach_release(ep);

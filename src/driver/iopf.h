@@ -11,12 +11,17 @@
 
 struct rviommu_endpoint;
 
+/* How long who handles page requests may take before the log says so */
+#define RVIOMMU_IOPF_PATIENCE_S		10
+
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
 int rviommu_iopf_get(struct rviommu_endpoint *ep);
 int rviommu_iopf_start(struct rviommu_endpoint *ep);
 void rviommu_iopf_put(struct rviommu_endpoint *ep);
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid);
+void rviommu_iopf_stop(struct rviommu_endpoint *ep);
 void rviommu_iopf_exit(struct rviommu_endpoint *ep);
+unsigned long rviommu_iopf_patience(void);
 #else
 static inline int rviommu_iopf_get(struct rviommu_endpoint *ep)
 {
@@ -33,6 +38,10 @@ static inline void rviommu_iopf_put(struct rviommu_endpoint *ep)
 }
 
 static inline void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+}
+
+static inline void rviommu_iopf_stop(struct rviommu_endpoint *ep)
 {
 }
 

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A PASID is made quiet: flushed, drained, cancelled, by its driver or because its domain is taken
+ * away; and who has to wait for whom meanwhile.
+ */
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/iommu.h>
+#include <linux/kthread.h>
+#include <linux/sizes.h>
+#include <rviommu/bus.h>
+#include <rviommu/page_request.h>
+#include <rviommu/regs.h>
+#include <rviommu/sim.h>
+
+#include "../src/driver/cmdq.h"
+#include "../src/driver/endpoint.h"
+#include "../src/driver/iopf.h"
+#include "../src/driver/prg.h"
+#include "../src/driver/rviommu.h"
+#include "../src/driver/space.h"
+#include "iopftest.h"
+#include "pritest.h"
+#include "simtest.h"
+
+#define PASID	5
+#define OTHER	6
+/* Never over: what does not happen within it is a failure. */
+#define LONG_MS	60000
+
+/**
+ * struct drain_thread - somebody else, who acts at a certain moment
+ * @f: devices and domains
+ * @act: what he does
+ * @done: he has
+ * @ret: what came of it
+ */
+struct drain_thread {
+	struct iopftest *f;
+	int (*act)(struct iopftest *f);
+	struct completion done;
+	int ret;
+};
+
+static int drain_run(void *data)
+{
+	struct drain_thread *t = data;
+
+	/* What is replaced for the test is so here. */
+	current->kunit_test = t->f->test;
+	t->ret = t->act(t->f);
+	current->kunit_test = NULL;
+	complete(&t->done);
+	return 0;
+}
+
+static struct drain_thread *drain_start(struct iopftest *f, int (*act)(struct iopftest *f))
+{
+	struct drain_thread *t = kunit_kzalloc(f->test, sizeof(*t), GFP_KERNEL);
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(f->test, t);
+	t->f = f;
+	t->act = act;
+	init_completion(&t->done);
+	task = kthread_run(drain_run, t, "rviommu_drain");
+	KUNIT_ASSERT_FALSE(f->test, IS_ERR(task));
+	return t;
+}
+
+static int drain_end(struct drain_thread *t)
+{
+	KUNIT_ASSERT_NE(t->f->test, wait_for_completion_timeout(&t->done, 60 * HZ), 0);
+	return t->ret;
+}
+
+/* @space handles what a PASID of device 0 asks for, and the interface is on throughout. */
+static struct iopftest *drain_up(struct kunit *test, enum iopftest_mode mode)
+{
+	struct iopftest *f = iopftest_up_default(test);
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	f->space[1].mode = mode;
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	return f;
+}
+
+static void drain_down(struct iopftest *f)
+{
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+	iopftest_expect_clean(f, 0);
+}
+
+static bool drain_is_empty(struct iopftest *f)
+{
+	struct rviommu_prgs *prgs = &f->ep[0]->pri.prgs;
+
+	guard(spinlock)(&prgs->lock);
+	return list_empty(&prgs->partial) && list_empty(&prgs->outstanding);
+}
+
+/* Once somebody waits for it, what is held gets its response. */
+static int drain_let_go(struct iopftest *f)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (!wq_has_sleeper(&f->ep[0]->pri.prgs.answered)) {
+		if (time_after(jiffies, end))
+			return -ETIMEDOUT;
+		schedule_timeout_uninterruptible(1);
+	}
+	return iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, true);
+}
+
+/* Who handles them has his say. */
+static void drain_waits(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 7);
+	struct drain_thread *t;
+
+	iopftest_await_held(f, &f->space[1], 1);
+	t = drain_start(f, drain_let_go);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_drain(f->dev[0], PASID, LONG_MS), 0);
+	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
+	KUNIT_EXPECT_EQ(test, drain_end(t), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[1], 0, 7));
+	drain_down(f);
+}
+
+/* He does not say anything: it is said for him, and what he says later is nothing. */
+static void drain_times_out(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 7);
+
+	iopftest_await_held(f, &f->space[1], 1);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_drain(f->dev[0], PASID, 1), -ETIMEDOUT);
+	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).unexpected, 0);
+	drain_down(f);
+}
+
+/* Of this PASID, and of no other */
+static void drain_cancels(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job[2];
+
+	f->space[2].mode = IOPFTEST_HOLD;
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, OTHER, &f->space[2]), 0);
+	job[0] = iopftest_go(f, 0, PASID, 0, 1, 1);
+	job[1] = iopftest_go(f, 0, OTHER, 0, 1, 2);
+	iopftest_await_held(f, &f->space[1], 1);
+	iopftest_await_held(f, &f->space[2], 1);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_cancel(f->dev[0], PASID), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 1);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[0]), -EFAULT);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[2], IOMMU_PAGE_RESP_SUCCESS, true), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[1]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	iopftest_detach_pasid(f, 0, OTHER, &f->space[2]);
+	drain_down(f);
+}
+
+static int drain_drain(struct device *dev, ioasid_t pasid)
+{
+	return rviommu_iopf_drain(dev, pasid, LONG_MS);
+}
+
+static int drain_flush(struct device *dev, ioasid_t pasid)
+{
+	return rviommu_iopf_flush(dev);
+}
+
+/* What can be said of a PASID, and what becomes of a group that is not complete */
+static const struct drain_how {
+	const char *name;
+	int (*say)(struct device *dev, ioasid_t pasid);
+	bool forgets;
+} drain_hows[] = {
+	{ "flush", drain_flush, false },
+	{ "drain", drain_drain, true },
+	{ "cancel", rviommu_iopf_cancel, true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(drain_all, drain_hows, name);
+
+/* The last request of a group never comes: it is not left for the next user of the PASID. */
+static void drain_partial(struct kunit *test)
+{
+	const struct drain_how *how = test->param_value;
+	struct rviommu_sim_config config;
+	struct rviommu_prgs *prgs;
+	struct iopftest *f;
+
+	iopftest_config(&config);
+	config.pri_timeout = 20 * NSEC_PER_MSEC;
+	f = iopftest_up(test, &config);
+	prgs = &f->ep[0]->pri.prgs;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	rviommu_sim_set_pri(f->dev[0], RVIOMMU_SIM_PRI_NO_LAST);
+	KUNIT_EXPECT_NE(test, iopftest_fill(f, 0, PASID, 0, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&prgs->partial));
+	/* That of another one stays. */
+	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], OTHER), 0);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&prgs->partial));
+	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], PASID), 0);
+	KUNIT_EXPECT_EQ(test, list_empty(&prgs->partial), how->forgets);
+	rviommu_sim_set_pri(f->dev[0], 0);
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+}
+
+/* The IOMMU has queued a request, and told nobody: it is read. */
+static void drain_reads(struct kunit *test)
+{
+	const struct drain_how *how = test->param_value;
+	struct iopftest *f = drain_up(test, IOPFTEST_MAP);
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+	struct rviommu_pritest_job *job;
+	unsigned long end;
+
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
+	job = iopftest_go(f, 0, PASID, 0, 1, 3);
+	for (end = jiffies + 60 * HZ; bus->ops->read32(bus, RVIOMMU_REG_PQT) ==
+				      bus->ops->read32(bus, RVIOMMU_REG_PQH);) {
+		KUNIT_ASSERT_FALSE(test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], PASID), 0);
+	/* Who handles it was asked at once; whether he was quicker than a cancellation is open. */
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[1].groups), 1);
+	if (how->say == rviommu_iopf_cancel)
+		rviommu_pritest_end(test, job);
+	else
+		KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	drain_down(f);
+}
+
+/* A device without page requests, and one that is not ours */
+static void drain_of_none(struct kunit *test)
+{
+	const struct drain_how *how = test->param_value;
+	struct rviommu_sim_config config;
+	struct iopftest *f;
+
+	iopftest_config(&config);
+	config.pri = false;
+	f = iopftest_up(test, &config);
+	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], PASID), 0);
+	KUNIT_EXPECT_EQ(test, how->say(f->ep[0]->iommu->dev, PASID), -ENODEV);
+}
+
+/* The IOMMU is out of service: nothing is left here. */
+static void drain_dead(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_pritest_job *job;
+	struct iopftest *f;
+
+	iopftest_config(&config);
+	config.pri_timeout = 500 * NSEC_PER_MSEC;
+	f = iopftest_up(test, &config);
+	f->space[1].mode = IOPFTEST_HOLD;
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	job = iopftest_go(f, 0, PASID, 0, 1, 1);
+	iopftest_await_held(f, &f->space[1], 1);
+	rviommu_cmdq_kill(&f->ep[0]->iommu->cmdq, "a test wants it");
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_cancel(f->dev[0], PASID), -EIO);
+	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+	/* Nobody can tell the device. */
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+}
+
+/* A handler of one device that takes its time holds up no other. */
+static void drain_alone(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_STALL);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
+
+	iopftest_await_groups(f, &f->space[1], 1);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[2]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 1, 0, 0, 4, 2), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_drain(f->dev[1], IOMMU_NO_PASID, LONG_MS), 0);
+	iopftest_detach(f, 1);
+	/* Nor another PASID of the same device */
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_drain(f->dev[0], OTHER, LONG_MS), 0);
+	KUNIT_EXPECT_FALSE(test, drain_is_empty(f));
+	complete(&f->space[1].go);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	drain_down(f);
+}
+
+static unsigned long drain_impatient(void)
+{
+	return 1;
+}
+
+static int drain_detach(struct iopftest *f)
+{
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+	return 0;
+}
+
+/*
+ * Its domain is taken away while a handler runs, and does not end: the device hears of it all the
+ * same, and the domain is there until the handler has ended.
+ */
+static void drain_stalled(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_STALL);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
+	struct drain_thread *t;
+
+	kunit_activate_static_stub(test, rviommu_iopf_patience, drain_impatient);
+	iopftest_await_groups(f, &f->space[1], 1);
+	t = drain_start(f, drain_detach);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	KUNIT_EXPECT_FALSE(test, completion_done(&t->done));
+	complete(&f->space[1].go);
+	KUNIT_EXPECT_EQ(test, drain_end(t), 0);
+	iopftest_expect_clean(f, 0);
+}
+
+/* As before, and it was the last one: the interface goes off. */
+static void drain_stalled_last(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu_pritest_job *job;
+	struct drain_thread *t;
+
+	f->space[1].mode = IOPFTEST_STALL;
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	job = iopftest_go(f, 0, PASID, 0, 1, 1);
+	kunit_activate_static_stub(test, rviommu_iopf_patience, drain_impatient);
+	iopftest_await_groups(f, &f->space[1], 1);
+	t = drain_start(f, drain_detach);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	KUNIT_EXPECT_FALSE(test, completion_done(&t->done));
+	complete(&f->space[1].go);
+	KUNIT_EXPECT_EQ(test, drain_end(t), 0);
+	iopftest_expect_clean(f, 0);
+}
+
+/**
+ * struct drain_load - a device that never stops
+ * @f: devices and domains
+ * @stop: it shall
+ */
+struct drain_load {
+	struct iopftest *f;
+	bool stop;
+};
+
+static int drain_load(void *data)
+{
+	struct drain_load *load = data;
+	struct rviommu_sim_dma dma = {
+		.op = RVIOMMU_SIM_FILL, .pv = true, .pasid = PASID, .length = SZ_4K,
+	};
+	unsigned int i;
+
+	for (i = 0; !READ_ONCE(load->stop); i++) {
+		dma.iova = IOPFTEST_IOVA + i % IOPFTEST_PAGES * SZ_4K;
+		/* Refused whenever nothing is attached */
+		rviommu_sim_dma(load->f->dev[0], &dma);
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * A PASID goes from one user to the other, again and again, and the device does not stop asking:
+ * no request reaches who has it no more, or not yet.
+ */
+static void drain_reused(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct drain_load load = { .f = f };
+	struct task_struct *task[2];
+	unsigned int i, round, rounds = rviommu_simtest_rounds(1000);
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	f->space[1].closed = true;
+	f->space[2].closed = true;
+	for (i = 0; i < ARRAY_SIZE(task); i++) {
+		task[i] = kthread_run(drain_load, &load, "rviommu_load");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(task[i]));
+		get_task_struct(task[i]);
+	}
+	for (round = 0; round < rounds; round++) {
+		struct iopftest_space *space = &f->space[1 + round % 2];
+		int before = atomic_read(&space->groups);
+
+		iommu_unmap(space->domain, IOPFTEST_IOVA, IOPFTEST_PAGES * SZ_4K);
+		WRITE_ONCE(space->closed, false);
+		KUNIT_EXPECT_EQ(test, iopftest_attach_pasid(f, 0, PASID, space), 0);
+		/* Now and then it gets to something. */
+		if (round % 8 < 2)
+			iopftest_await_groups(f, space, before + 1);
+		iopftest_detach_pasid(f, 0, PASID, space);
+		WRITE_ONCE(space->closed, true);
+		KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+	}
+	WRITE_ONCE(load.stop, true);
+	for (i = 0; i < ARRAY_SIZE(task); i++)
+		kthread_stop_put(task[i]);
+	for (i = 1; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->space[i].wrong), 0);
+		KUNIT_EXPECT_GE(test, atomic_read(&f->space[i].groups), rounds / 8);
+	}
+	iopftest_expect_clean(f, 0);
+	/* All the time another one was served. */
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 2, 1), 0);
+}
+
+static struct kunit_case drain_cases[] = {
+	KUNIT_CASE(drain_waits),
+	KUNIT_CASE(drain_times_out),
+	KUNIT_CASE(drain_cancels),
+	KUNIT_CASE_PARAM(drain_partial, drain_all_gen_params),
+	KUNIT_CASE_PARAM(drain_reads, drain_all_gen_params),
+	KUNIT_CASE_PARAM(drain_of_none, drain_all_gen_params),
+	KUNIT_CASE(drain_dead),
+	KUNIT_CASE(drain_alone),
+	KUNIT_CASE(drain_stalled),
+	KUNIT_CASE(drain_stalled_last),
+	KUNIT_CASE(drain_reused),
+	{}
+};
+
+static struct kunit_suite drain_suite = {
+	.name = "rviommu_iopf_drain",
+	.test_cases = drain_cases,
+};
+
+kunit_test_suite(drain_suite);

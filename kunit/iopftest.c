@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices that send page requests, and domains that handle them in ways that a test chooses.
+ */
+#include <kunit/test.h>
+#include <linux/pci.h>
+#include <linux/sizes.h>
+#include <linux/workqueue.h>
+
+#include "../src/driver/endpoint.h"
+#include "../src/driver/prg.h"
+#include "../src/driver/space.h"
+#include "hw.h"
+#include "iopftest.h"
+#include "pritest.h"
+#include "simtest.h"
+
+/* Handlers get a group only. */
+static struct iopftest *iopftest_now;
+
+static struct iopftest_space *iopftest_space_of(struct iopf_group *group)
+{
+	unsigned int i;
+
+	for (i = 0; i < IOPFTEST_NR_SPACES; i++)
+		if (iopftest_now->space[i].domain == group->attach_handle->domain)
+			return &iopftest_now->space[i];
+	return NULL;
+}
+
+/* The pages lie the other way round: an IOVA that was taken for an address would be noticed. */
+static u8 *iopftest_page(struct iopftest_space *space, unsigned int page)
+{
+	return space->pages + (IOPFTEST_PAGES - 1 - page) * SZ_4K;
+}
+
+static void iopftest_map(struct iopftest_space *space, struct iopf_group *group)
+{
+	struct iopf_fault *fault;
+
+	list_for_each_entry(fault, &group->faults, list) {
+		u64 iova = fault->fault.prm.addr;
+		unsigned int page = (iova - IOPFTEST_IOVA) / SZ_4K;
+
+		if (page < IOPFTEST_PAGES && !iommu_iova_to_phys(space->domain, iova))
+			iommu_map(space->domain, iova, virt_to_phys(iopftest_page(space, page)),
+				  SZ_4K, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	}
+}
+
+static void iopftest_work(struct work_struct *work)
+{
+	struct iopf_group *group = container_of(work, struct iopf_group, work);
+	struct iopftest_space *space = iopftest_space_of(group);
+
+	if (READ_ONCE(space->mode) == IOPFTEST_STALL)
+		wait_for_completion_timeout(&space->go, 60 * HZ);
+	iopftest_map(space, group);
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+}
+
+static int iopftest_handler(struct iopf_group *group)
+{
+	struct iopftest_space *space = iopftest_space_of(group);
+
+	atomic_inc(&space->groups);
+	if (READ_ONCE(space->closed))
+		atomic_inc(&space->wrong);
+	switch (READ_ONCE(space->mode)) {
+	case IOPFTEST_MAP:
+	case IOPFTEST_STALL:
+		INIT_WORK(&group->work, iopftest_work);
+		queue_work(group->fault_param->queue->wq, &group->work);
+		break;
+	case IOPFTEST_HOLD:
+		spin_lock(&space->lock);
+		list_add_tail(&group->node, &space->held);
+		spin_unlock(&space->lock);
+		break;
+	case IOPFTEST_REFUSE:
+		return -EBUSY;
+	case IOPFTEST_INVALID:
+		iopf_group_response(group, IOMMU_PAGE_RESP_INVALID);
+		iopf_free_group(group);
+		break;
+	}
+	return 0;
+}
+
+/**
+ * iopftest_let_go() - what is held gets its response
+ * @space: the domain
+ * @code: what is said
+ * @map: what was asked for is mapped before
+ *
+ * Return: how many groups that were.
+ */
+unsigned int iopftest_let_go(struct iopftest_space *space, enum iommu_page_response_code code,
+			     bool map)
+{
+	struct iopf_group *group, *next;
+	unsigned int nr = 0;
+	LIST_HEAD(held);
+
+	spin_lock(&space->lock);
+	list_splice_init(&space->held, &held);
+	spin_unlock(&space->lock);
+	list_for_each_entry_safe(group, next, &held, node) {
+		if (map)
+			iopftest_map(space, group);
+		iopf_group_response(group, code);
+		iopf_free_group(group);
+		nr++;
+	}
+	return nr;
+}
+
+/**
+ * iopftest_holds() - how many groups are held
+ * @space: the domain
+ *
+ * Return: that.
+ */
+unsigned int iopftest_holds(struct iopftest_space *space)
+{
+	struct iopf_group *group;
+	unsigned int nr = 0;
+
+	spin_lock(&space->lock);
+	list_for_each_entry(group, &space->held, node)
+		nr++;
+	spin_unlock(&space->lock);
+	return nr;
+}
+
+/**
+ * iopftest_await_held() - wait until groups are held
+ * @f: devices and domains
+ * @space: the domain
+ * @nr: so many at least
+ */
+void iopftest_await_held(struct iopftest *f, struct iopftest_space *space, unsigned int nr)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (iopftest_holds(space) < nr) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/**
+ * iopftest_await_groups() - wait until groups have come to a handler
+ * @f: devices and domains
+ * @space: the domain
+ * @nr: so many at least
+ */
+void iopftest_await_groups(struct iopftest *f, struct iopftest_space *space, unsigned int nr)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (atomic_read(&space->groups) < nr) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/**
+ * iopftest_attach() - the requester IDs of a device use a domain
+ * @f: devices and domains
+ * @dev: which device
+ * @space: the domain
+ *
+ * Return: what the core says.
+ */
+int iopftest_attach(struct iopftest *f, unsigned int dev, struct iopftest_space *space)
+{
+	int ret = iommu_replace_group_handle(f->group[dev], space->domain, &space->handle);
+
+	if (!ret)
+		f->attached[dev] = space->domain;
+	return ret;
+}
+
+/**
+ * iopftest_detach() - and no more
+ * @f: devices and domains
+ * @dev: which device
+ */
+void iopftest_detach(struct iopftest *f, unsigned int dev)
+{
+	if (f->attached[dev])
+		iommu_detach_group_handle(f->attached[dev], f->group[dev]);
+	f->attached[dev] = NULL;
+}
+
+/**
+ * iopftest_attach_pasid() - a PASID of a device uses a domain
+ * @f: devices and domains
+ * @dev: which device
+ * @pasid: the PASID
+ * @space: the domain
+ *
+ * Return: what the core says.
+ */
+int iopftest_attach_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
+			  struct iopftest_space *space)
+{
+	return iommu_attach_device_pasid(space->domain, f->dev[dev], pasid, &space->handle);
+}
+
+/**
+ * iopftest_detach_pasid() - and no more
+ * @f: devices and domains
+ * @dev: which device
+ * @pasid: the PASID
+ * @space: the domain
+ */
+void iopftest_detach_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
+			   struct iopftest_space *space)
+{
+	iommu_detach_device_pasid(space->domain, f->dev[dev], pasid);
+}
+
+static void iopftest_down(void *data)
+{
+	struct iopftest *f = data;
+	unsigned int i;
+
+	for (i = 0; i < IOPFTEST_NR_SPACES; i++)
+		complete_all(&f->space[i].go);
+	for (i = 0; i < IOPFTEST_NR_DEVICES; i++)
+		iopftest_detach(f, i);
+	for (i = 0; i < IOPFTEST_NR_SPACES; i++)
+		iopftest_let_go(&f->space[i], IOMMU_PAGE_RESP_INVALID, false);
+}
+
+/**
+ * iopftest_config() - what an instance is like, unless a test changes it
+ * @config: filled in here
+ */
+void iopftest_config(struct rviommu_sim_config *config)
+{
+	rviommu_sim_config_init(config);
+	config->endpoints = IOPFTEST_NR_DEVICES;
+	config->ats = true;
+	config->pasid_bits = 8;
+}
+
+static struct device *iopftest_function(struct iopftest *f, unsigned int index)
+{
+	struct device *dev = NULL;
+
+	if (IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI))
+		dev = rviommu_sim_function(f->sim, index);
+	KUNIT_ASSERT_NOT_NULL(f->test, dev);
+	pci_set_master(to_pci_dev(dev));
+	return dev;
+}
+
+/**
+ * iopftest_up() - devices and domains, until the test ends
+ * @test: the test
+ * @config: what the instance is like; without endpoints the devices are PCI functions
+ *
+ * Return: them; the test ends if that fails.
+ */
+struct iopftest *iopftest_up(struct kunit *test, const struct rviommu_sim_config *config)
+{
+	struct iopftest *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	f->test = test;
+	iopftest_now = f;
+	f->sim = rviommu_simtest_create(test, "rviommu_kunit_iopf", config);
+	for (i = 0; i < IOPFTEST_NR_DEVICES; i++) {
+		f->dev[i] = config->endpoints ? rviommu_sim_endpoint(f->sim, i) :
+						iopftest_function(f, i);
+		KUNIT_ASSERT_NOT_NULL(test, f->dev[i]);
+		f->ep[i] = dev_iommu_priv_get(f->dev[i]);
+		f->group[i] = rviommu_simtest_claim(test, f->dev[i]);
+	}
+	for (i = 0; i < IOPFTEST_NR_SPACES; i++) {
+		struct iopftest_space *space = &f->space[i];
+
+		space->pages = rviommu_simtest_pages(test, SZ_64K);
+		space->domain = rviommu_simtest_domain(test, f->dev[0]);
+		space->domain->iopf_handler = iopftest_handler;
+		spin_lock_init(&space->lock);
+		init_completion(&space->go);
+		INIT_LIST_HEAD(&space->held);
+	}
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, iopftest_down, f), 0);
+	return f;
+}
+
+/**
+ * iopftest_up_default() - devices and domains as of iopftest_config()
+ * @test: the test
+ *
+ * Return: them; the test ends if that fails.
+ */
+struct iopftest *iopftest_up_default(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+
+	iopftest_config(&config);
+	return iopftest_up(test, &config);
+}
+
+/**
+ * iopftest_go() - a device writes, in a thread
+ * @f: devices and domains
+ * @dev: which device
+ * @pasid: PASID; 0: without
+ * @page: first page
+ * @nr: how many
+ * @seed: what
+ *
+ * Return: the job, for rviommu_pritest_end().
+ */
+struct rviommu_pritest_job *iopftest_go(struct iopftest *f, unsigned int dev, u32 pasid,
+					unsigned int page, unsigned int nr, u64 seed)
+{
+	const struct rviommu_sim_dma dma = {
+		.op = RVIOMMU_SIM_FILL, .pv = pasid, .pasid = pasid,
+		.iova = IOPFTEST_IOVA + page * SZ_4K, .length = nr * SZ_4K, .operand = seed,
+	};
+
+	return rviommu_pritest_go(f->test, f->dev[dev], &dma);
+}
+
+/**
+ * iopftest_fill() - a device writes
+ * @f: devices and domains
+ * @dev: which device
+ * @pasid: PASID; 0: without
+ * @page: first page
+ * @nr: how many
+ * @seed: what
+ *
+ * Return: what became of it.
+ */
+int iopftest_fill(struct iopftest *f, unsigned int dev, u32 pasid, unsigned int page,
+		  unsigned int nr, u64 seed)
+{
+	return rviommu_pritest_end(f->test, iopftest_go(f, dev, pasid, page, nr, seed));
+}
+
+/**
+ * iopftest_has() - was a page written to?
+ * @space: the domain
+ * @page: which page
+ * @seed: what
+ *
+ * Return: true if all of it was.
+ */
+bool iopftest_has(struct iopftest_space *space, unsigned int page, u64 seed)
+{
+	return rviommu_simtest_holds(iopftest_page(space, page), SZ_4K, seed);
+}
+
+/**
+ * iopftest_stats() - what a device has counted
+ * @f: devices and domains
+ * @dev: which device
+ *
+ * Return: that.
+ */
+struct rviommu_sim_pri_stats iopftest_stats(struct iopftest *f, unsigned int dev)
+{
+	struct rviommu_sim_pri_stats stats = {};
+
+	KUNIT_EXPECT_EQ(f->test, rviommu_sim_pri_stats(f->dev[dev], &stats), 0);
+	return stats;
+}
+
+/**
+ * iopftest_expect_clean() - all requests have one response, and nothing is left in the driver
+ * @f: devices and domains
+ * @dev: which device
+ */
+void iopftest_expect_clean(struct iopftest *f, unsigned int dev)
+{
+	struct rviommu_sim_pri_stats stats = iopftest_stats(f, dev);
+	struct rviommu_prgs *prgs = &f->ep[dev]->pri.prgs;
+
+	KUNIT_EXPECT_EQ(f->test, stats.outstanding, 0);
+	KUNIT_EXPECT_EQ(f->test, stats.unexpected, 0);
+	KUNIT_EXPECT_EQ(f->test, stats.early, 0);
+	KUNIT_EXPECT_EQ(f->test, stats.failures, 0);
+	KUNIT_EXPECT_TRUE(f->test, list_empty(&prgs->partial));
+	KUNIT_EXPECT_TRUE(f->test, list_empty(&prgs->outstanding));
+}
