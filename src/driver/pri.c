@@ -260,8 +260,11 @@ static void pri_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 	u32 capacity;
 	u16 status;
 
-	/* Virtual functions have the interface of the physical one, which is not ours to switch. */
-	if (!pos || pdev->is_virtfn ||
+	/*
+	 * Virtual functions have the interface of the physical one, which is not ours to switch.
+	 * And without the PCI core's part nobody would switch it on again after a sleep or a reset.
+	 */
+	if (!IS_ENABLED(CONFIG_PCI_PRI) || !pos || pdev->is_virtfn ||
 	    pci_read_config_dword(pdev, pos + PCI_PRI_MAX_REQ, &capacity) || !capacity ||
 	    pci_read_config_word(pdev, pos + PCI_PRI_STATUS, &status))
 		return;
@@ -308,6 +311,15 @@ void rviommu_pri_exit(struct rviommu_endpoint *ep)
 	rviommu_prgs_exit(&ep->pri.prgs);
 }
 
+/* What the PCI core restores after a sleep or a reset; 0: nothing. It exports no more of it. */
+static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)
+{
+#ifdef CONFIG_PCI_PRI
+	pdev->pri_reqs_alloc = requests;
+	pdev->pri_enabled = requests > 0;
+#endif
+}
+
 /* PCIe "Page Request Control Register": only when it has stopped; a reset makes it. */
 static int pri_enable_pci(struct rviommu_endpoint *ep)
 {
@@ -323,7 +335,10 @@ static int pri_enable_pci(struct rviommu_endpoint *ep)
 	/* What it says of the past is cleared by what is written. */
 	pci_write_config_word(pdev, base + PCI_PRI_STATUS,
 			      PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
-	return pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_ENABLE) ? -EIO : 0;
+	if (pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_ENABLE))
+		return -EIO;
+	pri_tell_pci(pdev, ep->pri.requests);
+	return 0;
 }
 
 static int pri_enable_other(struct rviommu_endpoint *ep)
@@ -366,8 +381,10 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep)
 {
 	if (!ep->pri.enabled)
 		return;
-	if (dev_is_pci(ep->dev))
+	if (dev_is_pci(ep->dev)) {
+		pri_tell_pci(to_pci_dev(ep->dev), 0);
 		pci_write_config_word(to_pci_dev(ep->dev), ep->pri.ctrl, 0);
-	else
+	} else {
 		ep->iommu->bus->pri->disable(ep->dev);
+	}
 }
