@@ -31,6 +31,7 @@
 
 #include "endpoint.h"
 #include "engine.h"
+#include "exercise.h"
 #include "exerciser.h"
 #include "sim.h"
 #include "text.h"
@@ -54,218 +55,6 @@
 
 /* How long the threads may take for a DMA each, before that is an error. */
 #define EX_PATIENCE	(30 * HZ)
-
-/**
- * struct exerciser - one device that is exercised (its driver data)
- * @dev: the device
- * @dir: its directory in debugfs
- * @wq: runs the threads of commands
- * @gone: the driver lets go of the device: commands end, and no more begin. Set once;
- *        READ_ONCE and WRITE_ONCE
- * @users: who may use this without a file of ours, and one until ex_remove(). Taken under
- *         the device's lock, which ex_remove() is called with.
- * @idle: of which there is none left
- * @lock: held by the command that runs
- * @text_lock: protects @command, @status, @running and the members that begin with
- *             @touched; a leaf
- * @command: the last command
- * @status: how it ended, 0 or a negative errno; 0 while it runs
- * @running: it has not ended yet
- * @touched: where the last touch went
- * @touched_write: it was a write
- * @touched_blocked: the IOMMU refused it
- * @touched_cause: why
- * @touched_any: there was one
- * @seed: of the last pattern; no two DMAs write the same bytes
- * @bytes: that the device moved
- * @dmas: jobs of the device
- * @refused: of which the IOMMU refused so many
- * @mappings: of the DMA API and of the domains that replaced it
- * @replacements: of one domain by another
- * @mismatches: comparisons that failed
- */
-struct exerciser {
-	struct device *dev;
-	struct dentry *dir;
-	struct workqueue_struct *wq;
-	bool gone;
-	refcount_t users;
-	struct completion idle;
-	struct mutex lock; /* see above */
-	struct mutex text_lock; /* see above */
-	char command[64];
-	int status;
-	bool running;
-	u64 touched;
-	bool touched_write;
-	bool touched_blocked;
-	u16 touched_cause;
-	bool touched_any;
-	atomic64_t seed;
-	atomic64_t bytes;
-	atomic64_t dmas;
-	atomic64_t refused;
-	atomic64_t mappings;
-	atomic64_t replacements;
-	atomic64_t mismatches;
-};
-
-struct ex_job;
-
-/**
- * struct ex_thread - one thread of a command
- * @work: runs it
- * @job: the command
- * @index: from 0
- */
-struct ex_thread {
-	struct work_struct work;
-	struct ex_job *job;
-	unsigned int index;
-};
-
-/**
- * struct ex_job - what the threads of a command share
- * @ex: the device
- * @run: what each of them does; ends soon after ex_stopped()
- * @threads: the threads
- * @nr: how many
- * @left: how many have not ended
- * @done: none is left
- * @stop: they shall end
- * @ret: the first error, or 0
- * @bytes: copy: size of a buffer
- * @rounds: copy: how often
- * @iova: replace: the buffer, in both domains
- * @seed: replace: of the pattern in the first domain's memory; the second's is @seed + 1
- * @turns: replace: DMAs of the threads
- */
-struct ex_job {
-	struct exerciser *ex;
-	int (*run)(struct ex_job *job, unsigned int index);
-	struct ex_thread *threads;
-	unsigned int nr;
-	atomic_t left;
-	struct completion done;
-	bool stop;
-	int ret;
-	size_t bytes;
-	unsigned int rounds;
-	dma_addr_t iova;
-	u64 seed;
-	atomic64_t turns;
-};
-
-/* ----- Bytes ----- */
-
-static void ex_fill(u8 *p, size_t n, u64 seed, size_t offset)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		p[i] = rviommu_sim_pattern(seed, offset + i);
-}
-
-static bool ex_holds(const u8 *p, size_t n, u64 seed, size_t offset)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (READ_ONCE(p[i]) != rviommu_sim_pattern(seed, offset + i))
-			return false;
-	return true;
-}
-
-static u64 ex_seed(struct exerciser *ex, unsigned int nr)
-{
-	return atomic64_add_return(nr, &ex->seed) - nr;
-}
-
-static int ex_dma(struct exerciser *ex, struct rviommu_sim_dma *dma)
-{
-	int ret = rviommu_sim_dma(ex->dev, dma);
-
-	atomic64_inc(&ex->dmas);
-	atomic64_add(dma->done, &ex->bytes);
-	if (ret == -EFAULT)
-		atomic64_inc(&ex->refused);
-	return ret;
-}
-
-/* ----- Threads ----- */
-
-/*
- * The first error of a command is its result, and is explained; that the device was
- * pulled out needs no explanation.
- */
-static int ex_fail(struct ex_job *job, int ret, const char *what, const struct rviommu_sim_dma *dma)
-{
-	struct exerciser *ex = job->ex;
-
-	if (ret == -EILSEQ) {
-		atomic64_inc(&ex->mismatches);
-		ret = -EIO;
-	}
-	WRITE_ONCE(job->stop, true);
-	if (cmpxchg(&job->ret, 0, ret) || ret == -ENODEV)
-		return ret;
-	if (dma)
-		dev_err(ex->dev, "%s at %#llx + %#zx: error %d, cause %u\n", what, dma->iova,
-			dma->done, ret, dma->cause);
-	else
-		dev_err(ex->dev, "%s: error %d\n", what, ret);
-	return ret;
-}
-
-static bool ex_stopped(const struct ex_job *job)
-{
-	return READ_ONCE(job->stop) || READ_ONCE(job->ex->gone);
-}
-
-static void ex_thread(struct work_struct *work)
-{
-	struct ex_thread *thread = container_of(work, struct ex_thread, work);
-	struct ex_job *job = thread->job;
-
-	job->run(job, thread->index);
-	if (atomic_dec_and_test(&job->left))
-		complete(&job->done);
-}
-
-static int ex_start(struct ex_job *job)
-{
-	unsigned int i;
-
-	job->threads = kcalloc(job->nr, sizeof(*job->threads), GFP_KERNEL);
-	if (!job->threads)
-		return -ENOMEM;
-	init_completion(&job->done);
-	atomic_set(&job->left, job->nr);
-	for (i = 0; i < job->nr; i++) {
-		job->threads[i].job = job;
-		job->threads[i].index = i;
-		INIT_WORK(&job->threads[i].work, ex_thread);
-		queue_work(job->ex->wq, &job->threads[i].work);
-	}
-	return 0;
-}
-
-/* The threads end by themselves, or by ex_stopped(), or because of a signal to us. */
-static int ex_finish(struct ex_job *job)
-{
-	unsigned int i;
-
-	if (wait_for_completion_interruptible(&job->done)) {
-		WRITE_ONCE(job->stop, true);
-		cmpxchg(&job->ret, 0, -EINTR);
-	}
-	for (i = 0; i < job->nr; i++)
-		flush_work(&job->threads[i].work);
-	kfree(job->threads);
-	if (READ_ONCE(job->ex->gone))
-		cmpxchg(&job->ret, 0, -ENODEV);
-	return job->ret;
-}
 
 /* ----- copy ----- */
 
@@ -352,23 +141,23 @@ static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, u64 seed)
 			.length = sg_dma_len(sg),
 		};
 
-		ret = ex_dma(ex, &copy);
+		ret = sim_ex_dma(ex, &copy);
 		if (ret)
-			return ex_fail(job, ret, "copy", &copy);
+			return sim_ex_fail(job, ret, "copy", &copy);
 		from += sg_dma_len(sg);
 	}
-	ret = ex_dma(ex, &fill);
+	ret = sim_ex_dma(ex, &fill);
 	if (ret)
-		return ex_fail(job, ret, "write to coherent memory", &fill);
-	ret = ex_dma(ex, &verify);
-	return ret ? ex_fail(job, ret, "the device reads other bytes than written", &verify) : 0;
+		return sim_ex_fail(job, ret, "write to coherent memory", &fill);
+	ret = sim_ex_dma(ex, &verify);
+	return ret ? sim_ex_fail(job, ret, "the device reads other bytes than written", &verify) : 0;
 }
 
 static int ex_map_src(struct ex_job *job, struct ex_buffers *b)
 {
 	b->src_dma = dma_map_single(job->ex->dev, b->src, job->bytes, DMA_TO_DEVICE);
 	if (dma_mapping_error(job->ex->dev, b->src_dma))
-		return ex_fail(job, -ENOMEM, "dma_map_single", NULL);
+		return sim_ex_fail(job, -ENOMEM, "dma_map_single", NULL);
 	atomic64_inc(&job->ex->mappings);
 	return 0;
 }
@@ -383,7 +172,7 @@ static int ex_map_pages(struct ex_job *job, struct ex_buffers *b)
 	int ret = dma_map_sgtable(job->ex->dev, &b->sgt, DMA_FROM_DEVICE, 0);
 
 	if (ret)
-		return ex_fail(job, ret, "dma_map_sgtable", NULL);
+		return sim_ex_fail(job, ret, "dma_map_sgtable", NULL);
 	atomic64_inc(&job->ex->mappings);
 	return 0;
 }
@@ -420,11 +209,11 @@ static int ex_copy_mapped(struct ex_job *job, struct ex_buffers *b, u64 seed, bo
 
 static int ex_copy_round(struct ex_job *job, struct ex_buffers *b, bool pages_first)
 {
-	u64 seed = ex_seed(job->ex, 2);
+	u64 seed = sim_ex_seed(job->ex, 2);
 	unsigned int i;
 	int ret;
 
-	ex_fill(b->src, job->bytes, seed, 0);
+	sim_ex_fill(b->src, job->bytes, seed, 0);
 	for (i = 0; i < b->nr; i++)
 		clear_page(page_address(b->pages[i]));
 	ret = ex_copy_mapped(job, b, seed, pages_first);
@@ -434,12 +223,12 @@ static int ex_copy_round(struct ex_job *job, struct ex_buffers *b, bool pages_fi
 	for (i = 0; i < b->nr; i++) {
 		size_t offset = (size_t)i * PAGE_SIZE;
 
-		if (!ex_holds(page_address(b->pages[i]), min(job->bytes - offset, PAGE_SIZE),
+		if (!sim_ex_holds(page_address(b->pages[i]), min(job->bytes - offset, PAGE_SIZE),
 			      seed, offset))
-			return ex_fail(job, -EILSEQ, "the device copied other bytes", NULL);
+			return sim_ex_fail(job, -EILSEQ, "the device copied other bytes", NULL);
 	}
-	if (!ex_holds(b->coherent, job->bytes, seed + 1, 0))
-		return ex_fail(job, -EILSEQ, "coherent memory has other bytes", NULL);
+	if (!sim_ex_holds(b->coherent, job->bytes, seed + 1, 0))
+		return sim_ex_fail(job, -EILSEQ, "coherent memory has other bytes", NULL);
 	return 0;
 }
 
@@ -451,8 +240,8 @@ static int ex_copy_thread(struct ex_job *job, unsigned int index)
 
 	ret = ex_alloc_buffers(job, &b);
 	if (ret)
-		ex_fail(job, ret, "buffers", NULL);
-	for (i = 0; !ret && i < job->rounds && !ex_stopped(job); i++) {
+		sim_ex_fail(job, ret, "buffers", NULL);
+	for (i = 0; !ret && i < job->rounds && !sim_ex_stopped(job); i++) {
 		ret = ex_copy_round(job, &b, i & 1);
 		cond_resched();
 	}
@@ -467,8 +256,8 @@ static int ex_copy(struct exerciser *ex, size_t bytes, unsigned int threads, uns
 	};
 	int ret;
 
-	ret = ex_start(&job);
-	return ret ?: ex_finish(&job);
+	ret = sim_ex_start(&job);
+	return ret ?: sim_ex_finish(&job);
 }
 
 /* ----- replace ----- */
@@ -480,13 +269,13 @@ static int ex_replace_read(struct ex_job *job, unsigned long turn, u8 *buf)
 	struct rviommu_sim_dma read = {
 		.op = RVIOMMU_SIM_READ, .iova = job->iova + offset, .length = EX_PIECE, .buf = buf,
 	};
-	int ret = ex_dma(job->ex, &read);
+	int ret = sim_ex_dma(job->ex, &read);
 
 	if (ret)
-		return ex_fail(job, ret, "read during replacement", &read);
-	if (!ex_holds(buf, EX_PIECE, job->seed, offset) &&
-	    !ex_holds(buf, EX_PIECE, job->seed + 1, offset))
-		return ex_fail(job, -EILSEQ, "read bytes that belong to neither domain", &read);
+		return sim_ex_fail(job, ret, "read during replacement", &read);
+	if (!sim_ex_holds(buf, EX_PIECE, job->seed, offset) &&
+	    !sim_ex_holds(buf, EX_PIECE, job->seed + 1, offset))
+		return sim_ex_fail(job, -EILSEQ, "read bytes that belong to neither domain", &read);
 	return 0;
 }
 
@@ -495,11 +284,11 @@ static int ex_replace_write(struct ex_job *job, unsigned long turn)
 	size_t offset = (EX_READ_PAGES + turn % EX_WRITE_PAGES) * SZ_4K;
 	struct rviommu_sim_dma write = {
 		.op = RVIOMMU_SIM_FILL, .iova = job->iova + offset, .length = EX_PIECE,
-		.operand = ex_seed(job->ex, 1),
+		.operand = sim_ex_seed(job->ex, 1),
 	};
-	int ret = ex_dma(job->ex, &write);
+	int ret = sim_ex_dma(job->ex, &write);
 
-	return ret ? ex_fail(job, ret, "write during replacement", &write) : 0;
+	return ret ? sim_ex_fail(job, ret, "write during replacement", &write) : 0;
 }
 
 static int ex_replace_thread(struct ex_job *job, unsigned int index)
@@ -510,8 +299,8 @@ static int ex_replace_thread(struct ex_job *job, unsigned int index)
 
 	buf = kmalloc(EX_PIECE, GFP_KERNEL);
 	if (!buf)
-		return ex_fail(job, -ENOMEM, "memory of a thread", NULL);
-	while (!ret && !ex_stopped(job)) {
+		return sim_ex_fail(job, -ENOMEM, "memory of a thread", NULL);
+	while (!ret && !sim_ex_stopped(job)) {
 		ret = ex_replace_read(job, turn, buf);
 		if (!ret)
 			ret = ex_replace_write(job, turn);
@@ -537,7 +326,7 @@ static int ex_wait_turn(struct ex_job *job)
 		if (signal_pending(current))
 			return -EINTR;
 		if (time_after(jiffies, end))
-			return ex_fail(job, -ETIMEDOUT, "the threads do not get on", NULL);
+			return sim_ex_fail(job, -ETIMEDOUT, "the threads do not get on", NULL);
 		usleep_range(20, 100);
 	}
 	return 0;
@@ -556,7 +345,7 @@ static int ex_replace_once(struct ex_job *job, struct iommu_group *group,
 	};
 	struct rviommu_sim_dma fill = {
 		.op = RVIOMMU_SIM_FILL, .iova = job->iova + EX_OWN_PAGE * SZ_4K, .length = SZ_4K,
-		.operand = ex_seed(job->ex, 1),
+		.operand = sim_ex_seed(job->ex, 1),
 	};
 	size_t written = EX_READ_PAGES * SZ_4K;
 	u8 *old = mem[!own] + written;
@@ -567,24 +356,24 @@ static int ex_replace_once(struct ex_job *job, struct iommu_group *group,
 	else
 		iommu_detach_group(domain, group);
 	if (ret)
-		return ex_fail(job, ret, "iommu_attach_group", NULL);
+		return sim_ex_fail(job, ret, "iommu_attach_group", NULL);
 	atomic64_inc(&job->ex->replacements);
 
 	memset(old, 0, EX_REPLACE_SIZE - written);
-	ret = ex_dma(job->ex, &verify);
+	ret = sim_ex_dma(job->ex, &verify);
 	if (ret)
-		return ex_fail(job, ret, "read after replacement", &verify);
-	ret = ex_dma(job->ex, &fill);
+		return sim_ex_fail(job, ret, "read after replacement", &verify);
+	ret = sim_ex_dma(job->ex, &fill);
 	if (ret)
-		return ex_fail(job, ret, "write after replacement", &fill);
-	if (!ex_holds(mem[own] + EX_OWN_PAGE * SZ_4K, SZ_4K, fill.operand, 0))
-		return ex_fail(job, -EILSEQ, "what was written after a replacement is not there",
+		return sim_ex_fail(job, ret, "write after replacement", &fill);
+	if (!sim_ex_holds(mem[own] + EX_OWN_PAGE * SZ_4K, SZ_4K, fill.operand, 0))
+		return sim_ex_fail(job, -EILSEQ, "what was written after a replacement is not there",
 			       &fill);
 	ret = ex_wait_turn(job);
 	if (ret)
 		return ret;
 	if (memchr_inv(old, 0, EX_REPLACE_SIZE - written))
-		return ex_fail(job, -EILSEQ, "a write reached memory that had been replaced", NULL);
+		return sim_ex_fail(job, -EILSEQ, "a write reached memory that had been replaced", NULL);
 	return 0;
 }
 
@@ -601,13 +390,13 @@ static int ex_replace_run(struct ex_job *job, struct iommu_domain *domain, u8 *m
 
 	if (!group)
 		return -ENODEV;
-	ret = ex_start(job);
+	ret = sim_ex_start(job);
 	if (ret)
 		goto put;
 	for (i = 0; !ret && i < times; i++)
 		ret = ex_replace_once(job, group, domain, mem, !(i & 1));
 	WRITE_ONCE(job->stop, true);
-	ret = ex_finish(job) ?: ret;
+	ret = sim_ex_finish(job) ?: ret;
 	if (iommu_get_domain_for_dev(job->ex->dev) == domain)
 		iommu_detach_group(domain, group);
 put:
@@ -618,7 +407,7 @@ put:
 static int ex_replace(struct exerciser *ex, unsigned int times, unsigned int threads)
 {
 	struct ex_job job = {
-		.ex = ex, .run = ex_replace_thread, .nr = threads, .seed = ex_seed(ex, 2),
+		.ex = ex, .run = ex_replace_thread, .nr = threads, .seed = sim_ex_seed(ex, 2),
 	};
 	struct device *dev = ex->dev;
 	struct iommu_domain *domain;
@@ -638,8 +427,8 @@ static int ex_replace(struct exerciser *ex, unsigned int times, unsigned int thr
 	if (ret)
 		goto free;
 	atomic64_add(2, &ex->mappings);
-	ex_fill(mem[0], EX_READ_PAGES * SZ_4K, job.seed, 0);
-	ex_fill(mem[1], EX_READ_PAGES * SZ_4K, job.seed + 1, 0);
+	sim_ex_fill(mem[0], EX_READ_PAGES * SZ_4K, job.seed, 0);
+	sim_ex_fill(mem[1], EX_READ_PAGES * SZ_4K, job.seed + 1, 0);
 	ret = ex_replace_run(&job, domain, mem, times);
 	iommu_unmap(domain, job.iova, EX_REPLACE_SIZE);
 free:
@@ -667,7 +456,7 @@ static int ex_touch(struct exerciser *ex, u64 iova, bool write)
 
 	if (!IS_ALIGNED(iova, sizeof(word)))
 		return -EINVAL;
-	ret = ex_dma(ex, &dma);
+	ret = sim_ex_dma(ex, &dma);
 	if (ret && ret != -EFAULT)
 		return ret;
 	guard(mutex)(&ex->text_lock);
