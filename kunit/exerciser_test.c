@@ -8,8 +8,12 @@
 #include <linux/device.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
+#include <linux/pci.h>
 #include <linux/sizes.h>
 #include <rviommu/sim.h>
+
+#include "../src/driver/compat.h"
+#include "../src/sim/endpoint.h"
 
 #define WRITE_PAGE_FAULT	15
 
@@ -124,6 +128,8 @@ static void exercise_bad_commands(struct kunit *test)
 		"copy 18446744073709555712 1 1", "copy -4096 1 1", "replace 4294967297",
 		"replace 1 4294967297", "touch 18446744073709551616", "touch -8",
 		"copy 4096 1 1x",
+		"demand", "demand 1", "demand 0 1", "demand 1 0", "demand 1025 1", "demand 1 65",
+		"demand 1 1 0", "demand 1 1 1048576", "demand 1 1 1 1", "demand 1 1 none",
 	};
 	struct device *dev = exercise_dev(test, 0, true);
 	struct rviommu_sim_results r;
@@ -261,6 +267,159 @@ static void exercise_removal(struct kunit *test)
 	}
 }
 
+/* ----- Pages on demand ----- */
+
+static void demand_config(struct rviommu_sim_config *config, u32 switches)
+{
+	rviommu_sim_config_init(config);
+	config->endpoints = 1;
+	config->ats = true;
+	config->pasid_bits = 8;
+	config->exerciser = true;
+	config->model.switches = switches;
+}
+
+static struct rviommu_sim *demand_up(struct kunit *test, const struct rviommu_sim_config *config)
+{
+	struct rviommu_sim *sim = rviommu_sim_create("rviommu_kunit_demand", config);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exercise_end, sim), 0);
+	return sim;
+}
+
+/* A device copies, in one thread and in several, with PASID and without; then it does as ever. */
+static void demand_expect(struct kunit *test, struct device *dev)
+{
+	static const struct {
+		const char *command;
+		u64 pages;
+	} demands[] = {
+		{ "demand 1 1", 2 }, { "demand 64 4", 128 },
+		{ "demand 3 5 255", 6 }, { "demand 64 4 1", 128 },
+	};
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct rviommu_sim_pri_stats stats;
+	struct rviommu_sim_results r;
+	u64 mappings = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(demands); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_exercise(dev, demands[i].command, &r), 0,
+				    "%s", demands[i].command);
+		KUNIT_EXPECT_EQ(test, r.demand_pages, demands[i].pages);
+		mappings += demands[i].pages;
+		KUNIT_EXPECT_EQ(test, r.mappings, mappings);
+		/* And the one that is nobody's */
+		KUNIT_EXPECT_GT(test, r.demand_requests, demands[i].pages);
+		KUNIT_EXPECT_LE(test, r.demand_groups, r.demand_requests);
+		KUNIT_EXPECT_GT(test, r.demand_groups, 1);
+		KUNIT_EXPECT_EQ(test, rviommu_sim_pri_stats(dev, &stats), 0);
+		KUNIT_EXPECT_EQ(test, stats.outstanding, 0);
+		KUNIT_EXPECT_EQ(test, stats.invalid, i + 1);
+	}
+	KUNIT_EXPECT_EQ(test, r.mismatches, 0);
+	KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(dev), domain);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 2 2", NULL), 0);
+}
+
+static void exercise_demand(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+
+	demand_config(&config, exercise_switches(test));
+	demand_expect(test, rviommu_sim_endpoint(demand_up(test, &config), 0));
+}
+
+/* A function that is told to have this driver, and loses it */
+static void exercise_demand_function(struct kunit *test)
+{
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+	struct rviommu_sim_config config;
+	struct device *dev;
+
+	demand_config(&config, exercise_switches(test));
+	config.endpoints = 0;
+	config.pci_functions = 1;
+	dev = rviommu_sim_function(demand_up(test, &config), 0);
+	KUNIT_ASSERT_NOT_NULL(test, dev);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1", NULL), -ENODEV);
+	KUNIT_ASSERT_EQ(test, rviommu_set_driver_override(to_pci_dev(dev), SIM_EXERCISER), 0);
+	KUNIT_ASSERT_EQ(test, device_attach(dev), 1);
+	demand_expect(test, dev);
+	device_release_driver(dev);
+	KUNIT_EXPECT_FALSE(test, to_pci_dev(dev)->is_busmaster);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1", NULL), -ENODEV);
+#else
+	kunit_skip(test, "no simulated PCI functions");
+#endif
+}
+
+/* Devices that can send none, or none with this PASID */
+static void exercise_demand_impossible(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim_results r;
+	struct device *dev;
+
+	dev = exercise_dev(test, 0, true);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1", &r), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 1", &r), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, r.dmas, 0);
+	KUNIT_EXPECT_EQ(test, r.demand_groups, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
+	demand_config(&config, 0);
+	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 256", NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 255", NULL), 0);
+}
+
+/* Responses do not reach the device: the command ends all the same, and nothing is left of it. */
+static void exercise_demand_lost(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_sim_results r;
+	struct device *dev;
+
+	demand_config(&config, 0);
+	config.pri_timeout = 20 * NSEC_PER_MSEC;
+	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 4 1", &r), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, r.demand_pages, 4);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 4 1 3", NULL), -ETIMEDOUT);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_pri(dev, 0), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 4 1", NULL), 0);
+}
+
+/* The device is pulled out while it waits for a page that does not come. */
+static void exercise_demand_removal(struct kunit *test)
+{
+	static const char * const commands[] = { "demand 16 2", "demand 16 2 9" };
+	struct rviommu_sim_config config;
+	unsigned int i;
+
+	demand_config(&config, 0);
+	config.pri_timeout = 600ULL * NSEC_PER_SEC;
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		struct rviommu_sim *sim = rviommu_sim_create("rviommu_kunit_demand", &config);
+		struct exercise_user user = {};
+		struct rviommu_sim_pri_stats stats = {};
+		struct device *dev;
+
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+		dev = rviommu_sim_endpoint(sim, 0);
+		rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST);
+		exercise_start(test, &user, dev, commands[i]);
+		while (!stats.lost && !rviommu_sim_pri_stats(dev, &stats))
+			schedule_timeout_uninterruptible(1);
+		rviommu_sim_destroy(sim);
+		KUNIT_EXPECT_EQ(test, READ_ONCE(user.ret), -ENODEV);
+		kthread_stop(user.task);
+		put_device(user.dev);
+	}
+}
+
 /* ----- Devices that do not answer ----- */
 
 #define SILENT_DEVICES	32
@@ -349,6 +508,11 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE(exercise_unbind),
 	KUNIT_CASE(exercise_removal),
 	KUNIT_CASE_PARAM(exercise_silent, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_demand, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_demand_function, kind_gen_params),
+	KUNIT_CASE(exercise_demand_impossible),
+	KUNIT_CASE(exercise_demand_lost),
+	KUNIT_CASE(exercise_demand_removal),
 	{}
 };
 

@@ -290,6 +290,9 @@ int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text);
  * @replacements: of the domain it is attached to
  * @mismatches: comparisons that failed
  * @cause: of the last touch, see struct rviommu_sim_dma
+ * @demand_groups: Page Request Groups of the last demand
+ * @demand_requests: pages in them
+ * @demand_pages: pages that were mapped for them
  */
 struct rviommu_sim_results {
 	u64 bytes;
@@ -299,6 +302,9 @@ struct rviommu_sim_results {
 	u64 replacements;
 	u64 mismatches;
 	u16 cause;
+	u64 demand_groups;
+	u64 demand_requests;
+	u64 demand_pages;
 };
 
 int rviommu_sim_exercise(struct device *dev, const char *command,

@@ -245,15 +245,17 @@ static inline void rviommu_release_pci_domain(int domain)
 #endif
 }
 
-/* Which driver a platform device is for: a string of the device in older kernels. */
-static inline int rviommu_set_driver_override(struct platform_device *pdev, const char *name)
-{
+/* Which driver a PCI function or platform device is for: a string of it in older kernels. */
 #ifdef RVIOMMU_HAVE_DEVICE_DRIVER_OVERRIDE
-	return device_set_driver_override(&pdev->dev, name);
+#define rviommu_set_driver_override(pdev, name)	device_set_driver_override(&(pdev)->dev, name)
 #else
-	pdev->driver_override = kstrdup(name, GFP_KERNEL);
-	return pdev->driver_override ? 0 : -ENOMEM;
-#endif
+#define rviommu_set_driver_override(pdev, name)	rviommu_keep_name(&(pdev)->driver_override, name)
+
+static inline int rviommu_keep_name(const char **where, const char *name)
+{
+	*where = kstrdup(name, GFP_KERNEL);
+	return *where ? 0 : -ENOMEM;
 }
+#endif
 
 #endif /* RVIOMMU_COMPAT_H */

@@ -19,6 +19,20 @@ struct dentry;
 struct device;
 
 /**
+ * struct ex_demand - what a device asked for
+ * @groups: Page Request Groups
+ * @requests: pages in them
+ * @pages: pages that were mapped for them
+ * @ns: how long the device took
+ */
+struct ex_demand {
+	u64 groups;
+	u64 requests;
+	u64 pages;
+	u64 ns;
+};
+
+/**
  * struct exerciser - one device that is exercised (its driver data)
  * @dev: the device
  * @dir: its directory in debugfs
@@ -29,8 +43,8 @@ struct device;
  *         the device's lock, which ex_remove() is called with.
  * @idle: of which there is none left
  * @lock: held by the command that runs
- * @text_lock: protects @command, @status, @running and the members that begin with
- *             @touched; a leaf
+ * @text_lock: protects @command, @status, @running, @demand and the members that begin
+ *             with @touched; a leaf
  * @command: the last command
  * @status: how it ended, 0 or a negative errno; 0 while it runs
  * @running: it has not ended yet
@@ -39,6 +53,7 @@ struct device;
  * @touched_blocked: the IOMMU refused it
  * @touched_cause: why
  * @touched_any: there was one
+ * @demand: what the last demand saw; no groups: there was none
  * @seed: of the last pattern; no two DMAs write the same bytes
  * @bytes: that the device moved
  * @dmas: jobs of the device
@@ -64,6 +79,7 @@ struct exerciser {
 	bool touched_blocked;
 	u16 touched_cause;
 	bool touched_any;
+	struct ex_demand demand;
 	atomic64_t seed;
 	atomic64_t bytes;
 	atomic64_t dmas;
@@ -100,7 +116,8 @@ struct ex_thread {
  * @bytes: copy: size of a buffer
  * @rounds: copy: how often
  * @iova: replace: the buffer, in both domains
- * @seed: replace: of the pattern in the first domain's memory; the second's is @seed + 1
+ * @seed: demand: of the pattern; replace: of the one in the first domain's memory, the
+ *        second's is @seed + 1
  * @turns: replace: DMAs of the threads
  */
 struct ex_job {

@@ -29,6 +29,7 @@
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
+#include "demand.h"
 #include "endpoint.h"
 #include "engine.h"
 #include "exercise.h"
@@ -39,6 +40,8 @@
 #define EX_MAX_BYTES	SZ_4M
 #define EX_MAX_THREADS	64
 #define EX_MAX_ROUNDS	1000000
+#define EX_MAX_DEMAND	(EX_MAX_BYTES / SZ_4K)
+#define EX_MAX_PASID	(BIT(20) - 1)
 
 /*
  * The buffer that is replaced: pages that the device reads, pages that it writes,
@@ -150,7 +153,9 @@ static int ex_copy_dma(struct ex_job *job, struct ex_buffers *b, u64 seed)
 	if (ret)
 		return sim_ex_fail(job, ret, "write to coherent memory", &fill);
 	ret = sim_ex_dma(ex, &verify);
-	return ret ? sim_ex_fail(job, ret, "the device reads other bytes than written", &verify) : 0;
+	if (!ret)
+		return 0;
+	return sim_ex_fail(job, ret, "the device reads other bytes than written", &verify);
 }
 
 static int ex_map_src(struct ex_job *job, struct ex_buffers *b)
@@ -224,7 +229,7 @@ static int ex_copy_round(struct ex_job *job, struct ex_buffers *b, bool pages_fi
 		size_t offset = (size_t)i * PAGE_SIZE;
 
 		if (!sim_ex_holds(page_address(b->pages[i]), min(job->bytes - offset, PAGE_SIZE),
-			      seed, offset))
+				  seed, offset))
 			return sim_ex_fail(job, -EILSEQ, "the device copied other bytes", NULL);
 	}
 	if (!sim_ex_holds(b->coherent, job->bytes, seed + 1, 0))
@@ -367,13 +372,14 @@ static int ex_replace_once(struct ex_job *job, struct iommu_group *group,
 	if (ret)
 		return sim_ex_fail(job, ret, "write after replacement", &fill);
 	if (!sim_ex_holds(mem[own] + EX_OWN_PAGE * SZ_4K, SZ_4K, fill.operand, 0))
-		return sim_ex_fail(job, -EILSEQ, "what was written after a replacement is not there",
-			       &fill);
+		return sim_ex_fail(job, -EILSEQ,
+				   "what was written after a replacement is not there", &fill);
 	ret = ex_wait_turn(job);
 	if (ret)
 		return ret;
 	if (memchr_inv(old, 0, EX_REPLACE_SIZE - written))
-		return sim_ex_fail(job, -EILSEQ, "a write reached memory that had been replaced", NULL);
+		return sim_ex_fail(job, -EILSEQ, "a write reached memory that had been replaced",
+				   NULL);
 	return 0;
 }
 
@@ -510,6 +516,18 @@ static int ex_touch_command(struct exerciser *ex, const char **word, unsigned in
 	return ex_touch(ex, iova, write);
 }
 
+/* demand PAGES THREADS [PASID] */
+static int ex_demand_command(struct exerciser *ex, const char **word, unsigned int nr)
+{
+	u64 pages, threads, pasid = IOMMU_NO_PASID;
+
+	if (ex_number(ex, "PAGES", word[0], EX_MAX_DEMAND, &pages) ||
+	    ex_number(ex, "THREADS", word[1], EX_MAX_THREADS, &threads) ||
+	    (nr > 2 && ex_number(ex, "PASID", word[2], EX_MAX_PASID, &pasid)))
+		return -EINVAL;
+	return sim_ex_demand(ex, pages, threads, pasid);
+}
+
 static int ex_command(struct exerciser *ex, const char *command)
 {
 	char text[sizeof(ex->command)];
@@ -525,6 +543,8 @@ static int ex_command(struct exerciser *ex, const char *command)
 		return ex_replace_command(ex, word + 1, nr - 1);
 	if ((nr == 2 || nr == 3) && !strcmp(word[0], "touch"))
 		return ex_touch_command(ex, word + 1, nr - 1);
+	if ((nr == 3 || nr == 4) && !strcmp(word[0], "demand"))
+		return ex_demand_command(ex, word + 1, nr - 1);
 	return -EINVAL;
 }
 
@@ -594,19 +614,30 @@ static int ex_results_show(struct seq_file *s, void *unused)
 		seq_printf(s, "touched_blocked %s\n", ex->touched_blocked ? "yes" : "no");
 		seq_printf(s, "touched_cause %u\n", ex->touched_cause);
 	}
+	if (ex->demand.groups) {
+		seq_printf(s, "demand_groups %llu\n", ex->demand.groups);
+		seq_printf(s, "demand_requests %llu\n", ex->demand.requests);
+		seq_printf(s, "demand_pages %llu\n", ex->demand.pages);
+		seq_printf(s, "demand_ns %llu\n", ex->demand.ns);
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(ex_results);
 
 /* ----- Driver ----- */
 
-static int ex_probe(struct platform_device *pdev)
+/**
+ * sim_exerciser_probe() - take a device
+ * @dev: a device on any bus, whose drivers are all called SIM_EXERCISER; it can do DMA
+ *
+ * Return: 0; -ENODEV: it is somebody else's, told to use this driver; -ENOMEM.
+ */
+int sim_exerciser_probe(struct device *dev)
 {
-	struct sim_engine *engine = sim_engine_get(&pdev->dev);
+	struct sim_engine *engine = sim_engine_get(dev);
 	struct dentry *parent;
 	struct exerciser *ex;
 
-	/* Somebody else's device, told to use this driver. */
 	if (!engine)
 		return -ENODEV;
 	/* Stays until the device is gone. */
@@ -616,7 +647,7 @@ static int ex_probe(struct platform_device *pdev)
 	ex = kzalloc(sizeof(*ex), GFP_KERNEL);
 	if (!ex)
 		return -ENOMEM;
-	ex->dev = &pdev->dev;
+	ex->dev = dev;
 	ex->wq = alloc_workqueue("rviommu_sim", WQ_UNBOUND, 0);
 	if (!ex->wq) {
 		kfree(ex);
@@ -627,9 +658,9 @@ static int ex_probe(struct platform_device *pdev)
 	mutex_init(&ex->lock);
 	mutex_init(&ex->text_lock);
 	/* The device can do what the IOMMU can: any address, any length. */
-	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
-	platform_set_drvdata(pdev, ex);
-	ex->dir = debugfs_create_dir(dev_name(&pdev->dev), parent);
+	dma_set_max_seg_size(dev, UINT_MAX);
+	dev_set_drvdata(dev, ex);
+	ex->dir = debugfs_create_dir(dev_name(dev), parent);
 	debugfs_create_file("run", 0200, ex->dir, ex, &ex_run_fops);
 	debugfs_create_file("results", 0444, ex->dir, ex, &ex_results_fops);
 	return 0;
@@ -641,10 +672,15 @@ static void ex_put(struct exerciser *ex)
 		complete(&ex->idle);
 }
 
-/* Commands end after the round that they are in, and those that wait do not begin. */
-static void ex_remove(struct platform_device *pdev)
+/**
+ * sim_exerciser_remove() - let go of a device
+ * @dev: as of sim_exerciser_probe()
+ *
+ * Commands end after the round that they are in, and those that wait do not begin.
+ */
+void sim_exerciser_remove(struct device *dev)
 {
-	struct exerciser *ex = platform_get_drvdata(pdev);
+	struct exerciser *ex = dev_get_drvdata(dev);
 
 	WRITE_ONCE(ex->gone, true);
 	debugfs_remove_recursive(ex->dir);
@@ -656,6 +692,16 @@ static void ex_remove(struct platform_device *pdev)
 	kfree(ex);
 }
 
+static int ex_probe(struct platform_device *pdev)
+{
+	return sim_exerciser_probe(&pdev->dev);
+}
+
+static void ex_remove(struct platform_device *pdev)
+{
+	sim_exerciser_remove(&pdev->dev);
+}
+
 static struct platform_driver ex_driver = {
 	.probe = ex_probe,
 	.remove = ex_remove,
@@ -664,10 +710,16 @@ static struct platform_driver ex_driver = {
 	},
 };
 
+/* On each bus one driver has that name: ours. */
+static bool ex_is_bound(struct device *dev)
+{
+	return dev->driver && !strcmp(dev->driver->name, SIM_EXERCISER) && dev_get_drvdata(dev);
+}
+
 /**
  * rviommu_sim_exercise() - run a command on a device, as user space does
- * @dev: an endpoint of an instance with struct rviommu_sim_config.exerciser, to which
- *       the caller has a reference; it may be gone
+ * @dev: an endpoint or function that has this driver, to which the caller has a reference; it
+ *       may be gone
  * @command: what would be written to "run" in debugfs
  * @results: where to put the device's counts, or NULL
  *
@@ -675,9 +727,9 @@ static struct platform_driver ex_driver = {
  * go of the device.
  *
  * Return: 0; -EINVAL: no such command; -EIO: a byte was not what it should be;
- * -EFAULT: the IOMMU refused a DMA that it should not; -EINTR; -ENODEV: the device
- * is gone, or its driver; -ETIMEDOUT; -ENOMEM; an error of the IOMMU core. The log says which
- * comparison or DMA it was.
+ * -EFAULT: the IOMMU refused a DMA that it should not; -EOPNOTSUPP: the device can send no
+ * page requests; -EINTR; -ENODEV: the device is gone, or its driver; -ETIMEDOUT; -ENOMEM; an
+ * error of the IOMMU core. The log says which comparison or DMA it was.
  */
 int rviommu_sim_exercise(struct device *dev, const char *command,
 			 struct rviommu_sim_results *results)
@@ -686,9 +738,9 @@ int rviommu_sim_exercise(struct device *dev, const char *command,
 	int ret;
 
 	scoped_guard(device, dev) {
-		ex = dev_get_drvdata(dev);
-		if (!ex || dev->driver != &ex_driver.driver)
+		if (!ex_is_bound(dev))
 			return -ENODEV;
+		ex = dev_get_drvdata(dev);
 		refcount_inc(&ex->users);
 	}
 	ret = ex_exercise(ex, command);
@@ -701,6 +753,9 @@ int rviommu_sim_exercise(struct device *dev, const char *command,
 			.replacements = atomic64_read(&ex->replacements),
 			.mismatches = atomic64_read(&ex->mismatches),
 			.cause = ex->touched_cause,
+			.demand_groups = ex->demand.groups,
+			.demand_requests = ex->demand.requests,
+			.demand_pages = ex->demand.pages,
 		};
 	ex_put(ex);
 	return ret;

@@ -80,10 +80,13 @@ static int __init sim_init(void)
 	ret = sim_exerciser_register();
 	if (ret)
 		goto err_debugfs;
+	ret = sim_exerciser_pci_register();
+	if (ret)
+		goto err_exerciser;
 	if (instance)
 		ret = sim_default_create();
 	if (ret)
-		goto err_exerciser;
+		goto err_exerciser_pci;
 	ret = sim_configfs_register();
 	if (ret)
 		goto err_instance;
@@ -91,6 +94,8 @@ static int __init sim_init(void)
 
 err_instance:
 	rviommu_sim_destroy(sim_instance);
+err_exerciser_pci:
+	sim_exerciser_pci_unregister();
 err_exerciser:
 	sim_exerciser_unregister();
 err_debugfs:
@@ -103,6 +108,7 @@ static void __exit sim_exit(void)
 {
 	sim_configfs_unregister();
 	rviommu_sim_destroy(sim_instance);
+	sim_exerciser_pci_unregister();
 	sim_exerciser_unregister();
 	sim_debugfs_unregister();
 	sim_pci_unregister();
