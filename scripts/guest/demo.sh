@@ -145,8 +145,46 @@ worst_cases() {
 	each "copy 16384 2 4" && replaced "$1" 100 4
 }
 
+# One more IOMMU, whose devices ask for what is not mapped: a platform device and a PCI function.
+paging_up() {
+	config=/sys/kernel/config/rviommu_sim/paging
+	paging=/sys/kernel/debug/rviommu_sim/paging
+	mkdir $config || return 1
+	for option in endpoints pci_functions ats exerciser live; do
+		echo 1 >$config/$option || return 1
+	done
+	fn=$(awk '$3 == "plugged" { print $2 }' $paging/functions)
+	echo rviommu-sim-exerciser >"/sys/bus/pci/devices/$fn/driver_override" &&
+		echo "$fn" >/sys/bus/pci/drivers_probe && [ "$(paging_devices | wc -l)" -eq 2 ]
+}
+
+paging_devices() {
+	for d in "$paging"/*/; do
+		basename "$d"
+	done
+}
+
+# demand DEVICE [PASID]: says what the handler of page requests saw.
+demand() {
+	echo "demand 1024 4 $2" >"$paging/$1/run" || { dmesg | grep rviommu | tail -n 4; return 1; }
+	awk '{ n[$1] = $2 } END {
+		if (n["demand_pages"] != 2048 || n["mismatches"] || n["refused"])
+			exit 1
+		printf "%6d %6d %6d %9.1f\n", n["demand_groups"], n["demand_requests"],
+			n["demand_pages"], n["demand_ns"] / 1e6
+	}' "$paging/$1/results" >/tmp/demand || return 1
+	printf '  %-32s %-9s %s\n' "$1" "${2:-none}" "$(cat /tmp/demand)"
+}
+
+on_demand() {
+	printf '  %-32s %-9s %s\n' device PASID 'groups requests mapped      ms'
+	for d in $(paging_devices); do
+		demand "$d" && demand "$d" 7 || return 1
+	done
+}
+
 unload() {
-	rmmod rviommu_sim && rmmod rviommu
+	rmdir /sys/kernel/config/rviommu_sim/paging && rmmod rviommu_sim && rmmod rviommu
 }
 
 echo "Debian's stock kernel $(uname -r) on an emulated $(uname -m) machine"
@@ -175,6 +213,9 @@ check "a DMA to 0x7ff000000, which nobody mapped, is blocked:" blocked "$2"
 sed -n 's/^last_/  /p' "$dir/devices/$2/faults"
 check "it is the only fault by the counts of device, IOMMU and driver" one_fault "$2"
 check "the same with the IOMMU at its legal worst (late, reordered, torn, prefetched)" worst_cases "$3"
+check "pages on demand: two devices copy 4 MiB of which nothing is mapped; they ask for each page," paging_up
+check "  a handler maps it, they try again; each byte compared:" on_demand
+cat /tmp/check.out
 check "both modules unload" unload
 check "nothing alarming in the kernel's log" dmesg_clean
 finish && echo "All of it was true."
