@@ -8,6 +8,7 @@
  * rviommu_prgs_wait().
  */
 #include <linux/bitfield.h>
+#include <linux/timekeeping.h>
 #include <kunit/visibility.h>
 
 #include "mem.h"
@@ -136,6 +137,7 @@ static struct rviommu_prg *prg_get(struct rviommu_prgs *prgs,
 	if (!group)
 		return NULL;
 	group->cookie = ++prgs->cookie;
+	group->since = ktime_get_ns();
 	group->pid = message->pid;
 	group->index = message->index;
 	group->pv = message->pv;
@@ -172,6 +174,7 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 		return message->last ? RVIOMMU_PRG_REFUSED : RVIOMMU_PRG_DROPPED;
 	if (request) {
 		request->message = *message;
+		request->message.since = found->since;
 		list_move_tail(&request->node, &found->requests);
 	} else {
 		found->spoiled = true;
@@ -295,6 +298,47 @@ bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page
 	return prgs_take(prgs, pasid, 0, which);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_take);
+
+static void prg_describe(struct rviommu_prg *group, bool handed_on,
+			 struct rviommu_prg_info *info)
+{
+	*info = (struct rviommu_prg_info) {
+		.since = group->since,
+		.pid = group->pid,
+		.index = group->index,
+		.pv = group->pv,
+		.handed_on = handed_on,
+		.requests = list_count_nodes(&group->requests),
+	};
+}
+
+/**
+ * rviommu_prgs_list() - which groups are there now?
+ * @prgs: of the device
+ * @info: filled in: those that are handed on first, then the others, the oldest first each
+ * @max: for so many
+ *
+ * A device has no more groups and requests than it may have outstanding: that bounds how long
+ * this keeps others waiting.
+ *
+ * Return: how many.
+ */
+unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_info *info,
+			       unsigned int max)
+{
+	struct rviommu_prg *group;
+	unsigned int nr = 0;
+
+	guard(spinlock)(&prgs->lock);
+	list_for_each_entry(group, &prgs->outstanding, node)
+		if (nr < max)
+			prg_describe(group, true, &info[nr++]);
+	list_for_each_entry(group, &prgs->partial, node)
+		if (nr < max)
+			prg_describe(group, false, &info[nr++]);
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_list);
 
 static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
 {

@@ -25,6 +25,7 @@
  * @read: to read
  * @write: to write
  * @last: it is the last one of its group, and wants a response
+ * @since: rviommu_prg.since of its group, once it has one; 0 before
  */
 struct rviommu_page_message {
 	u32 did;
@@ -37,6 +38,7 @@ struct rviommu_page_message {
 	bool read;
 	bool write;
 	bool last;
+	u64 since;
 };
 
 /**
@@ -54,6 +56,7 @@ struct rviommu_prg_request {
  * @node: on rviommu_prgs.partial, outstanding or free; on none while it is handed on
  * @requests: struct rviommu_prg_request.node, in the order in which they came
  * @cookie: which of all groups of all times it is; never 0
+ * @since: when its first request came, ktime_get_ns()
  * @pid: PASID; 0 without
  * @index: Page Request Group Index
  * @pv: its requests have a PASID
@@ -63,10 +66,29 @@ struct rviommu_prg {
 	struct list_head node;
 	struct list_head requests;
 	u64 cookie;
+	u64 since;
 	u32 pid;
 	u16 index;
 	bool pv;
 	bool spoiled;
+};
+
+/**
+ * struct rviommu_prg_info - a group, for people
+ * @since: see struct rviommu_prg, as the next three
+ * @pid: PASID
+ * @index: Page Request Group Index
+ * @pv: there is a PASID
+ * @handed_on: it waits for its response; else for its last request
+ * @requests: that have come and found room
+ */
+struct rviommu_prg_info {
+	u64 since;
+	u32 pid;
+	u16 index;
+	bool pv;
+	bool handed_on;
+	unsigned int requests;
 };
 
 /**
@@ -132,6 +154,8 @@ bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
 			 struct rviommu_page_message *which);
 unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid);
 bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which);
+unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_info *info,
+			       unsigned int max);
 bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout);
 
 #endif /* RVIOMMU_PRG_H */

@@ -19,6 +19,7 @@
 #include "prg.h"
 #include "pri.h"
 #include "rviommu.h"
+#include "trace.h"
 
 /*
  * Whoever looks at a message: the device that he finds stays until he has handed it on, which
@@ -32,7 +33,7 @@ DEFINE_STATIC_SRCU(rviommu_pri_srcu);
 #define PRG_SUCCESS	0
 #define PRG_INVALID	1
 
-static void pri_send(struct rviommu *iommu, u16 rid, u8 seg, bool pv,
+static void pri_send(struct rviommu *iommu, const char *device, u16 rid, u8 seg, bool pv,
 		     const struct rviommu_page_message *message, u8 code)
 {
 	struct rviommu_command cmd = rviommu_cmd_ats_prgr(rid, seg, message->index, code);
@@ -42,12 +43,16 @@ static void pri_send(struct rviommu *iommu, u16 rid, u8 seg, bool pv,
 		cmd = rviommu_cmd_with_pasid(cmd, message->pid);
 	/* Nobody waits for it. -EIO: nothing is translated any more, nor answered. */
 	rviommu_cmdq_issue(&iommu->cmdq, &cmd, 1, &fence);
+	if (trace_rviommu_page_response_enabled())
+		trace_rviommu_page_response(iommu->bus, device, message, code,
+					    message->since ? ktime_get_ns() - message->since : 0);
 }
 
 static void pri_respond(struct rviommu_endpoint *ep, const struct rviommu_page_message *message,
 			u8 code)
 {
-	pri_send(ep->iommu, ep->ats.rid, ep->ats.seg, message->pv && ep->pri.pasid, message, code);
+	pri_send(ep->iommu, ep->name, ep->ats.rid, ep->ats.seg, message->pv && ep->pri.pasid,
+		 message, code);
 }
 
 static void pri_respond_invalid(struct rviommu_endpoint *ep,
@@ -152,6 +157,7 @@ static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
 static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
 {
 	struct rviommu_prgs *prgs = &ep->pri.prgs;
+	struct rviommu_page_message last = *message;
 	struct rviommu_prg *group;
 
 	switch (rviommu_prgs_add(prgs, message, &group)) {
@@ -162,8 +168,9 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 			pri_hand_on(ep, group);
 			break;
 		}
+		last.since = group->since;
 		rviommu_prgs_refuse(prgs, group);
-		pri_respond_invalid(ep, message);
+		pri_respond_invalid(ep, &last);
 		break;
 	case RVIOMMU_PRG_REFUSED:
 		dev_warn_ratelimited(ep->dev, "asks for more pages than it may\n");
@@ -179,14 +186,15 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
  * Of a device that is not known, or sends page requests although its interface is off: it gets
  * the response that it may wait for. Nobody knows whether with a PASID.
  */
-static void pri_stranger(struct rviommu *iommu, const struct rviommu_page_message *message)
+static void pri_stranger(struct rviommu *iommu, const char *device,
+			 const struct rviommu_page_message *message)
 {
 	dev_warn_ratelimited(iommu->dev, "page request of device %#x, which may send none\n",
 			     message->did);
 	if (!message->last)
 		return;
 	atomic64_inc(&iommu->strangers);
-	pri_send(iommu, message->did, message->did >> 16, false, message, PRG_INVALID);
+	pri_send(iommu, device, message->did, message->did >> 16, false, message, PRG_INVALID);
 }
 
 /**
@@ -200,7 +208,9 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 {
 	int section = srcu_read_lock(&rviommu_pri_srcu);
 	struct rviommu_endpoint *ep = pri_device(iommu, message->did);
+	const char *device = ep ? ep->name : "unknown";
 
+	trace_rviommu_page_request(iommu->bus, device, message);
 	/* It says that a PASID is quiet: who takes the PASID away finds out by himself. */
 	if (rviommu_page_is_stop_marker(message)) {
 		if (ep)
@@ -208,10 +218,11 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 	} else if (ep && READ_ONCE(ep->pri.enabled)) {
 		pri_request(ep, message);
 	} else {
-		pri_stranger(iommu, message);
+		pri_stranger(iommu, device, message);
 	}
 	srcu_read_unlock(&rviommu_pri_srcu, section);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
 
 /**
  * rviommu_pri_discard() - messages were lost

@@ -14,6 +14,7 @@
 #include <rviommu/bus.h>
 #include <rviommu/formats.h>
 
+#include "prg.h"
 #include "record.h"
 
 /* A record of the fault queue, once per record, never limited. */
@@ -66,6 +67,74 @@ TRACE_EVENT(rviommu_command,
 			   __entry->dword1 = le64_to_cpu(cmd->dword[1]);
 			   ),
 	    TP_printk("%s: %016llx %016llx", __get_str(iommu), __entry->dword0, __entry->dword1)
+);
+
+/* A message of the page-request queue, Stop Markers included, before anything is done about it. */
+TRACE_EVENT(rviommu_page_request,
+	    TP_PROTO(const struct rviommu_bus *bus, const char *device,
+		     const struct rviommu_page_message *message),
+	    TP_ARGS(bus, device, message),
+	    TP_STRUCT__entry(__string(iommu, bus->name)
+			     __string(device, device)
+			     __field(u64, addr)
+			     __field(u32, did)
+			     __field(u32, pid)
+			     __field(u16, index)
+			     __field(bool, pv)
+			     __field(bool, priv)
+			     __field(bool, exec)
+			     __field(bool, read)
+			     __field(bool, write)
+			     __field(bool, last)
+			     ),
+	    TP_fast_assign(__assign_str(iommu);
+			   __assign_str(device);
+			   __entry->addr = message->addr;
+			   __entry->did = message->did;
+			   __entry->pid = message->pid;
+			   __entry->index = message->index;
+			   __entry->pv = message->pv;
+			   __entry->priv = message->priv;
+			   __entry->exec = message->exec;
+			   __entry->read = message->read;
+			   __entry->write = message->write;
+			   __entry->last = message->last;
+			   ),
+	    TP_printk("%s: %s did=%#x pv=%d pid=%#x index=%u addr=%#llx priv=%d exec=%d read=%d write=%d last=%d",
+		      __get_str(iommu), __get_str(device), __entry->did, __entry->pv,
+		      __entry->pid, __entry->index, __entry->addr, __entry->priv, __entry->exec,
+		      __entry->read, __entry->write, __entry->last)
+);
+
+/*
+ * A response, when it is in the command queue. The latency is that since the first request of
+ * its group came; 0 for one to a device or a group that the driver does not know.
+ */
+TRACE_EVENT(rviommu_page_response,
+	    TP_PROTO(const struct rviommu_bus *bus, const char *device,
+		     const struct rviommu_page_message *message, u8 code, u64 latency_ns),
+	    TP_ARGS(bus, device, message, code, latency_ns),
+	    TP_STRUCT__entry(__string(iommu, bus->name)
+			     __string(device, device)
+			     __field(u64, latency_ns)
+			     __field(u32, did)
+			     __field(u32, pid)
+			     __field(u16, index)
+			     __field(u8, code)
+			     __field(bool, pv)
+			     ),
+	    TP_fast_assign(__assign_str(iommu);
+			   __assign_str(device);
+			   __entry->latency_ns = latency_ns;
+			   __entry->did = message->did;
+			   __entry->pid = message->pid;
+			   __entry->index = message->index;
+			   __entry->code = code;
+			   __entry->pv = message->pv;
+			   ),
+	    TP_printk("%s: %s did=%#x pv=%d pid=%#x index=%u code=%u latency_ns=%llu",
+		      __get_str(iommu), __get_str(device), __entry->did, __entry->pv,
+		      __entry->pid, __entry->index, __entry->code, __entry->latency_ns)
 );
 
 #endif /* RVIOMMU_TRACE_H */
