@@ -5,8 +5,10 @@
  * The files are opened and read as a process would read them, through a mount of
  * debugfs that is the tests' own.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/debugfs.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
@@ -24,6 +26,8 @@
 #include "../src/driver/mem.h"
 #include "../src/driver/mutate.h"
 #include "../src/driver/pgtable.h"
+#include "../src/driver/prg.h"
+#include "../src/driver/pri.h"
 #include "../src/driver/queue.h"
 #include "../src/driver/record.h"
 #include "../src/driver/rviommu.h"
@@ -774,6 +778,114 @@ static void test_mutation_names(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mutate, 0);
 }
 
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+#define PAGE_REQUESTS	8
+
+static void exit_prgs(void *ep)
+{
+	struct rviommu_endpoint *endpoint = ep;
+
+	rviommu_prgs_exit(&endpoint->pri.prgs);
+}
+
+/* The device can send page requests: it is shown anew. */
+static void show_page_requests(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_pri *pri = &f->ep->pri;
+
+	KUNIT_ASSERT_EQ(test, rviommu_prgs_init(&pri->prgs, PAGE_REQUESTS), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exit_prgs, f->ep), 0);
+	pri->usable = true;
+	pri->requests = PAGE_REQUESTS;
+	rviommu_debugfs_remove_endpoint(f->ep);
+	rviommu_debugfs_add_endpoint(f->ep);
+}
+
+/* A request comes; false if the device has too many. */
+static bool page_request(struct rviommu_endpoint *ep, u32 pasid, u16 index, bool last)
+{
+	const struct rviommu_page_message message = {
+		.pid = pasid, .pv = pasid, .index = index, .read = true, .last = last,
+	};
+	struct rviommu_prg *group;
+
+	switch (rviommu_prgs_add(&ep->pri.prgs, &message, &group)) {
+	case RVIOMMU_PRG_KEPT:
+		return true;
+	case RVIOMMU_PRG_COMPLETE:
+		rviommu_prgs_hand_on(&ep->pri.prgs, group);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The next line of a group is this one, whatever its age, and that is below an hour. */
+static void expect_group(struct kunit *test, const char **text, const char *line)
+{
+	unsigned long long age;
+	int found;
+
+	*text = strstr(*text, "\ngroup ");
+	KUNIT_ASSERT_NOT_NULL_MSG(test, *text, "%s", line);
+	*text += 1;
+	KUNIT_EXPECT_EQ_MSG(test, strncmp(*text, line, strlen(line)), 0, "%s", *text);
+	found = sscanf(*text + strlen(line), "%llu", &age);
+	KUNIT_ASSERT_EQ(test, found, 1);
+	KUNIT_EXPECT_GE(test, age, 1000);
+	KUNIT_EXPECT_LT(test, age, 3600ULL * USEC_PER_SEC);
+}
+
+static bool no_memory(void)
+{
+	return true;
+}
+
+static void test_page_requests(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_page_message which;
+	const char *text;
+	struct file *file;
+
+	KUNIT_EXPECT_NULL(test, debugfs_lookup("page_requests", f->ep->debugfs));
+	show_page_requests(test);
+	f->ep->pri.enabled = true;
+	f->ep->pri.pasid = true;
+	atomic64_set(&f->ep->pri.groups, 3);
+	atomic64_set(&f->ep->pri.refused, 4);
+	atomic64_set(&f->ep->pri.dropped, 5);
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE),
+			   "enabled yes\nlimit 8\npasid_in_response yes\n"
+			   "groups 3\nrefused 4\ndropped 5\nopen 0\n");
+	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 7, 3, false));
+	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 5, 3, false));
+	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 0, 3, true));
+	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 5, 3, false));
+	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 5, 3, true));
+	usleep_range(1000, 2000);
+	text = read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "\nopen 3\n"));
+	expect_group(test, &text, "group pasid none index 3 handed_on requests 1 age_us ");
+	expect_group(test, &text, "group pasid 5 index 3 handed_on requests 3 age_us ");
+	expect_group(test, &text, "group pasid 7 index 3 assembling requests 1 age_us ");
+	KUNIT_EXPECT_NULL(test, strstr(text, "\ngroup"));
+
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(&f->ep->pri.prgs, 5, &which));
+	KUNIT_EXPECT_NE(test, which.since, 0);
+	text = read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE);
+	expect_group(test, &text, "group pasid none index 3 handed_on requests 1 age_us ");
+	expect_group(test, &text, "group pasid 7 index 3 assembling requests 1 age_us ");
+
+	file = open_file(test, f->ep->debugfs, "page_requests");
+	kunit_activate_static_stub(test, rviommu_alloc_fails, no_memory);
+	KUNIT_EXPECT_EQ(test, read_piece(file, f->text, TEXT_SIZE), -ENOMEM);
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+	__fput_sync(file);
+}
+#endif
+
 /* --- while everything changes ------------------------------------------- */
 
 /* The files of a device that is gone are gone, also for those who hold them open. */
@@ -890,6 +1002,68 @@ static void test_churn(struct kunit *test)
 	kunit_info(test, "%u reads during %u domains", reads, ROUNDS);
 }
 
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+/* Groups begin, are handed on, are forgotten, are answered. */
+static int page_churn(void *arg)
+{
+	struct churn *c = arg;
+	struct rviommu_endpoint *ep = c->f->ep;
+	struct rviommu_page_message which;
+	unsigned int round;
+
+	for (round = 0; round < 20 * ROUNDS; round++) {
+		page_request(ep, round % 3, round % 5, round % 2);
+		if (round % 7 == 0)
+			rviommu_prgs_discard(&ep->pri.prgs, round % 3);
+		if (round % 4 == 0)
+			rviommu_prgs_take(&ep->pri.prgs, RVIOMMU_PRG_ALL, &which);
+		cond_resched();
+	}
+	/* Pairs with test_page_churn(). */
+	smp_store_release(&c->done, true);
+	return 0;
+}
+
+/* Each text is of one moment: as many groups as it says, and no more than there can be. */
+static void test_page_churn(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct churn *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(test, c);
+	show_page_requests(test);
+	c->f = f;
+	task = kthread_create(page_churn, c, "rviommu-churn");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	wake_up_process(task);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, stop_churn, task), 0);
+	do {
+		const char *text = read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE);
+		unsigned int open, requests, sum = 0;
+		int found;
+
+		text = strstr(text, "\nopen ");
+		KUNIT_ASSERT_NOT_NULL(test, text);
+		found = sscanf(text, "\nopen %u", &open);
+		KUNIT_ASSERT_EQ(test, found, 1);
+		while ((text = strstr(text, " requests "))) {
+			found = sscanf(text, " requests %u", &requests);
+			KUNIT_ASSERT_EQ(test, found, 1);
+			KUNIT_EXPECT_GE(test, requests, 1);
+			sum += requests;
+			open--;
+			text++;
+		}
+		KUNIT_EXPECT_EQ(test, open, 0);
+		KUNIT_EXPECT_LE(test, sum, PAGE_REQUESTS);
+		cond_resched();
+		/* Pairs with page_churn(). */
+	} while (!smp_load_acquire(&c->done));
+}
+#endif
+
 static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_runs),
 	KUNIT_CASE(test_long_run),
@@ -905,6 +1079,10 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_counters),
 	KUNIT_CASE(test_queues),
 	KUNIT_CASE(test_mutation_names),
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+	KUNIT_CASE(test_page_requests),
+	KUNIT_CASE(test_page_churn),
+#endif
 	KUNIT_CASE(test_remove_while_open),
 	KUNIT_CASE(test_churn),
 	{}

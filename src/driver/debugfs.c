@@ -816,6 +816,8 @@ void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
 	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
 	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
 	debugfs_create_file("processes", 0400, ep->debugfs, ep, &processes_fops);
+	if (ep->pri.usable)
+		rviommu_debugfs_add_pri(ep);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_add_endpoint);
 

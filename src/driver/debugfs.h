@@ -58,6 +58,11 @@ void rviommu_debugfs_add(struct rviommu *iommu);
 void rviommu_debugfs_remove(struct rviommu *iommu);
 void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
 void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+void rviommu_debugfs_add_pri(struct rviommu_endpoint *ep);
+#else
+static inline void rviommu_debugfs_add_pri(struct rviommu_endpoint *ep) { }
+#endif
 #else
 static inline void rviommu_debugfs_init(void) { }
 static inline void rviommu_debugfs_exit(void) { }
