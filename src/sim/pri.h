@@ -163,6 +163,23 @@ void sim_pri_reset_function(struct sim_pri *pri);
 void sim_pri_clear_status(struct sim_pri *pri, u16 flags);
 u16 sim_pri_status(struct sim_pri *pri);
 
+void sim_pri_set_switches(struct sim_pri *pri, u32 switches);
+void sim_pri_get_stats(struct sim_pri *pri, struct rviommu_sim_pri_stats *stats);
+void sim_pri_response(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
+void sim_pri_debugfs(struct rviommu_sim *sim);
+
+/* For pri_job.c */
+bool sim_pri_may_send(const struct sim_pri *pri);
+unsigned int sim_pri_budget(const struct sim_pri *pri);
+struct sim_pri_group *sim_pri_open(struct sim_pri *pri, bool pv, u32 pasid, unsigned int pages);
+void sim_pri_wake(struct sim_pri_job *job, int result);
+void sim_pri_wake_others(struct sim_pri *pri, int result);
+void sim_pri_send_marker(struct sim_pri *pri, u32 pasid);
+bool sim_pri_send_single(struct sim_pri *pri, struct rviommu_model_page_request *pr);
+void sim_pri_first_sent(struct sim_pri *pri, const struct rviommu_model_page_request *pr);
+void sim_pri_message(struct sim_pri *pri, const struct rviommu_model_page_request *pr);
+
+/* pri_job.c */
 void sim_pri_begin(struct sim_pri *pri, struct sim_pri_job *job, struct device *dev, bool pv,
 		   u32 pasid);
 void sim_pri_end(struct sim_pri *pri, struct sim_pri_job *job);
@@ -170,11 +187,5 @@ bool sim_pri_stopped(const struct sim_pri_job *job);
 int sim_pri_send(struct sim_pri *pri, struct sim_pri_job *job, const struct sim_pri_fault *fault);
 int sim_pri_wait(struct sim_pri *pri, struct sim_pri_job *job);
 int sim_pri_stop(struct sim_pri *pri, u32 pasid);
-void sim_pri_message(struct sim_pri *pri, const struct rviommu_model_page_request *pr);
-
-void sim_pri_set_switches(struct sim_pri *pri, u32 switches);
-void sim_pri_get_stats(struct sim_pri *pri, struct rviommu_sim_pri_stats *stats);
-void sim_pri_response(struct rviommu_sim *sim, const struct rviommu_model_ats_msg *msg);
-void sim_pri_debugfs(struct rviommu_sim *sim);
 
 #endif /* RVIOMMU_SIM_PRI_H */
