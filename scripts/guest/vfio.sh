@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# vfio.sh [ROUNDS]: a simulated PCI function in the hands of a program: VFIO, iommufd and
-# PASIDs; so many times again, with a reset and another driver each time.
+# vfio.sh [ROUNDS]: a simulated PCI function in the hands of a program: VFIO, iommufd, PASIDs
+# and page requests; the first two so many times again, with a reset and another driver each time.
 
 . ./lib.sh
 rounds=${1:-0}
@@ -12,9 +12,10 @@ up() {
 	insmod /modules/rviommu.ko && insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=2
 }
 
+# to_vfio FUNCTION
 to_vfio() {
-	echo vfio-pci >"$fn/driver_override" && basename "$fn" >/sys/bus/pci/drivers_probe &&
-		wait_for 10 test -c "/dev/vfio/devices/$(ls "$fn/vfio-dev")"
+	echo vfio-pci >"$1/driver_override" && basename "$1" >/sys/bus/pci/drivers_probe &&
+		wait_for 10 test -c "/dev/vfio/devices/$(ls "$1/vfio-dev")"
 }
 
 program() {
@@ -56,7 +57,7 @@ again() {
 			return 1
 		}
 		if ! echo 1 >"$fn/reset" || ! nothing_attached ||
-		   ! basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind || ! to_vfio; then
+		   ! basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind || ! to_vfio "$fn"; then
 			echo "round $i: reset, unbind or bind"
 			return 1
 		fi
@@ -87,6 +88,45 @@ again_without_growth() {
 		/tmp/slabs.before /tmp/slabs.after
 }
 
+# An IOMMU whose function has page requests, and waits a minute for a response.
+faulty_up() {
+	config=/sys/kernel/config/rviommu_sim/faulty
+	faulty=/sys/kernel/debug/rviommu_sim/faulty
+	mount -t configfs none /sys/kernel/config && mkdir $config || return 1
+	echo 0 >$config/endpoints && echo 60000000000 >$config/pri_timeout || return 1
+	for option in pci_functions ats live; do
+		echo 1 >$config/$option || return 1
+	done
+	asker=/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' $faulty/functions)
+	to_vfio "$asker"
+}
+
+pages_on_demand() {
+	trace rviommu_page_response /guest/vfio_fault \
+		"/dev/vfio/devices/$(ls "$asker/vfio-dev")" $faulty/dma $id
+}
+
+# Each of them, of which some waited for the program, has been traced with the time since.
+responses_traced() {
+	grep rviommu_page_response: /tmp/trace >/tmp/responses
+	[ "$(grep -c 'code=0' /tmp/responses)" -eq 14 ] &&
+		[ "$(grep -c 'code=1' /tmp/responses)" -ge 12 ] &&
+		! grep -q 'latency_ns=0$' /tmp/responses
+}
+
+# The kernel's last word on its page requests
+nothing_asked() {
+	of=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$asker")")/page_requests
+	cat "$of"
+	grep -qx 'enabled no' "$of" && grep -qx 'open 0' "$of" && grep -q '^groups [1-9]' "$of" &&
+		grep -q ' outstanding 0 open 0 ' $faulty/pri
+}
+
+faulty_down() {
+	basename "$asker" >/sys/bus/pci/drivers/vfio-pci/unbind && rmdir $config &&
+		umount /sys/kernel/config
+}
+
 down() {
 	basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
 }
@@ -96,7 +136,7 @@ fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 
 id=0x0100
 # Of the first CPU, on this machine
 imsic=0x28000000
-check "a function goes to vfio-pci" to_vfio
+check "a function goes to vfio-pci" to_vfio "$fn"
 check "a program uses its PASIDs" program
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of them" nothing_attached
@@ -106,6 +146,15 @@ if [ "$rounds" -gt 0 ]; then
 	tail -n 1 /tmp/check.out | sed 's/^/    | /'
 fi
 check "a DMA by hand is looked at" words
+if [ "$rounds" -eq 0 ]; then
+	check "a function that has page requests goes to vfio-pci" faulty_up
+	check "a program pages its memory on demand" pages_on_demand
+	sed 's/^/    | /' /tmp/check.out
+	check "each response was traced, with its latency" responses_traced
+	check "nothing is left of its requests" nothing_asked
+	check "and a second time" pages_on_demand
+	check "its IOMMU goes" faulty_down
+fi
 check "all modules go" down
 check "no memory leaked" no_leaks
 check "nothing alarming in the kernel's log" dmesg_clean

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What programs in user space that have a simulated PCI function by VFIO and iommufd have in
+ * common. Its DMA goes by the simulator's debugfs file "dma".
+ */
+#ifndef RVIOMMU_GUEST_VFIO_H
+#define RVIOMMU_GUEST_VFIO_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+
+#define PAGE	4096
+#define NONE	(~0U)
+
+static int iommufd, dev;
+static unsigned int devid;
+static const char *dma_file, *device_id;
+
+static void expect(bool good, const char *what)
+{
+	if (!good) {
+		printf("not ok: %s (%s)\n", what, strerror(errno));
+		exit(1);
+	}
+	printf("ok: %s\n", what);
+}
+
+/* rviommu_sim_pattern() */
+static unsigned char pattern(__u64 seed, size_t offset)
+{
+	__u64 x = (seed ^ (offset >> 3)) * 0x9e3779b97f4a7c15ULL;
+
+	x ^= x >> 29;
+	return x >> (8 * (offset & 7));
+}
+
+/* Bytes of the device's, for @pasid, have the pattern of @seed. 0 or the error. */
+static int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned int seed)
+{
+	char text[80], number[12] = "none";
+	int fd = open(dma_file, O_WRONLY), ret;
+
+	if (fd < 0)
+		return errno;
+	if (pasid != NONE)
+		snprintf(number, sizeof(number), "%u", pasid);
+	snprintf(text, sizeof(text), "%s %s fill %#llx %u %u", device_id, number, iova, bytes, seed);
+	ret = write(fd, text, strlen(text)) < 0 ? errno : 0;
+	close(fd);
+	return ret;
+}
+
+static bool holds(const unsigned char *p, unsigned int bytes, unsigned int seed)
+{
+	unsigned int i;
+
+	for (i = 0; i < bytes; i++)
+		if (p[i] != pattern(seed, i))
+			return false;
+	return true;
+}
+
+/* A page of memory at @iova of an address space: 0 or the error. */
+static int map_page(unsigned int ioas, __u64 iova, void *page)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map), .length = PAGE, .iova = iova, .ioas_id = ioas,
+		.user_va = (unsigned long)page,
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+	};
+
+	return ioctl(iommufd, IOMMU_IOAS_MAP, &map) ? errno : 0;
+}
+
+static int attach(__u32 pasid, unsigned int pt)
+{
+	struct vfio_device_attach_iommufd_pt at = { .argsz = sizeof(at), .pt_id = pt };
+
+	if (pasid != NONE) {
+		at.flags = VFIO_DEVICE_ATTACH_PASID;
+		at.pasid = pasid;
+	}
+	return ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &at) ? errno : 0;
+}
+
+static int detach(__u32 pasid)
+{
+	struct vfio_device_detach_iommufd_pt at = { .argsz = sizeof(at) };
+
+	if (pasid != NONE) {
+		at.flags = VFIO_DEVICE_DETACH_PASID;
+		at.pasid = pasid;
+	}
+	return ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &at) ? errno : 0;
+}
+
+static bool master_bus(void)
+{
+	struct vfio_region_info config = {
+		.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	__u16 command;
+
+	if (ioctl(dev, VFIO_DEVICE_GET_REGION_INFO, &config) ||
+	    pread(dev, &command, 2, config.offset + PCI_COMMAND) != 2)
+		return false;
+	command |= PCI_COMMAND_MASTER;
+	return pwrite(dev, &command, 2, config.offset + PCI_COMMAND) == 2;
+}
+
+/* Have the device: argv is CDEV DMA DEVICE_ID. */
+static void take_device(char **argv)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+
+	setvbuf(stdout, NULL, _IONBF, 0);
+	dma_file = argv[1];
+	device_id = argv[2];
+	iommufd = open("/dev/iommu", O_RDWR);
+	expect(iommufd >= 0, "iommufd opens");
+	dev = open(argv[0], O_RDWR);
+	expect(dev >= 0, "the device opens");
+	bind.iommufd = iommufd;
+	expect(!ioctl(dev, VFIO_DEVICE_BIND_IOMMUFD, &bind), "it is bound to iommufd");
+	devid = bind.out_devid;
+}
+
+#endif /* RVIOMMU_GUEST_VFIO_H */

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vfio_fault CDEV DMA DEVICE_ID: a program in user space that pages the memory of a simulated PCI
+ * function on demand, by iommufd's fault queue: with PASID and without, right, wrong, late and
+ * not at all. Prints each step; exit status 0 if all was as it should be.
+ *
+ * The function waits for a response for much longer than what happens "soon" here. So a wait
+ * that ends without one was ended by the kernel; and none is for ever.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "vfio.h"
+
+#define IOVA		0x10000000ULL
+#define PAGES		16
+#define PASID		5
+#define PATIENCE	120
+/* Seconds; a third of what the function waits, on a machine that is emulated and looks on itself */
+#define SOON		20
+
+/**
+ * struct job - DMA in a thread of its own
+ * @thread: the thread
+ * @pasid: with this PASID, or NONE
+ * @page: first page
+ * @nr: how many pages it writes
+ * @seed: with this pattern
+ * @ret: what became of it
+ */
+struct job {
+	pthread_t thread;
+	__u32 pasid;
+	unsigned int page;
+	unsigned int nr;
+	unsigned int seed;
+	int ret;
+};
+
+/**
+ * struct space - memory that is paged on demand
+ * @ioas: address space
+ * @hwpt: page table with a fault object
+ * @memory: pages, of which those are mapped that were asked for
+ */
+struct space {
+	unsigned int ioas;
+	unsigned int hwpt;
+	unsigned char *memory;
+};
+
+static int fault_fd;
+static unsigned int fault_id;
+static unsigned int seed;
+
+static void make_queue(void)
+{
+	struct iommu_fault_alloc alloc = { .size = sizeof(alloc) };
+
+	expect(!ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc), "a fault queue");
+	fault_fd = alloc.out_fault_fd;
+	fault_id = alloc.out_fault_id;
+}
+
+static void make_space(struct space *s)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_hwpt_alloc table = {
+		.size = sizeof(table), .dev_id = devid, .fault_id = fault_id,
+		.flags = IOMMU_HWPT_ALLOC_PASID | IOMMU_HWPT_FAULT_ID_VALID,
+	};
+
+	s->memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	expect(s->memory != MAP_FAILED && !ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc),
+	       "an address space with nothing in it");
+	s->ioas = alloc.out_ioas_id;
+	table.pt_id = s->ioas;
+	expect(!ioctl(iommufd, IOMMU_HWPT_ALLOC, &table), "a page table with the fault queue");
+	s->hwpt = table.out_hwpt_id;
+}
+
+static void *job_thread(void *data)
+{
+	struct job *job = data;
+
+	job->ret = dma_fill(job->pasid, IOVA + job->page * PAGE, job->nr * PAGE, job->seed);
+	return NULL;
+}
+
+static void begin(struct job *job, __u32 pasid, unsigned int page, unsigned int nr)
+{
+	*job = (struct job){ .pasid = pasid, .page = page, .nr = nr, .seed = ++seed };
+	if (pthread_create(&job->thread, NULL, job_thread, job)) {
+		printf("not ok: a thread\n");
+		exit(1);
+	}
+}
+
+static int end(struct job *job)
+{
+	pthread_join(job->thread, NULL);
+	return job->ret;
+}
+
+/* It was carried out, and what it wrote is there. */
+static bool done(struct job *job, struct space *s)
+{
+	return !end(job) && holds(s->memory + job->page * PAGE, job->nr * PAGE, job->seed);
+}
+
+static bool asked(void)
+{
+	struct pollfd poll_fd = { .fd = fault_fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, SOON * 1000) == 1;
+}
+
+/* Read at most @max requests: how many it was, or the error, negative */
+static int take(struct iommu_hwpt_pgfault *fault, unsigned int max)
+{
+	ssize_t ret = read(fault_fd, fault, max * sizeof(*fault));
+
+	return ret < 0 ? -errno : ret / (ssize_t)sizeof(*fault);
+}
+
+static int answer(__u32 cookie, __u32 code)
+{
+	struct iommu_hwpt_page_response response = { .cookie = cookie, .code = code };
+
+	return write(fault_fd, &response, sizeof(response)) < 0 ? errno : 0;
+}
+
+static bool is_for(const struct iommu_hwpt_pgfault *fault, __u32 pasid, unsigned int page, bool last)
+{
+	return fault->dev_id == devid && fault->addr == IOVA + page * PAGE &&
+	       fault->perm & IOMMU_PGFAULT_PERM_WRITE &&
+	       !(fault->flags & IOMMU_PGFAULT_FLAGS_LAST_PAGE) == !last &&
+	       !(fault->flags & IOMMU_PGFAULT_FLAGS_PASID_VALID) == (pasid == NONE) &&
+	       (pasid == NONE || fault->pasid == pasid);
+}
+
+static int serve(struct space *s, const struct iommu_hwpt_pgfault *fault)
+{
+	return map_page(s->ioas, fault->addr, s->memory + (fault->addr - IOVA));
+}
+
+static void one_page(struct space *s, __u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault;
+	struct job job;
+
+	begin(&job, pasid, 0, 1);
+	expect(asked() && take(&fault, 1) == 1 && is_for(&fault, pasid, 0, true),
+	       "a DMA asks for its page");
+	expect(!serve(s, &fault) && !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS),
+	       "the page is mapped, and the device is told");
+	expect(done(&job, s), "it tries again, and the bytes are there");
+	begin(&job, pasid, 0, 1);
+	expect(done(&job, s), "nor does it ask another time");
+}
+
+static void group(struct space *s, __u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault[4];
+	struct job job;
+	char byte;
+
+	begin(&job, pasid, 1, 2);
+	expect(asked() && take(fault, 1) == -EINVAL, "a group is not read in parts");
+	expect(read(fault_fd, &byte, 1) < 0 && errno == ESPIPE, "nor a request");
+	expect(take(fault, 4) == 2 && is_for(&fault[0], pasid, 1, false) &&
+	       is_for(&fault[1], pasid, 2, true) && fault[0].cookie == fault[1].cookie &&
+	       fault[0].grpid == fault[1].grpid, "two requests of one group");
+	expect(!serve(s, &fault[0]) && !serve(s, &fault[1]) &&
+	       !answer(fault[1].cookie, IOMMUFD_PAGE_RESP_SUCCESS), "both are served");
+	expect(done(&job, s), "the bytes are there");
+}
+
+/* Two groups that the program reads one by one, and answers in the other order */
+static void two_groups(struct space *s, __u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault[2];
+	struct job job[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		begin(&job[i], pasid, 4 + i, 1);
+		expect(asked() && take(&fault[i], 1) == 1 && is_for(&fault[i], pasid, 4 + i, true),
+		       "a group while another one is not answered");
+	}
+	expect(fault[0].cookie != fault[1].cookie, "they can be told apart");
+	expect(!serve(s, &fault[1]) && !answer(fault[1].cookie, IOMMUFD_PAGE_RESP_SUCCESS) &&
+	       done(&job[1], s), "the second one is served");
+	expect(!serve(s, &fault[0]) && !answer(fault[0].cookie, IOMMUFD_PAGE_RESP_SUCCESS) &&
+	       done(&job[0], s), "and then the first");
+}
+
+static void wrong_answers(__u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault;
+	struct job job;
+
+	begin(&job, pasid, 6, 1);
+	expect(asked() && take(&fault, 1) == 1, "a DMA asks");
+	expect(answer(fault.cookie, 2) == EINVAL, "a code that does not exist");
+	expect(answer(fault.cookie + 1, IOMMUFD_PAGE_RESP_SUCCESS) == EINVAL,
+	       "a response to nothing");
+	expect(!answer(fault.cookie, IOMMUFD_PAGE_RESP_INVALID), "the page is not to be had");
+	expect(answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) == EINVAL, "that was the response");
+	expect(end(&job) == EFAULT, "the DMA is refused");
+}
+
+/* Success for a page that is not mapped: the device asks again. */
+static void lies(struct space *s, __u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault;
+	struct job job;
+
+	begin(&job, pasid, 7, 1);
+	expect(asked() && take(&fault, 1) == 1 && !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS),
+	       "success, and nothing is mapped");
+	expect(asked() && take(&fault, 1) == 1 && is_for(&fault, pasid, 7, true),
+	       "the device asks again");
+	expect(!serve(s, &fault) && !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) &&
+	       done(&job, s), "and is served then");
+}
+
+/* One request is read and one is not, and none is ever answered: what is taken away ends both. */
+static void never(__u32 pasid, int (*take_away)(__u32 pasid), const char *what)
+{
+	time_t begun = time(NULL);
+	struct iommu_hwpt_pgfault fault;
+	struct job job[2];
+	int ret;
+
+	begin(&job[0], pasid, 8, 1);
+	expect(asked() && take(&fault, 1) == 1, "a request that is read");
+	begin(&job[1], pasid, 9, 1);
+	expect(asked(), "and one that is not");
+	expect(!take_away(pasid), what);
+	ret = end(&job[0]);
+	expect(ret == EFAULT || ret == EIO, "the first DMA is refused");
+	ret = end(&job[1]);
+	expect(ret == EFAULT || ret == EIO, "and so is the other");
+	expect(time(NULL) - begun < SOON, "soon");
+	expect(fault_fd < 0 || answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) == EINVAL,
+	       "there is nothing left to respond to");
+}
+
+/* What is outstanding when another page table comes is not that one's. */
+static void replaced(struct space *from, struct space *to, __u32 pasid)
+{
+	struct iommu_hwpt_pgfault fault;
+	struct job job;
+	int ret;
+
+	begin(&job, pasid, 10, 1);
+	expect(asked() && take(&fault, 1) == 1, "a DMA asks");
+	expect(!attach(pasid, to->hwpt), "another page table");
+	ret = answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS);
+	expect(ret == EINVAL && end(&job) == EFAULT, "what was outstanding is over");
+	begin(&job, pasid, 10, 1);
+	expect(asked() && take(&fault, 1) == 1 && !serve(to, &fault) &&
+	       !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) && done(&job, to),
+	       "the new one is asked");
+	expect(!holds(from->memory + 10 * PAGE, PAGE, job.seed), "and has the bytes");
+}
+
+static int close_queue_and_detach(__u32 pasid)
+{
+	close(fault_fd);
+	fault_fd = -1;
+	return detach(pasid);
+}
+
+static int close_device(__u32 pasid)
+{
+	(void)pasid;
+	close(fault_fd);
+	fault_fd = -1;
+	return close(dev);
+}
+
+/* All of it, on a device that has nothing attached, before and after */
+static void all(__u32 pasid)
+{
+	struct space s[2];
+
+	make_queue();
+	make_space(&s[0]);
+	make_space(&s[1]);
+	expect(!attach(pasid, s[0].hwpt), "attached");
+	one_page(&s[0], pasid);
+	group(&s[0], pasid);
+	two_groups(&s[0], pasid);
+	wrong_answers(pasid);
+	lies(&s[0], pasid);
+	replaced(&s[0], &s[1], pasid);
+	never(pasid, detach, "detached");
+	expect(!attach(pasid, s[0].hwpt), "attached again");
+	never(pasid, close_queue_and_detach, "its queue is closed, and it is detached");
+}
+
+int main(int argc, char **argv)
+{
+	struct space s;
+
+	if (argc != 4)
+		return 2;
+	alarm(PATIENCE);
+	take_device(argv + 1);
+	expect(master_bus(), "the function may master the bus");
+	printf("without PASID\n");
+	all(NONE);
+	printf("with PASID\n");
+	all(PASID);
+	printf("the device closes\n");
+	make_queue();
+	make_space(&s);
+	expect(!attach(NONE, s.hwpt) && !attach(PASID, s.hwpt), "attached for both");
+	never(PASID, close_device, "queue and device are closed");
+	return 0;
+}
