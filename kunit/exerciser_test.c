@@ -14,6 +14,7 @@
 
 #include "../src/driver/compat.h"
 #include "../src/sim/endpoint.h"
+#include "testdev.h"
 
 #define WRITE_PAGE_FAULT	15
 
@@ -374,6 +375,43 @@ static void exercise_demand_impossible(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 255", NULL), 0);
 }
 
+/*
+ * Memory fails, at each of the driver's allocations in turn: domain, attachment, and the way back,
+ * which does without.
+ */
+static void exercise_demand_memory(struct kunit *test)
+{
+	static const char * const commands[] = { "demand 4 1", "demand 4 1 9" };
+	struct rviommu_sim_config config;
+	struct testdev_failures failures;
+	struct iommu_domain *domain;
+	unsigned int i, refused;
+	struct device *dev;
+	int nth, ret;
+	bool more;
+
+	demand_config(&config, 0);
+	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	domain = iommu_get_domain_for_dev(dev);
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		refused = 0;
+		more = true;
+		for (nth = 0; more; nth++) {
+			KUNIT_ASSERT_LT(test, nth, 100);
+			testdev_fail(test, &failures, nth);
+			ret = rviommu_sim_exercise(dev, commands[i], NULL);
+			more = failures.seen > nth;
+			testdev_fail(test, &failures, -1);
+			KUNIT_EXPECT_TRUE_MSG(test, !ret || ret == -ENOMEM, "%d", ret);
+			KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(dev), domain);
+			refused += ret == -ENOMEM;
+		}
+		KUNIT_EXPECT_EQ(test, ret, 0);
+		KUNIT_EXPECT_GT(test, refused, 2);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
+}
+
 /* Responses do not reach the device: the command ends all the same, and nothing is left of it. */
 static void exercise_demand_lost(struct kunit *test)
 {
@@ -511,6 +549,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE_PARAM(exercise_demand, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_demand_function, kind_gen_params),
 	KUNIT_CASE(exercise_demand_impossible),
+	KUNIT_CASE(exercise_demand_memory),
 	KUNIT_CASE(exercise_demand_lost),
 	KUNIT_CASE(exercise_demand_removal),
 	{}
