@@ -97,13 +97,13 @@ faulty_up() {
 	for option in pci_functions ats live; do
 		echo 1 >$config/$option || return 1
 	done
-	asker=/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' $faulty/functions)
+	asker=/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' "$faulty/functions")
 	to_vfio "$asker"
 }
 
 pages_on_demand() {
 	trace rviommu_page_response /guest/vfio_fault \
-		"/dev/vfio/devices/$(ls "$asker/vfio-dev")" $faulty/dma $id
+		"/dev/vfio/devices/$(ls "$asker/vfio-dev")" "$faulty/dma" $id
 }
 
 # Each of them, of which some waited for the program, has been traced with the time since.
@@ -119,11 +119,11 @@ nothing_asked() {
 	of=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$asker")")/page_requests
 	cat "$of"
 	grep -qx 'enabled no' "$of" && grep -qx 'open 0' "$of" && grep -q '^groups [1-9]' "$of" &&
-		grep -q ' outstanding 0 open 0 ' $faulty/pri
+		grep -q ' outstanding 0 open 0 ' "$faulty/pri"
 }
 
 faulty_down() {
-	basename "$asker" >/sys/bus/pci/drivers/vfio-pci/unbind && rmdir $config &&
+	basename "$asker" >/sys/bus/pci/drivers/vfio-pci/unbind && rmdir "$config" &&
 		umount /sys/kernel/config
 }
 
