@@ -208,12 +208,16 @@ kernel_hold() {
 # kunit_suites CONFIG: the names of all suites that a kernel of that
 # configuration must run.
 kunit_suites() {
-	local f option
+	local f option missing
 	for f in "$tree"/kunit/*_test.c; do
-		# Some are linked with an option only.
-		option=$(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
-			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p")
-		[ -z "$option" ] || grep -q "^$option=y" "$1" || continue
+		# Some are linked with an option only, or with several.
+		missing=
+		for option in $(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
+			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p" |
+			grep -o 'CONFIG_[A-Z0-9_]*'); do
+			grep -q "^$option=y" "$1" || missing=$option
+		done
+		[ -z "$missing" ] || continue
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done
 }
