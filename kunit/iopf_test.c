@@ -12,6 +12,7 @@
 #include <rviommu/sim.h>
 
 #include "../src/driver/attach.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/directory.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/inq.h"
@@ -30,6 +31,7 @@ static void iopf_demand(struct kunit *test)
 	struct iopftest_space *space = &f->space[0];
 	unsigned int page;
 
+	KUNIT_EXPECT_EQ(test, rviommu_ask_iopf(f->dev[0], true), 0);
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, space), 0);
 	KUNIT_EXPECT_FALSE(test, rviommu_sim_pri_status(f->dev[0]) & PCI_PRI_STATUS_STOPPED);
 	for (page = 0; page < IOPFTEST_PAGES; page++)
@@ -393,6 +395,7 @@ static void iopf_impossible(struct kunit *test)
 	iopftest_config(&config);
 	config.pri = false;
 	f = iopftest_up(test, &config);
+	KUNIT_EXPECT_EQ(test, rviommu_ask_iopf(f->dev[0], false), -ENODEV);
 	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, &f->space[0]), -ENODEV);
 	KUNIT_EXPECT_EQ(test, iopftest_attach_pasid(f, 0, 5, &f->space[1]), -ENODEV);
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_users(f->space[0].domain), 0);

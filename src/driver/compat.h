@@ -170,6 +170,41 @@ static phys_addr_t fn##_length(struct iommu_domain *domain, dma_addr_t iova,	\
 #endif
 
 /*
+ * Older cores ask a driver to switch page requests on before a domain comes that handles them,
+ * and off afterwards. Attaching and detaching does it here, so all that is said is whether
+ * the device can.
+ *
+ * RVIOMMU_FEAT_THUNK(fn) before the iommu_ops, RVIOMMU_FEAT_OPS(fn) in them; fn(dev) is
+ * true if it can. rviommu_ask_iopf() asks, for tests; @can is what newer cores find out later.
+ */
+#ifdef RVIOMMU_HAVE_DEV_ENABLE_FEAT
+#define RVIOMMU_FEAT_THUNK(fn)							\
+static int fn##_feat(struct device *dev, enum iommu_dev_features feat)		\
+{										\
+	return feat == IOMMU_DEV_FEAT_IOPF && (fn)(dev) ? 0 : -ENODEV;		\
+}
+
+#define RVIOMMU_FEAT_OPS(fn)							\
+	.dev_enable_feat = fn##_feat,						\
+	.dev_disable_feat = fn##_feat,
+
+static inline int rviommu_ask_iopf(struct device *dev, bool can)
+{
+	int ret = iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_IOPF);
+
+	return ret ?: iommu_dev_disable_feature(dev, IOMMU_DEV_FEAT_IOPF);
+}
+#else
+#define RVIOMMU_FEAT_THUNK(fn)
+#define RVIOMMU_FEAT_OPS(fn)
+
+static inline int rviommu_ask_iopf(struct device *dev, bool can)
+{
+	return can ? 0 : -ENODEV;
+}
+#endif
+
+/*
  * A second-stage domain, as user space gets it for nesting: newer kernels let the
  * kernel ask for it too. For tests.
  */

@@ -252,6 +252,15 @@ RVIOMMU_REMOVE_PASID_THUNK(rviommu_remove_pasid)
 
 RVIOMMU_ALLOC_THUNK(rviommu_domain_alloc_paging_flags)
 
+static inline bool rviommu_sends_page_requests(struct device *dev)
+{
+	const struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+
+	return ep->pri.usable;
+}
+
+RVIOMMU_FEAT_THUNK(rviommu_sends_page_requests)
+
 const struct iommu_ops rviommu_ops = {
 	.owner = THIS_MODULE,
 	.capable = rviommu_capable,
@@ -259,6 +268,7 @@ const struct iommu_ops rviommu_ops = {
 	.blocked_domain = &rviommu_blocking_domain,
 	RVIOMMU_ALLOC_OPS(rviommu_domain_alloc_paging_flags),
 	RVIOMMU_REMOVE_PASID_OPS(rviommu_remove_pasid)
+	RVIOMMU_FEAT_OPS(rviommu_sends_page_requests)
 	RVIOMMU_PGSIZE_OPS
 	.probe_device = rviommu_probe_device,
 	.release_device = rviommu_release_device,
