@@ -87,6 +87,7 @@ kernel_describe() {
 	um-lockdep)	arch=um fragments='kunit trim mutate debug lockdep fail' ;;
 	um-kasan)	arch=um fragments='kunit mutate um-kasan debug lockdep fail' ;;
 	um-lts)		arch=um fragments='kunit trim mutate um-lts um-kasan debug lockdep fail' release=lts ;;
+	um-plain)	arch=um fragments='kunit trim mutate plain smp debug' ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
 	x86)		arch=x86_64 fragments='kunit trim mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit trim x86 smp kcsan' ;;
@@ -116,7 +117,8 @@ kernel_config() {
 		set -- "$ktree/tools/testing/kunit/configs/arch_uml.config" "$@"
 	fi
 	{
-		grep -hE '^CONFIG_' "$@"
+		# The last fragment that speaks of an option is right.
+		grep -hE '^CONFIG_' "$@" | tac | awk -F= '!seen[$1]++' | tac
 		# Options that come or go need another look, too.
 		echo "# Kconfig $(hash_of "$tree/Kconfig")"
 	} >"$build/fragment.new"

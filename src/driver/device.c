@@ -543,6 +543,8 @@ static void rviommu_describe(const struct rviommu *iommu)
 		 rviommu_pasid_limit(iommu), caps & RVIOMMU_CAP_ATS ? ", ATS" : "",
 		 iommu->nr_irqs, iommu->nr_irqs == 1 ? "" : "s",
 		 iommu->bus->wired ? " (wired)" : "");
+	if (!IS_ENABLED(CONFIG_IOMMU_IOPF) && caps & RVIOMMU_CAP_ATS)
+		dev_info_once(iommu->dev, "this kernel has no CONFIG_IOMMU_IOPF: no page requests\n");
 }
 
 /**
