@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * I/O page tables. pgtable.h has the vocabulary and who may race whom.
- *
- * Inside this file a *va* is an IOVA without its sign: the bits that select
- * entries and bytes. *lg2* next to an entry is lg2 of the bytes it covers.
  */
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>
@@ -16,79 +13,15 @@
 #include <linux/sched.h>
 #include <linux/sizes.h>
 
-#include <rviommu/formats.h>
+#include "pgtable_private.h"
 
-#include "mem.h"
-#include "pgtable.h"
-
-#define INDEX_LG2	9
-#define ENTRIES		BIT(INDEX_LG2)	/* of every table but an x4 root */
-#define NAPOT_ENTRIES	BIT(RVIOMMU_NAPOT_LG2 - RVIOMMU_PAGE_LG2)
 #define PA_LG2_MAX	56
-/*
- * In a 4 KiB leaf: it comes from a NAPOT group, and what becomes of the group is not
- * settled. One of the two bits that hardware ignores.
- */
-#define PTE_SPLITTING	BIT_ULL(8)
 /* Visits between two RCU sections of rviommu_pgtable_for_each() */
 #define VISIT_BATCH	16
 
 /* Tables are counted in pages of both sides. */
 static_assert(PAGE_SIZE == RVIOMMU_PAGE_SIZE);
-static_assert(PTE_SPLITTING & RVIOMMU_PTE_RSW);
-
-static __always_inline unsigned int root_lg2(const struct rviommu_pgtable *pt)
-{
-	return RVIOMMU_PAGE_LG2 + INDEX_LG2 * (pt->cfg.levels - 1);
-}
-
-static __always_inline bool is_valid(u64 pte)
-{
-	return pte & RVIOMMU_PTE_V;
-}
-
-static __always_inline bool is_link(u64 pte)
-{
-	return (pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_LEAF)) == RVIOMMU_PTE_V;
-}
-
-static __always_inline bool is_leaf(u64 pte)
-{
-	return is_valid(pte) && (pte & RVIOMMU_PTE_LEAF);
-}
-
-/* A PPN in an entry is two bits lower than in an address. */
-static __always_inline u64 pte_pa(u64 pte)
-{
-	return (pte & RVIOMMU_PTE_PPN) << (RVIOMMU_PAGE_LG2 - RVIOMMU_PTE_PPN_SHIFT);
-}
-
-static __always_inline u64 pa_pte(u64 pa)
-{
-	return pa >> (RVIOMMU_PAGE_LG2 - RVIOMMU_PTE_PPN_SHIFT);
-}
-
-static __always_inline u64 *link_table(u64 pte)
-{
-	return phys_to_virt(pte_pa(pte));
-}
-
-static __always_inline u64 table_link(u64 *table)
-{
-	return pa_pte(virt_to_phys(table)) | RVIOMMU_PTE_V;
-}
-
-/* The entry of a table below the root that a @va belongs to. */
-static __always_inline u64 *entry(u64 *table, u64 va, unsigned int lg2)
-{
-	return table + ((va >> lg2) & (ENTRIES - 1));
-}
-
-/* How many entries from the one of @va to the end of its table, at most @max. */
-static __always_inline size_t run(u64 va, unsigned int lg2, u64 max)
-{
-	return min_t(u64, max, ENTRIES - ((va >> lg2) & (ENTRIES - 1)));
-}
+static_assert((RVIOMMU_PTE_SPLITTING | RVIOMMU_PTE_MARKS) == RVIOMMU_PTE_RSW);
 
 /* A whole entry of 2^@lg2 bytes from @va, with @left bytes to go? */
 static __always_inline bool covers(u64 va, u64 left, unsigned int lg2)
@@ -96,19 +29,20 @@ static __always_inline bool covers(u64 va, u64 left, unsigned int lg2)
 	return !(va & (BIT_ULL(lg2) - 1)) && left >> lg2;
 }
 
-/*
- * Does the table translate all of @iova to @last? The two have no address in
- * between that does not, because they are in the same half.
- */
-static __always_inline bool iovas_exist(const struct rviommu_pgtable *pt, u64 iova, u64 last)
+/* A link that nobody is about to replace. */
+static __always_inline bool is_quiet_link(u64 pte)
 {
-	s64 half = (s64)iova >> pt->half_lg2;
-
-	return !((iova ^ last) >> pt->half_lg2) && last >= iova &&
-	       (!half || (half == -1 && !pt->cfg.second_stage));
+	return (pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_LEAF | RVIOMMU_PTE_MARKS)) == RVIOMMU_PTE_V;
 }
 
-static u64 *table_alloc(const struct rviommu_pgtable *pt, gfp_t gfp)
+/**
+ * rviommu_pgtable_table() - an empty table below the root
+ * @pt: page table
+ * @gfp: the caller's context
+ *
+ * Return: the table, or NULL.
+ */
+u64 *rviommu_pgtable_table(const struct rviommu_pgtable *pt, gfp_t gfp)
 {
 	return rviommu_page_alloc(pt->cfg.nid, gfp, 0, pt->cfg.pas_lg2);
 }
@@ -139,6 +73,8 @@ int rviommu_pgtable_init(struct rviommu_pgtable *pt, const struct rviommu_pgtabl
 
 	pt->cfg = *cfg;
 	pt->ops = ops;
+	pt->tracked = RVIOMMU_TRACK_NONE;
+	mutex_init(&pt->reshape);
 	pt->pgsizes = sizes & (BIT_ULL(cfg->pas_lg2) - 1);
 	pt->va_mask = BIT_ULL(va_lg2) - 1;
 	pt->half_lg2 = cfg->second_stage ? va_lg2 : va_lg2 - 1;
@@ -163,10 +99,11 @@ static void take_tables(u64 *table, size_t n, unsigned int lg2, struct list_head
 	for (i = 0; i < n; i++) {
 		u64 pte = READ_ONCE(table[i]);
 
-		if (!is_link(pte))
+		if (!rviommu_pte_is_link(pte))
 			continue;
-		take_tables(link_table(pte), ENTRIES, lg2 - INDEX_LG2, tables);
-		take_table(link_table(pte), tables);
+		take_tables(rviommu_pte_table(pte), RVIOMMU_PT_ENTRIES, lg2 - RVIOMMU_PT_INDEX_LG2,
+			    tables);
+		take_table(rviommu_pte_table(pte), tables);
 	}
 }
 
@@ -177,12 +114,13 @@ static void take_tables(u64 *table, size_t n, unsigned int lg2, struct list_head
  */
 void rviommu_pgtable_destroy(struct rviommu_pgtable *pt)
 {
-	size_t n = (size_t)(pt->va_mask >> root_lg2(pt)) + 1;
+	size_t n = (size_t)(pt->va_mask >> rviommu_pt_root_lg2(pt)) + 1;
 	LIST_HEAD(tables);
 
-	take_tables(pt->root, n, root_lg2(pt), &tables);
+	take_tables(pt->root, n, rviommu_pt_root_lg2(pt), &tables);
 	take_table(pt->root, &tables);
 	pt->root = NULL;
+	mutex_destroy(&pt->reshape);
 	rviommu_page_retire(&tables);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_destroy);
@@ -199,7 +137,7 @@ static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot)
 		return 0;
 	/* W without R is reserved: what may be written may be read. */
 	if (prot & IOMMU_WRITE)
-		pte |= RVIOMMU_PTE_W | (pt->cfg.track_dirty ? 0 : RVIOMMU_PTE_D);
+		pte |= RVIOMMU_PTE_W | (READ_ONCE(pt->tracked) ? 0 : RVIOMMU_PTE_D);
 	if (!(prot & IOMMU_NOEXEC))
 		pte |= RVIOMMU_PTE_X;
 	/*
@@ -213,21 +151,20 @@ static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot)
 }
 
 /*
- * Give the invalid entry @e a table. Neighbours may do the same: one wins.
- * Returns the link that is there, or 0 without memory.
+ * Give the invalid entry @e the table *@spare. Neighbours may do the same: one wins, and the
+ * other keeps its table. Returns the link that is there.
  */
-static noinline u64 install_table(const struct rviommu_pgtable *pt, u64 *e, gfp_t gfp)
+static noinline u64 install_table(u64 *e, u64 **spare)
 {
-	u64 *table = table_alloc(pt, gfp);
+	u64 link = rviommu_table_pte(*spare);
 	u64 old = 0;
 
-	if (!table)
-		return 0;
+	rviommu_pgtable_seam(e);
 	/* Full order: the zeroes of the table come before its link. */
-	if (try_cmpxchg(e, &old, table_link(table)))
-		return table_link(table);
-	rviommu_page_free(table);
-	return old;
+	if (!try_cmpxchg(e, &old, link))
+		return old;
+	*spare = NULL;
+	return link;
 }
 
 /* No valid leaf in @table or below it? Its entries cover 2^@lg2. */
@@ -235,13 +172,13 @@ static bool table_is_empty(u64 *table, unsigned int lg2)
 {
 	unsigned int i;
 
-	for (i = 0; i < ENTRIES; i++) {
+	for (i = 0; i < RVIOMMU_PT_ENTRIES; i++) {
 		u64 pte = READ_ONCE(table[i]);
 
-		if (!is_valid(pte))
+		if (!rviommu_pte_is_valid(pte))
 			continue;
-		if (lg2 == RVIOMMU_PAGE_LG2 || !is_link(pte) ||
-		    !table_is_empty(link_table(pte), lg2 - INDEX_LG2))
+		if (lg2 == RVIOMMU_PAGE_LG2 || !rviommu_pte_is_link(pte) ||
+		    !table_is_empty(rviommu_pte_table(pte), lg2 - RVIOMMU_PT_INDEX_LG2))
 			return false;
 	}
 	return true;
@@ -256,12 +193,12 @@ static bool table_is_empty(u64 *table, unsigned int lg2)
 static noinline int replace_table(struct rviommu_pgtable *pt, u64 *e, u64 iova,
 				  unsigned int lg2, u64 pte)
 {
-	u64 *table = link_table(READ_ONCE(*e));
+	u64 *table = rviommu_pte_table(READ_ONCE(*e));
 	LIST_HEAD(tables);
 
-	if (!table_is_empty(table, lg2 - INDEX_LG2))
+	if (!table_is_empty(table, lg2 - RVIOMMU_PT_INDEX_LG2))
 		return -EADDRINUSE;
-	take_tables(table, ENTRIES, lg2 - INDEX_LG2, &tables);
+	take_tables(table, RVIOMMU_PT_ENTRIES, lg2 - RVIOMMU_PT_INDEX_LG2, &tables);
 	take_table(table, &tables);
 
 	WRITE_ONCE(*e, 0);
@@ -269,17 +206,6 @@ static noinline int replace_table(struct rviommu_pgtable *pt, u64 *e, u64 iova,
 	WRITE_ONCE(*e, pte);
 	rviommu_page_retire(&tables);
 	return 0;
-}
-
-/* What any of four entries has, and what all of them have. */
-static __always_inline u64 any4(const u64 *e)
-{
-	return READ_ONCE(e[0]) | READ_ONCE(e[1]) | READ_ONCE(e[2]) | READ_ONCE(e[3]);
-}
-
-static __always_inline u64 all4(const u64 *e)
-{
-	return READ_ONCE(e[0]) & READ_ONCE(e[1]) & READ_ONCE(e[2]) & READ_ONCE(e[3]);
 }
 
 static __always_inline void set4(u64 *e, u64 pte, u64 step)
@@ -300,7 +226,7 @@ static __always_inline size_t fill_leaves(u64 *e, size_t n, u64 pte, u64 step)
 	u64 *const start = e;
 	u64 *const end = e + n;
 
-	for (; end - e >= 4 && likely(!any4(e)); e += 4, pte += 4 * step)
+	for (; end - e >= 4 && likely(!rviommu_pt_any4(e)); e += 4, pte += 4 * step)
 		set4(e, pte, step);
 	for (; e < end && !READ_ONCE(*e); e++, pte += step)
 		WRITE_ONCE(*e, pte);
@@ -312,8 +238,8 @@ static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
 {
 	size_t done;
 
-	for (done = 0; done < n; done++, e += NAPOT_ENTRIES, pte += step) {
-		if (unlikely(any4(e) | any4(e + 4) | any4(e + 8) | any4(e + 12)))
+	for (done = 0; done < n; done++, e += RVIOMMU_PT_GROUP, pte += step) {
+		if (unlikely(rviommu_pt_any16(e)))
 			break;
 		set4(e, pte, 0);
 		set4(e + 4, pte, 0);
@@ -323,12 +249,138 @@ static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
 	return done;
 }
 
+/*
+ * Fill what one table has of the @left bytes at @iova with leaves of 2^@pg_lg2 bytes, the
+ * first of which is @pte. *@done: bytes filled. *@spare: a table to install where one is
+ * missing. Under rcu_read_lock(): tables that others merge into a leaf are freed.
+ *
+ * Returns 0; -EADDRINUSE; -ENOMEM if a table is missing and @spare is none.
+ */
+static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
+				   unsigned int pg_lg2, u64 **spare, u64 *done)
+{
+	/* Entries that leaves of this size lie in; 64K uses those of 4K. */
+	const unsigned int leaf_lg2 = pg_lg2 == RVIOMMU_NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : pg_lg2;
+	const u64 step = rviommu_pa_pte(BIT_ULL(pg_lg2));
+	unsigned int lg2 = rviommu_pt_root_lg2(pt);
+	const u64 va = iova & pt->va_mask;
+	u64 *e = pt->root + (va >> lg2);
+	size_t n, filled;
+
+	*done = 0;
+	while (lg2 != leaf_lg2) {
+		u64 link = READ_ONCE(*e);
+
+		if (unlikely(!link)) {
+			if (!*spare)
+				return -ENOMEM;
+			link = install_table(e, spare);
+		}
+		if (unlikely(!rviommu_pte_is_link(link)))
+			return -EADDRINUSE;
+		lg2 -= RVIOMMU_PT_INDEX_LG2;
+		e = rviommu_pt_entry(rviommu_pte_table(link), va, lg2);
+	}
+
+	if (likely(left == BIT_ULL(lg2)) && likely(!READ_ONCE(*e))) {
+		WRITE_ONCE(*e, pte);
+		*done = left;
+		return 0;
+	}
+	n = rviommu_pt_run(va, lg2, left >> lg2);
+	if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
+		n /= RVIOMMU_PT_GROUP;
+		filled = fill_napot(e, n, pte, step);
+	} else {
+		filled = fill_leaves(e, n, pte, step);
+		if (unlikely(filled < n) && lg2 != RVIOMMU_PAGE_LG2 &&
+		    rviommu_pte_is_link(READ_ONCE(e[filled]))) {
+			int err = replace_table(pt, e + filled, iova + ((u64)filled << lg2), lg2,
+						pte + filled * step);
+
+			/* The rest of the run, if any, is the next turn's. */
+			if (!err)
+				n = ++filled;
+		}
+	}
+	*done = (u64)filled << pg_lg2;
+	return unlikely(filled < n) ? -EADDRINUSE : 0;
+}
+
+/* What rviommu_pgtable_map() does, with what was looked at. */
+static int map_leaves(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
+		      unsigned int pg_lg2, gfp_t gfp, size_t *mapped)
+{
+	u64 *spare = NULL;
+	int err;
+
+	for (;;) {
+		u64 done;
+
+		rcu_read_lock();
+		err = map_run(pt, iova, left, pte, pg_lg2, &spare, &done);
+		rcu_read_unlock();
+		*mapped += done;
+		if (likely(done == left))
+			break;
+		if (err == -ENOMEM) {
+			spare = rviommu_pgtable_table(pt, gfp);
+			if (!spare)
+				break;
+		} else if (err) {
+			break;
+		}
+		iova += done;
+		left -= done;
+		pte += rviommu_pa_pte(done);
+	}
+	/* Others were faster. */
+	if (unlikely(spare))
+		rviommu_page_free(spare);
+	return err;
+}
+
+/*
+ * The same in pages, while writes to each are tracked. A larger leaf would become dirty as
+ * a whole; replacing it later by pages could not tell any more which of them was written to.
+ * Where memory for a table is missing, the smallest larger leaf that does without takes its
+ * place, rather than that a map fails only because somebody watches.
+ */
+static noinline int map_pages(struct rviommu_pgtable *pt, u64 iova, u64 size, u64 pte,
+			      unsigned int pg_lg2, gfp_t gfp, size_t *mapped)
+{
+	const gfp_t frugal = gfp | __GFP_NOWARN | __GFP_NORETRY;
+
+	for (;;) {
+		unsigned int lg2 = RVIOMMU_PAGE_LG2;
+		size_t more = 0;
+		int err;
+
+		err = map_leaves(pt, iova + *mapped, size - *mapped,
+				 pte + rviommu_pa_pte(*mapped), lg2, frugal, &more);
+		*mapped += more;
+		if (err != -ENOMEM)
+			return err;
+		/* A table is missing, so this is where it begins. */
+		more = 0;
+		while (err == -ENOMEM && lg2 + RVIOMMU_PT_INDEX_LG2 <= pg_lg2) {
+			lg2 += RVIOMMU_PT_INDEX_LG2;
+			err = map_leaves(pt, iova + *mapped, BIT_ULL(lg2),
+					 pte + rviommu_pa_pte(*mapped), lg2, gfp, &more);
+		}
+		*mapped += more;
+		if (err || *mapped == size)
+			return err;
+	}
+}
+
 /**
  * rviommu_pgtable_map() - map a range
  * @pt: page table
  * @iova: where, aligned to @pgsize
  * @pa: to what, aligned to @pgsize
- * @pgsize: size of each leaf in bytes, one of @pt->pgsizes
+ * @pgsize: size of each leaf in bytes, one of @pt->pgsizes; smaller ones are made of it
+ *          under %RVIOMMU_TRACK_PAGES
  * @pgcount: how many
  * @prot: IOMMU_READ, IOMMU_WRITE and their modifiers. %IOMMU_WRITE alone maps
  *        readable, too, for want of an encoding. %IOMMU_PRIV and
@@ -348,9 +400,8 @@ static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
 int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgsize,
 			size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
 {
-	unsigned int pg_lg2, leaf_lg2, lg2;
-	u64 pte, step, size, va, left;
-	u64 *e;
+	unsigned int pg_lg2;
+	u64 pte, size;
 
 	*mapped = 0;
 	if (unlikely(!pgsize || (pgsize & (pgsize - 1)) || !(pgsize & pt->pgsizes) || !pgcount ||
@@ -362,70 +413,32 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 
 	pg_lg2 = __ffs(pgsize);
 	size = pgcount << pg_lg2;
-	if (unlikely(size >> pg_lg2 != pgcount || !iovas_exist(pt, iova, iova + size - 1) ||
+	if (unlikely(size >> pg_lg2 != pgcount || !rviommu_pt_exists(pt, iova, iova + size - 1) ||
 		     pa + size - 1 < pa || (pa + size - 1) >> pt->cfg.pas_lg2))
 		return -ERANGE;
 
-	/* Entries that leaves of this size lie in; 64K uses those of 4K. */
-	leaf_lg2 = pg_lg2 == RVIOMMU_NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : pg_lg2;
-	pte |= pa_pte(pa);
+	pte |= rviommu_pa_pte(pa);
+	if (unlikely(READ_ONCE(pt->tracked) == RVIOMMU_TRACK_PAGES) && prot & IOMMU_WRITE)
+		return map_pages(pt, iova, size, pte, pg_lg2, gfp, mapped);
 	if (pg_lg2 == RVIOMMU_NAPOT_LG2)
 		pte |= RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K;
-	step = pa_pte(pgsize);
-
-	va = iova & pt->va_mask;
-	left = size;
-	do {
-		size_t n, done;
-
-		lg2 = root_lg2(pt);
-		e = pt->root + (va >> lg2);
-		while (lg2 != leaf_lg2) {
-			u64 link = READ_ONCE(*e);
-
-			if (unlikely(!link)) {
-				link = install_table(pt, e, gfp);
-				if (!link)
-					return -ENOMEM;
-			}
-			if (unlikely(!is_link(link)))
-				return -EADDRINUSE;
-			lg2 -= INDEX_LG2;
-			e = entry(link_table(link), va, lg2);
-		}
-
-		if (likely(pgcount == 1) && pg_lg2 != RVIOMMU_NAPOT_LG2 && likely(!READ_ONCE(*e))) {
-			WRITE_ONCE(*e, pte);
-			*mapped = size;
-			return 0;
-		}
-		n = run(va, lg2, left >> lg2);
-		if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
-			n /= NAPOT_ENTRIES;
-			done = fill_napot(e, n, pte, step);
-		} else {
-			done = fill_leaves(e, n, pte, step);
-			if (unlikely(done < n) && lg2 != RVIOMMU_PAGE_LG2 &&
-			    is_link(READ_ONCE(e[done]))) {
-				int err = replace_table(pt, e + done,
-							iova + *mapped + ((u64)done << lg2),
-							lg2, pte + done * step);
-
-				/* The rest of the run, if any, is the next turn's. */
-				if (!err)
-					n = ++done;
-			}
-		}
-		*mapped += (u64)done << pg_lg2;
-		if (unlikely(done < n))
-			return -EADDRINUSE;
-		pte += done * step;
-		va += (u64)done << pg_lg2;
-		left -= (u64)done << pg_lg2;
-	} while (unlikely(left));
-	return 0;
+	return map_leaves(pt, iova, size, pte, pg_lg2, gfp, mapped);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_map);
+
+/**
+ * rviommu_pgtable_track() - how writes are tracked from now on
+ * @pt: page table
+ * @how: what maps shall do
+ *
+ * What is mapped stays as it is. A map that runs at this moment may still go by what was in
+ * force when it began: the result is a leaf that is dirty, or larger than need be.
+ */
+void rviommu_pgtable_track(struct rviommu_pgtable *pt, enum rviommu_tracking how)
+{
+	WRITE_ONCE(pt->tracked, how);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_track);
 
 static __always_inline void took_leaf(struct rviommu_unmapped *unmapped, unsigned int lg2)
 {
@@ -433,52 +446,111 @@ static __always_inline void took_leaf(struct rviommu_unmapped *unmapped, unsigne
 		unmapped->leaf_lg2 = lg2;
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
 /**
- * rviommu_pgtable_seam() - between the reading of a live entry and its replacement
+ * rviommu_pgtable_seam() - between the reading of an entry and its replacement
  * @e: the entry
  *
  * Does nothing. Here a test lets others act, hardware or another split: each step that
- * replaces a live entry calls it once for each attempt.
+ * replaces an entry by cmpxchg calls it once for each attempt.
  */
-VISIBLE_IF_KUNIT void rviommu_pgtable_seam(const u64 *e)
+void rviommu_pgtable_seam(const u64 *e)
 {
 	KUNIT_STATIC_STUB_REDIRECT(rviommu_pgtable_seam, e);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_seam);
+#endif
 
 /*
- * Replace the leaf @e of 2^@lg2 bytes, last read as @pte, by a table of 512
- * leaves that translate the same: what the spec allows in one store ("Accessed
+ * Take the entry @e above the last level, which has a mark, back from whoever is about to
+ * replace it, or from whoever has put a leaf in the place of a table. The caller is going to
+ * change what is mapped there, and invalidates that, but not the table. Returns the entry,
+ * which has no mark.
+ */
+static noinline u64 settle(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigned int lg2)
+{
+	u64 pte = READ_ONCE(*e);
+	u64 new;
+
+	do {
+		new = pte & ~RVIOMMU_PTE_MARKS;
+		if (new == pte)
+			break;
+		if (pte & RVIOMMU_PTE_FRESH) {
+			pt->ops->sync_walk(pt, iova & ~(BIT_ULL(lg2) - 1), lg2);
+			/* The table may have had a D that did not get here yet. */
+			if (pte & RVIOMMU_PTE_W)
+				new |= RVIOMMU_PTE_D;
+		}
+		rviommu_pgtable_seam(e);
+	} while (!try_cmpxchg(e, &pte, new));
+	return new;
+}
+
+/* Read the entry @e above the last level, of whose range the caller owns a part at least. */
+static __always_inline u64 own(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigned int lg2)
+{
+	u64 pte = READ_ONCE(*e);
+
+	return likely(!(pte & RVIOMMU_PTE_MARKS)) ? pte : settle(pt, e, iova, lg2);
+}
+
+/**
+ * rviommu_pgtable_split_leaf() - a table takes the place of a leaf
+ * @e: the leaf, under rcu_read_lock()
+ * @pte: as last read
+ * @lg2: of the bytes that it maps
+ * @table: that nobody else has seen
+ * @have: marks without which the leaf is somebody else's by now; 0 for an owner
+ * @first: of the 512 pieces, this one and those
+ * @last: up to this one are announced, if they can be split further
+ *
+ * The pieces translate the same: what the spec allows in one store ("Accessed
  * (A)/Dirty (D) bit updates and page promotions"). Hardware may set A and D
  * until the very store, hence cmpxchg: each piece inherits them, so the record
- * of a write may grow but is never lost.
+ * of a write may grow but is never lost. An update that comes after it finds that the
+ * entry is another one, and walks again ("Virtual Address Translation Process" with
+ * hardware updating: it compares the whole entry).
  *
- * Returns false when there is no memory; nothing has changed then. On true the
- * entry has to be read again.
+ * Return: whether @table is in the tree; else it is the caller's. In any case the entry has
+ * to be read again.
  */
-static noinline bool split_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, unsigned int lg2)
+bool rviommu_pgtable_split_leaf(u64 *e, u64 pte, unsigned int lg2, u64 *table, u64 have,
+				unsigned int first, unsigned int last)
 {
-	u64 step = pa_pte(BIT_ULL(lg2 - INDEX_LG2));
-	u64 *table = table_alloc(pt, GFP_ATOMIC | __GFP_NOWARN);
+	const unsigned int piece_lg2 = lg2 - RVIOMMU_PT_INDEX_LG2;
+	const u64 step = rviommu_pa_pte(BIT_ULL(piece_lg2));
 	unsigned int i;
+
+	do {
+		const u64 piece = pte & ~RVIOMMU_PTE_MARKS;
+
+		for (i = 0; i < RVIOMMU_PT_ENTRIES; i++)
+			table[i] = piece + i * step;
+		for (i = first; piece_lg2 != RVIOMMU_PAGE_LG2 && i <= last; i++)
+			table[i] |= RVIOMMU_PTE_ANNOUNCED;
+		rviommu_pgtable_seam(e);
+		if (try_cmpxchg(e, &pte, rviommu_table_pte(table)))
+			return true;
+	} while (rviommu_pte_is_leaf(pte) && (pte & have) == have);
+	return false;
+}
+
+/* As an owner. Returns false when there is no memory; nothing has changed then. */
+static noinline bool split_own_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte, unsigned int lg2)
+{
+	u64 *table = rviommu_pgtable_table(pt, GFP_ATOMIC | __GFP_NOWARN);
 
 	if (!table)
 		return false;
-	do {
-		for (i = 0; i < ENTRIES; i++)
-			table[i] = pte + i * step;
-		rviommu_pgtable_seam(e);
-		if (try_cmpxchg(e, &pte, table_link(table)))
-			return true;
-	} while (is_leaf(pte));
-
-	/* Somebody unmaps another part of the same leaf and was faster. */
-	rviommu_page_free(table);
+	/* If not, somebody unmaps another part of the same leaf and was faster. */
+	if (!rviommu_pgtable_split_leaf(e, pte, lg2, table, 0, 1, 0))
+		rviommu_page_free(table);
 	return true;
 }
 
 /*
- * Of the 16 entries at @group, replace each that has the bit @have: without the bits
+ * Of the 16 entries at @group, replace each that has the bits @have: without the bits
  * @clear, with @set, and entry i with i times @step on top. All others are somebody
  * else's and are left alone, whatever they become meanwhile.
  */
@@ -486,41 +558,55 @@ static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set, u64 step)
 {
 	unsigned int i;
 
-	for (i = 0; i < NAPOT_ENTRIES; i++) {
+	for (i = 0; i < RVIOMMU_PT_GROUP; i++) {
 		u64 old = READ_ONCE(group[i]);
 		u64 new;
 
 		do {
 			new = ((old & ~clear) | set) + i * step;
-			if (!(old & have) || new == old)
+			if ((old & have) != have || new == old)
 				break;
 			rviommu_pgtable_seam(&group[i]);
 		} while (!try_cmpxchg(&group[i], &old, new));
 	}
 }
 
-/*
- * Turn the 16 entries of the NAPOT group that @e is in into 4 KiB leaves that
- * translate the same. The caller owns the page of @e. Others may do the same at the same
- * time, and be anywhere in it; what one has done the other finds done. pgtable.h says why
- * it takes three rounds.
+/**
+ * rviommu_pgtable_mark_group() - change marks in a NAPOT group
+ * @group: its 16 entries
+ * @have: only of those that have all these bits
+ * @clear: bits to clear
+ * @set: bits to set
  */
-static noinline void split_napot(u64 *e)
+void rviommu_pgtable_mark_group(u64 *group, u64 have, u64 clear, u64 set)
 {
-	u64 *group = PTR_ALIGN_DOWN(e, NAPOT_ENTRIES * sizeof(*e));
+	replace_in_group(group, have, clear, set, 0);
+}
+
+/**
+ * rviommu_pgtable_split_group() - a NAPOT group becomes 4 KiB leaves that translate the same
+ * @group: its 16 entries
+ * @mark: what each of them has if the caller owns none of its pages; 0 if he owns one
+ *
+ * Others may do the same at the same time, and be anywhere in it; what one has done the other
+ * finds done. pgtable.h says why it takes three rounds.
+ */
+void rviommu_pgtable_split_group(u64 *group, u64 mark)
+{
+	const u64 have = RVIOMMU_PTE_SPLITTING | mark;
 	u64 ad = 0;
 	unsigned int i;
 
-	replace_in_group(group, RVIOMMU_PTE_N, RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K, PTE_SPLITTING,
-			 pa_pte(RVIOMMU_PAGE_SIZE));
-	for (i = 0; i < NAPOT_ENTRIES; i++) {
+	replace_in_group(group, RVIOMMU_PTE_N | mark, RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K,
+			 RVIOMMU_PTE_SPLITTING, rviommu_pa_pte(RVIOMMU_PAGE_SIZE));
+	for (i = 0; i < RVIOMMU_PT_GROUP; i++) {
 		u64 pte = READ_ONCE(group[i]);
 
-		if (pte & PTE_SPLITTING)
+		if ((pte & have) == have)
 			ad |= pte & (RVIOMMU_PTE_A | RVIOMMU_PTE_D);
 	}
-	replace_in_group(group, PTE_SPLITTING, 0, ad, 0);
-	replace_in_group(group, PTE_SPLITTING, PTE_SPLITTING, 0, 0);
+	replace_in_group(group, have, 0, ad, 0);
+	replace_in_group(group, have, RVIOMMU_PTE_SPLITTING | RVIOMMU_PTE_ANNOUNCED, 0, 0);
 }
 
 static __always_inline void clear_napot(u64 *e)
@@ -543,17 +629,18 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 	while (e < end) {
 		u64 pte = READ_ONCE(*e);
 
-		if (unlikely(!is_valid(pte)))
+		if (unlikely(!rviommu_pte_is_valid(pte)))
 			break;
-		if (pte & (RVIOMMU_PTE_N | PTE_SPLITTING)) {
+		if (pte & (RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING)) {
 			/* Who owns the whole group does not meet one that is being split. */
-			if (!IS_ALIGNED((unsigned long)e, NAPOT_ENTRIES * sizeof(*e)) ||
-			    end - e < NAPOT_ENTRIES) {
-				split_napot(e);
+			if (!IS_ALIGNED((unsigned long)e, RVIOMMU_PT_GROUP * sizeof(*e)) ||
+			    end - e < RVIOMMU_PT_GROUP) {
+				rviommu_pgtable_split_group(PTR_ALIGN_DOWN(e, RVIOMMU_PT_GROUP *
+									   sizeof(*e)), 0);
 				continue;
 			}
 			clear_napot(e);
-			e += NAPOT_ENTRIES;
+			e += RVIOMMU_PT_GROUP;
 			took_leaf(unmapped, RVIOMMU_NAPOT_LG2);
 			continue;
 		}
@@ -562,19 +649,24 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 			if (++e == end)
 				break;
 			pte = READ_ONCE(*e);
-		} while ((pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_N | PTE_SPLITTING)) == RVIOMMU_PTE_V);
+		} while ((pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING)) ==
+			 RVIOMMU_PTE_V);
 		unmapped->leaf_lg2 = RVIOMMU_PAGE_LG2;
 	}
 	return e - start;
 }
 
-/* The same for leaves of 2^@lg2 bytes above the last level. */
-static size_t clear_large(u64 *e, size_t n, unsigned int lg2, struct rviommu_unmapped *unmapped)
+/* The same for leaves of 2^@lg2 bytes above the last level, from @iova on. */
+static size_t clear_large(struct rviommu_pgtable *pt, u64 *e, size_t n, u64 iova,
+			  unsigned int lg2, struct rviommu_unmapped *unmapped)
 {
 	size_t i;
 
-	for (i = 0; i < n && is_leaf(READ_ONCE(e[i])); i++)
+	for (i = 0; i < n; i++) {
+		if (!rviommu_pte_is_leaf(own(pt, &e[i], iova + ((u64)i << lg2), lg2)))
+			break;
 		WRITE_ONCE(e[i], 0);
+	}
 	if (i)
 		took_leaf(unmapped, lg2);
 	return i;
@@ -586,13 +678,13 @@ static u64 common_bits(const u64 *table)
 	u64 all = ~0ULL;
 	unsigned int i;
 
-	for (i = 0; i < ENTRIES && is_valid(all); i += 8)
-		all &= all4(table + i) & all4(table + i + 4);
+	for (i = 0; i < RVIOMMU_PT_ENTRIES && rviommu_pte_is_valid(all); i += 8)
+		all &= rviommu_pt_all4(table + i) & rviommu_pt_all4(table + i + 4);
 	return all;
 }
 
 /*
- * Unmap all that the link @e, last read as @link, covers: 2^@lg2 bytes. A
+ * Unmap all that the link @e, last read as @link, covers: 2^@lg2 bytes at @iova. A
  * full table is unlinked as it is, with its leaves in it: as long as hardware
  * has the link cached, their state is that of cached leaves, and one
  * invalidation ends both. A table with a hole is cleared up to the hole and
@@ -600,31 +692,34 @@ static u64 common_bits(const u64 *table)
  *
  * Returns the bytes unmapped.
  */
-static u64 unmap_table(u64 *e, u64 link, unsigned int lg2, struct rviommu_unmapped *unmapped)
+static u64 unmap_table(struct rviommu_pgtable *pt, u64 *e, u64 link, u64 iova, unsigned int lg2,
+		       struct rviommu_unmapped *unmapped)
 {
-	u64 *table = link_table(link);
+	u64 *table = rviommu_pte_table(link);
 
-	lg2 -= INDEX_LG2;
+	lg2 -= RVIOMMU_PT_INDEX_LG2;
 	if (lg2 == RVIOMMU_PAGE_LG2) {
 		u64 all = common_bits(table);
 
-		if (!is_valid(all))
-			return (u64)clear_small(table, ENTRIES, unmapped) << lg2;
+		if (!rviommu_pte_is_valid(all))
+			return (u64)clear_small(table, RVIOMMU_PT_ENTRIES, unmapped) << lg2;
 		took_leaf(unmapped, all & RVIOMMU_PTE_N ? RVIOMMU_NAPOT_LG2 : RVIOMMU_PAGE_LG2);
 	} else {
 		size_t i = 0;
 
-		while (i < ENTRIES) {
-			u64 pte = READ_ONCE(table[i]);
+		while (i < RVIOMMU_PT_ENTRIES) {
+			const u64 at = iova + ((u64)i << lg2);
+			u64 pte = own(pt, &table[i], at, lg2);
 			u64 done;
 
-			if (is_link(pte)) {
-				done = unmap_table(&table[i], pte, lg2, unmapped);
+			if (rviommu_pte_is_link(pte)) {
+				done = unmap_table(pt, &table[i], pte, at, lg2, unmapped);
 				if (done != BIT_ULL(lg2))
 					return ((u64)i << lg2) + done;
 				i++;
-			} else if (is_valid(pte)) {
-				i += clear_large(&table[i], ENTRIES - i, lg2, unmapped);
+			} else if (rviommu_pte_is_valid(pte)) {
+				i += clear_large(pt, &table[i], RVIOMMU_PT_ENTRIES - i, at, lg2,
+						 unmapped);
 			} else {
 				return (u64)i << lg2;
 			}
@@ -632,7 +727,51 @@ static u64 unmap_table(u64 *e, u64 link, unsigned int lg2, struct rviommu_unmapp
 	}
 	WRITE_ONCE(*e, 0);
 	take_table(table, &unmapped->tables);
-	return BIT_ULL(lg2 + INDEX_LG2);
+	return BIT_ULL(lg2 + RVIOMMU_PT_INDEX_LG2);
+}
+
+/*
+ * Unmap what one entry or one run of leaves has of the @left bytes at @iova. Returns the bytes
+ * unmapped; *@over: there is a hole, or no memory. Under rcu_read_lock(): whoever replaces
+ * entries that are not his announces it, and waits for those who have not seen that.
+ */
+static __always_inline u64 unmap_run(struct rviommu_pgtable *pt, u64 iova, u64 left, bool *over,
+				     struct rviommu_unmapped *unmapped)
+{
+	unsigned int lg2 = rviommu_pt_root_lg2(pt);
+	const u64 va = iova & pt->va_mask;
+	u64 *e = pt->root + (va >> lg2);
+	u64 pte = 0, want, done;
+
+	while (lg2 != RVIOMMU_PAGE_LG2) {
+		pte = own(pt, e, iova, lg2);
+		if (covers(va, left, lg2))
+			break;
+		if (rviommu_pte_is_link(pte)) {
+			lg2 -= RVIOMMU_PT_INDEX_LG2;
+			e = rviommu_pt_entry(rviommu_pte_table(pte), va, lg2);
+		} else if (unlikely(!rviommu_pte_is_valid(pte)) ||
+			   unlikely(!split_own_leaf(pt, e, pte, lg2))) {
+			*over = true;
+			return 0;
+		}
+	}
+
+	if (lg2 == RVIOMMU_PAGE_LG2) {
+		want = (u64)rviommu_pt_run(va, lg2, left >> lg2) << lg2;
+		done = (u64)clear_small(e, want >> lg2, unmapped) << lg2;
+	} else if (rviommu_pte_is_link(pte)) {
+		want = BIT_ULL(lg2);
+		done = unmap_table(pt, e, pte, iova, lg2, unmapped);
+	} else {
+		want = (u64)rviommu_pt_run(va, lg2, left >> lg2) << lg2;
+		done = (u64)clear_large(pt, e, want >> lg2, iova, lg2, unmapped) << lg2;
+		/* A hole ends it, a table is the next turn's. */
+		if (done)
+			want = done;
+	}
+	*over = unlikely(done != want);
+	return done;
 }
 
 /**
@@ -648,6 +787,9 @@ static u64 unmap_table(u64 *e, u64 link, unsigned int lg2, struct rviommu_unmapp
  * memory (at most one table a level at each end of the range). Without it the
  * range ends before that leaf, which stays as it is.
  *
+ * No record of D is kept. Whoever wants it stops the DMA to the range and reads it before,
+ * by rviommu_pgtable_read_dirty().
+ *
  * Context: any; the caller owns the IOVA range. The caller orders the removal
  * against what it reads next (smp_mb()), invalidates, then retires the tables.
  *
@@ -656,58 +798,60 @@ static u64 unmap_table(u64 *e, u64 link, unsigned int lg2, struct rviommu_unmapp
 size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize,
 			     size_t pgcount, struct rviommu_unmapped *unmapped)
 {
-	unsigned int pg_lg2, lg2;
-	u64 size, va, left, want, done;
+	unsigned int pg_lg2;
+	u64 size, left;
+	bool over;
 
 	if (unlikely(!pgsize || (pgsize & (pgsize - 1)) || !(pgsize & pt->pgsizes) || !pgcount ||
 		     (iova & (pgsize - 1))))
 		return 0;
 	pg_lg2 = __ffs(pgsize);
 	size = pgcount << pg_lg2;
-	if (unlikely(size >> pg_lg2 != pgcount || !iovas_exist(pt, iova, iova + size - 1)))
+	if (unlikely(size >> pg_lg2 != pgcount || !rviommu_pt_exists(pt, iova, iova + size - 1)))
 		return 0;
 
-	va = iova & pt->va_mask;
 	left = size;
 	do {
-		u64 *e, pte;
+		u64 done;
 
-		lg2 = root_lg2(pt);
-		e = pt->root + (va >> lg2);
-		for (;;) {
-			pte = READ_ONCE(*e);
-			if (lg2 == RVIOMMU_PAGE_LG2 || covers(va, left, lg2))
-				break;
-			if (is_link(pte)) {
-				lg2 -= INDEX_LG2;
-				e = entry(link_table(pte), va, lg2);
-			} else if (unlikely(!is_valid(pte)) ||
-				   unlikely(!split_leaf(pt, e, pte, lg2))) {
-				return size - left;
-			}
-		}
-
-		if (lg2 == RVIOMMU_PAGE_LG2) {
-			want = (u64)run(va, lg2, left >> lg2) << lg2;
-			done = (u64)clear_small(e, want >> lg2, unmapped) << lg2;
-		} else if (is_link(pte)) {
-			want = BIT_ULL(lg2);
-			done = unmap_table(e, pte, lg2, unmapped);
-		} else {
-			want = (u64)run(va, lg2, left >> lg2) << lg2;
-			done = (u64)clear_large(e, want >> lg2, lg2, unmapped) << lg2;
-			/* A hole ends it, a table is the next turn's. */
-			if (done)
-				want = done;
-		}
-		va += done;
+		rcu_read_lock();
+		done = unmap_run(pt, iova, left, &over, unmapped);
+		rcu_read_unlock();
+		iova += done;
 		left -= done;
-		if (unlikely(done != want))
-			break;
-	} while (unlikely(left));
+	} while (unlikely(left) && !over);
 	return size - left;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap);
+
+/*
+ * The end of rviommu_pgtable_unmap_leaf(), under rcu_read_lock(): what has a mark, or is
+ * below an entry with one, is not for here.
+ */
+static __always_inline bool clear_leaf(struct rviommu_pgtable *pt, u64 va, size_t size)
+{
+	const bool napot = size == BIT(RVIOMMU_NAPOT_LG2);
+	const unsigned int end_lg2 = napot ? RVIOMMU_PAGE_LG2 : __ffs(size);
+	unsigned int lg2 = rviommu_pt_root_lg2(pt);
+	u64 *e = pt->root + (va >> lg2);
+	u64 pte = READ_ONCE(*e);
+
+	while (lg2 != end_lg2) {
+		if (unlikely(!is_quiet_link(pte)))
+			return false;
+		lg2 -= RVIOMMU_PT_INDEX_LG2;
+		e = rviommu_pt_entry(rviommu_pte_table(pte), va, lg2);
+		pte = READ_ONCE(*e);
+	}
+	if (unlikely(!rviommu_pte_is_leaf(pte) || pte & RVIOMMU_PTE_MARKS ||
+		     napot != !!(pte & RVIOMMU_PTE_N)))
+		return false;
+	if (pte & RVIOMMU_PTE_N)
+		clear_napot(e);
+	else
+		WRITE_ONCE(*e, 0);
+	return true;
+}
 
 /**
  * rviommu_pgtable_unmap_leaf() - unmap what is one leaf
@@ -725,33 +869,17 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap);
  */
 bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size)
 {
-	const bool napot = size == BIT(RVIOMMU_NAPOT_LG2);
-	unsigned int end_lg2, lg2 = root_lg2(pt);
-	u64 va = iova & pt->va_mask;
-	u64 *e, pte;
+	bool done;
 
 	/* A leaf lies in one half. */
 	if (unlikely(!is_power_of_2(size) || !(size & pt->pgsizes) || iova & (size - 1) ||
-		     !iovas_exist(pt, iova, iova)))
+		     !rviommu_pt_exists(pt, iova, iova)))
 		return false;
 
-	end_lg2 = napot ? RVIOMMU_PAGE_LG2 : __ffs(size);
-	e = pt->root + (va >> lg2);
-	pte = READ_ONCE(*e);
-	while (lg2 != end_lg2) {
-		if (unlikely(!is_link(pte)))
-			return false;
-		lg2 -= INDEX_LG2;
-		e = entry(link_table(pte), va, lg2);
-		pte = READ_ONCE(*e);
-	}
-	if (unlikely(!is_leaf(pte) || pte & PTE_SPLITTING || napot != !!(pte & RVIOMMU_PTE_N)))
-		return false;
-	if (pte & RVIOMMU_PTE_N)
-		clear_napot(e);
-	else
-		WRITE_ONCE(*e, 0);
-	return true;
+	rcu_read_lock();
+	done = clear_leaf(pt, iova & pt->va_mask, size);
+	rcu_read_unlock();
+	return done;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap_leaf);
 
@@ -767,30 +895,21 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_unmap_leaf);
  */
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova)
 {
-	u64 va = iova & pt->va_mask;
 	unsigned int lg2;
-	u64 pte, *e;
+	u64 pte;
 
-	if (unlikely(!iovas_exist(pt, iova, iova)))
+	if (unlikely(!rviommu_pt_exists(pt, iova, iova)))
 		return 0;
 
 	rcu_read_lock();
-	lg2 = root_lg2(pt);
-	e = pt->root + (va >> lg2);
-	for (;;) {
-		pte = READ_ONCE(*e);
-		if (lg2 == RVIOMMU_PAGE_LG2 || !is_link(pte))
-			break;
-		lg2 -= INDEX_LG2;
-		e = entry(link_table(pte), va, lg2);
-	}
+	rviommu_pt_find(pt, iova, RVIOMMU_PAGE_LG2, &pte, &lg2);
 	rcu_read_unlock();
 
-	if (unlikely(!is_leaf(pte)))
+	if (unlikely(!rviommu_pte_is_leaf(pte)))
 		return 0;
 	if (pte & RVIOMMU_PTE_N)
 		lg2 = RVIOMMU_NAPOT_LG2;
-	return (pte_pa(pte) & ~(BIT_ULL(lg2) - 1)) | (iova & (BIT_ULL(lg2) - 1));
+	return (rviommu_pte_pa(pte) & ~(BIT_ULL(lg2) - 1)) | (iova & (BIT_ULL(lg2) - 1));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_iova_to_phys);
 
@@ -808,31 +927,22 @@ struct visit {
 static unsigned int collect(struct rviommu_pgtable *pt, u64 *iova, u64 last,
 			    struct visit batch[VISIT_BATCH])
 {
-	unsigned int lg2 = root_lg2(pt);
-	u64 va = *iova & pt->va_mask;
-	unsigned int n = 0;
+	unsigned int lg2, n = 0;
 	u64 pte, next, *e;
 	size_t left;
 
 	rcu_read_lock();
-	e = pt->root + (va >> lg2);
-	pte = READ_ONCE(*e);
-	while (lg2 != RVIOMMU_PAGE_LG2 && is_link(pte)) {
-		lg2 -= INDEX_LG2;
-		e = entry(link_table(pte), va, lg2);
-		pte = READ_ONCE(*e);
-	}
-
-	left = run(va, lg2, ENTRIES);
+	e = rviommu_pt_find(pt, *iova, RVIOMMU_PAGE_LG2, &pte, &lg2);
+	left = rviommu_pt_run(*iova & pt->va_mask, lg2, RVIOMMU_PT_ENTRIES);
 	for (;;) {
 		unsigned int size_lg2 = lg2;
 		size_t step;
 
-		if (is_leaf(pte)) {
+		if (rviommu_pte_is_leaf(pte)) {
 			if (pte & RVIOMMU_PTE_N)
 				size_lg2 = RVIOMMU_NAPOT_LG2;
 			batch[n].iova = *iova & ~(BIT_ULL(size_lg2) - 1);
-			batch[n].pte = pte & ~PTE_SPLITTING;
+			batch[n].pte = pte & ~RVIOMMU_PTE_MARKS;
 			batch[n].lg2 = size_lg2;
 			n++;
 		}
@@ -844,7 +954,7 @@ static unsigned int collect(struct rviommu_pgtable *pt, u64 *iova, u64 last,
 		left -= step;
 		e += step;
 		pte = READ_ONCE(*e);
-		if (lg2 != RVIOMMU_PAGE_LG2 && is_link(pte))
+		if (lg2 != RVIOMMU_PAGE_LG2 && rviommu_pte_is_link(pte))
 			break;
 	}
 	rcu_read_unlock();
@@ -876,16 +986,12 @@ int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 	int ret;
 
 	might_sleep();
-	while (iova <= last) {
-		if (!iovas_exist(pt, iova, iova)) {
-			u64 upper = ~0ULL << pt->half_lg2;
+	for (;;) {
+		u64 end = last;
 
-			if (pt->cfg.second_stage || upper > last)
-				break;
-			iova = upper;
-		}
-
-		n = collect(pt, &iova, min(last, iova | ~(~0ULL << pt->half_lg2)), batch);
+		if (!rviommu_pt_half(pt, &iova, &end))
+			break;
+		n = collect(pt, &iova, end, batch);
 		for (i = 0; i < n; i++) {
 			ret = visit(arg, batch[i].iova, batch[i].pte, batch[i].lg2);
 			if (ret)

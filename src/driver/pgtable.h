@@ -11,6 +11,7 @@
 
 #include <linux/kconfig.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 struct rviommu_pgtable;
@@ -21,7 +22,6 @@ struct rviommu_pgtable;
  * @second_stage: x4 format: IOVA two bits wider, zero-extended, 16 KiB root, U=1
  * @svnapot: 64 KiB leaves as 16 entries with N=1 may be used
  * @svpbmt: IOMMU_MMIO maps with PBMT = IO (else the bit is ignored)
- * @track_dirty: map writable leaves with D=0; hardware sets it
  * @pas_lg2: physical address width, capabilities.PAS; PAs beyond are refused and
  *           tables are not placed there
  * @nid: NUMA node for tables
@@ -31,17 +31,30 @@ struct rviommu_pgtable_cfg {
 	bool second_stage;
 	bool svnapot;
 	bool svpbmt;
-	bool track_dirty;
 	u8 pas_lg2;
 	int nid;
 };
 
 /**
+ * enum rviommu_tracking - how writes are tracked
+ * @RVIOMMU_TRACK_NONE: not at all: what is mapped is dirty, and hardware has nothing to do
+ * @RVIOMMU_TRACK_LEAVES: what is mapped is clean (D=0), hardware sets D; leaves are as large as
+ *                        asked for
+ * @RVIOMMU_TRACK_PAGES: the same, and what can be written to is mapped in 4 KiB pages as
+ *                       long as there is memory for tables
+ */
+enum rviommu_tracking {
+	RVIOMMU_TRACK_NONE,
+	RVIOMMU_TRACK_LEAVES,
+	RVIOMMU_TRACK_PAGES,
+};
+
+/**
  * struct rviommu_pgtable_ops - what the page table needs from its owner
- * @sync_walk: a link at @iova covering 2^@size_lg2 bytes was cleared and its
- *             table, which holds no valid entry, is about to be replaced by a
- *             leaf. On return no IOMMU has the link in a walk cache. Called in
- *             the context of map; does not sleep.
+ * @sync_walk: links within the 2^@size_lg2 bytes at @iova were cleared or replaced
+ *             by leaves. On return no IOMMU has one of them in a walk cache, nor a
+ *             translation that came through them, of whatever size. Called in
+ *             the contexts of map and unmap; does not sleep.
  */
 struct rviommu_pgtable_ops {
 	void (*sync_walk)(struct rviommu_pgtable *pt, u64 iova, unsigned int size_lg2);
@@ -51,6 +64,8 @@ struct rviommu_pgtable_ops {
  * struct rviommu_pgtable - one page table
  * @cfg: constant after rviommu_pgtable_init()
  * @ops: constant after rviommu_pgtable_init()
+ * @reshape: who replaces what is not his, one at a time
+ * @tracked: enum rviommu_tracking; rviommu_pgtable_track()
  * @root: the root table; constant
  * @pgsizes: leaf sizes as a bit map of bytes (IOMMU core's pgsize_bitmap)
  * @va_mask: bits of an IOVA that select entries or bytes
@@ -74,14 +89,19 @@ struct rviommu_pgtable_ops {
  *   owner who has cleared or mapped his part. So no A or D is lost, none is written
  *   into an entry that is another one by now, and what one split has done another does
  *   not do again.
- * - map installs a missing table by cmpxchg from 0; the loser frees its table,
+ * - map installs a missing table by cmpxchg from 0; the loser keeps its table,
  *   which nobody saw, and uses the winner's.
- * - A table is taken out in two cases only (a leaf is mapped over an empty
- *   table; an unmap covers the whole range of a table). Its range is owned by
+ * - A table is taken out in three cases only (a leaf is mapped over an empty
+ *   table; an unmap covers the whole range of a table; its leaves are merged into
+ *   one, see below). In the first two its range is owned by
  *   that caller, so no other map or unmap is inside it, nor a split: who splits
  *   owns one page of the leaf at least, until he is through. Readers may be, and are
  *   under rcu_read_lock(): the page is freed after the hardware was
  *   synchronised and an RCU grace period.
+ * - Who clears D (pgdirty.c) changes nothing else, by cmpxchg from the entry that he
+ *   reports, in a table that is in the tree or was when his RCU section began. He owns
+ *   nothing, and nobody has to know of him: who replaces the entry by cmpxchg looks at it
+ *   again, who replaces it by a plain store ends the mapping, and D goes with it.
  * - Hardware may set A and D in a leaf at any time, by an atomic of its own that
  *   compares the whole entry. Of a NAPOT group the entry that it sets them in need not
  *   be that of the page.
@@ -110,14 +130,46 @@ struct rviommu_pgtable_ops {
  * somebody was that far: no N=1 is left, A and D are told, and it is its owner's alone,
  * to be cleared and mapped again by plain stores, under the eyes of those who are still
  * on their way and look for the mark. A new group cannot come meanwhile: each of them
- * owns a page of the old one. (A split by anybody else, on behalf of dirty tracking,
- * say, would have to keep the owners out or own a page itself.) cmpxchg is fully
+ * owns a page of the old one. cmpxchg is fully
  * ordered, so who reads an entry without the mark, clears it and invalidates after a
  * barrier does so after the stores of round 1, whoever made them.
+ *
+ * Reshaping (pgreshape.c). Demotion puts tables in the place of larger leaves, promotion leaves
+ * in the place of full tables, on behalf of somebody who owns nothing of it. Owners come and
+ * go meanwhile, with plain stores to just these entries and below them. Hence:
+ *
+ *   1. announce: each entry that is to be replaced gets a mark, by cmpxchg
+ *   2. wait: map and unmap are RCU readers from their first look at an entry to the
+ *      last store that follows from it. After a grace period all who have not seen the
+ *      mark are through. One for all entries of a range.
+ *   3. replace: by cmpxchg from the entry with the mark
+ *
+ * Unmap takes a mark that it meets on its way down away, by cmpxchg, before it does anything;
+ * then 3 fails, and the entry is the owner's as ever. A map has nothing to take back: a leaf
+ * is in its way, and so is a table that is full. Nobody else sets the mark, one at a time
+ * does (@reshape), and an entry that is mapped anew has none. The pieces of a leaf
+ * that is split are born with it, so they can be split further at once.
+ *
+ * A NAPOT group has no entry of its own to be announced in. Its 16 entries get the mark; when all
+ * have it at once, the three rounds above are made, of entries with the mark only. The owners may
+ * unmap the group in the middle of that, and map a new one: that has no mark, and is left
+ * alone. There is nothing to wait for: an owner's plain store to an entry of a group ends what is
+ * mapped there, whatever that is by then, and loses no table.
+ *
+ * A leaf that has taken the place of a table is *fresh* until hardware has forgotten the table,
+ * of which it may have the link in a walk cache. As long,
+ * - D may be set in the table. The leaf has what was set before, and counts as dirty; then it
+ *   gets the rest.
+ * - who unmaps the leaf, or a part of it, invalidates leaves, and not that link: hardware
+ *   would find what he unmapped again, in the old table. So he makes hardware forget the table
+ *   himself, before (&rviommu_pgtable_ops.sync_walk), and what he leaves of the leaf is dirty.
  */
 struct rviommu_pgtable {
 	struct rviommu_pgtable_cfg cfg;
 	const struct rviommu_pgtable_ops *ops;
+	/* One at a time replaces entries that are not his. */
+	struct mutex reshape;
+	u8 tracked;
 	u64 *root;
 	unsigned long pgsizes;
 	u64 va_mask;
@@ -166,6 +218,7 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 			size_t pgcount, int prot, gfp_t gfp, size_t *mapped);
 size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize,
 			     size_t pgcount, struct rviommu_unmapped *unmapped);
+void rviommu_pgtable_track(struct rviommu_pgtable *pt, enum rviommu_tracking how);
 bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size);
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova);
 int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
