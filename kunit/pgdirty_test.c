@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dirty pages.
+ * Dirty pages, demotion and promotion.
  *
  * What has to be found is told by devices that write: each has an IOMMU of its own that caches
  * all that it may and forgets what it is told to. They know the privileged architecture
@@ -67,7 +67,7 @@ struct cached {
 };
 
 /**
- * struct device - a device and its IOMMU
+ * struct device_under_test - a device and its IOMMU
  * @f: the fixture
  * @lock: held during each transaction, and while something is forgotten
  * @leaves: cached leaves
@@ -107,9 +107,11 @@ struct device_under_test {
  * @stamp: of the last write
  * @wrong: things that must not be, seen where a test cannot say so
  * @syncs: calls of sync_walk
+ * @graces: grace periods that were waited for
  * @steps: taken
  * @act_at: step at which to call @act
  * @act: what comes in between
+ * @no_memory: there is none
  * @page: for @act
  * @lg2: for @act
  * @stopped: chunks that no device writes to, by number
@@ -129,9 +131,11 @@ struct fixture {
 	atomic_t stamp;
 	atomic_t wrong;
 	unsigned int syncs;
+	unsigned int graces;
 	long steps;
 	long act_at;
 	void (*act)(struct fixture *f);
+	bool no_memory;
 	unsigned int page;
 	unsigned int lg2;
 	unsigned long stopped;
@@ -445,12 +449,18 @@ static int map(struct fixture *f, u64 off, u64 size, u64 bytes, int prot)
 				   GFP_ATOMIC, &mapped);
 }
 
-/* As an owner does: unmap, invalidate what it says, retire. */
+/* As an owner does: unmap, if that is one leaf the short way, invalidate what it says, retire. */
 static size_t unmap(struct fixture *f, u64 off, u64 bytes)
 {
 	struct rviommu_unmapped u = { .tables = LIST_HEAD_INIT(u.tables) };
-	size_t done = rviommu_pgtable_unmap(&f->pt, f->base + off, SZ_4K, bytes / SZ_4K, &u);
+	size_t done;
 
+	if (rviommu_pgtable_unmap_leaf(&f->pt, f->base + off, bytes)) {
+		forget(f, f->base + off, f->base + off + bytes - 1,
+		       bytes == SZ_64K ? 12 : __ffs(bytes), false);
+		return bytes;
+	}
+	done = rviommu_pgtable_unmap(&f->pt, f->base + off, SZ_4K, bytes / SZ_4K, &u);
 	if (done)
 		forget(f, f->base + off, f->base + off + done - 1, u.leaf_lg2,
 		       !list_empty(&u.tables));
@@ -552,13 +562,27 @@ static void at_seam(const u64 *e)
 	count_step(kunit_get_current_test()->priv);
 }
 
-/* Let @act come at step @n: between the reading and the replacement of an entry. */
+/* Nobody else runs here, so nobody has to be waited for. */
+static void no_grace(void)
+{
+}
+
+static void at_grace(void)
+{
+	struct fixture *f = kunit_get_current_test()->priv;
+
+	f->graces++;
+	count_step(f);
+}
+
+/* Let @act come at step @n: between the reading and the replacement of an entry, or in a wait. */
 static void act_within(struct fixture *f, long n, void (*act)(struct fixture *f))
 {
 	f->steps = 0;
 	f->act_at = n;
 	f->act = act;
 	kunit_activate_static_stub(f->test, rviommu_pgtable_seam, at_seam);
+	kunit_activate_static_stub(f->test, rviommu_pgtable_grace, at_grace);
 }
 
 /* Returns whether it came to that. */
@@ -567,6 +591,7 @@ static bool act_no_more(struct fixture *f)
 	const bool acted = f->act_at == -1;
 
 	kunit_deactivate_static_stub(f->test, rviommu_pgtable_seam);
+	kunit_deactivate_static_stub(f->test, rviommu_pgtable_grace);
 	f->act_at = -1;
 	return acted;
 }
@@ -796,6 +821,11 @@ static void write_now(struct fixture *f)
 	write_page(f, 0, f->page);
 }
 
+static void write_other_now(struct fixture *f)
+{
+	write_page(f, 1, f->page);
+}
+
 /* What owners and hardware do between the reading of an entry and the clearing of its D. */
 static void dirty_clear_meets(struct kunit *test)
 {
@@ -1004,6 +1034,1076 @@ static void dirty_track_without_memory(struct kunit *test)
 	}
 }
 
+/* --- demotion --------------------------------------------------------- */
+
+static int demote(struct fixture *f, u64 off, u64 bytes)
+{
+	return rviommu_pgtable_demote(&f->pt, f->base + off, f->base + off + bytes - 1);
+}
+
+static void expect_count(struct fixture *f, u64 bytes, unsigned int small, u64 want)
+{
+	unsigned int lg2;
+	u64 at, n = 0;
+
+	for (at = 0; at < bytes; at += SZ_4K) {
+		look(f, f->base + at, &lg2);
+		n += lg2 == small;
+	}
+	KUNIT_EXPECT_EQ(f->test, n, want);
+}
+
+/* Every leaf becomes pages, which are as dirty as it was, and from then on exact. */
+static void dirty_demote(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int s, i, lg2;
+
+	for (s = 0; s < ARRAY_SIZE(sizes); s++) {
+		const u64 size = 1ULL << sizes[s], bytes = region(sizes[s]);
+		const unsigned int per = size / SZ_4K;
+
+		if (!has_size(f, sizes[s]))
+			continue;
+		rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+		KUNIT_ASSERT_EQ(test, map(f, 0, size, bytes, RW), 0);
+		clear_found(f);
+		for (i = 0; i < bytes / SZ_4K; i += 3 * SZ_2M / SZ_4K) {
+			write_page(f, 0, i + 9);
+			/* One that has only read, and knows the leaf as clean */
+			device_read(&f->dev[1], f->base + (u64)i * SZ_4K + SZ_2M);
+			bitmap_set(f->want, round_down(i + 9, per), per);
+		}
+		KUNIT_EXPECT_EQ(test, demote(f, 0, bytes), 0);
+		expect_mapped(f, 0, bytes, 12);
+		KUNIT_EXPECT_EQ(test, marks(f), 0);
+		read_dirty(f, 0, bytes - 1, true);
+		expect_found(f, "inherited");
+		clear_found(f);
+		for (i = 0; i < 50; i++) {
+			const unsigned int page = (i * 7919) % (bytes / SZ_4K);
+
+			KUNIT_EXPECT_TRUE(test, write_page(f, i & 1, page));
+			set_bit(page, f->want);
+		}
+		read_dirty(f, 0, bytes - 1, true);
+		expect_found(f, "exact");
+		/* There is nothing to do the second time. */
+		KUNIT_EXPECT_EQ(test, demote(f, 0, bytes), 0);
+		KUNIT_EXPECT_EQ(test, unmap(f, 0, bytes), bytes);
+		expect_no_leak(f);
+
+		/* What can only be read costs no memory. */
+		KUNIT_ASSERT_EQ(test, map(f, 0, size, bytes, IOMMU_READ), 0);
+		fail_from(f, 0);
+		KUNIT_EXPECT_EQ(test, demote(f, 0, bytes), 0);
+		KUNIT_EXPECT_FALSE(test, fail_no_more(f));
+		look(f, f->base, &lg2);
+		KUNIT_EXPECT_EQ(test, lg2, sizes[s]);
+		KUNIT_EXPECT_EQ(test, unmap(f, 0, bytes), bytes);
+	}
+}
+
+/* Of what only a part is in the range that part becomes pages, and nothing beyond its leaf. */
+static void dirty_demote_ranges(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_1G, SZ_1G, RW), 0);
+	KUNIT_EXPECT_EQ(test, demote(f, 5 * SZ_2M - SZ_4K, SZ_8K), 0);
+	expect_mapped(f, 4 * SZ_2M, 2 * SZ_2M, 12);
+	expect_count(f, SZ_1G, 12, 1024);
+	expect_count(f, SZ_1G, 21, 510 * 512);
+	KUNIT_EXPECT_EQ(test, marks(f), 0);
+	KUNIT_EXPECT_EQ(test, demote(f, 0, 1), 0);
+	expect_count(f, SZ_1G, 12, 1536);
+	KUNIT_EXPECT_EQ(test, demote(f, SZ_1G - 1, 1), 0);
+	expect_count(f, SZ_1G, 12, 2048);
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_demote(&f->pt, 0, ~0ULL), 0);
+	expect_mapped(f, 0, SZ_1G, 12);
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_demote(&f->pt, 5, 4), 0);
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_1G), SZ_1G);
+	if (!f->fmt->napot)
+		return;
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_2M, RW), 0);
+	KUNIT_EXPECT_EQ(test, demote(f, 3 * SZ_64K - 1, 2), 0);
+	expect_count(f, SZ_2M, 12, 32);
+	expect_count(f, SZ_2M, 16, 30 * 16);
+}
+
+/* Each allocation fails: then nothing is lost, leaves are larger, and the result says so. */
+static void dirty_demote_without_memory(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i, lg2;
+	bool failed = true;
+	long n;
+
+	for (n = 0; failed; n++) {
+		const u64 bytes = SZ_1G;
+		int ret;
+
+		rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_1G, bytes, RW), 0);
+		if (n & 1)
+			write_page(f, 0, 4711);
+		kunit_activate_static_stub(test, rviommu_pgtable_grace, no_grace);
+		fail_from(f, n);
+		ret = demote(f, 0, bytes);
+		failed = fail_no_more(f);
+		kunit_deactivate_static_stub(test, rviommu_pgtable_grace);
+		KUNIT_EXPECT_EQ(test, ret, failed ? -ENOMEM : 0);
+		expect_mapped(f, 0, bytes, failed ? 30 : 12);
+		KUNIT_EXPECT_EQ(test, marks(f), 0);
+		/* Exact to what there is. */
+		clear_found(f);
+		if (n & 1)
+			bitmap_set(f->want, 0, bytes / SZ_4K);
+		read_dirty(f, 0, bytes - 1, true);
+		expect_found(f, "inherited");
+		clear_found(f);
+		for (i = 0; i < 512; i += 37) {
+			write_page(f, i & 1, i * 512 + i);
+			look(f, f->base + ((u64)i * 512 + i) * SZ_4K, &lg2);
+			bitmap_set(f->want, round_down(i * 512 + i, 1 << (lg2 - 12)),
+				   1 << (lg2 - 12));
+		}
+		read_dirty(f, 0, bytes - 1, true);
+		expect_found(f, "exact");
+		KUNIT_EXPECT_EQ(test, unmap(f, 0, bytes), bytes);
+		expect_no_leak(f);
+		if (n == 8)
+			n = 1019;
+	}
+	KUNIT_EXPECT_GT(test, n, 1024);
+	if (!f->fmt->napot)
+		return;
+	/* Groups need none. */
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_2M, RW), 0);
+	fail_from(f, 0);
+	KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_2M), 0);
+	KUNIT_EXPECT_FALSE(test, fail_no_more(f));
+	expect_mapped(f, 0, SZ_2M, 12);
+}
+
+/* Two leaves of the size that is being tried, so that the one is announced before the other. */
+static u64 two_leaves(struct fixture *f)
+{
+	return 2ULL << f->lg2;
+}
+
+/* At each step a device writes to a page that it has read from: it is dirty in the end. */
+static void dirty_demote_meets_write(struct kunit *test)
+{
+	static const unsigned int lg2s[] = { 16, 21, 30 };
+	struct fixture *f = test->priv;
+	unsigned int s, p;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (s = 0; s < ARRAY_SIZE(lg2s); s++) {
+		f->lg2 = lg2s[s];
+		if (!has_size(f, f->lg2))
+			continue;
+		for (p = 0; p < 4; p++) {
+			const u64 bytes = f->lg2 == 30 ? SZ_1G : two_leaves(f);
+
+			/* All of it, or what is around the page of what is large */
+			const u64 from = f->lg2 == 30 && p & 1 ? SZ_512M - SZ_2M : 0;
+
+			f->page = (p & 1 ? bytes / SZ_8K : 0) + (p & 2 ? 11 : 0);
+			for (n = 0, acted = true; acted; n++) {
+				KUNIT_ASSERT_EQ(test, map(f, 0, 1ULL << f->lg2, bytes, RW), 0);
+				device_read(&f->dev[0], f->base + (u64)f->page * SZ_4K);
+				act_within(f, n, write_now);
+				KUNIT_EXPECT_EQ(test, demote(f, from, min_t(u64, bytes, SZ_4M)), 0);
+				acted = act_no_more(f);
+				clear_found(f);
+				read_dirty(f, 0, bytes - 1, true);
+				KUNIT_EXPECT_EQ(test, test_bit(f->page, f->found), acted);
+				/* And a write after that, of one that knows everything by now */
+				clear_found(f);
+				KUNIT_EXPECT_TRUE(test, write_page(f, 0, f->page));
+				read_dirty(f, 0, bytes - 1, true);
+				set_bit(f->page, f->want);
+				expect_found(f, "exact");
+				KUNIT_EXPECT_EQ(test, unmap(f, 0, bytes), bytes);
+			}
+			KUNIT_EXPECT_GT(test, n, 4);
+		}
+	}
+}
+
+/* What was written before is found; then it is written again, by the same IOMMU. */
+static void read_and_write_now(struct fixture *f)
+{
+	clear_found(f);
+	read_dirty(f, 0, two_leaves(f) - 1, true);
+	KUNIT_EXPECT_TRUE(f->test, test_bit(f->page, f->found));
+	write_page(f, 0, f->page);
+}
+
+/*
+ * At each step of a split somebody reads and clears. In a group the D of a page may be in the
+ * entry of another one, also when that is not of the group any more.
+ */
+static void dirty_demote_meets_read(struct kunit *test)
+{
+	static const unsigned int lg2s[] = { 16, 21 };
+	struct fixture *f = test->priv;
+	unsigned int s, other, by_owner;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (s = 0; s < ARRAY_SIZE(lg2s); s++) {
+		f->lg2 = lg2s[s];
+		if (!has_size(f, f->lg2))
+			continue;
+		f->page = 7;
+		for (other = 3; other < 14; other += 5) {
+			for (n = 0, acted = true, by_owner = 0; acted || !by_owner; n++) {
+				if (!acted) {
+					by_owner = 1;
+					n = 0;
+				}
+				KUNIT_ASSERT_EQ(test, map(f, 0, 1ULL << f->lg2, two_leaves(f), RW),
+						0);
+				device_read(&f->dev[0], f->base + other * SZ_4K);
+				write_page(f, 0, f->page);
+				act_within(f, n, read_and_write_now);
+				if (by_owner)
+					unmap(f, 15 * SZ_4K, SZ_4K);
+				else
+					demote(f, 0, two_leaves(f));
+				acted = act_no_more(f);
+				clear_found(f);
+				read_dirty(f, 0, two_leaves(f) - 1, true);
+				KUNIT_EXPECT_TRUE(test, test_bit(f->page, f->found));
+				unmap(f, 0, 15 * SZ_4K);
+				unmap(f, 15 * SZ_4K, two_leaves(f) - 15 * SZ_4K);
+				unmap(f, 16 * SZ_4K, two_leaves(f) - 16 * SZ_4K);
+			}
+		}
+	}
+}
+
+/* What an owner may do with the second of two leaves while they are demoted */
+enum owner_does { UNMAP_ALL, UNMAP_FIRST, UNMAP_LAST, REMAP_ALL, REMAP_SMALL, OWNER_DOES };
+
+/* Which bytes that is about: @page is twice what, plus which of the two leaves */
+static void owners_part(struct fixture *f, u64 *off, u64 *bytes)
+{
+	const u64 size = 1ULL << f->lg2;
+	const enum owner_does what = f->page >> 1;
+
+	*off = (f->page & 1) * size;
+	*bytes = what == UNMAP_ALL || what == REMAP_ALL ? size : SZ_4K;
+	if (what == UNMAP_LAST)
+		*off += size - SZ_4K;
+}
+
+static void owner_acts(struct fixture *f)
+{
+	const u64 pa = f->pa;
+	u64 off, bytes;
+
+	owners_part(f, &off, &bytes);
+	KUNIT_EXPECT_EQ(f->test, unmap(f, off, bytes), bytes);
+	/* Hardware cannot reach it any more. */
+	KUNIT_EXPECT_FALSE(f->test, device_write(&f->dev[0], f->base + off));
+	KUNIT_EXPECT_FALSE(f->test, device_write(&f->dev[1], f->base + off + bytes - SZ_4K));
+	if (f->page >> 1 < REMAP_ALL)
+		return;
+	f->pa = 7ULL << 40;
+	KUNIT_EXPECT_EQ(f->test, map(f, off, bytes, bytes, RW), 0);
+	f->pa = pa;
+}
+
+/* The owner's part is as he left it, all the rest translates as it did. */
+static void expect_owners(struct fixture *f, u64 all, bool acted)
+{
+	const enum owner_does what = f->page >> 1;
+	unsigned long wrong = 0;
+	unsigned int lg2;
+	u64 off, bytes, at;
+
+	owners_part(f, &off, &bytes);
+	for (at = 0; at < all; at += f->lg2 == 30 ? SZ_64K : SZ_4K) {
+		const u64 pte = look(f, f->base + at, &lg2);
+		u64 pa = f->pa;
+
+		if (acted && at >= off && at - off < bytes) {
+			if (what < REMAP_ALL) {
+				wrong += pte != 0;
+				continue;
+			}
+			pa = 7ULL << 40;
+		}
+		wrong += !(pte & 1) || translated(at, pte, lg2) != pa + at;
+	}
+	KUNIT_EXPECT_EQ_MSG(f->test, wrong, 0, "owner does %u", f->page);
+	KUNIT_EXPECT_EQ(f->test, marks(f), 0);
+}
+
+/* Takes everything away, whatever holes there are. */
+static void clean_up(struct fixture *f, u64 all)
+{
+	u64 off, bytes;
+
+	owners_part(f, &off, &bytes);
+	unmap(f, off, bytes);
+	unmap(f, 0, off);
+	unmap(f, off + bytes, all - off - bytes);
+	forget(f, 0, ~0ULL, 12, true);
+	KUNIT_EXPECT_EQ(f->test, look(f, f->base, NULL), 0);
+	KUNIT_EXPECT_EQ(f->test, look(f, f->base + all - SZ_4K, NULL), 0);
+}
+
+/* At each step the owner of one of two leaves unmaps it, a part of it, or maps another. */
+static void dirty_demote_meets_owner(struct kunit *test)
+{
+	static const unsigned int lg2s[] = { 16, 21, 30 };
+	struct fixture *f = test->priv;
+	unsigned int s, what;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (s = 0; s < ARRAY_SIZE(lg2s); s++) {
+		f->lg2 = lg2s[s];
+		if (!has_size(f, f->lg2))
+			continue;
+		for (what = 0; what < 2 * OWNER_DOES; what++) {
+			f->page = what;
+			for (n = 0, acted = true; acted; n++) {
+				/* What adjoins the other leaf, or all if that is less */
+				const u64 part = min_t(u64, 1ULL << f->lg2, SZ_4M);
+				int ret;
+
+				KUNIT_ASSERT_EQ(test, map(f, 0, 1ULL << f->lg2, two_leaves(f), RW),
+						0);
+				device_read(&f->dev[0], f->base);
+				device_read(&f->dev[1], f->base + two_leaves(f) - SZ_4K);
+				act_within(f, n, owner_acts);
+				ret = demote(f, (1ULL << f->lg2) - part, 2 * part);
+				acted = act_no_more(f);
+				/* Three times were enough, since he came once. */
+				KUNIT_EXPECT_EQ(test, ret, 0);
+				expect_owners(f, two_leaves(f), acted);
+				clean_up(f, two_leaves(f));
+			}
+			KUNIT_EXPECT_GT(test, n, 4);
+		}
+		expect_no_leak(f);
+	}
+}
+
+/* After that no entry may be left of which hardware makes a translation of the whole group. */
+static void unmap_pages_of_group(struct fixture *f)
+{
+	static const unsigned int pages[] = { 9, 15, 2 };
+	unsigned int i, n, lg2;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		KUNIT_EXPECT_EQ(f->test, unmap(f, pages[i] * SZ_4K, SZ_4K), SZ_4K);
+		for (n = 0; n < 16; n++) {
+			look(f, f->base + n * SZ_4K, &lg2);
+			KUNIT_EXPECT_EQ(f->test, lg2, 12);
+		}
+	}
+}
+
+static void remap_group_first(struct fixture *f)
+{
+	const u64 pa = f->pa;
+
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, SZ_64K), SZ_64K);
+	f->pa = 7ULL << 40;
+	KUNIT_EXPECT_EQ(f->test, map(f, 0, SZ_64K, SZ_64K, RW), 0);
+	f->pa = pa;
+	f->act = unmap_pages_of_group;
+	f->act_at = f->steps + f->page;
+}
+
+/*
+ * In the middle of the demotion of a group its owner maps another group, and later unmaps pages
+ * of that: what was begun with the old one is not gone on with in the new one.
+ */
+static void dirty_demote_meets_group(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i, lg2, large;
+	bool acted;
+	long n;
+
+	if (!f->fmt->napot)
+		kunit_skip(test, "there are no groups");
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (f->page = 0; f->page < 70; f->page += 6) {
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_64K, SZ_64K, RW), 0);
+			act_within(f, n, remap_group_first);
+			KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_64K), 0);
+			acted = f->act == unmap_pages_of_group;
+			act_no_more(f);
+			for (i = 0, large = 0; i < 16; i++) {
+				const u64 pte = look(f, f->base + i * SZ_4K, &lg2);
+
+				large += lg2 == 16;
+				KUNIT_EXPECT_TRUE(test, !pte ||
+						  translated(i * SZ_4K, pte, lg2) ==
+						  (acted ? 7ULL << 40 : f->pa) + i * SZ_4K);
+			}
+			/* One that came late is still a group, all of it. */
+			KUNIT_EXPECT_TRUE(test, !large || (acted && large == 16));
+			KUNIT_EXPECT_EQ(test, marks(f), 0);
+			for (i = 0; i < 16; i++)
+				unmap(f, i * SZ_4K, SZ_4K);
+		}
+		KUNIT_EXPECT_GT(test, n, 40);
+	}
+}
+
+static void busy_owner(struct fixture *f)
+{
+	const u64 size = 1ULL << f->lg2;
+
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, size), size);
+	KUNIT_EXPECT_EQ(f->test, map(f, 0, size, size, RW), 0);
+	/* The next time again */
+	f->act_at = f->steps + 1;
+}
+
+static bool no_memory(void)
+{
+	return ((struct fixture *)kunit_get_current_test()->priv)->no_memory;
+}
+
+static void owner_without_memory(struct fixture *f)
+{
+	f->no_memory = true;
+	KUNIT_EXPECT_EQ(f->test, unmap(f, SZ_4K, SZ_4K), 0);
+	f->no_memory = false;
+}
+
+/* An owner who comes each time: demotion ends nevertheless, and says that it is not done. */
+static void dirty_demote_gives_up(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int lg2;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	f->lg2 = 21;
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_2M, SZ_2M, RW), 0);
+	act_within(f, 1, busy_owner);
+	KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_2M), -EAGAIN);
+	act_no_more(f);
+	look(f, f->base, &lg2);
+	KUNIT_EXPECT_EQ(test, lg2, 21);
+	KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_2M), 0);
+	expect_mapped(f, 0, SZ_2M, 12);
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_2M), SZ_2M);
+
+	/* One who takes the leaf back at the last moment, and cannot do what he wants */
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_2M, SZ_2M, RW), 0);
+	f->graces = 0;
+	kunit_activate_static_stub(test, rviommu_alloc_fails, no_memory);
+	act_within(f, 2, owner_without_memory);
+	KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_2M), 0);
+	kunit_deactivate_static_stub(test, rviommu_alloc_fails);
+	KUNIT_EXPECT_TRUE(test, act_no_more(f));
+	expect_mapped(f, 0, SZ_2M, 12);
+	/* It was announced again. */
+	KUNIT_EXPECT_EQ(test, f->graces, 2);
+}
+
+/* --- promotion -------------------------------------------------------- */
+
+static unsigned long promote(struct fixture *f, u64 off, u64 bytes)
+{
+	return rviommu_pgtable_promote(&f->pt, f->base + off, f->base + off + bytes - 1);
+}
+
+/* Full tables of one kind become leaves, up to the largest there are; and pages again. */
+static void dirty_promote(struct kunit *test)
+{
+	static const unsigned int lg2s[] = { 12, 16, 21 };
+	static const int prots[] = { RW, IOMMU_READ, RW | IOMMU_NOEXEC };
+	struct fixture *f = test->priv;
+	unsigned int s, p, lg2;
+
+	for (s = 0; s < ARRAY_SIZE(lg2s); s++) {
+		const unsigned long merges = lg2s[s] == 21 ? 1 : 513;
+
+		if (!has_size(f, lg2s[s]))
+			continue;
+		for (p = 0; p < ARRAY_SIZE(prots); p++) {
+			u64 pte;
+
+			rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_NONE);
+			KUNIT_ASSERT_EQ(test, map(f, 0, 1ULL << lg2s[s], SZ_1G, prots[p]), 0);
+			pte = look(f, f->base, NULL);
+			f->syncs = 0;
+			KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_1G), merges);
+			/* One invalidation for all 512, one for what they became */
+			KUNIT_EXPECT_EQ(test, f->syncs, lg2s[s] == 21 ? 1 : 2);
+			expect_mapped(f, 0, SZ_1G, 30);
+			/* The same permissions; not tracked, so it is dirty if it can be. */
+			KUNIT_EXPECT_EQ(test, look(f, f->base, &lg2) & 255, pte & 255);
+			KUNIT_EXPECT_EQ(test, lg2, 30);
+			KUNIT_EXPECT_EQ(test, marks(f), 0);
+			expect_no_leak(f);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_1G), 0);
+			KUNIT_EXPECT_EQ(test, demote(f, 0, SZ_1G), 0);
+			expect_mapped(f, 0, SZ_1G, prots[p] == IOMMU_READ ? 30 : 12);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_1G),
+					prots[p] == IOMMU_READ ? 0 : 513);
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_1G), SZ_1G);
+			expect_no_leak(f);
+			forget(f, 0, ~0ULL, 12, true);
+		}
+	}
+}
+
+/* D of a part is D of the leaf, and no other leaf's. */
+static void dirty_promote_keeps_dirty(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_PAGES);
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 8 * SZ_2M, RW), 0);
+	for (i = 0; i < 8; i += 3) {
+		write_page(f, 0, i * 512 + 80 * i);
+		bitmap_set(f->want, i * 512, 512);
+	}
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 8 * SZ_2M), 8);
+	expect_count(f, 8 * SZ_2M, 21, 8 * 512);
+	read_dirty(f, 0, 8 * SZ_2M - 1, true);
+	expect_found(f, "merged");
+	clear_found(f);
+	write_page(f, 0, 5);
+	bitmap_set(f->want, 0, 512);
+	read_dirty(f, 0, 8 * SZ_2M - 1, true);
+	expect_found(f, "one leaf");
+}
+
+/* The ends of both halves: what is at the root is promoted, too, if there is such a size. */
+static void dirty_promote_ends(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	const u64 half = 1ULL << (12 + 9 * f->fmt->levels + (f->fmt->second ? 2 : -1));
+	const u64 at[] = { 0, half - SZ_1G, -half, -(u64)SZ_1G };
+	unsigned int i, n, lg2;
+	size_t mapped;
+
+	for (i = 0; i < (f->fmt->second ? 2 : 4); i++)
+		KUNIT_ASSERT_EQ(test, rviommu_pgtable_map(&f->pt, at[i], SZ_1G, SZ_2M, 512, RW,
+							  GFP_KERNEL, &mapped), 0);
+	for (n = 0; n < i; n++)
+		device_read(&f->dev[0], at[n]);
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_promote(&f->pt, 0, ~0ULL), i);
+	/* No device knows one of the tables, whichever half it was in. */
+	for (n = 0; n < LINKS; n++)
+		KUNIT_EXPECT_NE(test, f->dev[0].links[n].lg2, 30);
+	while (i--) {
+		look(f, at[i], &lg2);
+		KUNIT_EXPECT_EQ(test, lg2, 30);
+		look(f, at[i] + SZ_1G - 1, &lg2);
+		KUNIT_EXPECT_EQ(test, lg2, 30);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_promote(&f->pt, 5, 4), 0);
+	expect_no_leak(f);
+}
+
+/* What keeps a table from becoming a leaf: each at its first, a middle and its last page. */
+static void dirty_promote_not(struct kunit *test)
+{
+	static const unsigned int pages[] = { 0, 1, 255, 510, 511 };
+	struct fixture *f = test->priv;
+	unsigned int p, why, lg2;
+	size_t mapped;
+
+	for (p = 0; p < ARRAY_SIZE(pages); p++) {
+		const u64 off = pages[p] * SZ_4K;
+
+		for (why = 0; why < 6; why++) {
+			u64 from = 0, bytes = SZ_2M;
+
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_2M, RW), 0);
+			switch (why) {
+			case 0:	/* a hole */
+				unmap(f, off, SZ_4K);
+				break;
+			case 1:	/* another page */
+				unmap(f, off, SZ_4K);
+				rviommu_pgtable_map(&f->pt, f->base + off, f->pa + off + SZ_2M,
+						    SZ_4K, 1, RW, GFP_KERNEL, &mapped);
+				break;
+			case 2:	/* other permissions */
+				unmap(f, off, SZ_4K);
+				map(f, off, SZ_4K, SZ_4K, IOMMU_READ);
+				break;
+			case 3:
+				unmap(f, off, SZ_4K);
+				map(f, off, SZ_4K, SZ_4K, RW | IOMMU_NOEXEC);
+				break;
+			case 4:	/* a range that does not have all of it */
+				from = 1;
+				break;
+			case 5:
+				bytes = SZ_2M - 1;
+				break;
+			}
+			KUNIT_EXPECT_EQ(test, promote(f, from, bytes - from), 0);
+			look(f, f->base + (off ^ SZ_4K), &lg2);
+			KUNIT_EXPECT_EQ(test, lg2, 12);
+			KUNIT_EXPECT_EQ(test, marks(f), 0);
+			f->page = 0;
+			unmap(f, 0, off);
+			unmap(f, off, SZ_4K);
+			unmap(f, off + SZ_4K, SZ_2M - off - SZ_4K);
+		}
+	}
+	/* Physical addresses that no larger leaf can have */
+	f->pa += SZ_4K;
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_2M, RW), 0);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_2M), 0);
+	f->pa += SZ_2M - SZ_4K;
+	KUNIT_ASSERT_EQ(test, map(f, SZ_1G, SZ_2M, SZ_1G, RW), 0);
+	KUNIT_EXPECT_EQ(test, promote(f, SZ_1G, SZ_1G), 0);
+}
+
+/* The table that a leaf has taken the place of is freed after hardware and readers. */
+static void dirty_promote_retires(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	long live, during;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 3 * SZ_2M, RW), 0);
+	live = rviommu_mem_live();
+	for (i = 0; i < 3; i++)
+		device_read(&f->dev[0], f->base + i * SZ_2M);
+	kunit_activate_static_stub(test, rviommu_pgtable_grace, no_grace);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 3 * SZ_2M), 3);
+	during = rviommu_mem_live();
+	kunit_deactivate_static_stub(test, rviommu_pgtable_grace);
+	KUNIT_EXPECT_LE(test, during, live);
+	KUNIT_EXPECT_EQ(test, testdev_live(), live - 3);
+	/* No link to them is left with any device. */
+	for (i = 0; i < LINKS; i++)
+		KUNIT_EXPECT_NE(test, f->dev[0].links[i].lg2, 21);
+}
+
+/* What a device knows of 2 MiB of pages before they are merged: links, and pages as clean */
+static void know(struct fixture *f)
+{
+	device_read(&f->dev[0], f->base);
+	device_read(&f->dev[0], f->base + (u64)f->page * SZ_4K);
+	device_read(&f->dev[1], f->base + SZ_2M);
+}
+
+/*
+ * At each step, and when the invalidation has been done, a device writes by what it has
+ * cached, or by what there is: to one that knows the pages the table is there for long.
+ */
+static void dirty_promote_meets_write(struct kunit *test)
+{
+	static const unsigned int pages[] = { 0, 3, 511, 512, 1023 };
+	struct fixture *f = test->priv;
+	unsigned int p, dev;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_PAGES);
+	for (p = 0; p < 2 * ARRAY_SIZE(pages); p++) {
+		dev = p & 1;
+		f->page = pages[p / 2];
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
+			know(f);
+			act_within(f, n, dev ? write_other_now : write_now);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+			acted = act_no_more(f);
+			clear_found(f);
+			read_dirty(f, 0, 2 * SZ_2M - 1, true);
+			if (acted)
+				bitmap_set(f->want, round_down(f->page, 512), 512);
+			expect_found(f, "merged");
+			clear_found(f);
+			write_page(f, dev, f->page);
+			bitmap_set(f->want, round_down(f->page, 512), 512);
+			read_dirty(f, 0, 2 * SZ_2M - 1, true);
+			expect_found(f, "leaf");
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, 2 * SZ_2M), 2 * SZ_2M);
+		}
+		KUNIT_EXPECT_GT(test, n, 6);
+	}
+}
+
+/* The device writes, then stops, and its page is read as before an unmap. */
+static void write_and_read_now(struct fixture *f)
+{
+	write_page(f, 0, f->page);
+	clear_found(f);
+	read_dirty(f, (u64)f->page * SZ_4K, (u64)f->page * SZ_4K + SZ_4K - 1, false);
+	KUNIT_EXPECT_TRUE(f->test, test_bit(f->page, f->found));
+}
+
+/* The same, and everything is cleared: what comes after that is told the next time. */
+static void clear_and_write_now(struct fixture *f)
+{
+	clear_found(f);
+	read_dirty(f, 0, 2 * SZ_2M - 1, true);
+	write_page(f, 0, f->page);
+	clear_found(f);
+	read_dirty(f, 0, 2 * SZ_2M - 1, false);
+	KUNIT_EXPECT_TRUE(f->test, test_bit(f->page, f->found));
+}
+
+/* At each step somebody reads. */
+static void dirty_promote_meets_read(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int what;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_PAGES);
+	for (what = 0; what < 4; what++) {
+		for (n = 0, acted = true; acted; n++) {
+			f->page = what & 1 ? 700 : 6;
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
+			know(f);
+			act_within(f, n, what & 2 ? clear_and_write_now : write_and_read_now);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+			acted = act_no_more(f);
+			clear_found(f);
+			read_dirty(f, 0, 2 * SZ_2M - 1, false);
+			KUNIT_EXPECT_EQ(test, test_bit(f->page, f->found), acted);
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, 2 * SZ_2M), 2 * SZ_2M);
+		}
+		KUNIT_EXPECT_GT(test, n, 6);
+	}
+}
+
+/* The owner of another page comes right after it. */
+static void write_and_unmap_now(struct fixture *f)
+{
+	write_page(f, 0, f->page);
+	KUNIT_EXPECT_EQ(f->test, unmap(f, (f->page + 20) * SZ_4K, SZ_4K), SZ_4K);
+}
+
+static void dirty_promote_meets_both(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	bool acted;
+	long n;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_PAGES);
+	for (n = 0, acted = true; acted; n++) {
+		f->page = n & 1 ? 600 : 6;
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
+		know(f);
+		act_within(f, n / 2, write_and_unmap_now);
+		promote(f, 0, 2 * SZ_2M);
+		acted = act_no_more(f);
+		clear_found(f);
+		read_dirty(f, 0, 2 * SZ_2M - 1, false);
+		KUNIT_EXPECT_EQ(test, test_bit(f->page, f->found), acted);
+		unmap(f, 0, (f->page + 20) * SZ_4K);
+		unmap(f, (f->page + 20) * SZ_4K, SZ_4K);
+		unmap(f, (f->page + 21) * SZ_4K, 2 * SZ_2M - (f->page + 21) * SZ_4K);
+	}
+	KUNIT_EXPECT_GT(test, n, 12);
+}
+
+/*
+ * At each step an owner unmaps one of two tables, or a page of it, or maps another. Hardware
+ * that still knows the old table must not reach what is unmapped: owner_acts() looks.
+ */
+static void dirty_promote_meets_owner(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int what, tracked;
+	bool acted;
+	long n;
+
+	f->lg2 = 21;
+	for (what = 0; what < 4 * OWNER_DOES; what++) {
+		tracked = what & 1;
+		f->page = what / 2;
+		rviommu_pgtable_track(&f->pt, tracked ? RVIOMMU_TRACK_LEAVES : RVIOMMU_TRACK_NONE);
+		for (n = 0, acted = true; acted; n++) {
+			unsigned long merged;
+
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
+			device_read(&f->dev[0], f->base);
+			device_read(&f->dev[0], f->base + SZ_2M);
+			device_read(&f->dev[1], f->base + SZ_2M - SZ_4K);
+			device_read(&f->dev[1], f->base + 2 * SZ_2M - SZ_4K);
+			act_within(f, n, owner_acts);
+			merged = promote(f, 0, 2 * SZ_2M);
+			acted = act_no_more(f);
+			KUNIT_EXPECT_GE(test, merged, 1);
+			KUNIT_EXPECT_LE(test, merged, 2);
+			expect_owners(f, 2 * SZ_2M, acted);
+			clean_up(f, 2 * SZ_2M);
+		}
+		KUNIT_EXPECT_GT(test, n, 6);
+	}
+	expect_no_leak(f);
+}
+
+/*
+ * Owners in the middle of something have to be waited for between announcement and replacement:
+ * all are announced before that, and nothing has been replaced.
+ */
+static void look_at_grace(void)
+{
+	struct fixture *f = kunit_get_current_test()->priv;
+	unsigned int lg2;
+
+	f->steps++;
+	/* Two leaves or two links, next to each other */
+	KUNIT_EXPECT_EQ(f->test, marks(f), 2);
+	look(f, f->base, &lg2);
+	KUNIT_EXPECT_EQ(f->test, lg2, f->lg2);
+}
+
+static void dirty_reshape_waits(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_2M, 2 * SZ_2M, RW), 0);
+	kunit_activate_static_stub(test, rviommu_pgtable_grace, look_at_grace);
+	f->lg2 = 21;
+	KUNIT_EXPECT_EQ(test, demote(f, 0, 2 * SZ_2M), 0);
+	KUNIT_EXPECT_EQ(test, f->steps, 1);
+	f->lg2 = 12;
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+	KUNIT_EXPECT_EQ(test, f->steps, 2);
+	kunit_deactivate_static_stub(test, rviommu_pgtable_grace);
+}
+
+/* --- all at once ------------------------------------------------------ */
+
+#define CHUNKS		4
+#define STRESS_WRITES	250000	/* that each device tries at least */
+#define STRESS_ROUNDS	60	/* of the migration at least */
+#define STRESS_OWNED	16	/* changes by the owner at least */
+
+/**
+ * struct stress - devices, an owner, a migration, and somebody who changes sizes
+ * @f: the fixture
+ * @copying: one at a time copies
+ * @device: next device to start
+ * @ended: devices that have written enough
+ * @broken: a thread is missing
+ * @owned: what the owner did
+ * @reshaped: what the sizes were changed by
+ * @rounds: of the migration
+ * @cleared: pages that the migration found
+ * @turn: the migration waits here for writes, the owner for the migration
+ * @done: each thread's end
+ */
+struct stress {
+	struct fixture *f;
+	/* Copying is not overtaken. */
+	struct mutex copying;
+	atomic_t device;
+	atomic_t ended;
+	bool broken;
+	unsigned long owned, reshaped, rounds, cleared;
+	wait_queue_head_t turn;
+	struct completion done;
+};
+
+static bool stress_over(struct stress *s)
+{
+	return atomic_read(&s->ended) == DEVICES;
+}
+
+static bool stress_goes_on(struct stress *s, unsigned int writes)
+{
+	return !READ_ONCE(s->broken) &&
+	       (writes < STRESS_WRITES || READ_ONCE(s->rounds) < STRESS_ROUNDS ||
+		READ_ONCE(s->owned) < STRESS_OWNED);
+}
+
+/* Writes anywhere, most of it near to where it was. */
+static int stress_device(void *arg)
+{
+	struct stress *s = arg;
+	struct fixture *f = s->f;
+	const unsigned int i = atomic_inc_return(&s->device) - 1;
+	struct rnd_state rnd;
+	unsigned int n, page = 0;
+
+	prandom_seed_state(&rnd, 100 + i);
+	for (n = 0; stress_goes_on(s, n); n++) {
+		const u32 r = prandom_u32_state(&rnd);
+
+		page = r % 16 ? (page & ~31) + (r >> 8) % 32 : (r >> 8) % (CHUNKS * CHUNK / SZ_4K);
+		write_page(f, i, page);
+		if (n % 64 == 0) {
+			wake_up_all(&s->turn);
+			cond_resched();
+		}
+	}
+	atomic_inc(&s->ended);
+	wake_up_all(&s->turn);
+	complete(&s->done);
+	return 0;
+}
+
+/* Copies what was found, as it is now; nobody else overwrites it by what it was. */
+static void stress_copy(struct stress *s, const unsigned long *found)
+{
+	struct fixture *f = s->f;
+	unsigned long page;
+
+	mutex_lock(&s->copying);
+	for_each_set_bit(page, found, CHUNKS * CHUNK / SZ_4K)
+		f->copy[page] = READ_ONCE(f->mem[page]);
+	mutex_unlock(&s->copying);
+}
+
+/* Stops the DMA to a chunk, reads it, unmaps it, maps it anew in leaves of another size. */
+static int stress_owner(void *arg)
+{
+	DECLARE_BITMAP(found, CHUNKS * CHUNK / SZ_4K);
+	static const u64 leaf[] = { SZ_4K, SZ_2M, SZ_64K, SZ_2M };
+	struct stress *s = arg;
+	struct fixture *f = s->f;
+	unsigned long round;
+	unsigned int i;
+
+	while (!stress_over(s)) {
+		const unsigned int chunk = s->owned % CHUNKS;
+		const u64 off = chunk * CHUNK;
+		u64 size = leaf[s->owned / CHUNKS % ARRAY_SIZE(leaf)];
+
+		if (size == SZ_64K && !f->fmt->napot)
+			size = SZ_4K;
+		set_bit(chunk, &f->stopped);
+		for (i = 0; i < DEVICES; i++) {
+			spin_lock(&f->dev[i].lock);
+			spin_unlock(&f->dev[i].lock);
+		}
+		bitmap_zero(found, CHUNKS * CHUNK / SZ_4K);
+		read_into(f, found, off, off + CHUNK - 1, false);
+		/* A part first: leaves are split in the middle of everything. */
+		if (s->owned & 1 && unmap(f, off + 7 * SZ_4K, SZ_4K * 9) != SZ_4K * 9)
+			atomic_inc(&f->wrong);
+		if (s->owned & 1 && unmap(f, off, CHUNK) != 7 * SZ_4K)
+			atomic_inc(&f->wrong);
+		if (unmap(f, s->owned & 1 ? off + 16 * SZ_4K : off,
+			  s->owned & 1 ? CHUNK - 16 * SZ_4K : CHUNK) !=
+		    (s->owned & 1 ? CHUNK - 16 * SZ_4K : CHUNK))
+			atomic_inc(&f->wrong);
+		stress_copy(s, found);
+		if (map(f, off, size, CHUNK, RW))
+			atomic_inc(&f->wrong);
+		clear_bit(chunk, &f->stopped);
+		WRITE_ONCE(s->owned, s->owned + 1);
+		/* On one CPU, too, the others have to come in between. */
+		round = READ_ONCE(s->rounds);
+		wait_event(s->turn, READ_ONCE(s->rounds) != round || stress_over(s));
+	}
+	complete(&s->done);
+	return 0;
+}
+
+static int stress_reshaper(void *arg)
+{
+	struct stress *s = arg;
+	struct fixture *f = s->f;
+
+	do {
+		if (demote(f, 0, CHUNKS * CHUNK) == -ENOMEM)
+			atomic_inc(&f->wrong);
+		s->reshaped += promote(f, 0, CHUNKS * CHUNK);
+	} while (!stress_over(s));
+	complete(&s->done);
+	return 0;
+}
+
+static unsigned long stress_writes(const struct fixture *f)
+{
+	return READ_ONCE(f->dev[0].writes) + READ_ONCE(f->dev[1].writes);
+}
+
+/*
+ * A migration reads and clears, and copies what it is told, while devices write, chunks are
+ * unmapped and mapped, leaves are split and merged. When the devices have stopped, it reads once
+ * more, and then has everything: no write is lost.
+ */
+static void dirty_stress(struct kunit *test)
+{
+	static int (* const roles[])(void *) = {
+		stress_device, stress_device, stress_owner, stress_reshaper
+	};
+	struct fixture *f = test->priv;
+	struct stress *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	const unsigned int pages = CHUNKS * CHUNK / SZ_4K;
+	unsigned int i, n, lost = 0, written = 0;
+	unsigned long writes;
+
+	static_assert(DEVICES == 2);
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	f->mem = kvcalloc(MAX_PAGES, sizeof(*f->mem), GFP_KERNEL);
+	f->copy = kvcalloc(MAX_PAGES, sizeof(*f->copy), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f->mem);
+	KUNIT_ASSERT_NOT_NULL(test, f->copy);
+	s->f = f;
+	mutex_init(&s->copying);
+	init_completion(&s->done);
+	init_waitqueue_head(&s->turn);
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_2M, CHUNKS * CHUNK, RW), 0);
+	for (n = 0; n < ARRAY_SIZE(roles); n++) {
+		if (IS_ERR(kthread_run(roles[n], s, "rviommu_stress")))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, n, ARRAY_SIZE(roles));
+	WRITE_ONCE(s->broken, n != ARRAY_SIZE(roles));
+	if (n < DEVICES)
+		atomic_add(DEVICES - n, &s->ended);
+	do {
+		clear_found(f);
+		read_dirty(f, 0, CHUNKS * CHUNK - 1, true);
+		stress_copy(s, f->found);
+		s->cleared += bitmap_weight(f->found, pages);
+		WRITE_ONCE(s->rounds, s->rounds + 1);
+		wake_up_all(&s->turn);
+		writes = stress_writes(f);
+		wait_event(s->turn, stress_writes(f) > writes + 300 || stress_over(s));
+	} while (!stress_over(s));
+	while (n--)
+		wait_for_completion(&s->done);
+
+	clear_found(f);
+	read_dirty(f, 0, CHUNKS * CHUNK - 1, true);
+	stress_copy(s, f->found);
+	for (i = 0; i < pages; i++) {
+		lost += f->copy[i] != f->mem[i];
+		written += !!f->mem[i];
+	}
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, written, pages);
+	KUNIT_EXPECT_GT(test, s->cleared, 0);
+	KUNIT_EXPECT_GT(test, s->owned, 0);
+	kunit_info(test, "%lu writes, %lu rounds found %lu pages, %lu remapped, %lu merged\n",
+		   stress_writes(f), s->rounds, s->cleared, s->owned, s->reshaped);
+	expect_no_leak(f);
+}
+
 #define CASE(name)	KUNIT_CASE_PARAM(name, format_gen_params)
 #define CASE_FEW(name)	KUNIT_CASE_PARAM(name, few_format_gen_params)
 
@@ -1015,6 +2115,25 @@ static struct kunit_case dirty_cases[] = {
 	CASE(dirty_clear_meets),
 	CASE(dirty_track_pages),
 	CASE_FEW(dirty_track_without_memory),
+	CASE(dirty_demote),
+	CASE(dirty_demote_ranges),
+	CASE_FEW(dirty_demote_without_memory),
+	CASE(dirty_demote_meets_write),
+	CASE(dirty_demote_meets_read),
+	CASE(dirty_demote_meets_owner),
+	CASE(dirty_demote_meets_group),
+	CASE(dirty_demote_gives_up),
+	CASE(dirty_promote),
+	CASE(dirty_promote_keeps_dirty),
+	CASE(dirty_promote_ends),
+	CASE(dirty_promote_not),
+	CASE(dirty_promote_retires),
+	CASE(dirty_promote_meets_write),
+	CASE(dirty_promote_meets_read),
+	CASE(dirty_promote_meets_both),
+	CASE(dirty_promote_meets_owner),
+	CASE(dirty_reshape_waits),
+	CASE_FEW(dirty_stress),
 	{}
 };
 

@@ -26,6 +26,7 @@ struct xarray;
  * @node: links pages that are unlinked but not yet retired, or being retired.
  *        Owned by whoever took the page out of the tree.
  * @rcu: only of the first page of a retired list
+ * @iova: of a table that a leaf has taken the place of, before it is retired: what it mapped
  * @virt: kernel address of the first byte
  * @nid: NUMA node it was accounted to
  * @order: lg2 of the number of PAGE_SIZE pages
@@ -39,7 +40,10 @@ struct xarray;
  */
 struct rviommu_page {
 	struct list_head node;
-	struct rcu_head rcu;
+	union {
+		struct rcu_head rcu;
+		u64 iova;
+	};
 	void *virt;
 	int nid;
 	unsigned int order;

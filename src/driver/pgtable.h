@@ -220,12 +220,15 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 			     size_t pgcount, struct rviommu_unmapped *unmapped);
 void rviommu_pgtable_track(struct rviommu_pgtable *pt, enum rviommu_tracking how);
 bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t size);
+int rviommu_pgtable_demote(struct rviommu_pgtable *pt, u64 iova, u64 last);
+unsigned long rviommu_pgtable_promote(struct rviommu_pgtable *pt, u64 iova, u64 last);
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova);
 int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 			     rviommu_pgtable_visit_t visit, void *arg);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void rviommu_pgtable_seam(const u64 *e);
+void rviommu_pgtable_grace(void);
 #endif
 
 /* Width of an IOVA in bits, sign bit included in the first stage. */
