@@ -26,6 +26,7 @@
 #include "../src/driver/domain.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/mem.h"
+#include "../src/driver/pgdirty.h"
 #include "../src/driver/pgtable.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
@@ -471,6 +472,123 @@ static void bench_table(struct kunit *test)
 		kernels_free(domains[3]);
 }
 
+/* --- dirty pages ------------------------------------------------------ */
+
+#define SCANNED		((u64)SZ_1G * 4)	/* 2^20 pages */
+
+/* Set D in every entry of last-level tables whose number is a multiple of @every. */
+static void make_dirty(struct rviommu_pgtable *pt, u64 *table, int level, unsigned int every)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		if ((table[i] & 15) == 1)
+			make_dirty(pt, phys_to_virt((table[i] >> 10) << 12), level - 1, every);
+		else if (!level && table[i] && i % every == 0)
+			table[i] |= 128;
+	}
+}
+
+/* Read all that is mapped; *@pages: of which so many were dirty. */
+static u64 time_scan(struct rviommu_pgtable *pt, bool clear, u64 *pages)
+{
+	struct rviommu_dirty d;
+	unsigned int i;
+	u64 t;
+
+	*pages = 0;
+	t = ktime_get_ns();
+	rviommu_dirty_begin(&d, BASE, BASE + SCANNED - 1, clear);
+	while (rviommu_pgtable_read_dirty(pt, &d))
+		for (i = 0; i < d.nr; i++)
+			*pages += d.runs[i].size / SZ_4K;
+	return ktime_get_ns() - t;
+}
+
+/* A loop that reads the same tables, and does nothing else. */
+static u64 read_tables(const u64 *table, int level)
+{
+	unsigned int i;
+	u64 seen = 0;
+
+	if (!level) {
+		for (i = 0; i < 512; i++)
+			seen += READ_ONCE(table[i]) >> 7 & 1;
+		return seen;
+	}
+	for (i = 0; i < 512; i++)
+		if ((table[i] & 15) == 1)
+			seen += read_tables(phys_to_virt((table[i] >> 10) << 12), level - 1);
+	return seen;
+}
+
+static u64 in_entry(u64 ns)
+{
+	return div64_u64(ns * 1000, SCANNED / SZ_4K);
+}
+
+static void bench_dirty(struct kunit *test)
+{
+	static const struct {
+		const char *name;
+		unsigned int every;
+	} kinds[] = { { "clean", 0 }, { "1% dirty", 100 }, { "all dirty", 1 } };
+	u64 *scan = kunit_kcalloc(test, 3 * SAMPLES, sizeof(*scan), GFP_KERNEL);
+	struct iommu_domain *domain = bare(test);
+	struct rviommu_pgtable *pt = bare_pt(domain);
+	struct rviommu_unmapped u = { .tables = LIST_HEAD_INIT(u.tables) };
+	u64 *plain = scan + SAMPLES, *reads = scan + 2 * SAMPLES;
+	unsigned int i, n, errors = 0;
+	u64 pages, want, t;
+	char line[LINE];
+	size_t mapped, at;
+
+	KUNIT_ASSERT_NOT_NULL(test, scan);
+	rviommu_pgtable_track(pt, RVIOMMU_TRACK_PAGES);
+	KUNIT_ASSERT_EQ(test, rviommu_pgtable_map(pt, BASE, SZ_1G, SZ_1G, SCANNED / SZ_1G, RW,
+						  GFP_KERNEL, &mapped), 0);
+	kunit_info(test, "dirty pages: nanoseconds per entry, of 2^20\n");
+	kunit_info(test, "%-12s%8s%8s%8s\n", "", "clear", "read", "plain");
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		for (n = 0; n < SAMPLES; n++) {
+			if (kinds[i].every)
+				make_dirty(pt, pt->root, pt->cfg.levels - 1, kinds[i].every);
+			want = kinds[i].every ? DIV_ROUND_UP(512, kinds[i].every) * 2048 : 0;
+			t = ktime_get_ns();
+			errors += read_tables(pt->root, pt->cfg.levels - 1) != want;
+			plain[n] = ktime_get_ns() - t;
+			reads[n] = time_scan(pt, false, &pages);
+			errors += pages != want;
+			scan[n] = time_scan(pt, true, &pages);
+			errors += pages != want;
+		}
+		at = scnprintf(line, LINE, "%-12s", kinds[i].name);
+		at = put(line, at, in_entry(median(scan)));
+		at = put(line, at, in_entry(median(reads)));
+		put(line, at, in_entry(median(plain)));
+		kunit_info(test, "%s\n", line);
+	}
+	for (n = 0; n < SAMPLES; n++) {
+		t = ktime_get_ns();
+		errors += rviommu_pgtable_promote(pt, BASE, BASE + SCANNED - 1) !=
+			  SCANNED / SZ_2M + SCANNED / SZ_1G;
+		plain[n] = ktime_get_ns() - t;
+		t = ktime_get_ns();
+		errors += !!rviommu_pgtable_demote(pt, BASE, BASE + SCANNED - 1);
+		reads[n] = ktime_get_ns() - t;
+		/* Freed tables come back before the next round. */
+		rcu_barrier();
+	}
+	put(line, 0, in_entry(median(reads)));
+	kunit_info(test, "demotion of 1G leaves, per page:%s, with its grace period\n", line);
+	put(line, 0, in_entry(median(plain)));
+	kunit_info(test, "promotion to 1G leaves, per page:%s, with its grace periods\n", line);
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_unmap(pt, BASE, SZ_1G, SCANNED / SZ_1G, &u), SCANNED);
+	rviommu_page_retire(&u.tables);
+	KUNIT_EXPECT_EQ(test, errors, 0);
+	bare_free(domain);
+}
+
 /* --- the simulated IOMMU ---------------------------------------------- */
 
 #if IS_ENABLED(CONFIG_RVIOMMU_SIM)
@@ -692,6 +810,7 @@ static void bench_sim(struct kunit *test)
 
 static struct kunit_case bench_cases[] = {
 	KUNIT_CASE_SLOW(bench_table),
+	KUNIT_CASE_SLOW(bench_dirty),
 	KUNIT_CASE_SLOW(bench_sim),
 	{}
 };
