@@ -41,6 +41,29 @@ static void rviommu_dc_space(struct rviommu_dc *dc, const struct rviommu_space *
 	}
 }
 
+/*
+ * What DC.tc says of any valid context of a device, with whatever is attached.
+ *
+ * SADE and GADE, where the IOMMU has them, for all: they are per device, and a domain may be
+ * tracked for one PASID of it. They cost nothing where nothing is tracked, because A and D are set
+ * at map time then, so there is nothing to update ("IOMMU updating of PTE accessed (A) and dirty
+ * (D) updates" recommends just that). And so tc is the same before, while and after something is
+ * tracked: no context changes for it, and no change of domain has one word more.
+ *
+ * (A guest's first stage, should it be nested, will want its own choice of SADE.)
+ */
+static u64 rviommu_dc_tc(const struct rviommu_endpoint *ep)
+{
+	u64 tc = RVIOMMU_DC_TC_V;
+
+	if (ep->iommu->caps & RVIOMMU_CAP_AMO_HWAD)
+		tc |= RVIOMMU_DC_TC_SADE | RVIOMMU_DC_TC_GADE;
+	if (ep->ats.usable)
+		tc |= RVIOMMU_DC_TC_EN_ATS | (ep->pri.usable ? RVIOMMU_DC_TC_EN_PRI : 0) |
+		      (ep->pri.pasid ? RVIOMMU_DC_TC_PRPR : 0);
+	return tc;
+}
+
 /**
  * rviommu_make_dc() - the complete device context of a device
  * @ep: the device
@@ -48,8 +71,7 @@ static void rviommu_dc_space(struct rviommu_dc *dc, const struct rviommu_space *
  * @pdtp: its process directory, as DC.fsc says it; 0: none
  *
  * Blocking is an invalid context: every transaction is refused and reported as
- * "DDT entry not valid". Requests carry user privilege and A and D are set at
- * map time, so SADE/GADE are not needed.
+ * "DDT entry not valid". Requests carry user privilege.
  *
  * Return: the context; all zeroes to block.
  */
@@ -59,18 +81,14 @@ struct rviommu_dc rviommu_make_dc(const struct rviommu_endpoint *ep,
 	struct rviommu_dc dc = {};
 
 	if (pdtp) {
-		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV |
+		dc.word[RVIOMMU_DC_TC] = rviommu_dc_tc(ep) | RVIOMMU_DC_TC_PDTV |
 					 RVIOMMU_DC_TC_DPE;
 		dc.word[RVIOMMU_DC_FSC] = pdtp;
 	} else if (rid && !rviommu_is_blocked(rid->domain)) {
-		dc.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V;
+		dc.word[RVIOMMU_DC_TC] = rviommu_dc_tc(ep);
 		if (rid->space)
 			rviommu_dc_space(&dc, rid->space);
 	}
-	if (dc.word[RVIOMMU_DC_TC] && ep->ats.usable)
-		dc.word[RVIOMMU_DC_TC] |= RVIOMMU_DC_TC_EN_ATS |
-					  (ep->pri.usable ? RVIOMMU_DC_TC_EN_PRI : 0) |
-					  (ep->pri.pasid ? RVIOMMU_DC_TC_PRPR : 0);
 	return dc;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_make_dc);
