@@ -28,6 +28,7 @@
 #include "../src/driver/attachment.h"
 #include "../src/driver/cmdq.h"
 #include "../src/driver/command.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/context.h"
 #include "../src/driver/debugfs.h"
 #include "../src/driver/device.h"
@@ -1027,6 +1028,103 @@ static const char *lost_beside_copy(struct scene *s)
 	return wrong;
 }
 
+/* ----- Dirty tracking ----- */
+
+/* Domain 0 becomes one that can be tracked, with a page, and is attached. */
+static bool trackable(struct scene *s)
+{
+	struct iommu_domain *domain = rviommu_alloc_paging(s->dev, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
+
+	if (IS_ERR(domain))
+		return false;
+	iommu_domain_free(s->domain[0]);
+	/* Its tables are of no interest. */
+	s->retired = 0;
+	s->domain[0] = domain;
+	return !attach(s, 0) && !map(s, 0, IOVA, PA(0), SZ_4K);
+}
+
+static bool track(struct scene *s)
+{
+	return !s->domain[0]->dirty_ops->set_dirty_tracking(s->domain[0], true);
+}
+
+/* Was the page written to? As iommufd asks; without a bitmap, the gather tells. */
+static bool was_written(struct scene *s, unsigned long flags)
+{
+	struct iommu_domain *domain = s->domain[0];
+	struct iommu_iotlb_gather gather;
+	struct iommu_dirty_bitmap dirty;
+	bool written;
+
+	iommu_dirty_bitmap_init(&dirty, NULL, &gather);
+	if (domain->dirty_ops->read_and_clear_dirty(domain, IOVA, SZ_4K, flags, &dirty))
+		return false;
+	written = gather.end;
+	if (!(flags & IOMMU_DIRTY_NO_CLEAR))
+		iommu_iotlb_sync(domain, &gather);
+	return written;
+}
+
+static const char *dirty_again(struct scene *s)
+{
+	if (!trackable(s) || !track(s) || reaches(s, IOVA) != PA(0) || !was_written(s, 0))
+		return CANNOT;
+	if (reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	return was_written(s, IOMMU_DIRTY_NO_CLEAR) ? NULL : "a write after the clear is lost";
+}
+
+static const char *dirty_from_now_on(struct scene *s)
+{
+	if (!trackable(s) || reaches(s, IOVA) != PA(0) || !track(s) || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	return was_written(s, IOMMU_DIRTY_NO_CLEAR) ? NULL : "the first write is lost";
+}
+
+/* A write while the driver waits: after the clear it sets D again, before it there is a cache. */
+static void write_meanwhile(struct scene *s)
+{
+	if (reaches(s, IOVA) != PA(0))
+		s->wrong = CANNOT;
+	let_go(s);
+}
+
+static const char *dirty_meanwhile(struct scene *s)
+{
+	if (!trackable(s) || !track(s) || !hold(s, IOVA))
+		return CANNOT;
+	s->on_wait = write_meanwhile;
+	if (!was_written(s, 0))
+		return CANNOT;
+	s->on_wait = NULL;
+	let_go(s);
+	if (s->wrong || reaches(s, IOVA) != PA(0))
+		return CANNOT;
+	return was_written(s, IOMMU_DIRTY_NO_CLEAR) ? NULL : "a write meanwhile is lost";
+}
+
+/* What is under way, and was translated before, has to have landed when the bitmap is used. */
+static const char *dirty_under_dma(struct scene *s)
+{
+	if (!trackable(s) || !track(s) || !hold(s, IOVA))
+		return CANNOT;
+	s->on_wait = end_of_dma;
+	if (!was_written(s, 0))
+		return CANNOT;
+	return waited(s);
+}
+
+static const char *dirty_ats(struct scene *s)
+{
+	if (!trackable(s) || !track(s))
+		return CANNOT;
+	touch(s);
+	if (!remembers(s) || !was_written(s, 0))
+		return CANNOT;
+	return remembers(s) ? "the device may write to a clean page" : NULL;
+}
+
 /* ----- The table ----- */
 
 #define NO_RANGE	(RVIOMMU_CAP_S | RVIOMMU_CAP_NL)
@@ -1049,11 +1147,17 @@ static const struct scenario scenarios[] = {
 	{ "unmap_under_replace", unmap_under_replace },
 	{ "replace_step_by_step", replace_step_by_step },
 	{ "unmap_in_suspend", unmap_in_suspend },
+	{ "dirty_again", dirty_again },
+	{ "dirty_from_now_on", dirty_from_now_on },
+	{ "dirty_meanwhile", dirty_meanwhile },
+	{ "dirty_under_dma", dirty_under_dma },
 	{ "unmap_page_guest", unmap_page, .clear = CAP_FIRST },
 	{ "unmap_table_guest", unmap_table, .clear = CAP_FIRST },
 	{ "replace_guest", replace, .clear = CAP_FIRST },
 	{ "replace_owes", replace_owes, .clear = CAP_FIRST },
+	{ "dirty_again_guest", dirty_again, .clear = CAP_FIRST },
 	{ "unmap_page_no_range", unmap_page, .clear = NO_RANGE },
+	{ "dirty_again_no_range", dirty_again, .clear = NO_RANGE },
 	{ "unmap_napot_no_range", unmap_napot, .clear = NO_RANGE },
 	{ "unmap_table_no_range", unmap_table, .clear = NO_RANGE },
 	{ "leaf_for_table_no_range", leaf_for_table, .clear = NO_RANGE },
@@ -1067,6 +1171,7 @@ static const struct scenario scenarios[] = {
 	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
 	{ "replace_pasid", replace, .pasid = 5 },
 	{ "unmap_page_pasid", unmap_page, .pasid = 5 },
+	{ "dirty_again_pasid", dirty_again, .pasid = 5 },
 	{ "replace_pasid_out_of_order", replace_out_of_order,
 	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS, .pasid = 5 },
 	{ "unmap_under_replace_pasid", unmap_under_replace, .pasid = 5 },
@@ -1076,6 +1181,8 @@ static const struct scenario scenarios[] = {
 	{ "attach_pasid_across_walk", attach_across_walk,
 	  .switches = RVIOMMU_MODEL_WORD_BY_WORD, .pasid = 5 },
 	{ "unmap_ats", unmap_ats, .ats = true },
+	{ "dirty_ats", dirty_ats, .ats = true },
+	{ "dirty_pasid_ats", dirty_ats, .ats = true, .pasid = 5 },
 	{ "replace_ats", replace_ats, .ats = true },
 	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
 	{ "ats_behind_fence", ats_behind_fence, .ats = true },

@@ -205,22 +205,27 @@ static inline int rviommu_ask_iopf(struct device *dev, bool can)
 #endif
 
 /*
- * A second-stage domain, as user space gets it for nesting: newer kernels let the
- * kernel ask for it too. For tests.
+ * A domain with flags, as user space gets it from iommufd: newer kernels let the kernel ask for
+ * it too. For tests.
  */
-static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
+static inline struct iommu_domain *rviommu_alloc_paging(struct device *dev, u32 flags)
 {
 #ifdef RVIOMMU_HAVE_ALLOC_PAGING_FLAGS
-	return iommu_paging_domain_alloc_flags(dev, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	return iommu_paging_domain_alloc_flags(dev, flags);
 #else
 	const struct iommu_ops *ops = dev->iommu->iommu_dev->ops;
-	struct iommu_domain *domain = ops->domain_alloc_user(dev, IOMMU_HWPT_ALLOC_NEST_PARENT,
-							     NULL, NULL);
+	struct iommu_domain *domain = ops->domain_alloc_user(dev, flags, NULL, NULL);
 
 	if (!IS_ERR(domain))
 		domain->owner = ops;
 	return domain;
 #endif
+}
+
+/* A second-stage domain, as user space gets it for nesting. For tests. */
+static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
+{
+	return rviommu_alloc_paging(dev, IOMMU_HWPT_ALLOC_NEST_PARENT);
 }
 
 /*

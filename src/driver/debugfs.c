@@ -873,6 +873,9 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_ATS_ENABLE_RENEW] = "ats_enable_renew",
 	[RVIOMMU_MUTATE_QUARANTINE] = "quarantine",
 	[RVIOMMU_MUTATE_ATS_RESUME] = "ats_resume",
+	[RVIOMMU_MUTATE_DIRTY_INVAL] = "dirty_inval",
+	[RVIOMMU_MUTATE_DIRTY_EARLY] = "dirty_early",
+	[RVIOMMU_MUTATE_DIRTY_START] = "dirty_start",
 };
 
 /**

@@ -15,6 +15,7 @@
 #include "attach.h"
 #include "back.h"
 #include "compat.h"
+#include "dirty.h"
 #include "domain.h"
 #include "endpoint.h"
 #include "filter.h"
@@ -331,6 +332,7 @@ static void rviommu_domain_destroy(struct rviommu_domain *dom)
 	if (dom->pt.root)
 		rviommu_pgtable_destroy(&dom->pt);
 	free_percpu(dom->stats);
+	mutex_destroy(&dom->tracking);
 	rviommu_space_exit(&dom->space);
 	rviommu_free(dom);
 }
@@ -450,6 +452,7 @@ struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_
 		return ERR_PTR(-ENOMEM);
 	rviommu_space_init(&dom->space);
 	spin_lock_init(&dom->pending_lock);
+	mutex_init(&dom->tracking);
 	INIT_LIST_HEAD(&dom->pending);
 
 	ret = -ENOMEM;
@@ -484,31 +487,49 @@ err:
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_create);
 
+/* Writes through it can be tracked; an IOMMU that cannot set D is none for it. */
+static void rviommu_domain_allow_tracking(struct rviommu_domain *dom)
+{
+	dom->space.needs |= RVIOMMU_CAP_AMO_HWAD;
+	dom->space.domain.dirty_ops = &rviommu_dirty_ops;
+}
+
 /**
  * rviommu_domain_alloc_paging_flags() - iommu_ops: a paging domain for a device
  * @dev: the device
  * @flags: IOMMU_HWPT_ALLOC_NEST_PARENT asks for the second stage, which no PASID can
- *         use; IOMMU_HWPT_ALLOC_PASID for a domain that can; no other flag is supported
+ *         use; IOMMU_HWPT_ALLOC_PASID for a domain that can; IOMMU_HWPT_ALLOC_DIRTY_TRACKING
+ *         for one whose writes can be tracked, of either stage. No other flag is supported.
  * @user_data: none is defined
  *
+ * A second stage is an address space as good as a first one; nothing can be nested in it yet, and
+ * the core says so to whoever tries.
+ *
  * Return: the domain, or an error of rviommu_domain_create(); -EOPNOTSUPP for
- * other flags.
+ * other flags, for those that exclude each other, and where the IOMMU cannot set D.
  */
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,
 						       const struct iommu_user_data *user_data)
 {
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	bool second_stage = flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
+	bool tracks = flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+	bool pasid = flags & RVIOMMU_ALLOC_PASID;
 	struct rviommu_domain *dom;
 
-	if (flags & ~(IOMMU_HWPT_ALLOC_NEST_PARENT | RVIOMMU_ALLOC_PASID) || user_data ||
-	    (second_stage && flags & RVIOMMU_ALLOC_PASID))
+	if (flags & ~(IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+		      RVIOMMU_ALLOC_PASID) || user_data || (second_stage && pasid) ||
+	    (tracks && !rviommu_tracks(ep->iommu)))
 		return ERR_PTR(-EOPNOTSUPP);
 	/* An IOMMU for virtual machines only may have nothing but the second stage. */
-	if (!flags && rviommu_domain_levels(ep->iommu, false) < 0)
+	if (!pasid && rviommu_domain_levels(ep->iommu, false) < 0)
 		second_stage = true;
 	dom = rviommu_domain_create(ep->iommu, second_stage);
-	return IS_ERR(dom) ? ERR_CAST(dom) : &dom->space.domain;
+	if (IS_ERR(dom))
+		return ERR_CAST(dom);
+	if (tracks)
+		rviommu_domain_allow_tracking(dom);
+	return &dom->space.domain;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_domain_alloc_paging_flags);
 

@@ -55,6 +55,8 @@ static inline void rviommu_count(u64 __percpu *counter)
  * @stats: counters, per CPU; rviommu_domain_stats()
  * @node: on the list of all domains, for debugfs; rviommu_domains_lock
  * @id: small number, for debugfs
+ * @tracking: dirty tracking begins and ends, one at a time, and without it who promotes; outside
+ *            rviommu_pgtable.reshape. Readers do without.
  */
 struct rviommu_domain {
 	struct rviommu_space space;
@@ -64,6 +66,7 @@ struct rviommu_domain {
 	struct rviommu_domain_stats __percpu *stats;
 	struct list_head node;
 	unsigned int id;
+	struct mutex tracking; /* see above */
 };
 
 struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 flags,

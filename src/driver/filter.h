@@ -50,6 +50,12 @@ struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,
 					    enum rviommu_publish how);
 #else
+static inline bool rviommu_space_mutes(const struct rviommu_space *space,
+				       enum rviommu_mutation what)
+{
+	return false;
+}
+
 static inline unsigned int rviommu_filter(const struct rviommu *iommu, enum rviommu_why why,
 					  struct rviommu_command *cmds, unsigned int nr)
 {

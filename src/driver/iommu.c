@@ -14,6 +14,7 @@
 #include "attach.h"
 #include "compat.h"
 #include "debugfs.h"
+#include "dirty.h"
 #include "domain.h"
 #include "endpoint.h"
 #include "iommu.h"
@@ -27,10 +28,14 @@
 
 static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 {
+	const struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+
 	switch (cap) {
 	case IOMMU_CAP_CACHE_COHERENCY:
 		/* The walks are, in any case; this is about what the device itself reads. */
 		return rviommu_snoops(dev);
+	case IOMMU_CAP_DIRTY_TRACKING:
+		return rviommu_tracks(ep->iommu);
 	case IOMMU_CAP_DEFERRED_FLUSH:
 	case IOMMU_CAP_NOEXEC:
 		return true;

@@ -50,6 +50,9 @@
  * @RVIOMMU_MUTATE_ATS_ENABLE_RENEW: the same before the ATS of a device is switched on
  * @RVIOMMU_MUTATE_QUARANTINE: INVAL_DDT in place of a request that was not answered
  * @RVIOMMU_MUTATE_ATS_RESUME: ATCs are empty after suspend
+ * @RVIOMMU_MUTATE_DIRTY_INVAL: the invalidation of what D was cleared in
+ * @RVIOMMU_MUTATE_DIRTY_EARLY: the same before D is cleared, and not after it
+ * @RVIOMMU_MUTATE_DIRTY_START: the invalidation when dirty tracking begins
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -91,6 +94,9 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_ATS_ENABLE_RENEW,
 	RVIOMMU_MUTATE_QUARANTINE,
 	RVIOMMU_MUTATE_ATS_RESUME,
+	RVIOMMU_MUTATE_DIRTY_INVAL,
+	RVIOMMU_MUTATE_DIRTY_EARLY,
+	RVIOMMU_MUTATE_DIRTY_START,
 	RVIOMMU_NR_MUTATIONS,
 };
 
