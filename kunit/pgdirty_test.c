@@ -111,6 +111,8 @@ struct device_under_test {
  * @steps: taken
  * @act_at: step at which to call @act
  * @act: what comes in between
+ * @acting: @act is at work, maybe within an RCU section of whoever is disturbed
+ * @on_sync: called once, when hardware is asked to forget a link
  * @no_memory: there is none
  * @page: for @act
  * @lg2: for @act
@@ -135,6 +137,8 @@ struct fixture {
 	long steps;
 	long act_at;
 	void (*act)(struct fixture *f);
+	bool acting;
+	void (*on_sync)(struct fixture *f);
 	bool no_memory;
 	unsigned int page;
 	unsigned int lg2;
@@ -338,10 +342,18 @@ static u64 look(struct fixture *f, u64 iova, unsigned int *lg2)
 static void sync_walk(struct rviommu_pgtable *pt, u64 iova, unsigned int size_lg2)
 {
 	struct fixture *f = container_of(pt, struct fixture, pt);
+	void (*on_sync)(struct fixture *f) = f->on_sync;
 
 	if (iova & ((1ULL << size_lg2) - 1))
 		atomic_inc(&f->wrong);
+	/* It may take as long as a device does not answer. */
+	if (IS_ENABLED(CONFIG_PROVE_RCU) && rcu_read_lock_held() && !f->acting)
+		atomic_inc(&f->wrong);
 	f->syncs++;
+	if (on_sync) {
+		f->on_sync = NULL;
+		on_sync(f);
+	}
 	forget(f, iova, iova + (1ULL << size_lg2) - 1, size_lg2, true);
 }
 
@@ -553,7 +565,9 @@ static void count_step(struct fixture *f)
 {
 	if (f->steps++ == f->act_at) {
 		f->act_at = -1;
+		f->acting = true;
 		f->act(f);
+		f->acting = false;
 	}
 }
 
@@ -1859,6 +1873,45 @@ static void dirty_promote_meets_owner(struct kunit *test)
 	expect_no_leak(f);
 }
 
+static void unmap_a_part(struct fixture *f)
+{
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 5 * SZ_4K, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_FALSE(f->test, device_write(&f->dev[0], f->base + 5 * SZ_4K));
+}
+
+static void unmap_all(struct fixture *f)
+{
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, 2 * SZ_2M), 2 * SZ_2M);
+	KUNIT_EXPECT_FALSE(f->test, device_write(&f->dev[0], f->base));
+	KUNIT_EXPECT_FALSE(f->test, device_write(&f->dev[0], f->base + 2 * SZ_2M - SZ_4K));
+}
+
+/*
+ * Who unmaps what was just promoted waits for hardware in the owner's stead, and may wait long: not
+ * in an RCU section, which sync_walk() looks at.
+ */
+static void dirty_promote_meets_unmap(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
+	device_read(&f->dev[0], f->base);
+	f->on_sync = unmap_a_part;
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+	KUNIT_EXPECT_EQ(test, f->syncs, 2);
+	KUNIT_ASSERT_EQ(test, map(f, 5 * SZ_4K, SZ_4K, SZ_4K, RW), 0);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 1);
+	KUNIT_EXPECT_EQ(test, f->syncs, 3);
+	demote(f, 0, 2 * SZ_2M);
+	device_read(&f->dev[0], f->base);
+	f->on_sync = unmap_all;
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+	/* Two leaves were met. */
+	KUNIT_EXPECT_EQ(test, f->syncs, 6);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->wrong), 0);
+	KUNIT_EXPECT_EQ(test, marks(f), 0);
+}
+
 /*
  * Owners in the middle of something have to be waited for between announcement and replacement:
  * all are announced before that, and nothing has been replaced.
@@ -2132,6 +2185,7 @@ static struct kunit_case dirty_cases[] = {
 	CASE(dirty_promote_meets_read),
 	CASE(dirty_promote_meets_both),
 	CASE(dirty_promote_meets_owner),
+	CASE(dirty_promote_meets_unmap),
 	CASE(dirty_reshape_waits),
 	CASE_FEW(dirty_stress),
 	{}

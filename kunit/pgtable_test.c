@@ -94,6 +94,7 @@ struct duel;
  * @sync_iova: argument of the last one
  * @sync_lg2: argument of the last one
  * @sync_saw_leaf: the entry was not invalid in one of them
+ * @sync_in_rcu: one of them came in an RCU section
  * @allocs: pieces of memory asked for since the stub was set, or steps taken
  * @fail_at: number of the one to refuse, or -1
  * @meddle: called at allocation number @fail_at instead of refusing it, or at that step
@@ -112,6 +113,7 @@ struct fixture {
 	u64 sync_iova;
 	unsigned int sync_lg2;
 	bool sync_saw_leaf;
+	bool sync_in_rcu;
 	long allocs;
 	long fail_at;
 	void (*meddle)(struct fixture *f);
@@ -223,6 +225,9 @@ static void record_sync(struct rviommu_pgtable *pt, u64 iova, unsigned int size_
 {
 	struct fixture *f = container_of(pt, struct fixture, pt);
 
+	/* It may take as long as a device does not answer. */
+	if (IS_ENABLED(CONFIG_PROVE_RCU) && rcu_read_lock_held())
+		f->sync_in_rcu = true;
 	f->syncs++;
 	f->sync_iova = iova;
 	f->sync_lg2 = size_lg2;
@@ -270,6 +275,7 @@ static void pgtable_test_exit(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 
+	KUNIT_EXPECT_FALSE(test, f->sync_in_rcu);
 	if (f->pt.root)
 		rviommu_pgtable_destroy(&f->pt);
 	KUNIT_EXPECT_EQ(test, testdev_live(), f->live);
@@ -1889,6 +1895,8 @@ static void pgtable_replaced_table_waits(struct kunit *test)
 	same = during == live && rviommu_page_of(table) == desc && desc->virt == table &&
 	       !READ_ONCE(table[0]);
 	rcu_read_unlock();
+	/* In that of this test */
+	f->sync_in_rcu = false;
 	KUNIT_EXPECT_EQ(test, ret, 0);
 	KUNIT_EXPECT_EQ(test, f->syncs, 1);
 	KUNIT_EXPECT_EQ(test, during, live);

@@ -441,6 +441,8 @@ unsigned long rviommu_pgtable_promote(struct rviommu_pgtable *pt, u64 iova, u64 
 		if (!r.announced)
 			continue;
 		rviommu_pgtable_grace();
+		/* Each cmpxchg of a leaf is a full barrier; pairs with is_forgotten(). */
+		WRITE_ONCE(pt->merges, pt->merges + 1);
 		r.visit = merge_table;
 		r.between = retire_merged;
 		reshape_walk(&r, RVIOMMU_PT_ENTRIES);

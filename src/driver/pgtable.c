@@ -74,6 +74,7 @@ int rviommu_pgtable_init(struct rviommu_pgtable *pt, const struct rviommu_pgtabl
 	pt->cfg = *cfg;
 	pt->ops = ops;
 	pt->tracked = RVIOMMU_TRACK_NONE;
+	pt->merges = 0;
 	mutex_init(&pt->reshape);
 	pt->pgsizes = sizes & (BIT_ULL(cfg->pas_lg2) - 1);
 	pt->va_mask = BIT_ULL(va_lg2) - 1;
@@ -189,6 +190,10 @@ static bool table_is_empty(u64 *table, unsigned int lg2)
  * Nobody else is inside the 2^@lg2 bytes at @iova but readers and the hardware,
  * which may have the link cached: with the leaf in force and the link still in
  * a walk cache, it would fault on what the leaf maps.
+ *
+ * Under no RCU section, because of the hardware's time. The table that @e is in stays as long as
+ * there is no leaf in @e: it cannot be merged into one, and only who owns all of it could unmap
+ * it or map over it.
  */
 static noinline int replace_table(struct rviommu_pgtable *pt, u64 *e, u64 iova,
 				  unsigned int lg2, u64 pte)
@@ -254,10 +259,11 @@ static __always_inline size_t fill_napot(u64 *e, size_t n, u64 pte, u64 step)
  * first of which is @pte. *@done: bytes filled. *@spare: a table to install where one is
  * missing. Under rcu_read_lock(): tables that others merge into a leaf are freed.
  *
- * Returns 0; -EADDRINUSE; -ENOMEM if a table is missing and @spare is none.
+ * Returns 0; -EADDRINUSE; -ENOMEM if a table is missing and @spare is none; -EEXIST if *@link is
+ * a link where the next leaf belongs.
  */
 static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
-				   unsigned int pg_lg2, u64 **spare, u64 *done)
+				   unsigned int pg_lg2, u64 **spare, u64 **link, u64 *done)
 {
 	/* Entries that leaves of this size lie in; 64K uses those of 4K. */
 	const unsigned int leaf_lg2 = pg_lg2 == RVIOMMU_NAPOT_LG2 ? RVIOMMU_PAGE_LG2 : pg_lg2;
@@ -269,17 +275,17 @@ static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 lef
 
 	*done = 0;
 	while (lg2 != leaf_lg2) {
-		u64 link = READ_ONCE(*e);
+		u64 next = READ_ONCE(*e);
 
-		if (unlikely(!link)) {
+		if (unlikely(!next)) {
 			if (!*spare)
 				return -ENOMEM;
-			link = install_table(e, spare);
+			next = install_table(e, spare);
 		}
-		if (unlikely(!rviommu_pte_is_link(link)))
+		if (unlikely(!rviommu_pte_is_link(next)))
 			return -EADDRINUSE;
 		lg2 -= RVIOMMU_PT_INDEX_LG2;
-		e = rviommu_pt_entry(rviommu_pte_table(link), va, lg2);
+		e = rviommu_pt_entry(rviommu_pte_table(next), va, lg2);
 	}
 
 	if (likely(left == BIT_ULL(lg2)) && likely(!READ_ONCE(*e))) {
@@ -295,12 +301,9 @@ static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 lef
 		filled = fill_leaves(e, n, pte, step);
 		if (unlikely(filled < n) && lg2 != RVIOMMU_PAGE_LG2 &&
 		    rviommu_pte_is_link(READ_ONCE(e[filled]))) {
-			int err = replace_table(pt, e + filled, iova + ((u64)filled << lg2), lg2,
-						pte + filled * step);
-
-			/* The rest of the run, if any, is the next turn's. */
-			if (!err)
-				n = ++filled;
+			*link = e + filled;
+			*done = (u64)filled << pg_lg2;
+			return -EEXIST;
 		}
 	}
 	*done = (u64)filled << pg_lg2;
@@ -311,15 +314,21 @@ static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 lef
 static int map_leaves(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
 		      unsigned int pg_lg2, gfp_t gfp, size_t *mapped)
 {
-	u64 *spare = NULL;
+	u64 *spare = NULL, *link;
 	int err;
 
 	for (;;) {
 		u64 done;
 
 		rcu_read_lock();
-		err = map_run(pt, iova, left, pte, pg_lg2, &spare, &done);
+		err = map_run(pt, iova, left, pte, pg_lg2, &spare, &link, &done);
 		rcu_read_unlock();
+		if (unlikely(err == -EEXIST)) {
+			err = replace_table(pt, link, iova + done, pg_lg2,
+					    pte + rviommu_pa_pte(done));
+			if (!err)
+				done += BIT_ULL(pg_lg2);
+		}
 		*mapped += done;
 		if (likely(done == left))
 			break;
@@ -461,13 +470,51 @@ void rviommu_pgtable_seam(const u64 *e)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_seam);
 #endif
 
+/**
+ * struct unmap - one call of rviommu_pgtable_unmap()
+ * @pt: page table
+ * @out: what has to be invalidated
+ * @merges: &rviommu_pgtable.merges before entries were looked at
+ * @fresh_lg2: lg2 of the bytes of a fresh leaf that was met; 0: none was
+ * @fresh_iova: its first byte
+ * @wait: hardware has to forget the table that the leaf has replaced, before anything else is
+ *        done
+ *
+ * It may take hardware longer than an RCU section may last, so the section ends there, and what
+ * was met may be another leaf afterwards. It is the same, or one that replaced a table
+ * which was forgotten as well, if no merging has begun since before it was met.
+ */
+struct unmap {
+	struct rviommu_pgtable *pt;
+	struct rviommu_unmapped *out;
+	unsigned long merges;
+	unsigned int fresh_lg2;
+	u64 fresh_iova;
+	bool wait;
+};
+
+/* Was the table that the fresh leaf at @iova has replaced forgotten? If not, that is next. */
+static bool is_forgotten(struct unmap *u, u64 iova, unsigned int lg2)
+{
+	iova &= ~(BIT_ULL(lg2) - 1);
+	/* After the entry; pairs with rviommu_pgtable_promote(). */
+	smp_rmb();
+	if (!u->wait && u->fresh_lg2 == lg2 && u->fresh_iova == iova &&
+	    u->merges == READ_ONCE(u->pt->merges))
+		return true;
+	u->fresh_lg2 = lg2;
+	u->fresh_iova = iova;
+	u->wait = true;
+	return false;
+}
+
 /*
  * Take the entry @e above the last level, which has a mark, back from whoever is about to
  * replace it, or from whoever has put a leaf in the place of a table. The caller is going to
  * change what is mapped there, and invalidates that, but not the table. Returns the entry,
- * which has no mark.
+ * which has no mark; 0 if that has to wait.
  */
-static noinline u64 settle(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigned int lg2)
+static noinline u64 settle(struct unmap *u, u64 *e, u64 iova, unsigned int lg2)
 {
 	u64 pte = READ_ONCE(*e);
 	u64 new;
@@ -477,7 +524,8 @@ static noinline u64 settle(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigne
 		if (new == pte)
 			break;
 		if (pte & RVIOMMU_PTE_FRESH) {
-			pt->ops->sync_walk(pt, iova & ~(BIT_ULL(lg2) - 1), lg2);
+			if (!is_forgotten(u, iova, lg2))
+				return 0;
 			/* The table may have had a D that did not get here yet. */
 			if (pte & RVIOMMU_PTE_W)
 				new |= RVIOMMU_PTE_D;
@@ -488,11 +536,11 @@ static noinline u64 settle(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigne
 }
 
 /* Read the entry @e above the last level, of whose range the caller owns a part at least. */
-static __always_inline u64 own(struct rviommu_pgtable *pt, u64 *e, u64 iova, unsigned int lg2)
+static __always_inline u64 own(struct unmap *u, u64 *e, u64 iova, unsigned int lg2)
 {
 	u64 pte = READ_ONCE(*e);
 
-	return likely(!(pte & RVIOMMU_PTE_MARKS)) ? pte : settle(pt, e, iova, lg2);
+	return likely(!(pte & RVIOMMU_PTE_MARKS)) ? pte : settle(u, e, iova, lg2);
 }
 
 /**
@@ -657,18 +705,17 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 }
 
 /* The same for leaves of 2^@lg2 bytes above the last level, from @iova on. */
-static size_t clear_large(struct rviommu_pgtable *pt, u64 *e, size_t n, u64 iova,
-			  unsigned int lg2, struct rviommu_unmapped *unmapped)
+static size_t clear_large(struct unmap *u, u64 *e, size_t n, u64 iova, unsigned int lg2)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (!rviommu_pte_is_leaf(own(pt, &e[i], iova + ((u64)i << lg2), lg2)))
+		if (!rviommu_pte_is_leaf(own(u, &e[i], iova + ((u64)i << lg2), lg2)))
 			break;
 		WRITE_ONCE(e[i], 0);
 	}
 	if (i)
-		took_leaf(unmapped, lg2);
+		took_leaf(u->out, lg2);
 	return i;
 }
 
@@ -692,8 +739,7 @@ static u64 common_bits(const u64 *table)
  *
  * Returns the bytes unmapped.
  */
-static u64 unmap_table(struct rviommu_pgtable *pt, u64 *e, u64 link, u64 iova, unsigned int lg2,
-		       struct rviommu_unmapped *unmapped)
+static u64 unmap_table(struct unmap *u, u64 *e, u64 link, u64 iova, unsigned int lg2)
 {
 	u64 *table = rviommu_pte_table(link);
 
@@ -702,31 +748,30 @@ static u64 unmap_table(struct rviommu_pgtable *pt, u64 *e, u64 link, u64 iova, u
 		u64 all = common_bits(table);
 
 		if (!rviommu_pte_is_valid(all))
-			return (u64)clear_small(table, RVIOMMU_PT_ENTRIES, unmapped) << lg2;
-		took_leaf(unmapped, all & RVIOMMU_PTE_N ? RVIOMMU_NAPOT_LG2 : RVIOMMU_PAGE_LG2);
+			return (u64)clear_small(table, RVIOMMU_PT_ENTRIES, u->out) << lg2;
+		took_leaf(u->out, all & RVIOMMU_PTE_N ? RVIOMMU_NAPOT_LG2 : RVIOMMU_PAGE_LG2);
 	} else {
 		size_t i = 0;
 
 		while (i < RVIOMMU_PT_ENTRIES) {
 			const u64 at = iova + ((u64)i << lg2);
-			u64 pte = own(pt, &table[i], at, lg2);
+			u64 pte = own(u, &table[i], at, lg2);
 			u64 done;
 
 			if (rviommu_pte_is_link(pte)) {
-				done = unmap_table(pt, &table[i], pte, at, lg2, unmapped);
+				done = unmap_table(u, &table[i], pte, at, lg2);
 				if (done != BIT_ULL(lg2))
 					return ((u64)i << lg2) + done;
 				i++;
 			} else if (rviommu_pte_is_valid(pte)) {
-				i += clear_large(pt, &table[i], RVIOMMU_PT_ENTRIES - i, at, lg2,
-						 unmapped);
+				i += clear_large(u, &table[i], RVIOMMU_PT_ENTRIES - i, at, lg2);
 			} else {
 				return (u64)i << lg2;
 			}
 		}
 	}
 	WRITE_ONCE(*e, 0);
-	take_table(table, &unmapped->tables);
+	take_table(table, &u->out->tables);
 	return BIT_ULL(lg2 + RVIOMMU_PT_INDEX_LG2);
 }
 
@@ -735,16 +780,16 @@ static u64 unmap_table(struct rviommu_pgtable *pt, u64 *e, u64 link, u64 iova, u
  * unmapped; *@over: there is a hole, or no memory. Under rcu_read_lock(): whoever replaces
  * entries that are not his announces it, and waits for those who have not seen that.
  */
-static __always_inline u64 unmap_run(struct rviommu_pgtable *pt, u64 iova, u64 left, bool *over,
-				     struct rviommu_unmapped *unmapped)
+static __always_inline u64 unmap_run(struct unmap *u, u64 iova, u64 left, bool *over)
 {
+	struct rviommu_pgtable *pt = u->pt;
 	unsigned int lg2 = rviommu_pt_root_lg2(pt);
 	const u64 va = iova & pt->va_mask;
 	u64 *e = pt->root + (va >> lg2);
 	u64 pte = 0, want, done;
 
 	while (lg2 != RVIOMMU_PAGE_LG2) {
-		pte = own(pt, e, iova, lg2);
+		pte = own(u, e, iova, lg2);
 		if (covers(va, left, lg2))
 			break;
 		if (rviommu_pte_is_link(pte)) {
@@ -759,19 +804,35 @@ static __always_inline u64 unmap_run(struct rviommu_pgtable *pt, u64 iova, u64 l
 
 	if (lg2 == RVIOMMU_PAGE_LG2) {
 		want = (u64)rviommu_pt_run(va, lg2, left >> lg2) << lg2;
-		done = (u64)clear_small(e, want >> lg2, unmapped) << lg2;
+		done = (u64)clear_small(e, want >> lg2, u->out) << lg2;
 	} else if (rviommu_pte_is_link(pte)) {
 		want = BIT_ULL(lg2);
-		done = unmap_table(pt, e, pte, iova, lg2, unmapped);
+		done = unmap_table(u, e, pte, iova, lg2);
 	} else {
 		want = (u64)rviommu_pt_run(va, lg2, left >> lg2) << lg2;
-		done = (u64)clear_large(pt, e, want >> lg2, iova, lg2, unmapped) << lg2;
+		done = (u64)clear_large(u, e, want >> lg2, iova, lg2) << lg2;
 		/* A hole ends it, a table is the next turn's. */
 		if (done)
 			want = done;
 	}
 	*over = unlikely(done != want);
 	return done;
+}
+
+/*
+ * A fresh leaf was met, in an RCU section that is over. Was it met after merges were looked at, its
+ * table is forgotten now; else it has to be met once more.
+ */
+static noinline void wait_forgotten(struct unmap *u)
+{
+	const unsigned long merges = smp_load_acquire(&u->pt->merges);
+
+	u->wait = false;
+	if (u->merges == merges)
+		u->pt->ops->sync_walk(u->pt, u->fresh_iova, u->fresh_lg2);
+	else
+		u->fresh_lg2 = 0;
+	u->merges = merges;
 }
 
 /**
@@ -798,6 +859,7 @@ static __always_inline u64 unmap_run(struct rviommu_pgtable *pt, u64 iova, u64 l
 size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize,
 			     size_t pgcount, struct rviommu_unmapped *unmapped)
 {
+	struct unmap u = { .pt = pt, .out = unmapped };
 	unsigned int pg_lg2;
 	u64 size, left;
 	bool over;
@@ -815,10 +877,14 @@ size_t rviommu_pgtable_unmap(struct rviommu_pgtable *pt, u64 iova, size_t pgsize
 		u64 done;
 
 		rcu_read_lock();
-		done = unmap_run(pt, iova, left, &over, unmapped);
+		done = unmap_run(&u, iova, left, &over);
 		rcu_read_unlock();
 		iova += done;
 		left -= done;
+		if (unlikely(u.wait)) {
+			wait_forgotten(&u);
+			over = false;
+		}
 	} while (unlikely(left) && !over);
 	return size - left;
 }

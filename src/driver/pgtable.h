@@ -65,6 +65,8 @@ struct rviommu_pgtable_ops {
  * @cfg: constant after rviommu_pgtable_init()
  * @ops: constant after rviommu_pgtable_init()
  * @reshape: who replaces what is not his, one at a time
+ * @merges: promotions that have begun to replace tables, counted from 1 by those under @reshape,
+ *          before they replace any
  * @tracked: enum rviommu_tracking; rviommu_pgtable_track()
  * @root: the root table; constant
  * @pgsizes: leaf sizes as a bit map of bytes (IOMMU core's pgsize_bitmap)
@@ -169,6 +171,7 @@ struct rviommu_pgtable {
 	const struct rviommu_pgtable_ops *ops;
 	/* One at a time replaces entries that are not his. */
 	struct mutex reshape;
+	unsigned long merges;
 	u8 tracked;
 	u64 *root;
 	unsigned long pgsizes;
