@@ -95,11 +95,8 @@ clean:
 static void read_leaves(struct rviommu_dirty *d, u64 *e, u64 pte, u64 end, unsigned int lg2,
 			size_t n)
 {
-	while (n-- && has_room(d)) {
-		if (!read_leaf(d, e, pte, lg2) || d->over || d->iova > end)
-			break;
+	while (read_leaf(d, e, pte, lg2) && !d->over && d->iova <= end && --n && has_room(d))
 		pte = READ_ONCE(*++e);
-	}
 }
 
 /*
