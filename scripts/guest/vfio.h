@@ -27,7 +27,7 @@ static int iommufd, dev;
 static unsigned int devid;
 static const char *dma_file, *device_id;
 
-static void expect(bool good, const char *what)
+static inline void expect(bool good, const char *what)
 {
 	if (!good) {
 		printf("not ok: %s (%s)\n", what, strerror(errno));
@@ -37,7 +37,7 @@ static void expect(bool good, const char *what)
 }
 
 /* rviommu_sim_pattern() */
-static unsigned char pattern(__u64 seed, size_t offset)
+static inline unsigned char pattern(__u64 seed, size_t offset)
 {
 	__u64 x = (seed ^ (offset >> 3)) * 0x9e3779b97f4a7c15ULL;
 
@@ -46,7 +46,7 @@ static unsigned char pattern(__u64 seed, size_t offset)
 }
 
 /* Bytes of the device's, for @pasid, have the pattern of @seed. 0 or the error. */
-static int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned int seed)
+static inline int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned int seed)
 {
 	char text[80], number[12] = "none";
 	int fd = open(dma_file, O_WRONLY), ret;
@@ -61,7 +61,7 @@ static int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned int se
 	return ret;
 }
 
-static bool holds(const unsigned char *p, unsigned int bytes, unsigned int seed)
+static inline bool holds(const unsigned char *p, unsigned int bytes, unsigned int seed)
 {
 	unsigned int i;
 
@@ -72,7 +72,7 @@ static bool holds(const unsigned char *p, unsigned int bytes, unsigned int seed)
 }
 
 /* A page of memory at @iova of an address space: 0 or the error. */
-static int map_page(unsigned int ioas, __u64 iova, void *page)
+static inline int map_page(unsigned int ioas, __u64 iova, void *page)
 {
 	struct iommu_ioas_map map = {
 		.size = sizeof(map), .length = PAGE, .iova = iova, .ioas_id = ioas,
@@ -84,7 +84,7 @@ static int map_page(unsigned int ioas, __u64 iova, void *page)
 	return ioctl(iommufd, IOMMU_IOAS_MAP, &map) ? errno : 0;
 }
 
-static int attach(__u32 pasid, unsigned int pt)
+static inline int attach(__u32 pasid, unsigned int pt)
 {
 	struct vfio_device_attach_iommufd_pt at = { .argsz = sizeof(at), .pt_id = pt };
 
@@ -95,7 +95,7 @@ static int attach(__u32 pasid, unsigned int pt)
 	return ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &at) ? errno : 0;
 }
 
-static int detach(__u32 pasid)
+static inline int detach(__u32 pasid)
 {
 	struct vfio_device_detach_iommufd_pt at = { .argsz = sizeof(at) };
 
@@ -106,7 +106,7 @@ static int detach(__u32 pasid)
 	return ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &at) ? errno : 0;
 }
 
-static bool master_bus(void)
+static inline bool master_bus(void)
 {
 	struct vfio_region_info config = {
 		.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX,
@@ -121,7 +121,7 @@ static bool master_bus(void)
 }
 
 /* Have the device: argv is CDEV DMA DEVICE_ID. */
-static void take_device(char **argv)
+static inline void take_device(char **argv)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 

@@ -24,6 +24,10 @@ program() {
 	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id" "$msi"
 }
 
+tracker() {
+	/guest/vfio_dirty "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id"
+}
+
 # What the program left behind is gone with it.
 nothing_attached() {
 	dir=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$fn")")
@@ -141,6 +145,9 @@ check "a program uses its PASIDs" program
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of them" nothing_attached
 check "and a second time" program
+check "another one tracks its writes" tracker
+sed 's/^/    | /' /tmp/check.out
+check "nothing is left of that" nothing_attached
 if [ "$rounds" -gt 0 ]; then
 	check "attach, close, reset, unbind, $rounds times" again_without_growth
 	tail -n 1 /tmp/check.out | sed 's/^/    | /'
