@@ -14,6 +14,7 @@
 
 #include "../src/driver/compat.h"
 #include "../src/sim/endpoint.h"
+#include "simtest.h"
 #include "testdev.h"
 
 #define WRITE_PAGE_FAULT	15
@@ -500,8 +501,10 @@ static void exercise_silent(struct kunit *test)
 	struct rviommu_sim *sim = silent_up(test, exercise_switches(test));
 	struct exercise_user *user;
 	unsigned long begun = jiffies;
+	char some[24];
 	unsigned int i;
 
+	snprintf(some, sizeof(some), "copy 4096 1 %u", rviommu_simtest_rounds(300));
 	user = kunit_kcalloc(test, SILENT_DEVICES, sizeof(*user), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, user);
 	for (i = 0; i < SILENT_DEVICES; i++) {
@@ -509,8 +512,7 @@ static void exercise_silent(struct kunit *test)
 
 		if (is_silent(i))
 			KUNIT_EXPECT_EQ(test, rviommu_sim_set_atc(dev, RVIOMMU_SIM_ATC_LOST), 0);
-		exercise_start(test, &user[i], dev, is_pulled(i) ? "copy 4096 1 1000000" :
-						    "copy 4096 1 300");
+		exercise_start(test, &user[i], dev, is_pulled(i) ? "copy 4096 1 1000000" : some);
 	}
 	exercise_wait_begun(sim);
 	for (i = 0; i < SILENT_DEVICES; i++)

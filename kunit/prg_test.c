@@ -277,13 +277,11 @@ static void prg_wait(struct kunit *test)
 /**
  * struct answerer - a thread that answers while the other one waits
  * @prgs: of the device
- * @begin: the other one does, or is about to
  * @cookie: what it answers
  * @newer: what comes meanwhile, with the same PASID
  */
 struct answerer {
 	struct rviommu_prgs *prgs;
-	struct completion begin;
 	u64 cookie;
 	struct rviommu_prg *newer;
 };
@@ -291,8 +289,11 @@ struct answerer {
 static int answer(void *data)
 {
 	struct answerer *a = data;
+	unsigned long end = jiffies + 60 * HZ;
 
-	wait_for_completion(&a->begin);
+	/* Whoever sleeps has seen what there was to wait for. */
+	while (!wq_has_sleeper(&a->prgs->answered) && time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
 	add(a->prgs, 1, 7, 0, true, &a->newer);
 	rviommu_prgs_answer(a->prgs, a->cookie, &answered);
 	return 0;
@@ -305,16 +306,13 @@ static void prg_wait_ends(struct kunit *test)
 	struct task_struct *thread;
 	struct rviommu_prg *group;
 
-	init_completion(&a.begin);
 	KUNIT_ASSERT_EQ(test, add(a.prgs, 1, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
 	a.cookie = group->cookie;
 	thread = kthread_run(answer, &a, "rviommu-answer");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
 	get_task_struct(thread);
-	complete(&a.begin);
 	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(a.prgs, 1, 60 * HZ));
 	kthread_stop_put(thread);
-	/* Unless it came before the wait began */
 	KUNIT_EXPECT_EQ(test, length(&a.prgs->outstanding), 1);
 	rviommu_prgs_exit(a.prgs);
 }
