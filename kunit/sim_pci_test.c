@@ -208,6 +208,7 @@ static void fn_write_masks(struct kunit *test)
 	struct fn_fixture *f = fn_up_default(test);
 	struct pci_dev *pdev = fn_pdev(f, 0);
 	unsigned int exp = pci_pcie_cap(pdev), where;
+	unsigned int msi = pci_find_capability(pdev, PCI_CAP_ID_MSI);
 	u32 before, after, mask;
 
 	/* While ATS is on, those of PASIDs cannot be changed. */
@@ -221,6 +222,16 @@ static void fn_write_masks(struct kunit *test)
 			mask = 0xff;
 		else if (where == exp + PCI_EXP_DEVCTL)
 			mask = 0x781f;
+		else if (where == msi)
+			mask = 0x71 << 16;
+		else if (where == msi + PCI_MSI_ADDRESS_LO)
+			mask = ~3U;
+		else if (where == msi + PCI_MSI_ADDRESS_HI)
+			mask = ~0U;
+		else if (where == msi + PCI_MSI_DATA_64)
+			mask = 0xffff;
+		else if (where == msi + PCI_MSI_MASK_64)
+			mask = 0xff;
 		else if (where == pdev->pasid_cap + PCI_PASID_CAP)
 			mask = 7 << 16;
 		else if (where == pdev->ats_cap + PCI_ATS_CAP)

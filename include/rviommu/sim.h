@@ -82,6 +82,7 @@ void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index);
 struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index);
 int rviommu_sim_add_function(struct rviommu_sim *sim, unsigned int index);
 void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bool surprise);
+int rviommu_sim_interrupt(struct rviommu_sim *sim, unsigned int index, unsigned int vector);
 void rviommu_sim_set_reset_hook(struct rviommu_sim *sim,
 				void (*hook)(unsigned int index, void *arg), void *arg);
 

@@ -448,6 +448,39 @@ int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma)
 }
 
 /**
+ * sim_engine_post() - a message of the device: a write of four bytes that nobody waits for
+ * @engine: added or not; its instance is there
+ * @address: where to, untranslated; a multiple of 4
+ * @data: what; little-endian
+ *
+ * It goes through the IOMMU as any other write, and leads to memory, to an interrupt file in
+ * memory, or to a fault that is reported. Interrupts are off.
+ */
+void sim_engine_post(struct sim_engine *engine, u64 address, u32 data)
+{
+	struct rviommu_model_request req = {
+		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.write = true,
+		.hold = true,
+		.device_id = engine->id,
+		.iova = address,
+		.length = sizeof(data),
+	};
+	struct rviommu_model *model = engine->sim->model;
+	struct rviommu_model_response rsp;
+
+	if (rviommu_model_translate(model, &req, &rsp))
+		return;
+	if (rsp.mrif)
+		rviommu_model_mrif_write(model, &req, &rsp, data);
+	else if (sim_memory(rsp.spa, sizeof(data)))
+		WRITE_ONCE(*(__le32 *)phys_to_virt(rsp.spa), cpu_to_le32(data));
+	/* As in sim_unmap(). */
+	smp_mb();
+	rviommu_model_release(model, rsp.held);
+}
+
+/**
  * rviommu_sim_set_in_flight() - for tests: do something in the middle of an access
  * @dev: the device
  * @fn: called when an access has its address, before its bytes move; interrupts are

@@ -5,7 +5,7 @@
  * as it finds any other, and so do drivers and VFIO.
  *
  * A function's device_id is its routing ID: bus number and slot. No function has
- * memory or interrupts; its DMA engine is driven with rviommu_sim_dma().
+ * memory; its DMA engine is driven with rviommu_sim_dma().
  */
 #define pr_fmt(fmt) "rviommu_sim: " fmt
 
@@ -23,6 +23,7 @@
 #include "config_space.h"
 #include "device.h"
 #include "engine.h"
+#include "msi.h"
 #include "pci.h"
 #include "sim.h"
 #include "text.h"
@@ -41,6 +42,7 @@
 
 /* Where things are in configuration space; what follows is 0 */
 #define SIM_CAP_EXP	0x40
+#define SIM_CAP_MSI	0x80
 #define SIM_CAP_PASID	0x100
 #define SIM_CAP_ATS	0x110
 #define SIM_CAP_PRI	0x120
@@ -54,6 +56,7 @@
  * @plugged: it is there. Under sim_pci.lock.
  * @pdev: the core's name for it while registered. Written by the bus notifier.
  * @reset: waits until no bytes move, and ends a reset
+ * @msi: its interrupts
  * @lock: protects what follows. Raw: configuration space is accessed under a raw lock.
  * @present: it responds, unless
  * @resetting: it is in a reset
@@ -66,6 +69,7 @@ struct sim_function {
 	bool plugged;
 	struct pci_dev *pdev;
 	struct work_struct reset;
+	struct sim_msi msi;
 	raw_spinlock_t lock; /* see above */
 	bool present;
 	bool resetting;
@@ -79,6 +83,7 @@ struct sim_function {
  * @domain: PCI domain
  * @bridge: the host bridge
  * @busn: its only bus number
+ * @msis: takes the functions' messages
  * @lock: plugging in and pulling out
  * @reset_value: configuration space after a reset
  * @writable: bits of it that software can write
@@ -95,6 +100,7 @@ struct sim_pci {
 	int domain;
 	struct pci_host_bridge *bridge;
 	struct resource busn;
+	struct sim_msi_domain msis;
 	struct mutex lock; /* see above */
 	u8 reset_value[SIM_CFG_SIZE];
 	u8 writable[SIM_CFG_SIZE];
@@ -143,6 +149,7 @@ static void sim_pci_layout(struct sim_pci *pci)
 	rviommu_cfg_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
 
 	rviommu_cfg_put(r, SIM_CAP_EXP, 1, PCI_CAP_ID_EXP);
+	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_CAP_LIST_NEXT, 1, SIM_CAP_MSI);
 	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
 	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_RBER |
 			PCI_EXP_DEVCAP_FLR);
@@ -156,6 +163,7 @@ static void sim_pci_layout(struct sim_pci *pci)
 	if (config->pasid_bits)
 		rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4,
 				PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
+	sim_msi_layout(r + SIM_CAP_MSI, w + SIM_CAP_MSI);
 
 	if (config->pasid_bits) {
 		sim_ext_cap(pci, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
@@ -260,6 +268,7 @@ static void sim_function_apply(struct sim_function *fn)
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
 	if (sim_function_has_pri(fn))
 		sim_function_apply_pri(fn);
+	sim_msi_apply(&fn->msi);
 }
 
 static struct sim_function *sim_function_at(struct pci_bus *bus, unsigned int devfn)
@@ -382,6 +391,8 @@ static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void 
 			return NOTIFY_DONE;
 		WRITE_ONCE(fn->pdev, NULL);
 		sim_engine_del(&fn->engine);
+		/* No message is on its way any more. */
+		irq_work_sync(&fn->msi.work);
 		return NOTIFY_OK;
 	}
 	return NOTIFY_DONE;
@@ -533,6 +544,33 @@ void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bo
 EXPORT_SYMBOL_GPL(rviommu_sim_remove_function);
 
 /**
+ * rviommu_sim_interrupt() - let a PCI function send a message-signalled interrupt
+ * @sim: the instance
+ * @index: which function
+ * @vector: its vector
+ *
+ * Nothing comes of it where its registers do not enable that. Any context.
+ *
+ * Return: 0; -EINVAL: there is no such slot or vector; -ENODEV: there is no function in it.
+ */
+int rviommu_sim_interrupt(struct rviommu_sim *sim, unsigned int index, unsigned int vector)
+{
+	struct sim_function *fn = sim_function(sim, index);
+	unsigned long flags;
+	bool present;
+
+	if (!fn || vector >= SIM_MSI_VECTORS)
+		return -EINVAL;
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	present = fn->present;
+	if (present)
+		sim_msi_raise(&fn->msi, vector);
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	return present ? 0 : -ENODEV;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_interrupt);
+
+/**
  * rviommu_sim_set_reset_hook() - do something while a PCI function is in a reset
  * @sim: the instance, which has functions
  * @hook: called in process context with the index of the function, which answers nothing
@@ -573,20 +611,28 @@ static int sim_functions_open(struct inode *inode, struct file *file)
 }
 
 /**
- * sim_pci_command() - "add INDEX", "remove INDEX", "surprise INDEX"
+ * sim_pci_command() - "add INDEX", "remove INDEX", "surprise INDEX", "interrupt INDEX VECTOR"
  * @sim: the instance, which has functions
  * @text: the command; taken apart
  *
- * Return: 0; -EINVAL; an error of rviommu_sim_add_function().
+ * Return: 0; -EINVAL; an error of rviommu_sim_add_function() or rviommu_sim_interrupt().
  */
 int sim_pci_command(struct rviommu_sim *sim, char *text)
 {
-	const char *word[2];
-	u64 index;
+	unsigned int words;
+	const char *word[3];
+	u64 index, vector;
 
-	if (sim_words(text, word, 2) != 2 ||
+	words = sim_words(text, word, 3);
+	if (words < 2 || words > 3 ||
 	    sim_number(sim->name, "INDEX", word[1], 0, sim->config.pci_functions - 1, &index))
 		return -EINVAL;
+	if (words == 3) {
+		if (strcmp(word[0], "interrupt") ||
+		    sim_number(sim->name, "VECTOR", word[2], 0, SIM_MSI_VECTORS - 1, &vector))
+			return -EINVAL;
+		return rviommu_sim_interrupt(sim, index, vector);
+	}
 	if (!strcmp(word[0], "add"))
 		return rviommu_sim_add_function(sim, index);
 	if (!strcmp(word[0], "remove"))
@@ -652,6 +698,13 @@ static int sim_domain_get(void)
 	return -ENOSPC;
 }
 
+/* Where domains are the core's, the bridge takes its own along. */
+static void sim_domain_put(int domain)
+{
+	if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
+		rviommu_release_pci_domain(domain);
+}
+
 static int sim_bridge_add(struct sim_pci *pci)
 {
 	struct pci_host_bridge *bridge = pci_alloc_host_bridge(0);
@@ -677,14 +730,21 @@ static int sim_bridge_add(struct sim_pci *pci)
 		.end = pci->sim->config.pci_bus,
 		.flags = IORESOURCE_BUS,
 	};
+	ret = sim_msi_domain_add(&pci->msis, pci->domain);
+	if (ret) {
+		sim_domain_put(pci->domain);
+		goto err;
+	}
+	/* The bus takes it from there, and each function from the bus. */
+	dev_set_msi_domain(&bridge->dev, pci->msis.domain);
 	pci_add_resource(&bridge->windows, &pci->busn);
 	bridge->sysdata = pci;
 	bridge->ops = &sim_pci_ops;
 	bridge->busnr = pci->busn.start;
 	ret = pci_host_probe(bridge);
 	if (ret) {
-		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
-			rviommu_release_pci_domain(pci->domain);
+		sim_msi_domain_del(&pci->msis);
+		sim_domain_put(pci->domain);
 		goto err;
 	}
 	pci->bridge = bridge;
@@ -718,9 +778,8 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 		/* Links to the IOMMU hold functions, and these their bus. */
 		device_link_wait_removal();
 		pci_free_host_bridge(pci->bridge);
-		/* Where domains are the core's, the bridge takes its own along. */
-		if (!IS_ENABLED(CONFIG_PCI_DOMAINS_GENERIC))
-			rviommu_release_pci_domain(pci->domain);
+		sim_msi_domain_del(&pci->msis);
+		sim_domain_put(pci->domain);
 	}
 	sim->pci = NULL;
 	mutex_destroy(&pci->lock);
@@ -758,8 +817,16 @@ int sim_pci_create(struct rviommu_sim *sim)
 
 		fn->pci = pci;
 		fn->slot = i;
+		/* Until it is added. */
+		fn->engine.gone = true;
 		raw_spin_lock_init(&fn->lock);
 		INIT_WORK(&fn->reset, sim_function_reset_work);
+		fn->msi.engine = &fn->engine;
+		fn->msi.bridge = &pci->msis;
+		fn->msi.slot = i;
+		fn->msi.lock = &fn->lock;
+		fn->msi.cap = fn->config + SIM_CAP_MSI;
+		sim_msi_init(&fn->msi);
 	}
 	sim->pci = pci;
 	ret = sim_bridge_add(pci);
