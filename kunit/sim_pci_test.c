@@ -17,6 +17,8 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include <uapi/linux/rviommu_sim.h>
+
 #include "../src/driver/cmdq.h"
 #include "../src/driver/command.h"
 #include "../src/driver/endpoint.h"
@@ -209,11 +211,16 @@ static void fn_write_masks(struct kunit *test)
 	struct pci_dev *pdev = fn_pdev(f, 0);
 	unsigned int exp = pci_pcie_cap(pdev), where;
 	unsigned int msi = pci_find_capability(pdev, PCI_CAP_ID_MSI);
+	unsigned int vsec = pci_find_vsec_capability(pdev, RVIOMMU_SIM_PCI_VENDOR,
+						     RVIOMMU_SIM_VSEC_ID);
 	u32 before, after, mask;
 
 	/* While ATS is on, those of PASIDs cannot be changed. */
 	pci_write_config_word(pdev, pdev->ats_cap + PCI_ATS_CTRL, 0);
 	for (where = 0; where < PCI_CFG_SPACE_EXP_SIZE; where += 4) {
+		/* The engine's registers are a subject of their own. */
+		if (where >= vsec && where < vsec + RVIOMMU_SIM_VSEC_LENGTH)
+			continue;
 		mask = 0;
 		if (where == PCI_COMMAND)
 			mask = PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |

@@ -95,6 +95,10 @@ void rviommu_sim_set_reset_hook(struct rviommu_sim *sim,
  *                         @operand becomes the last word's old value
  * @RVIOMMU_SIM_FILL: write the pattern that @operand is the seed of
  * @RVIOMMU_SIM_VERIFY: compare with that pattern
+ * @RVIOMMU_SIM_TRANSLATE: ask the IOMMU for the translation of @iova (ATS), for writes, too, if
+ *                         @operand is %RVIOMMU_SIM_TRANSLATE_FOR_WRITE; @operand becomes what was
+ *                         granted: %RVIOMMU_MODEL_R and so on, log2 of the bytes in bits 15
+ *                         to 8; 0: accesses there have to be untranslated. @length is 1.
  */
 enum rviommu_sim_op {
 	RVIOMMU_SIM_READ,
@@ -103,7 +107,10 @@ enum rviommu_sim_op {
 	RVIOMMU_SIM_FETCH_ADD,
 	RVIOMMU_SIM_FILL,
 	RVIOMMU_SIM_VERIFY,
+	RVIOMMU_SIM_TRANSLATE,
 };
+
+#define RVIOMMU_SIM_TRANSLATE_FOR_WRITE	1
 
 /**
  * struct rviommu_sim_dma - one job for a DMA engine

@@ -532,6 +532,18 @@ int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 }
 
 /**
+ * sim_atc_grant() - what an entry permits
+ * @use: from sim_atc_use()
+ *
+ * Return: %RVIOMMU_MODEL_R and so on, and log2 of the bytes that it covers in bits 15 to 8; 0
+ * without an entry: accesses there have to be untranslated.
+ */
+u64 sim_atc_grant(const struct sim_atc_entry *use)
+{
+	return use ? use->perms | use->size_lg2 << 8 : 0;
+}
+
+/**
  * sim_atc_unuse() - the bytes of an access have moved
  * @atc: the cache
  * @use: from sim_atc_use(); NULL is allowed

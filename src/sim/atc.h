@@ -96,6 +96,7 @@ void sim_atc_reset(struct sim_atc *atc);
 bool sim_atc_is_on(struct sim_atc *atc);
 int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,
 		struct sim_atc_entry **use, u16 *cause);
+u64 sim_atc_grant(const struct sim_atc_entry *use);
 void sim_atc_unuse(struct sim_atc *atc, struct sim_atc_entry *use);
 
 void sim_atc_set_switches(struct sim_atc *atc, u32 switches);

@@ -182,6 +182,8 @@ static int sim_touch(struct rviommu_sim_dma *dma, void *p, size_t n, void *copy,
 		for (i = 0; i < n / sizeof(u64); i++)
 			*(u64 *)copy = atomic64_fetch_add(dma->operand, (atomic64_t *)p + i);
 		return 0;
+	case RVIOMMU_SIM_TRANSLATE:
+		break;
 	}
 	return -EINVAL;
 }
@@ -199,6 +201,41 @@ static ssize_t sim_fetch(struct sim_engine *engine, struct rviommu_sim_dma *dma,
 		sim_unmap(engine, access);
 	}
 	return n;
+}
+
+/* Ask for a translation, and keep it in the ATC; *@grant is what it permits. */
+static int sim_translate(struct sim_engine *engine, struct rviommu_sim_dma *dma, u64 *grant,
+			 struct sim_access *access)
+{
+	bool write = dma->operand & RVIOMMU_SIM_TRANSLATE_FOR_WRITE;
+	struct rviommu_model_request req = {
+		.kind = RVIOMMU_MODEL_UNTRANSLATED,
+		.pv = dma->pv,
+		.priv = dma->priv,
+		.exec = dma->exec,
+		.write = write,
+		.device_id = engine->id,
+		.process_id = dma->pasid,
+		.iova = dma->iova,
+		.length = 1,
+	};
+	int ret;
+
+	access->write = write;
+	access->iova = dma->iova;
+	/* Who answers for the device meanwhile waits for the entry, see struct sim_access. */
+	local_irq_save(access->flags);
+	ret = sim_atc_is_on(&engine->atc) ?
+	      sim_atc_use(&engine->atc, &req, &access->use, &dma->cause) : -EPERM;
+	if (!ret) {
+		*grant = sim_atc_grant(access->use);
+		sim_atc_unuse(&engine->atc, access->use);
+		dma->cause = 0;
+		dma->done = dma->length;
+	}
+	local_irq_restore(access->flags);
+	access->denied = ret == -EACCES;
+	return ret == -EACCES ? -EFAULT : ret;
 }
 
 /* May the device do this, as software has set it up? */
@@ -221,8 +258,8 @@ static int sim_allowed(const struct sim_engine *engine, const struct rviommu_sim
 }
 
 /*
- * The next part of a job, of whatever size; @old is what FETCH_ADD found. If it is refused,
- * @access says what was not permitted.
+ * The next part of a job, of whatever size; @old is what FETCH_ADD found, or TRANSLATE was
+ * granted. If it is refused, @access says what was not permitted.
  */
 static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, void *copy,
 			u64 *old, struct sim_access *access)
@@ -233,6 +270,8 @@ static int sim_dma_part(struct sim_engine *engine, struct rviommu_sim_dma *dma, 
 	ssize_t n;
 	int ret;
 
+	if (dma->op == RVIOMMU_SIM_TRANSLATE)
+		return sim_translate(engine, dma, old, access);
 	if (dma->op == RVIOMMU_SIM_COPY) {
 		n = sim_fetch(engine, dma, copy, access);
 		if (n < 0)
@@ -305,7 +344,7 @@ static int sim_dma_run(struct sim_engine *engine, struct rviommu_sim_dma *dma, v
 	sim_pri_end(&engine->pri, &job);
 	dma->page_requests = job.asked;
 	dma->response = job.response;
-	if (!ret && dma->op == RVIOMMU_SIM_FETCH_ADD)
+	if (!ret && (dma->op == RVIOMMU_SIM_FETCH_ADD || dma->op == RVIOMMU_SIM_TRANSLATE))
 		dma->operand = old;
 	return ret;
 }
@@ -406,8 +445,19 @@ struct sim_engine *sim_engine_find(struct rviommu_sim *sim, u32 id)
 }
 
 /**
+ * sim_engine_hold() - the engine of a device that is part of the same thing
+ * @engine: was added once, and is not being added
+ *
+ * Return: true, and the engine stays until sim_engine_put(); false: the device is gone.
+ */
+bool sim_engine_hold(struct sim_engine *engine)
+{
+	return refcount_inc_not_zero(&engine->users);
+}
+
+/**
  * sim_engine_put() - done with an engine
- * @engine: from sim_engine_get()
+ * @engine: from sim_engine_get() or sim_engine_hold()
  */
 void sim_engine_put(struct sim_engine *engine)
 {
@@ -531,8 +581,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_sim_set_in_request);
  * where it led (cause 0); -EILSEQ: VERIFY found a wrong byte after @dma->done;
  * -EINVAL; -ENOMEM; -ENODEV: the device is gone, since @dma->done if that is not 0;
  * -EPERM: a PCI function's bus mastering is off, or its PASIDs or their execute or
- * privileged requests; -EIO: the function was reset; -ECANCELED: the use of its PASID was
- * stopped; -ETIMEDOUT: it asked for pages, and could not get on for longer than
+ * privileged requests, or ATS for TRANSLATE; -EIO: the function was reset; -ECANCELED: the use
+ * of its PASID was stopped; -ETIMEDOUT: it asked for pages, and could not get on for longer than
  * rviommu_sim_config.pri_timeout.
  */
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma)

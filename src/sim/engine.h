@@ -66,6 +66,7 @@ void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct d
 void sim_engine_del(struct sim_engine *engine);
 struct sim_engine *sim_engine_get(struct device *dev);
 struct sim_engine *sim_engine_find(struct rviommu_sim *sim, u32 id);
+bool sim_engine_hold(struct sim_engine *engine);
 void sim_engine_put(struct sim_engine *engine);
 void sim_engine_post(struct sim_engine *engine, u64 address, u32 data);
 int sim_engine_run(struct sim_engine *engine, struct rviommu_sim_dma *dma);

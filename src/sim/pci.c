@@ -5,7 +5,7 @@
  * as it finds any other, and so do drivers and VFIO.
  *
  * A function's device_id is its routing ID: bus number and slot. No function has
- * memory; its DMA engine is driven with rviommu_sim_dma().
+ * memory: the registers of its DMA engine are in configuration space.
  */
 #define pr_fmt(fmt) "rviommu_sim: " fmt
 
@@ -25,6 +25,7 @@
 #include "engine.h"
 #include "msi.h"
 #include "pci.h"
+#include "registers.h"
 #include "sim.h"
 #include "text.h"
 
@@ -46,7 +47,8 @@
 #define SIM_CAP_PASID	0x100
 #define SIM_CAP_ATS	0x110
 #define SIM_CAP_PRI	0x120
-#define SIM_CFG_SIZE	0x140
+#define SIM_CAP_VSEC	0x140
+#define SIM_CFG_SIZE	(SIM_CAP_VSEC + RVIOMMU_SIM_VSEC_LENGTH)
 
 /**
  * struct sim_function - one PCI function, plugged in or not
@@ -57,6 +59,7 @@
  * @pdev: the core's name for it while registered. Written by the bus notifier.
  * @reset: waits until no bytes move, and ends a reset
  * @msi: its interrupts
+ * @regs: the registers of its engine
  * @lock: protects what follows. Raw: configuration space is accessed under a raw lock.
  * @present: it responds, unless
  * @resetting: it is in a reset
@@ -70,6 +73,7 @@ struct sim_function {
 	struct pci_dev *pdev;
 	struct work_struct reset;
 	struct sim_msi msi;
+	struct sim_registers regs;
 	raw_spinlock_t lock; /* see above */
 	bool present;
 	bool resetting;
@@ -84,6 +88,7 @@ struct sim_function {
  * @bridge: the host bridge
  * @busn: its only bus number
  * @msis: takes the functions' messages
+ * @wq: where commands are carried out
  * @lock: plugging in and pulling out
  * @reset_value: configuration space after a reset
  * @writable: bits of it that software can write
@@ -101,6 +106,7 @@ struct sim_pci {
 	struct pci_host_bridge *bridge;
 	struct resource busn;
 	struct sim_msi_domain msis;
+	struct workqueue_struct *wq;
 	struct mutex lock; /* see above */
 	u8 reset_value[SIM_CFG_SIZE];
 	u8 writable[SIM_CFG_SIZE];
@@ -187,6 +193,8 @@ static void sim_pci_layout(struct sim_pci *pci)
 		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, config->pri_capacity);
 		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
 	}
+	sim_ext_cap(pci, &last, SIM_CAP_VSEC, PCI_EXT_CAP_ID_VNDR);
+	sim_registers_layout(r + SIM_CAP_VSEC);
 }
 
 /* ----- Configuration space; no lock but the function's may be taken ----- */
@@ -215,6 +223,8 @@ static void sim_function_reset_work(struct work_struct *work)
 
 	down_write(&fn->engine.moving);
 	up_write(&fn->engine.moving);
+	sim_registers_flush(&fn->regs);
+	irq_work_sync(&fn->msi.work);
 	mutex_lock(&fn->pci->hook_lock);
 	if (fn->pci->hook)
 		fn->pci->hook(fn->slot, fn->pci->hook_arg);
@@ -319,6 +329,10 @@ static void sim_function_write(struct sim_function *fn, unsigned int where, unsi
 	u32 allocation = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4);
 	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
 
+	if (where >= SIM_CAP_VSEC) {
+		sim_registers_write(&fn->regs, where - SIM_CAP_VSEC, size, value);
+		return;
+	}
 	rviommu_cfg_put(fn->config, where, size, (old & ~mask) | (value & mask));
 	/* Undefined while ATS is on: it remains what it was. */
 	if (sim_atc_is_on(&fn->engine.atc))
@@ -377,6 +391,7 @@ static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void 
 	switch (action) {
 	case BUS_NOTIFY_ADD_DEVICE:
 		flush_work(&fn->reset);
+		sim_registers_flush(&fn->regs);
 		ret = sim_name_iommu(&pdev->dev, sim->bus.fwnode, pci_dev_id(pdev));
 		if (ret) {
 			pci_err(pdev, "cannot be put behind %s: %d\n", sim->name, ret);
@@ -433,6 +448,7 @@ static void sim_function_unplug(struct sim_function *fn, bool surprise)
 	fn->present = false;
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
 	flush_work(&fn->reset);
+	sim_registers_flush(&fn->regs);
 	sim_pri_del(&fn->engine.pri);
 	sim_atc_del(&fn->engine.atc);
 	fn->plugged = false;
@@ -782,6 +798,7 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 		sim_domain_put(pci->domain);
 	}
 	sim->pci = NULL;
+	destroy_workqueue(pci->wq);
 	mutex_destroy(&pci->lock);
 	mutex_destroy(&pci->hook_lock);
 	kvfree(pci);
@@ -808,6 +825,11 @@ int sim_pci_create(struct rviommu_sim *sim)
 	pci = kvzalloc(sizeof(*pci), GFP_KERNEL);
 	if (!pci)
 		return -ENOMEM;
+	pci->wq = alloc_workqueue("rviommu_sim_pci", WQ_UNBOUND, 0);
+	if (!pci->wq) {
+		kvfree(pci);
+		return -ENOMEM;
+	}
 	pci->sim = sim;
 	mutex_init(&pci->lock);
 	mutex_init(&pci->hook_lock);
@@ -827,6 +849,12 @@ int sim_pci_create(struct rviommu_sim *sim)
 		fn->msi.lock = &fn->lock;
 		fn->msi.cap = fn->config + SIM_CAP_MSI;
 		sim_msi_init(&fn->msi);
+		fn->regs.engine = &fn->engine;
+		fn->regs.msi = &fn->msi;
+		fn->regs.wq = pci->wq;
+		fn->regs.lock = &fn->lock;
+		fn->regs.cap = fn->config + SIM_CAP_VSEC;
+		sim_registers_init(&fn->regs);
 	}
 	sim->pci = pci;
 	ret = sim_bridge_add(pci);
