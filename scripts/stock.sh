@@ -24,15 +24,17 @@ stock_version() {
 }
 
 # stock_image CONF VERSION: prints a directory with vmlinuz and the modules of
-# its own that ours need.
+# its own that ours, and programs that use VFIO, need.
 stock_image() (
-	dir=$cache/stock/image-$2
+	dir=$cache/stock/kernel-$2
 	lock "stock-image-$2"
 	if [ ! -e "$dir/.complete" ]; then
 		deb=$(apt_fetch "$1" "linux-image-$2")
 		tmp=$(mktemp -d "$cache/tmp/image.XXXXXX")
+		# The last is for vfio and iommu: tar wants to find something for each.
 		dpkg-deb --fsys-tarfile "$deb" |
-			tar -x -C "$tmp" --wildcards './boot/vmlinuz-*' '*/fs/configfs/configfs.ko*'
+			tar -x -C "$tmp" --wildcards './boot/vmlinuz-*' '*/fs/configfs/configfs.ko*' \
+				'*/virt/lib/irqbypass.ko*' '*/kernel/drivers/[vi][fo][im][om]*.ko*'
 		mkdir -p "$dir/modules"
 		mv "$tmp"/boot/vmlinuz-* "$dir/vmlinuz"
 		find "$tmp" -name '*.ko*' -exec mv {} "$dir/modules/" \;

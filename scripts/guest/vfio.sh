@@ -28,6 +28,11 @@ tracker() {
 	/guest/vfio_dirty "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id"
 }
 
+# One that has nothing but the function
+by_registers() {
+	/guest/vfio_dma cdev "/dev/vfio/devices/$(ls "$fn/vfio-dev")"
+}
+
 # What the program left behind is gone with it.
 nothing_attached() {
 	dir=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$fn")")
@@ -148,6 +153,8 @@ check "and a second time" program
 check "another one tracks its writes" tracker
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of that" nothing_attached
+check "a program uses registers and interrupts" by_registers
+sed 's/^/    | /' /tmp/check.out
 if [ "$rounds" -gt 0 ]; then
 	check "attach, close, reset, unbind, $rounds times" again_without_growth
 	tail -n 1 /tmp/check.out | sed 's/^/    | /'
