@@ -264,7 +264,7 @@ static void dma_layout(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PCI_VNDR_HEADER_LEN(header), RVIOMMU_SIM_VSEC_LENGTH);
 	KUNIT_EXPECT_EQ(test, FIELD_GET(RVIOMMU_SIM_FEATURES_RINGS, features), RVIOMMU_SIM_RINGS);
 	KUNIT_EXPECT_EQ(test, FIELD_GET(RVIOMMU_SIM_FEATURES_VECTORS, features), VECTORS);
-	KUNIT_EXPECT_EQ(test, FIELD_GET(RVIOMMU_SIM_FEATURES_COMMANDS, features), 0x3f);
+	KUNIT_EXPECT_EQ(test, FIELD_GET(RVIOMMU_SIM_FEATURES_COMMANDS, features), 0x7f);
 }
 
 static void dma_commands(struct kunit *test)
@@ -346,6 +346,9 @@ static void dma_errors(struct kunit *test)
 			RVIOMMU_SIM_STATUS_INVALID);
 	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_TRANSLATE, IOVA, 0, 2),
 			RVIOMMU_SIM_STATUS_INVALID);
+	/* Whose? */
+	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_STOP_PASID, 0, 0, 0),
+			RVIOMMU_SIM_STATUS_INVALID);
 	/* Where no address is */
 	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_FILL, ~0ULL, 8, 1),
 			RVIOMMU_SIM_STATUS_FAULT);
@@ -377,6 +380,8 @@ static void dma_pasids(struct kunit *test)
 	d.pasid = cpu_to_le32(BIT(12));
 	KUNIT_EXPECT_EQ(test, dma_run(f, &d), RVIOMMU_SIM_STATUS_INVALID);
 	d.pasid = cpu_to_le32(~0U);
+	KUNIT_EXPECT_EQ(test, dma_run(f, &d), RVIOMMU_SIM_STATUS_INVALID);
+	d.command = cpu_to_le32(RVIOMMU_SIM_CMD_STOP_PASID | RVIOMMU_SIM_COMMAND_PASID);
 	KUNIT_EXPECT_EQ(test, dma_run(f, &d), RVIOMMU_SIM_STATUS_INVALID);
 	/* The driver enables no privileged requests. */
 	KUNIT_EXPECT_EQ(test, dma_do(f, fill | RVIOMMU_SIM_COMMAND_PRIV, IOVA, SZ_4K, 3),
@@ -747,6 +752,12 @@ static void dma_ring_off(struct kunit *test)
 	for (i = 0; i < 4; i++)
 		d[i] = dma_command(RVIOMMU_SIM_CMD_FILL, IOVA + i * SZ_4K, SZ_4K, i);
 	dma_ring_on(f, 0, 0);
+	dma_put(f, dma_ring(0, RVIOMMU_SIM_RING_BASE_LO), 0);
+	dma_put(f, dma_ring(0, RVIOMMU_SIM_RING_PASID), ~0U);
+	dma_put(f, dma_ring(0, RVIOMMU_SIM_RING_CONTROL), ~0U);
+	KUNIT_EXPECT_EQ(test, dma_get(f, dma_ring(0, RVIOMMU_SIM_RING_CONTROL)),
+			control | RVIOMMU_SIM_RING_ENABLE);
+	KUNIT_EXPECT_EQ(test, dma_get(f, dma_ring(0, RVIOMMU_SIM_RING_PASID)), 0);
 	/* Each: read, fill, two to write back. In the second fill. */
 	dma_in_flight(f, 5, dma_act_ring);
 	dma_ring_tail(f, 0, 4);

@@ -14,6 +14,8 @@
 #include <rviommu/formats.h>
 #include <rviommu/sim.h>
 
+#include <uapi/linux/rviommu_sim.h>
+
 #include "pritest.h"
 #include "simtest.h"
 
@@ -113,7 +115,7 @@ static void fn_pri_init(struct fn_pri_fixture *f)
 	pci_write_config_word(pdev, ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
 }
 
-static struct fn_pri_fixture *fn_pri_up(struct kunit *test)
+static struct fn_pri_fixture *fn_pri_up_with(struct kunit *test, u64 timeout)
 {
 	struct fn_pri_fixture *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 	struct rviommu_sim_config config;
@@ -129,6 +131,8 @@ static struct fn_pri_fixture *fn_pri_up(struct kunit *test)
 	config.pci_bus = 0;
 	config.ats = true;
 	config.pri_capacity = CAPACITY;
+	if (timeout)
+		config.pri_timeout = timeout;
 	f->pages = rviommu_simtest_pages(test, SZ_16K);
 	f->sim = rviommu_simtest_create(test, "rviommu_kunit_fn_pri", &config);
 	dev = rviommu_sim_function(f->sim, 0);
@@ -142,6 +146,11 @@ static struct fn_pri_fixture *fn_pri_up(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, fn_pri_detach, f), 0);
 	fn_pri_init(f);
 	return f;
+}
+
+static struct fn_pri_fixture *fn_pri_up(struct kunit *test)
+{
+	return fn_pri_up_with(test, 0);
 }
 
 /* The core wants a device back before it goes. */
@@ -401,6 +410,125 @@ static void fn_pri_removal(struct kunit *test)
 	}
 }
 
+/* ----- Of commands in the registers ----- */
+
+static u32 fn_register(struct fn_pri_fixture *f, unsigned int reg)
+{
+	u16 vsec = pci_find_vsec_capability(f->pdev, RVIOMMU_SIM_PCI_VENDOR, RVIOMMU_SIM_VSEC_ID);
+	u32 value = 0;
+
+	pci_read_config_dword(f->pdev, vsec + reg, &value);
+	return value;
+}
+
+static void fn_command(struct fn_pri_fixture *f, u32 code, unsigned int page)
+{
+	u16 vsec = pci_find_vsec_capability(f->pdev, RVIOMMU_SIM_PCI_VENDOR, RVIOMMU_SIM_VSEC_ID);
+	const struct rviommu_sim_descriptor d = {
+		.command = cpu_to_le32(code | RVIOMMU_SIM_COMMAND_PASID),
+		.pasid = cpu_to_le32(1),
+		.iova = cpu_to_le64(IOVA + page * SZ_4K),
+		.length = cpu_to_le64(SZ_4K),
+		.operand = cpu_to_le64(code == RVIOMMU_SIM_CMD_FILL ? 7 : 0),
+	};
+	const __le32 *word = (const __le32 *)&d;
+	unsigned int i;
+
+	for (i = 0; i < offsetof(struct rviommu_sim_descriptor, status) / 4; i++)
+		pci_write_config_dword(f->pdev, vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i,
+				       le32_to_cpu(word[i]));
+	pci_write_config_dword(f->pdev, vsec + RVIOMMU_SIM_REG_DOORBELL,
+			       RVIOMMU_SIM_DOORBELL_GO);
+}
+
+/* How it ended, after so many groups of requests, the last of which had that response */
+static void fn_expect_end(struct fn_pri_fixture *f, u32 status, u32 requests, u32 response)
+{
+	const unsigned int at = RVIOMMU_SIM_REG_COMMAND;
+	unsigned long end = jiffies + 60 * HZ;
+	u32 info;
+
+	while (fn_register(f, RVIOMMU_SIM_REG_DOORBELL) && time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_EQ(f->test, fn_register(f, RVIOMMU_SIM_REG_DOORBELL), 0);
+	KUNIT_EXPECT_EQ(f->test, status,
+			fn_register(f, at + offsetof(struct rviommu_sim_descriptor, status)));
+	info = fn_register(f, at + offsetof(struct rviommu_sim_descriptor, info));
+	KUNIT_EXPECT_EQ(f->test, FIELD_GET(RVIOMMU_SIM_INFO_REQUESTS, info), requests);
+	KUNIT_EXPECT_EQ(f->test, FIELD_GET(RVIOMMU_SIM_INFO_RESPONSE, info), response);
+}
+
+/* It waits while the function asks, and says what came of that. */
+static void fn_pri_command(struct kunit *test)
+{
+	struct fn_pri_fixture *f = fn_pri_up(test);
+	struct rviommu_model_page_request pr;
+
+	fn_enable(f, 4);
+	fn_command(f, RVIOMMU_SIM_CMD_FILL, 0);
+	pr = rviommu_pritest_read(&f->p);
+	KUNIT_EXPECT_EQ(test, pr.process_id, 1);
+	KUNIT_EXPECT_EQ(test, fn_register(f, RVIOMMU_SIM_REG_DOORBELL), RVIOMMU_SIM_DOORBELL_BUSY);
+	KUNIT_EXPECT_EQ(test, iommu_map(f->domain, IOVA, virt_to_phys(f->pages), SZ_4K,
+					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	rviommu_pritest_respond(&f->p, &pr, RVIOMMU_MODEL_PRGR_SUCCESS);
+	fn_expect_end(f, RVIOMMU_SIM_STATUS_OK, 1, RVIOMMU_MODEL_PRGR_SUCCESS);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->pages, SZ_4K, 7));
+
+	/* A translation and nothing else, of which this one is for reads */
+	fn_command(f, RVIOMMU_SIM_CMD_TRANSLATE, 1);
+	pr = rviommu_pritest_read(&f->p);
+	KUNIT_EXPECT_EQ(test, pr.payload, (IOVA + SZ_4K) | RVIOMMU_MODEL_PAGE_R |
+			RVIOMMU_MODEL_PAGE_L);
+	rviommu_pritest_respond(&f->p, &pr, RVIOMMU_MODEL_PRGR_INVALID);
+	fn_expect_end(f, RVIOMMU_SIM_STATUS_FAULT, 1, RVIOMMU_MODEL_PRGR_INVALID);
+
+	fn_command(f, RVIOMMU_SIM_CMD_FILL, 2);
+	pr = rviommu_pritest_read(&f->p);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_stop_pasid(&f->pdev->dev, 1), 0);
+	fn_expect_end(f, RVIOMMU_SIM_STATUS_STOPPED, 1, RVIOMMU_MODEL_PRGR_SUCCESS);
+	/* Behind its Stop Marker */
+	rviommu_pritest_read(&f->p);
+	rviommu_pritest_respond(&f->p, &pr, RVIOMMU_MODEL_PRGR_INVALID);
+	/* A register stops a PASID, too. */
+	fn_command(f, RVIOMMU_SIM_CMD_STOP_PASID, 0);
+	fn_expect_end(f, RVIOMMU_SIM_STATUS_OK, 0, 0);
+	KUNIT_EXPECT_EQ(test, fn_stats(f).markers, 2);
+}
+
+/* Nobody answers. */
+static void fn_pri_command_late(struct kunit *test)
+{
+	struct fn_pri_fixture *f = fn_pri_up_with(test, NSEC_PER_MSEC);
+
+	fn_enable(f, 4);
+	fn_command(f, RVIOMMU_SIM_CMD_FILL, 0);
+	fn_expect_end(f, RVIOMMU_SIM_STATUS_NO_RESPONSE, 1, 0);
+}
+
+/* A reset and a removal do not wait for an answer. */
+static void fn_pri_command_ends(struct kunit *test)
+{
+	struct fn_pri_fixture *f = fn_pri_up_with(test, 3600ULL * NSEC_PER_SEC);
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		fn_enable(f, 4);
+		fn_command(f, RVIOMMU_SIM_CMD_FILL, 0);
+		rviommu_pritest_read(&f->p);
+		KUNIT_EXPECT_EQ(test, pcie_flr(f->pdev), 0);
+		KUNIT_EXPECT_EQ(test, fn_register(f, RVIOMMU_SIM_REG_DOORBELL), 0);
+		KUNIT_EXPECT_EQ(test, fn_register(f, RVIOMMU_SIM_REG_COMMAND), 0);
+		fn_pri_init(f);
+	}
+	fn_enable(f, 4);
+	fn_command(f, RVIOMMU_SIM_CMD_FILL, 0);
+	rviommu_pritest_read(&f->p);
+	fn_pri_give_back(f);
+	rviommu_sim_remove_function(f->sim, 0, false);
+	KUNIT_EXPECT_NULL(test, rviommu_sim_function(f->sim, 0));
+}
+
 static struct kunit_case fn_pri_cases[] = {
 	KUNIT_CASE(fn_pri_registers),
 	KUNIT_CASE(fn_pri_flags),
@@ -409,6 +537,9 @@ static struct kunit_case fn_pri_cases[] = {
 	KUNIT_CASE(fn_pri_flr),
 	KUNIT_CASE(fn_pri_flr_in_group),
 	KUNIT_CASE(fn_pri_removal),
+	KUNIT_CASE(fn_pri_command),
+	KUNIT_CASE(fn_pri_command_late),
+	KUNIT_CASE(fn_pri_command_ends),
 	{}
 };
 

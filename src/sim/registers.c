@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "msi.h"
 #include "registers.h"
+#include "sim.h"
 
 static_assert(sizeof(struct rviommu_sim_descriptor) == 64);
 
@@ -30,7 +31,7 @@ static_assert(sizeof(struct rviommu_sim_descriptor) == 64);
 
 /* ----- Carrying a command out ----- */
 
-/* What the engine calls a command; not that of NOP, which it has nothing to do with */
+/* What the engine calls a command; NOP and STOP_PASID move nothing */
 static const enum rviommu_sim_op sim_ops[RVIOMMU_SIM_CMD_NR] = {
 	[RVIOMMU_SIM_CMD_COPY] = RVIOMMU_SIM_COPY,
 	[RVIOMMU_SIM_CMD_FILL] = RVIOMMU_SIM_FILL,
@@ -83,7 +84,7 @@ static int sim_parse(const struct rviommu_sim_descriptor *d, struct rviommu_sim_
 		.length = length,
 		.operand = le64_to_cpu(d->operand),
 	};
-	if ((dma->priv || dma->exec) && !dma->pv)
+	if ((dma->priv || dma->exec || code == RVIOMMU_SIM_CMD_STOP_PASID) && !dma->pv)
 		return -EINVAL;
 	if (code == RVIOMMU_SIM_CMD_TRANSLATE) {
 		if (dma->operand & ~(u64)RVIOMMU_SIM_TRANSLATE_WRITE)
@@ -105,6 +106,29 @@ static int sim_move(struct sim_registers *regs, struct rviommu_sim_dma *dma)
 	return ret;
 }
 
+static int sim_stop_pasid(struct sim_registers *regs, u32 pasid)
+{
+	struct sim_engine *engine = regs->engine;
+	int ret;
+
+	if (!sim_engine_hold(engine))
+		return -ENODEV;
+	ret = pasid >> engine->sim->config.pasid_bits ? -EINVAL : sim_pri_stop(&engine->pri, pasid);
+	sim_engine_put(engine);
+	return ret;
+}
+
+static int sim_carry_out(struct sim_registers *regs, u32 code, struct rviommu_sim_dma *dma)
+{
+	switch (code) {
+	case RVIOMMU_SIM_CMD_NOP:
+		return 0;
+	case RVIOMMU_SIM_CMD_STOP_PASID:
+		return sim_stop_pasid(regs, dma->pasid);
+	}
+	return sim_move(regs, dma);
+}
+
 /* Returns the status that it wrote into the descriptor. */
 static u32 sim_execute(struct sim_registers *regs, struct rviommu_sim_descriptor *d)
 {
@@ -114,8 +138,8 @@ static u32 sim_execute(struct sim_registers *regs, struct rviommu_sim_descriptor
 	u32 code;
 
 	code = FIELD_GET(RVIOMMU_SIM_COMMAND_CODE, le32_to_cpu(d->command));
-	if (!ret && code != RVIOMMU_SIM_CMD_NOP)
-		ret = sim_move(regs, &dma);
+	if (!ret)
+		ret = sim_carry_out(regs, code, &dma);
 	if (!ret && (code == RVIOMMU_SIM_CMD_FETCH_ADD || code == RVIOMMU_SIM_CMD_TRANSLATE))
 		result = dma.operand;
 	d->status = cpu_to_le32(sim_status(ret));

@@ -97,7 +97,8 @@ struct rviommu_sim_descriptor {
 #define RVIOMMU_SIM_CMD_VERIFY		3	/* compare with that pattern */
 #define RVIOMMU_SIM_CMD_FETCH_ADD	4	/* to each 8 bytes @operand; @result: old */
 #define RVIOMMU_SIM_CMD_TRANSLATE	5	/* ATS; @operand, @result: see below */
-#define RVIOMMU_SIM_CMD_NR		6
+#define RVIOMMU_SIM_CMD_STOP_PASID	6	/* before somebody else gets @pasid */
+#define RVIOMMU_SIM_CMD_NR		7
 
 /* TRANSLATE: @operand, and @result; that is 0 where accesses have to be untranslated */
 #define RVIOMMU_SIM_TRANSLATE_WRITE	0x1
