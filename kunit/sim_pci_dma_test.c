@@ -501,6 +501,33 @@ static void dma_master(struct kunit *test)
 	dma_expect_count(f, 0, 1);
 }
 
+static void dma_act_sleep(struct dma_fixture *f)
+{
+	pci_write_config_word(f->pdev, f->pdev->pm_cap + PCI_PM_CTRL, (__force u16)PCI_D3hot);
+}
+
+/* D3hot: likewise; its registers can be read, and written. */
+static void dma_sleep(struct kunit *test)
+{
+	struct dma_fixture *f = dma_up(test);
+	struct rviommu_sim_descriptor d = dma_command(RVIOMMU_SIM_CMD_FILL |
+						      RVIOMMU_SIM_COMMAND_INTERRUPT, IOVA, SZ_16K,
+						      5);
+
+	dma_vectors(f);
+	dma_in_flight(f, 1, dma_act_sleep);
+	KUNIT_EXPECT_EQ(test, dma_run(f, &d), RVIOMMU_SIM_STATUS_NOT_ENABLED);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(d.done), SZ_8K);
+	KUNIT_EXPECT_EQ(test, f->page[SZ_8K], 0);
+	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_NOP, 0, 0, 0), RVIOMMU_SIM_STATUS_OK);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0]), 0);
+	pci_write_config_word(f->pdev, f->pdev->pm_cap + PCI_PM_CTRL, 0);
+	dma_expect_count(f, 0, 1);
+	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_FILL, IOVA, SZ_16K, 5),
+			RVIOMMU_SIM_STATUS_OK);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_16K, 5));
+}
+
 static void dma_act_reset(struct dma_fixture *f)
 {
 	pcie_capability_set_word(f->pdev, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
@@ -959,6 +986,7 @@ static struct kunit_case dma_cases[] = {
 	KUNIT_CASE(dma_interrupts),
 	KUNIT_CASE(dma_busy),
 	KUNIT_CASE(dma_master),
+	KUNIT_CASE(dma_sleep),
 	KUNIT_CASE(dma_reset),
 	KUNIT_CASE(dma_rings),
 	KUNIT_CASE(dma_ring_errors),

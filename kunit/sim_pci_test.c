@@ -21,6 +21,7 @@
 
 #include "../src/driver/cmdq.h"
 #include "../src/driver/command.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/iommu.h"
 #include "../src/driver/rviommu.h"
@@ -239,6 +240,8 @@ static void fn_write_masks(struct kunit *test)
 			mask = 0xffff;
 		else if (where == msi + PCI_MSI_MASK_64)
 			mask = 0xff;
+		else if (where == pdev->pm_cap + PCI_PM_CTRL)
+			mask = PCI_PM_CTRL_STATE_MASK;
 		else if (where == pdev->pasid_cap + PCI_PASID_CAP)
 			mask = 7 << 16;
 		else if (where == pdev->ats_cap + PCI_ATS_CAP)
@@ -439,6 +442,81 @@ static void fn_ats(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pcie_flr(pdev), 0);
 	KUNIT_EXPECT_FALSE(test, rviommu_sim_ats_enabled(&pdev->dev));
 	KUNIT_EXPECT_EQ(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
+	fn_release(pdev, domain);
+}
+
+/*
+ * Asleep, it answers nobody who asks it to forget something. What knows of it, the driver,
+ * does not ask, and what has become stale meanwhile is used by nobody after it has woken up.
+ */
+static void fn_sleep(struct kunit *test)
+{
+	struct fn_fixture *f = fn_up_default(test);
+	struct pci_dev *pdev = fn_pdev(f, 0);
+	struct rviommu_sim_atc_stats before, after;
+	struct iommu_attach_handle handle;
+	struct iommu_domain *domain = fn_claim(f, pdev, &handle);
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(&pdev->dev);
+	u16 value;
+
+	KUNIT_EXPECT_EQ(test, fn_map(f, domain), 0);
+	KUNIT_ASSERT_TRUE(test, rviommu_sim_ats_enabled(&pdev->dev));
+	pci_set_master(pdev);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 1), 0);
+	KUNIT_EXPECT_GT(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
+	rviommu_sim_atc_stats(&pdev->dev, &before);
+
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D1), -EIO);
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D3hot), 0);
+	KUNIT_EXPECT_TRUE(test, pdev->current_state == PCI_D3hot);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 1), -EPERM);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, SZ_4K), SZ_4K);
+	rviommu_sim_atc_stats(&pdev->dev, &after);
+	KUNIT_EXPECT_EQ(test, after.invalidations, before.invalidations);
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D0), 0);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_4K, 2), -EFAULT);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA + SZ_4K, SZ_4K, 2), 0);
+
+	/* A state that it does not have */
+	pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &value);
+	pci_write_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, value | 2);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA + SZ_4K, SZ_4K, 2), 0);
+	pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &value);
+	KUNIT_EXPECT_EQ(test, value, PCI_PM_CTRL_NO_SOFT_RESET);
+	fn_release(pdev, domain);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(ep->lost));
+}
+
+/* Put to sleep behind the driver's back, it is asked, and is lost. A reset wakes it. */
+static void fn_sleep_unknown(struct kunit *test)
+{
+	struct iommu_attach_handle handle;
+	struct rviommu_sim_config config;
+	struct rviommu_sim_atc_stats stats;
+	struct rviommu_endpoint *ep;
+	struct iommu_domain *domain;
+	struct fn_fixture *f;
+	struct pci_dev *pdev;
+
+	fn_config(&config);
+	config.model.ats_timeout = 100 * NSEC_PER_MSEC;
+	f = fn_up(test, &config);
+	pdev = fn_pdev(f, 0);
+	ep = dev_iommu_priv_get(&pdev->dev);
+	domain = fn_claim(f, pdev, &handle);
+	KUNIT_EXPECT_EQ(test, fn_map(f, domain), 0);
+	pci_set_master(pdev);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 1), 0);
+	pci_write_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, (__force u16)PCI_D3hot);
+	KUNIT_EXPECT_EQ(test, iommu_unmap(domain, IOVA, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(ep->lost));
+	rviommu_sim_atc_stats(&pdev->dev, &stats);
+	KUNIT_EXPECT_GT(test, stats.lost, 0);
+	KUNIT_EXPECT_EQ(test, pcie_flr(pdev), 0);
+	pci_set_master(pdev);
+	/* Awake; and blocked, where the core does not tell the driver of a reset. */
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA + SZ_4K, SZ_4K, 1),
+			rviommu_core_blocks_resets() ? 0 : -EFAULT);
 	fn_release(pdev, domain);
 }
 
@@ -734,6 +812,8 @@ static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_domain),
 	KUNIT_CASE(fn_pasid),
 	KUNIT_CASE(fn_ats),
+	KUNIT_CASE(fn_sleep),
+	KUNIT_CASE(fn_sleep_unknown),
 	KUNIT_CASE(fn_reset),
 	KUNIT_CASE(fn_hotplug),
 	KUNIT_CASE(fn_commands),

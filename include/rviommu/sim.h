@@ -164,7 +164,7 @@ struct rviommu_sim_dma {
  * @answers: those that were answered
  * @overflows: those that came while the queue was full: software has to know its
  *             depth. They wait as if on the link, and are not lost.
- * @lost: those that nobody will answer
+ * @lost: those that nobody will answer: because of the switch, a reset, or D3hot
  */
 struct rviommu_sim_atc_stats {
 	u64 entries;

@@ -278,7 +278,7 @@ static u32 sim_process(struct sim_atc *atc)
 			sim_begin(atc, &atc->queue[0]);
 		if (!list_empty(&atc->draining))
 			break;
-		if (atc->switches & RVIOMMU_SIM_ATC_LOST) {
+		if (atc->switches & RVIOMMU_SIM_ATC_LOST || READ_ONCE(atc->asleep)) {
 			atc->stats.lost++;
 		} else {
 			atc->stats.answers++;
@@ -327,6 +327,10 @@ static void sim_invalidate(struct sim_atc *atc, const struct rviommu_model_ats_m
 		goto out;
 	sim_catch_up(atc);
 	atc->stats.invalidations++;
+	if (READ_ONCE(atc->asleep)) {
+		atc->stats.lost++;
+		goto out;
+	}
 	if (atc->queued >= atc->depth)
 		atc->stats.overflows++;
 	/* Only after a time-out can there be more than there are tags. */
@@ -602,6 +606,21 @@ void sim_atc_enable(struct sim_atc *atc, bool on)
 }
 
 /**
+ * sim_atc_sleep() - the device sleeps (D3hot), or has woken up
+ * @atc: the cache, which keeps what it has
+ * @asleep: which
+ *
+ * A device that sleeps sends nothing. An Invalidation Request that comes meanwhile, or is still
+ * waited for, is not answered then or later, and one that comes removes nothing.
+ *
+ * As sim_atc_enable().
+ */
+void sim_atc_sleep(struct sim_atc *atc, bool asleep)
+{
+	WRITE_ONCE(atc->asleep, asleep);
+}
+
+/**
  * sim_atc_reset() - a function-level reset
  * @atc: the cache: empty afterwards and off; requests in the queue are lost
  *
@@ -610,6 +629,7 @@ void sim_atc_enable(struct sim_atc *atc, bool on)
 void sim_atc_reset(struct sim_atc *atc)
 {
 	WRITE_ONCE(atc->on, false);
+	WRITE_ONCE(atc->asleep, false);
 	atomic_or(SIM_ATC_FORGET | SIM_ATC_DROP_QUEUE, &atc->todo);
 }
 

@@ -53,6 +53,7 @@ struct sim_atc_request {
  * @depth: requests that the device says it can queue; constant
  * @on: the device asks for translations; written without the lock, which cannot be
  *      taken where configuration space is written
+ * @asleep: the device may send nothing, likewise; READ_ONCE and WRITE_ONCE
  * @todo: SIM_ATC_FORGET and so on, done before anything else under the lock
  * @lock: protects the rest. Taken with interrupts off: messages arrive anywhere.
  *        The model is not called under it.
@@ -73,6 +74,7 @@ struct sim_atc {
 	u32 id;
 	unsigned int depth;
 	bool on;
+	bool asleep;
 	atomic_t todo;
 	spinlock_t lock; /* see above */
 	bool gone;
@@ -92,6 +94,7 @@ int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id);
 void sim_atc_del(struct sim_atc *atc);
 void sim_atc_pull(struct sim_atc *atc);
 void sim_atc_enable(struct sim_atc *atc, bool on);
+void sim_atc_sleep(struct sim_atc *atc, bool asleep);
 void sim_atc_reset(struct sim_atc *atc);
 bool sim_atc_is_on(struct sim_atc *atc);
 int sim_atc_use(struct sim_atc *atc, struct rviommu_model_request *req,

@@ -44,6 +44,7 @@
 /* Where things are in configuration space; what follows is 0 */
 #define SIM_CAP_EXP	0x40
 #define SIM_CAP_MSI	0x80
+#define SIM_CAP_PM	0x98
 #define SIM_CAP_PASID	0x100
 #define SIM_CAP_ATS	0x110
 #define SIM_CAP_PRI	0x120
@@ -170,6 +171,13 @@ static void sim_pci_layout(struct sim_pci *pci)
 		rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4,
 				PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
 	sim_msi_layout(r + SIM_CAP_MSI, w + SIM_CAP_MSI);
+	rviommu_cfg_put(r, SIM_CAP_MSI + PCI_CAP_LIST_NEXT, 1, SIM_CAP_PM);
+
+	/* D0 and D3hot, from which it comes back as it was */
+	rviommu_cfg_put(r, SIM_CAP_PM, 1, PCI_CAP_ID_PM);
+	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_PMC, 2, 3);
+	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_NO_SOFT_RESET);
+	rviommu_cfg_put(w, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK);
 
 	if (config->pasid_bits) {
 		sim_ext_cap(pci, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
@@ -255,6 +263,14 @@ static void sim_function_apply_pri(struct sim_function *fn)
 	rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, ctrl & ~PCI_PRI_CTRL_RESET);
 }
 
+/* In D3hot a function answers who reads or writes its registers, and begins nothing. */
+static bool sim_function_sleeps(const struct sim_function *fn)
+{
+	u16 ctrl = rviommu_cfg_get(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2);
+
+	return (ctrl & PCI_PM_CTRL_STATE_MASK) == (__force u16)PCI_D3hot;
+}
+
 /* Let what the registers say come true. */
 static void sim_function_apply(struct sim_function *fn)
 {
@@ -274,7 +290,8 @@ static void sim_function_apply(struct sim_function *fn)
 		enabled |= pasid & PCI_PASID_CTRL_EXEC ? SIM_ENGINE_EXEC : 0;
 		enabled |= pasid & PCI_PASID_CTRL_PRIV ? SIM_ENGINE_PRIV : 0;
 	}
-	WRITE_ONCE(fn->engine.enabled, enabled);
+	WRITE_ONCE(fn->engine.enabled, sim_function_sleeps(fn) ? 0 : enabled);
+	sim_atc_sleep(&fn->engine.atc, sim_function_sleeps(fn));
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
 	if (sim_function_has_pri(fn))
 		sim_function_apply_pri(fn);
@@ -328,12 +345,17 @@ static void sim_function_write(struct sim_function *fn, unsigned int where, unsi
 	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
 	u32 allocation = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4);
 	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+	u16 power = rviommu_cfg_get(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2), state;
 
 	if (where >= SIM_CAP_VSEC) {
 		sim_registers_write(&fn->regs, where - SIM_CAP_VSEC, size, value);
 		return;
 	}
 	rviommu_cfg_put(fn->config, where, size, (old & ~mask) | (value & mask));
+	/* A state that there is not is not entered. */
+	state = rviommu_cfg_get(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK;
+	if (state == (__force u16)PCI_D1 || state == (__force u16)PCI_D2)
+		rviommu_cfg_put(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2, power);
 	/* Undefined while ATS is on: it remains what it was. */
 	if (sim_atc_is_on(&fn->engine.atc))
 		rviommu_cfg_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2, pasid);
