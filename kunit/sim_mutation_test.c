@@ -20,8 +20,10 @@
 #include <linux/completion.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
+#include <linux/pci_regs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
 #include "../src/driver/attach.h"
@@ -35,8 +37,11 @@
 #include "../src/driver/directory.h"
 #include "../src/driver/domain.h"
 #include "../src/driver/endpoint.h"
+#include "../src/driver/inq.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/mutate.h"
+#include "../src/driver/prg.h"
+#include "../src/driver/pri.h"
 #include "../src/driver/queue.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/space.h"
@@ -1125,6 +1130,125 @@ static const char *dirty_ats(struct scene *s)
 	return remembers(s) ? "the device may write to a clean page" : NULL;
 }
 
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+/* ----- Page requests ----- */
+
+static int pri_takes_none(struct iopf_group *group)
+{
+	return -EBUSY;
+}
+
+/* Domain 0 handles page requests, and is attached; the queue is read only when it has to be. */
+static bool pri_begin(struct scene *s)
+{
+	s->domain[0]->iopf_handler = pri_takes_none;
+	if (attach(s, 0) || !s->ep->pri.enabled)
+		return false;
+	rviommu_write32(s->iommu, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
+	return true;
+}
+
+/* The driver has nothing left out from here on, and nothing is left in it. */
+static const char *pri_end(struct scene *s, const char *wrong)
+{
+	WRITE_ONCE(s->iommu->mutate, 0);
+	rviommu_inq_service(&s->iommu->pageq);
+	rviommu_prgs_discard(&s->ep->pri.prgs, RVIOMMU_PRG_ALL);
+	rviommu_pri_refuse(s->ep, RVIOMMU_PRG_ALL);
+	rviommu_write32(s->iommu, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	return wrong;
+}
+
+/* The device asks for a page; it goes on asking, unless it was the @last of a group. */
+static unsigned int pri_ask(struct scene *s, u64 last)
+{
+	const struct rviommu_model_page_request pr = {
+		.device_id = s->id, .process_id = s->pasid, .pv = s->pasid,
+		.payload = IOVA | RVIOMMU_MODEL_PAGE_R | last,
+	};
+	struct rviommu_model_ats_msg msg;
+
+	return rviommu_model_page_request(s->model, &pr, &msg);
+}
+
+static const char *pri_in_queue(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	detach(s);
+	if (rviommu_read32(s->iommu, RVIOMMU_REG_PQH) != rviommu_read32(s->iommu, RVIOMMU_REG_PQT))
+		wrong = "a request is left in the queue for the next user";
+	return pri_end(s, wrong);
+}
+
+/* A group of which the last request has not come */
+static bool pri_begin_partial(struct scene *s)
+{
+	if (!pri_begin(s) || pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED)
+		return false;
+	rviommu_inq_service(&s->iommu->pageq);
+	return !list_empty(&s->ep->pri.prgs.partial);
+}
+
+static const char *pri_partial(struct scene *s)
+{
+	if (!pri_begin_partial(s))
+		return pri_end(s, CANNOT);
+	detach(s);
+	return pri_end(s, list_empty(&s->ep->pri.prgs.partial) ? NULL :
+			  "half a group is left for the next user");
+}
+
+/* One that somebody handles, and has not responded to */
+static const char *pri_outstanding(struct scene *s)
+{
+	const struct rviommu_page_message message = {
+		.did = s->id, .pid = s->pasid, .pv = s->pasid, .read = true, .last = true,
+	};
+	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+	struct rviommu_prg *group;
+
+	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+		return pri_end(s, CANNOT);
+	rviommu_prgs_hand_on(prgs, group);
+	detach(s);
+	return pri_end(s, list_empty(&prgs->outstanding) ? NULL : "the device has no response");
+}
+
+static const char *pri_overflow(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (!pri_begin_partial(s))
+		return pri_end(s, CANNOT);
+	rviommu_model_inject(s->model, RVIOMMU_MODEL_INJECT_PQ_OF, 1);
+	if (pri_ask(s, 0) == RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	rviommu_inq_service(&s->iommu->pageq);
+	if (!list_empty(&s->ep->pri.prgs.partial))
+		wrong = "a group is kept of which a request was lost";
+	return pri_end(s, wrong);
+}
+
+static void pri_is_off(struct scene *s)
+{
+	if (!(rviommu_sim_pri_status(s->dev) & PCI_PRI_STATUS_STOPPED))
+		s->wrong = "the device may ask, and has no context";
+}
+
+static const char *pri_off_first(struct scene *s)
+{
+	if (!pri_begin(s))
+		return pri_end(s, CANNOT);
+	s->on_store = pri_is_off;
+	detach(s);
+	s->on_store = NULL;
+	return pri_end(s, s->wrong);
+}
+#endif
+
 /* ----- The table ----- */
 
 #define NO_RANGE	(RVIOMMU_CAP_S | RVIOMMU_CAP_NL)
@@ -1188,6 +1312,16 @@ static const struct scenario scenarios[] = {
 	{ "ats_behind_fence", ats_behind_fence, .ats = true },
 	{ "ats_in_suspend", ats_in_suspend, .ats = true },
 	{ "ats_in_suspend_pasid", ats_in_suspend, .ats = true, .pasid = 5 },
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+	{ "pri_in_queue", pri_in_queue, .ats = true },
+	{ "pri_in_queue_pasid", pri_in_queue, .ats = true, .pasid = 5 },
+	{ "pri_partial", pri_partial, .ats = true },
+	{ "pri_partial_pasid", pri_partial, .ats = true, .pasid = 5 },
+	{ "pri_outstanding", pri_outstanding, .ats = true },
+	{ "pri_outstanding_pasid", pri_outstanding, .ats = true, .pasid = 5 },
+	{ "pri_overflow", pri_overflow, .ats = true },
+	{ "pri_off_first", pri_off_first, .ats = true },
+#endif
 	{ "ats_refill", ats_refill, .ats = true },
 	{ "ats_refill_replace", ats_refill_replace, .ats = true },
 	{ "ats_refill_pasid", ats_refill_replace, .ats = true, .pasid = 5 },
@@ -1382,6 +1516,8 @@ static void mutation(struct kunit *test)
 	char line[LINE];
 	size_t at = 0;
 
+	if (!IS_ENABLED(CONFIG_IOMMU_IOPF) && which >= RVIOMMU_MUTATE_PRI_FLUSH)
+		kunit_skip(test, "this kernel has no page requests");
 	play(test, BIT(which), wrong);
 	for (i = 0; i < ARRAY_SIZE(scenarios); i++) {
 		if (!wrong[i])

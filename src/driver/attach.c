@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "endpoint.h"
 #include "iopf.h"
+#include "mutate.h"
 #include "pri.h"
 #include "rviommu.h"
 #include "space.h"
@@ -99,7 +100,8 @@ static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
 	 * A request that finds an invalid context is answered with a failure by the IOMMU (spec
 	 * "PCIe ATS Page Request handling"), which ends the interface. So it goes off before.
 	 */
-	if (had && rviommu_is_blocked(c->new) && c->ep->pri.users == 1)
+	if (had && rviommu_is_blocked(c->new) && c->ep->pri.users == 1 &&
+	    !rviommu_mutated(c->ep->iommu, RVIOMMU_MUTATE_PRI_OFF))
 		rviommu_pri_disable(c->ep);
 	outcome = rviommu_change(c);
 	if (outcome == RVIOMMU_CHANGE_REFUSED) {

@@ -876,6 +876,11 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_DIRTY_INVAL] = "dirty_inval",
 	[RVIOMMU_MUTATE_DIRTY_EARLY] = "dirty_early",
 	[RVIOMMU_MUTATE_DIRTY_START] = "dirty_start",
+	[RVIOMMU_MUTATE_PRI_FLUSH] = "pri_flush",
+	[RVIOMMU_MUTATE_PRI_DISCARD] = "pri_discard",
+	[RVIOMMU_MUTATE_PRI_REFUSE] = "pri_refuse",
+	[RVIOMMU_MUTATE_PRI_GAP] = "pri_gap",
+	[RVIOMMU_MUTATE_PRI_OFF] = "pri_off",
 };
 
 /**

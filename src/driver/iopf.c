@@ -19,6 +19,7 @@
 #include "endpoint.h"
 #include "inq.h"
 #include "iopf.h"
+#include "mutate.h"
 #include "prg.h"
 #include "pri.h"
 #include "registry.h"
@@ -86,11 +87,19 @@ unsigned long rviommu_iopf_patience(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_patience);
 
-/* What is in the queue is with who handles it, or answered; what is not complete is forgotten. */
+/* What is in the queue is with who handles it, or answered. */
+static void iopf_read(struct rviommu_endpoint *ep)
+{
+	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_PRI_FLUSH))
+		rviommu_inq_service(&ep->iommu->pageq);
+}
+
+/* And what is not complete is forgotten. */
 static void iopf_forget(struct rviommu_endpoint *ep, u32 pasid)
 {
-	rviommu_inq_service(&ep->iommu->pageq);
-	rviommu_prgs_discard(&ep->pri.prgs, pasid);
+	iopf_read(ep);
+	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_PRI_DISCARD))
+		rviommu_prgs_discard(&ep->pri.prgs, pasid);
 }
 
 /* The responses that were given have reached the device. */
@@ -166,7 +175,7 @@ void rviommu_iopf_stop(struct rviommu_endpoint *ep)
 	if (!ep->pri.queue)
 		return;
 	rviommu_pri_disable(ep);
-	rviommu_inq_service(&ep->iommu->pageq);
+	iopf_read(ep);
 	WRITE_ONCE(ep->pri.enabled, false);
 	/* Who has it in his hands still has handed it on when this returns. */
 	iopf_forget(ep, RVIOMMU_PRG_ALL);

@@ -53,6 +53,11 @@
  * @RVIOMMU_MUTATE_DIRTY_INVAL: the invalidation of what D was cleared in
  * @RVIOMMU_MUTATE_DIRTY_EARLY: the same before D is cleared, and not after it
  * @RVIOMMU_MUTATE_DIRTY_START: the invalidation when dirty tracking begins
+ * @RVIOMMU_MUTATE_PRI_FLUSH: the hardware's queue is read when a PASID is made quiet
+ * @RVIOMMU_MUTATE_PRI_DISCARD: what is not complete is forgotten then
+ * @RVIOMMU_MUTATE_PRI_REFUSE: what has no response gets one then
+ * @RVIOMMU_MUTATE_PRI_GAP: what is not complete is forgotten after an overflow
+ * @RVIOMMU_MUTATE_PRI_OFF: page requests go off before the context is invalid
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -97,6 +102,11 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_DIRTY_INVAL,
 	RVIOMMU_MUTATE_DIRTY_EARLY,
 	RVIOMMU_MUTATE_DIRTY_START,
+	RVIOMMU_MUTATE_PRI_FLUSH,
+	RVIOMMU_MUTATE_PRI_DISCARD,
+	RVIOMMU_MUTATE_PRI_REFUSE,
+	RVIOMMU_MUTATE_PRI_GAP,
+	RVIOMMU_MUTATE_PRI_OFF,
 	RVIOMMU_NR_MUTATIONS,
 };
 

@@ -10,6 +10,7 @@
 #include <rviommu/regs.h>
 
 #include "inq.h"
+#include "mutate.h"
 #include "pageq.h"
 #include "prg.h"
 #include "pri.h"
@@ -29,7 +30,10 @@ static void pageq_record(struct rviommu_inq *in, const void *record)
  */
 static void pageq_gap(struct rviommu_inq *in)
 {
-	rviommu_pri_discard(container_of(in, struct rviommu, pageq));
+	struct rviommu *iommu = container_of(in, struct rviommu, pageq);
+
+	if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_GAP))
+		rviommu_pri_discard(iommu);
 }
 
 static struct lock_class_key pageq_key;

@@ -136,3 +136,4 @@ int rviommu_model_page_request(struct rviommu_model *m,
 			  FIELD_PREP(RVIOMMU_MODEL_PRGR_CODE, code);
 	return RVIOMMU_MODEL_PR_ANSWERED;
 }
+EXPORT_SYMBOL_GPL(rviommu_model_page_request);
