@@ -130,7 +130,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_destroy);
  * The bits of a leaf that say how memory may be used. 0: a @prot that allows
  * nothing, which no leaf can express (XWR = 0 is a link).
  */
-static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot)
+static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot, u8 tracked)
 {
 	u64 pte = RVIOMMU_PTE_V | RVIOMMU_PTE_A | RVIOMMU_PTE_R;
 
@@ -138,7 +138,7 @@ static __always_inline u64 prot_bits(const struct rviommu_pgtable *pt, int prot)
 		return 0;
 	/* W without R is reserved: what may be written may be read. */
 	if (prot & IOMMU_WRITE)
-		pte |= RVIOMMU_PTE_W | (READ_ONCE(pt->tracked) ? 0 : RVIOMMU_PTE_D);
+		pte |= RVIOMMU_PTE_W | (tracked ? 0 : RVIOMMU_PTE_D);
 	if (!(prot & IOMMU_NOEXEC))
 		pte |= RVIOMMU_PTE_X;
 	/*
@@ -288,11 +288,6 @@ static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 lef
 		e = rviommu_pt_entry(rviommu_pte_table(next), va, lg2);
 	}
 
-	if (likely(left == BIT_ULL(lg2)) && likely(!READ_ONCE(*e))) {
-		WRITE_ONCE(*e, pte);
-		*done = left;
-		return 0;
-	}
 	n = rviommu_pt_run(va, lg2, left >> lg2);
 	if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
 		n /= RVIOMMU_PT_GROUP;
@@ -310,9 +305,35 @@ static __always_inline int map_run(struct rviommu_pgtable *pt, u64 iova, u64 lef
 	return unlikely(filled < n) ? -EADDRINUSE : 0;
 }
 
+/*
+ * What rviommu_pgtable_map() does most: one leaf that is one entry, in a table that is there. One
+ * store at the end of one walk. Returns false if it is not so easy; nothing has changed then.
+ */
+static __always_inline bool map_leaf(struct rviommu_pgtable *pt, u64 iova, u64 pte,
+				     unsigned int end_lg2)
+{
+	unsigned int lg2 = rviommu_pt_root_lg2(pt);
+	const u64 va = iova & pt->va_mask;
+	u64 *e = pt->root + (va >> lg2);
+	u64 next;
+
+	rcu_read_lock();
+	next = READ_ONCE(*e);
+	while (lg2 != end_lg2 && likely(rviommu_pte_is_link(next))) {
+		lg2 -= RVIOMMU_PT_INDEX_LG2;
+		e = rviommu_pt_entry(rviommu_pte_table(next), va, lg2);
+		next = READ_ONCE(*e);
+	}
+	/* What is no link and not free either is in the way, and so is what is missing above. */
+	if (likely(lg2 == end_lg2 && !next))
+		WRITE_ONCE(*e, pte);
+	rcu_read_unlock();
+	return lg2 == end_lg2 && !next;
+}
+
 /* What rviommu_pgtable_map() does, with what was looked at. */
-static int map_leaves(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
-		      unsigned int pg_lg2, gfp_t gfp, size_t *mapped)
+static noinline int map_leaves(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
+			       unsigned int pg_lg2, gfp_t gfp, size_t *mapped)
 {
 	u64 *spare = NULL, *link;
 	int err;
@@ -323,15 +344,19 @@ static int map_leaves(struct rviommu_pgtable *pt, u64 iova, u64 left, u64 pte,
 		rcu_read_lock();
 		err = map_run(pt, iova, left, pte, pg_lg2, &spare, &link, &done);
 		rcu_read_unlock();
-		if (unlikely(err == -EEXIST)) {
-			err = replace_table(pt, link, iova + done, pg_lg2,
-					    pte + rviommu_pa_pte(done));
-			if (!err)
-				done += BIT_ULL(pg_lg2);
-		}
 		*mapped += done;
 		if (likely(done == left))
 			break;
+		if (err == -EEXIST) {
+			err = replace_table(pt, link, iova + done, pg_lg2,
+					    pte + rviommu_pa_pte(done));
+			if (!err) {
+				*mapped += BIT_ULL(pg_lg2);
+				done += BIT_ULL(pg_lg2);
+			}
+			if (done == left)
+				break;
+		}
 		if (err == -ENOMEM) {
 			spare = rviommu_pgtable_table(pt, gfp);
 			if (!spare)
@@ -409,6 +434,7 @@ static noinline int map_pages(struct rviommu_pgtable *pt, u64 iova, u64 size, u6
 int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgsize,
 			size_t pgcount, int prot, gfp_t gfp, size_t *mapped)
 {
+	const u8 tracked = READ_ONCE(pt->tracked);
 	unsigned int pg_lg2;
 	u64 pte, size;
 
@@ -416,7 +442,7 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 	if (unlikely(!pgsize || (pgsize & (pgsize - 1)) || !(pgsize & pt->pgsizes) || !pgcount ||
 		     ((iova | pa) & (pgsize - 1))))
 		return -EINVAL;
-	pte = prot_bits(pt, prot);
+	pte = prot_bits(pt, prot, tracked);
 	if (unlikely(!pte))
 		return -EINVAL;
 
@@ -427,10 +453,14 @@ int rviommu_pgtable_map(struct rviommu_pgtable *pt, u64 iova, u64 pa, size_t pgs
 		return -ERANGE;
 
 	pte |= rviommu_pa_pte(pa);
-	if (unlikely(READ_ONCE(pt->tracked) == RVIOMMU_TRACK_PAGES) && prot & IOMMU_WRITE)
+	if (unlikely(tracked == RVIOMMU_TRACK_PAGES) && prot & IOMMU_WRITE)
 		return map_pages(pt, iova, size, pte, pg_lg2, gfp, mapped);
-	if (pg_lg2 == RVIOMMU_NAPOT_LG2)
+	if (pg_lg2 == RVIOMMU_NAPOT_LG2) {
 		pte |= RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K;
+	} else if (likely(pgcount == 1) && likely(map_leaf(pt, iova, pte, pg_lg2))) {
+		*mapped = size;
+		return 0;
+	}
 	return map_leaves(pt, iova, size, pte, pg_lg2, gfp, mapped);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_map);
