@@ -855,6 +855,7 @@ static __always_inline u64 unmap_run(struct unmap *u, u64 iova, u64 left, bool *
  */
 static noinline void wait_forgotten(struct unmap *u)
 {
+	/* Before entries are looked at again; pairs with rviommu_pgtable_promote(). */
 	const unsigned long merges = smp_load_acquire(&u->pt->merges);
 
 	u->wait = false;
