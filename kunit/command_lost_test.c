@@ -750,6 +750,23 @@ static void lost_illegal_inval(struct kunit *test)
 	expect_alive(t);
 }
 
+/* The IOMMU refuses a response: the device waits for it, and nothing else would tell. */
+static void lost_illegal_response(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct rviommu_command response = rviommu_cmd_ats_prgr(0x101, 1, 5, 0);
+	struct lost_batch b = batch_for(t, 0xf);
+
+	b.cmds[b.nr++] = response;
+	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK | GENMASK_ULL(63, 40) | BIT_ULL(33),
+		     le64_to_cpu(response.dword[0]), 0, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	expect_reported(t, BIT(3));
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_ILLEGAL), 1);
+	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, 0, 0, 0, 0);
+	expect_alive(t);
+}
+
 static void fence_bit_hook(struct fakebus *fake, unsigned int offset, void *arg)
 {
 	if (offset == CQCSR && fake->reg[CQCSR / 4] & 0x200)
@@ -1374,6 +1391,7 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_and_memory_fault),
 	KUNIT_CASE(lost_and_illegal),
 	KUNIT_CASE(lost_illegal_inval),
+	KUNIT_CASE(lost_illegal_response),
 	KUNIT_CASE(lost_and_fence_bit),
 	KUNIT_CASE(lost_and_gone),
 	KUNIT_CASE(lost_and_stuck),

@@ -251,16 +251,16 @@ static void cmdq_report(struct rviommu_cmdq *cq, u32 index, const char *what)
 }
 
 /*
- * The device that @inval is for does not answer. Its ATC may hold translations of
- * memory that whoever waits for the fences is about to reuse, so before they
- * complete its DMA is blocked: one of its commands becomes the invalidation of its
+ * The device that @what is for does not answer, or cannot be answered. Its ATC may hold
+ * translations of memory that whoever waits for the fences is about to reuse, so before
+ * they complete its DMA is blocked: one of its commands becomes the invalidation of its
  * context, the others are left out. (Those that are still to come will be dealt
  * with when their turn comes: there is nothing to block then.)
  */
-static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inval)
+static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command what)
 {
 	const u32 mask = rviommu_queue_mask(&cq->q);
-	u64 dword0 = le64_to_cpu(inval.dword[0]);
+	u64 dword0 = le64_to_cpu(what.dword[0]);
 	struct rviommu_command instead = rviommu_cmd_barrier();
 	u32 i;
 
@@ -277,7 +277,7 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
 	for (i = cq->head; i != cq->tail; i = (i + 1) & mask) {
 		struct rviommu_command *cmd = cmdq_slot(cq, i);
 
-		if (!rviommu_cmd_is_ats_inval(*cmd) || !rviommu_cmd_same_device(*cmd, inval))
+		if (!rviommu_cmd_is_ats(*cmd) || !rviommu_cmd_same_device(*cmd, what))
 			continue;
 		*cmd = instead;
 		instead = rviommu_cmd_barrier();
@@ -291,7 +291,8 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command inv
  * given to somebody else. So it is widened first; only what cannot be widened
  * is left out: commands of a guest on an IOMMU that, it turns out, knows no
  * guests and has cached nothing of one, and what is no invalidation. A device that
- * cannot be asked to forget is as good as one that does not answer.
+ * cannot be asked to forget is as good as one that does not answer; so is one that cannot
+ * be given a response, for which it would wait for ever.
  */
 static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
 {
@@ -308,7 +309,7 @@ static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
 		cmdq_kill(cq, "it refuses a command that every IOMMU must execute");
 		return;
 	}
-	if (rviommu_cmd_is_ats_inval(illegal)) {
+	if (rviommu_cmd_is_ats(illegal)) {
 		cmdq_lose_device(cq, illegal);
 		return;
 	}

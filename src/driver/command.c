@@ -364,7 +364,18 @@ bool rviommu_cmd_is_ats_inval(struct rviommu_command cmd)
 }
 
 /**
- * rviommu_cmd_same_device() - do two requests go to the same device?
+ * rviommu_cmd_is_ats() - is it for a device: a request to forget, or a response?
+ * @cmd: the command
+ *
+ * Return: true if it is.
+ */
+bool rviommu_cmd_is_ats(struct rviommu_command cmd)
+{
+	return FIELD_GET(RVIOMMU_CMD_OPCODE, le64_to_cpu(cmd.dword[0])) == RVIOMMU_CMD_OPCODE_ATS;
+}
+
+/**
+ * rviommu_cmd_same_device() - do two commands go to the same device?
  * @a: one, of ATS
  * @b: the other
  *

@@ -33,6 +33,7 @@ struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u6
 bool rviommu_cmd_is_iofence(struct rviommu_command cmd);
 bool rviommu_cmd_is_iodir(struct rviommu_command cmd);
 bool rviommu_cmd_is_ats_inval(struct rviommu_command cmd);
+bool rviommu_cmd_is_ats(struct rviommu_command cmd);
 bool rviommu_cmd_same_device(struct rviommu_command a, struct rviommu_command b);
 bool rviommu_cmd_same_shape(struct rviommu_command a, struct rviommu_command b);
 bool rviommu_cmd_widen(struct rviommu_command cmd, struct rviommu_command *wide);
