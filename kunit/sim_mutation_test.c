@@ -20,9 +20,9 @@
 #include <linux/completion.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
-#include <linux/pci_regs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <rviommu/bus.h>
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
@@ -1232,20 +1232,33 @@ static const char *pri_overflow(struct scene *s)
 	return pri_end(s, wrong);
 }
 
-static void pri_is_off(struct scene *s)
+static void pri_disable(struct device *dev)
 {
-	if (!(rviommu_sim_pri_status(s->dev) & PCI_PRI_STATUS_STOPPED))
-		s->wrong = "the device may ask, and has no context";
+	/* It is told more than once. */
+	if (scene->at == ~0U)
+		scene->at = scene->stores;
+	rviommu_sim_disable_pri(dev);
 }
 
+/* The device's interface is off before the first store to the directory. */
 static const char *pri_off_first(struct scene *s)
 {
+	struct rviommu_bus *bus = s->iommu->bus;
+	const struct rviommu_pri_ops *real = bus->pri;
+	struct rviommu_pri_ops ops = *real;
+	unsigned int before;
+
 	if (!pri_begin(s))
 		return pri_end(s, CANNOT);
-	s->on_store = pri_is_off;
+	ops.disable = pri_disable;
+	bus->pri = &ops;
+	before = s->stores;
+	s->at = ~0U;
 	detach(s);
-	s->on_store = NULL;
-	return pri_end(s, s->wrong);
+	bus->pri = real;
+	if (s->at == ~0U || s->stores == before)
+		return pri_end(s, CANNOT);
+	return pri_end(s, s->at == before ? NULL : "the device may ask, and has no context");
 }
 #endif
 

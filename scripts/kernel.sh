@@ -214,11 +214,11 @@ kunit_suites() {
 	for f in "$tree"/kunit/*_test.c; do
 		# Some are linked with an option only, or with several.
 		missing=
-		for option in $(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
-			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p" |
-			grep -o 'CONFIG_[A-Z0-9_]*'); do
+		while read -r option; do
 			grep -q "^$option=y" "$1" || missing=$option
-		done
+		done < <(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
+			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p" |
+			grep -o 'CONFIG_[A-Z0-9_]*' || true)
 		[ -z "$missing" ] || continue
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
 	done
