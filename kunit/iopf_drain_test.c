@@ -314,43 +314,38 @@ static int drain_detach(struct iopftest *f)
 }
 
 /*
- * Its domain is taken away while a handler runs, and does not end: the device hears of it all the
- * same, and the domain is there until the handler has ended.
+ * The domain of a PASID is taken away while its handler runs, and does not end: the device hears
+ * of it all the same, and the domain is there until the handler has ended.
  */
-static void drain_stalled(struct kunit *test)
+static void drain_detach_stalled(struct iopftest *f)
 {
-	struct iopftest *f = drain_up(test, IOPFTEST_STALL);
 	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
 	struct drain_thread *t;
 
-	kunit_activate_static_stub(test, rviommu_iopf_patience, drain_impatient);
+	kunit_activate_static_stub(f->test, rviommu_iopf_patience, drain_impatient);
 	iopftest_await_groups(f, &f->space[1], 1);
 	t = drain_start(f, drain_detach);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
-	KUNIT_EXPECT_FALSE(test, completion_done(&t->done));
+	KUNIT_EXPECT_EQ(f->test, rviommu_pritest_end(f->test, job), -EFAULT);
+	KUNIT_EXPECT_FALSE(f->test, completion_done(&t->done));
 	complete(&f->space[1].go);
-	KUNIT_EXPECT_EQ(test, drain_end(t), 0);
+	KUNIT_EXPECT_EQ(f->test, drain_end(t), 0);
 	iopftest_expect_clean(f, 0);
 }
 
-/* As before, and it was the last one: the interface goes off. */
+/* The interface stays on, */
+static void drain_stalled(struct kunit *test)
+{
+	drain_detach_stalled(drain_up(test, IOPFTEST_STALL));
+}
+
+/* or goes off, as that was the last one. */
 static void drain_stalled_last(struct kunit *test)
 {
 	struct iopftest *f = iopftest_up_default(test);
-	struct rviommu_pritest_job *job;
-	struct drain_thread *t;
 
 	f->space[1].mode = IOPFTEST_STALL;
 	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
-	job = iopftest_go(f, 0, PASID, 0, 1, 1);
-	kunit_activate_static_stub(test, rviommu_iopf_patience, drain_impatient);
-	iopftest_await_groups(f, &f->space[1], 1);
-	t = drain_start(f, drain_detach);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
-	KUNIT_EXPECT_FALSE(test, completion_done(&t->done));
-	complete(&f->space[1].go);
-	KUNIT_EXPECT_EQ(test, drain_end(t), 0);
-	iopftest_expect_clean(f, 0);
+	drain_detach_stalled(f);
 }
 
 /**

@@ -12,8 +12,8 @@
 #include "change.h"
 #include "directory.h"
 #include "endpoint.h"
+#include "filter.h"
 #include "iopf.h"
-#include "mutate.h"
 #include "pri.h"
 #include "rviommu.h"
 #include "space.h"
@@ -101,7 +101,7 @@ static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
 	 * "PCIe ATS Page Request handling"), which ends the interface. So it goes off before.
 	 */
 	if (had && rviommu_is_blocked(c->new) && c->ep->pri.users == 1 &&
-	    !rviommu_mutated(c->ep->iommu, RVIOMMU_MUTATE_PRI_OFF))
+	    rviommu_filter_step(c->ep->iommu, RVIOMMU_MUTATE_PRI_OFF))
 		rviommu_pri_disable(c->ep);
 	outcome = rviommu_change(c);
 	if (outcome == RVIOMMU_CHANGE_REFUSED) {

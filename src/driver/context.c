@@ -362,7 +362,7 @@ int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid)
 	nr += rviommu_ats_commands(owed->ep, pasid, cmds + nr);
 	nr = rviommu_filter_links(iommu, rviommu_owed_why(owed), owed->ep->ids[0], cmds, nr);
 	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
-	if (ret || !rviommu_filter_wait(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
+	if (ret || !rviommu_filter_step(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
 		return ret;
 	return rviommu_cmdq_wait(&iommu->cmdq, fence);
 }

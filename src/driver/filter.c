@@ -156,13 +156,13 @@ struct rviommu_inval rviommu_filter_inval(const struct rviommu *iommu, struct rv
 }
 
 /**
- * rviommu_filter_wait() - is a fence waited for?
+ * rviommu_filter_step() - is a step done that is no command: a wait, page requests?
  * @iommu: the IOMMU
  * @what: the mutation that leaves it out
  *
  * Return: true if it is.
  */
-bool rviommu_filter_wait(const struct rviommu *iommu, enum rviommu_mutation what)
+bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what)
 {
 	return !rviommu_mutated(iommu, what);
 }

@@ -42,7 +42,7 @@ unsigned int rviommu_filter_links(const struct rviommu *iommu, enum rviommu_why 
 				  struct rviommu_command *cmds, unsigned int nr);
 struct rviommu_inval rviommu_filter_inval(const struct rviommu *iommu,
 					  struct rviommu_inval inval);
-bool rviommu_filter_wait(const struct rviommu *iommu, enum rviommu_mutation what);
+bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what);
 struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
 					    struct rviommu_command cmd);
 struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
@@ -72,7 +72,7 @@ static inline unsigned int rviommu_filter_links(const struct rviommu *iommu, enu
 /* A macro: the type need not be known here. */
 #define rviommu_filter_inval(iommu, inval)	((void)(iommu), (inval))
 
-static inline bool rviommu_filter_wait(const struct rviommu *iommu, enum rviommu_mutation what)
+static inline bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what)
 {
 	return true;
 }

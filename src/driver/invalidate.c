@@ -292,7 +292,7 @@ static noinline void rviommu_inval_rounds(const struct rviommu_space *space,
 		dead = rviommu_inval_issue(iommu, space, inval, &fences[nr]);
 		waiting[nr] = iommu;
 		t = rviommu_inval_behind(space, t, inval, &fences[nr]);
-		if (!dead && rviommu_filter_wait(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
+		if (!dead && rviommu_filter_step(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
 			nr++;
 	}
 	rviommu_inval_wait(waiting, fences, nr);

@@ -17,9 +17,9 @@
 
 #include "cmdq.h"
 #include "endpoint.h"
+#include "filter.h"
 #include "inq.h"
 #include "iopf.h"
-#include "mutate.h"
 #include "prg.h"
 #include "pri.h"
 #include "registry.h"
@@ -90,7 +90,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_patience);
 /* What is in the queue is with who handles it, or answered. */
 static void iopf_read(struct rviommu_endpoint *ep)
 {
-	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_PRI_FLUSH))
+	if (rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_FLUSH))
 		rviommu_inq_service(&ep->iommu->pageq);
 }
 
@@ -98,7 +98,7 @@ static void iopf_read(struct rviommu_endpoint *ep)
 static void iopf_forget(struct rviommu_endpoint *ep, u32 pasid)
 {
 	iopf_read(ep);
-	if (!rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_PRI_DISCARD))
+	if (rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_DISCARD))
 		rviommu_prgs_discard(&ep->pri.prgs, pasid);
 }
 

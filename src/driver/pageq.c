@@ -9,8 +9,8 @@
 #include <rviommu/formats.h>
 #include <rviommu/regs.h>
 
+#include "filter.h"
 #include "inq.h"
-#include "mutate.h"
 #include "pageq.h"
 #include "prg.h"
 #include "pri.h"
@@ -32,7 +32,7 @@ static void pageq_gap(struct rviommu_inq *in)
 {
 	struct rviommu *iommu = container_of(in, struct rviommu, pageq);
 
-	if (!rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_GAP))
+	if (rviommu_filter_step(iommu, RVIOMMU_MUTATE_PRI_GAP))
 		rviommu_pri_discard(iommu);
 }
 

@@ -16,7 +16,7 @@
 #include "cmdq.h"
 #include "command.h"
 #include "endpoint.h"
-#include "mutate.h"
+#include "filter.h"
 #include "prg.h"
 #include "pri.h"
 #include "rviommu.h"
@@ -260,7 +260,7 @@ void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
 	struct rviommu_page_message message;
 
-	if (rviommu_mutated(ep->iommu, RVIOMMU_MUTATE_PRI_REFUSE))
+	if (!rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_REFUSE))
 		return;
 	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &message))
 		pri_respond_invalid(ep, &message);
