@@ -53,37 +53,144 @@ bool rviommu_tracks(const struct rviommu *iommu)
 	return IS_ENABLED(CONFIG_IOMMUFD_DRIVER) && iommu->caps & RVIOMMU_CAP_AMO_HWAD;
 }
 
-static void rviommu_dirty_invalidate(struct rviommu_domain *dom, const struct rviommu_dirty *d)
+/**
+ * struct rviommu_dirty_read - one read of a range, on its way through its steps
+ * @dom: whose
+ * @first: first address
+ * @last: last address
+ * @clear: what is dirty becomes clean
+ * @bitmap: where it is noted; NULL: nowhere, tracking begins
+ * @d: what was found
+ *
+ * Of one thread, on its stack. Map, unmap and other reads go on meanwhile.
+ */
+struct rviommu_dirty_read {
+	struct rviommu_domain *dom;
+	u64 first;
+	u64 last;
+	bool clear;
+	struct iommu_dirty_bitmap *bitmap;
+	struct rviommu_dirty d;
+};
+
+/* Outside of all locks and RCU sections: memory of user space may have to be brought in. */
+static void rviommu_dirty_record(struct iommu_dirty_bitmap *bitmap, const struct rviommu_dirty *d)
 {
-	rviommu_count(&dom->stats->syncs);
-	rviommu_invalidate_range(&dom->space, d->cleared_first, d->cleared_last, d->leaf_lg2,
-				 false);
+	unsigned int i;
+
+	for (i = 0; i < d->nr; i++)
+		iommu_dirty_bitmap_record(bitmap, d->runs[i].iova, d->runs[i].size);
+}
+
+static void rviommu_dirty_scan(struct rviommu_dirty_read *read)
+{
+	struct rviommu_dirty *d = &read->d;
+
+	rviommu_dirty_begin(d, read->first, read->last, read->clear);
+	while (rviommu_pgtable_read_dirty(&read->dom->pt, d)) {
+		if (read->bitmap)
+			rviommu_dirty_record(read->bitmap, d);
+		cond_resched();
+	}
+}
+
+/* One range, at the stride of the smallest leaf in it. */
+static void rviommu_dirty_gather(struct iommu_iotlb_gather *gather, const struct rviommu_dirty *d)
+{
+	const size_t size = BIT(d->leaf_lg2);
+
+	if (!gather->pgsize || size < gather->pgsize)
+		gather->pgsize = size;
+	iommu_iotlb_gather_add_range(gather, d->cleared_first,
+				     d->cleared_last - d->cleared_first + 1);
 }
 
 /*
- * All that is mapped is clean, and whoever writes to it from now on says so. What was dirty is
- * of no interest: whoever wants the pages takes all of them, once this is over.
+ * The caller invalidates what is in the gather, after this and perhaps after other ranges, all
+ * at once.
  */
-static void rviommu_dirty_clear(struct rviommu_domain *dom)
+static void rviommu_dirty_forget(struct rviommu_dirty_read *read)
 {
-	struct rviommu_dirty d;
+	const struct rviommu_dirty *d = &read->d;
 
-	rviommu_dirty_begin(&d, 0, ~0ULL, true);
-	while (rviommu_pgtable_read_dirty(&dom->pt, &d))
-		cond_resched();
-	if (d.leaf_lg2 && !rviommu_space_mutes(&dom->space, RVIOMMU_MUTATE_DIRTY_START))
-		rviommu_dirty_invalidate(dom, &d);
+	if (!d->leaf_lg2)
+		return;
+	if (read->bitmap && read->bitmap->gather) {
+		rviommu_dirty_gather(read->bitmap->gather, d);
+		return;
+	}
+	rviommu_count(&read->dom->stats->syncs);
+	rviommu_invalidate_range(&read->dom->space, d->cleared_first, d->cleared_last, d->leaf_lg2,
+				 false);
+}
+
+#define RVIOMMU_DIRTY_STEPS	2
+
+typedef void (*rviommu_dirty_step)(struct rviommu_dirty_read *read);
+
+/* The right order, and wrong ones: so that tests can show that they would notice. */
+static const rviommu_dirty_step rviommu_dirty_order[RVIOMMU_DIRTY_STEPS] = {
+	rviommu_dirty_scan, rviommu_dirty_forget,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static void rviommu_dirty_forget_before(struct rviommu_dirty_read *read)
+{
+	if (read->clear)
+		rviommu_invalidate_all(&read->dom->space);
+}
+
+static void rviommu_dirty_forget_nothing(struct rviommu_dirty_read *read)
+{
+}
+
+static const rviommu_dirty_step rviommu_dirty_forget_early[RVIOMMU_DIRTY_STEPS] = {
+	rviommu_dirty_forget_before, rviommu_dirty_scan,
+};
+
+static const rviommu_dirty_step rviommu_dirty_forget_never[RVIOMMU_DIRTY_STEPS] = {
+	rviommu_dirty_scan, rviommu_dirty_forget_nothing,
+};
+
+static const rviommu_dirty_step *rviommu_dirty_steps(const struct rviommu_dirty_read *read)
+{
+	const struct rviommu_space *space = &read->dom->space;
+
+	if (rviommu_space_mutes(space, read->bitmap ? RVIOMMU_MUTATE_DIRTY_INVAL :
+						      RVIOMMU_MUTATE_DIRTY_START))
+		return rviommu_dirty_forget_never;
+	if (read->bitmap && rviommu_space_mutes(space, RVIOMMU_MUTATE_DIRTY_EARLY))
+		return rviommu_dirty_forget_early;
+	return rviommu_dirty_order;
+}
+#else
+static const rviommu_dirty_step *rviommu_dirty_steps(const struct rviommu_dirty_read *read)
+{
+	return rviommu_dirty_order;
+}
+#endif
+
+static void rviommu_dirty_read(struct rviommu_dirty_read *read)
+{
+	const rviommu_dirty_step *steps = rviommu_dirty_steps(read);
+	unsigned int i;
+
+	for (i = 0; i < RVIOMMU_DIRTY_STEPS; i++)
+		steps[i](read);
 }
 
 /*
  * Pages first, then clean, so that the first bitmap has what was written to and not what is beside
- * it. Of leaves that there is no memory to split D stands for the whole.
+ * it. Of leaves that there is no memory to split D stands for the whole. What was dirty before is
+ * of no interest: whoever wants the pages takes all of them, once this is over.
  */
 static void rviommu_dirty_start(struct rviommu_domain *dom)
 {
+	struct rviommu_dirty_read read = { .dom = dom, .last = ~0ULL, .clear = true };
+
 	rviommu_pgtable_track(&dom->pt, RVIOMMU_TRACK_PAGES);
 	rviommu_pgtable_demote(&dom->pt, 0, ~0ULL);
-	rviommu_dirty_clear(dom);
+	rviommu_dirty_read(&read);
 }
 
 static void rviommu_dirty_stop(struct rviommu_domain *dom)
@@ -105,44 +212,6 @@ static int rviommu_set_dirty_tracking(struct iommu_domain *domain, bool enable)
 	return 0;
 }
 
-/* Outside of all locks and RCU sections: memory of user space may have to be brought in. */
-static void rviommu_dirty_record(struct iommu_dirty_bitmap *bitmap, const struct rviommu_dirty *d)
-{
-	unsigned int i;
-
-	for (i = 0; i < d->nr; i++)
-		iommu_dirty_bitmap_record(bitmap, d->runs[i].iova, d->runs[i].size);
-}
-
-/*
- * The caller invalidates what is in the gather, after this and perhaps after other ranges, all
- * at once. One range, at the stride of the smallest leaf in it.
- */
-static void rviommu_dirty_gather(struct rviommu_domain *dom, const struct rviommu_dirty *d,
-				 struct iommu_iotlb_gather *gather)
-{
-	const size_t size = BIT(d->leaf_lg2);
-
-	if (!d->leaf_lg2 || rviommu_space_mutes(&dom->space, RVIOMMU_MUTATE_DIRTY_INVAL) ||
-	    rviommu_space_mutes(&dom->space, RVIOMMU_MUTATE_DIRTY_EARLY))
-		return;
-	if (!gather) {
-		rviommu_dirty_invalidate(dom, d);
-		return;
-	}
-	if (!gather->pgsize || size < gather->pgsize)
-		gather->pgsize = size;
-	iommu_iotlb_gather_add_range(gather, d->cleared_first,
-				     d->cleared_last - d->cleared_first + 1);
-}
-
-/* The wrong order, so that tests can show that they would notice. */
-static void rviommu_dirty_early(struct rviommu_domain *dom)
-{
-	if (rviommu_space_mutes(&dom->space, RVIOMMU_MUTATE_DIRTY_EARLY))
-		rviommu_invalidate_all(&dom->space);
-}
-
 /*
  * iommufd reads, without a bitmap, also before it begins to track: for D that is left from
  * before. Nothing is done then: beginning does it, with the pages that there are by then.
@@ -158,23 +227,18 @@ static int rviommu_read_and_clear_dirty(struct iommu_domain *domain, unsigned lo
 					struct iommu_dirty_bitmap *bitmap)
 {
 	struct rviommu_domain *dom = to_rviommu_domain(domain);
-	const bool clear = !(flags & IOMMU_DIRTY_NO_CLEAR);
-	struct rviommu_dirty d;
+	struct rviommu_dirty_read read = {
+		.dom = dom, .first = iova, .last = iova + size - 1,
+		.clear = !(flags & IOMMU_DIRTY_NO_CLEAR), .bitmap = bitmap,
+	};
 
 	if (!size || !IS_ALIGNED(iova | size, RVIOMMU_PAGE_SIZE))
 		return -EINVAL;
 	if (!READ_ONCE(dom->pt.tracked))
 		return bitmap->bitmap ? -EINVAL : 0;
-	if (clear)
-		rviommu_dirty_early(dom);
-	rviommu_dirty_begin(&d, iova, iova + size - 1, clear);
-	while (rviommu_pgtable_read_dirty(&dom->pt, &d)) {
-		rviommu_dirty_record(bitmap, &d);
-		cond_resched();
-	}
-	rviommu_dirty_gather(dom, &d, bitmap->gather);
-	if (clear && d.largest_lg2 > RVIOMMU_PAGE_LG2)
-		rviommu_pgtable_demote(&dom->pt, iova, iova + size - 1);
+	rviommu_dirty_read(&read);
+	if (read.clear && read.d.largest_lg2 > RVIOMMU_PAGE_LG2)
+		rviommu_pgtable_demote(&dom->pt, read.first, read.last);
 	return 0;
 }
 
