@@ -271,8 +271,10 @@ static void exercise_removal(struct kunit *test)
 
 /* ----- Pages on demand ----- */
 
-static void demand_config(struct rviommu_sim_config *config, u32 switches)
+static void demand_config(struct kunit *test, struct rviommu_sim_config *config, u32 switches)
 {
+	if (!IS_ENABLED(CONFIG_IOMMU_IOPF))
+		kunit_skip(test, "the kernel has no page requests");
 	rviommu_sim_config_init(config);
 	config->endpoints = 1;
 	config->ats = true;
@@ -329,7 +331,7 @@ static void exercise_demand(struct kunit *test)
 {
 	struct rviommu_sim_config config;
 
-	demand_config(&config, exercise_switches(test));
+	demand_config(test, &config, exercise_switches(test));
 	demand_expect(test, rviommu_sim_endpoint(demand_up(test, &config), 0));
 }
 
@@ -340,7 +342,7 @@ static void exercise_demand_function(struct kunit *test)
 	struct rviommu_sim_config config;
 	struct device *dev;
 
-	demand_config(&config, exercise_switches(test));
+	demand_config(test, &config, exercise_switches(test));
 	config.endpoints = 0;
 	config.pci_functions = 1;
 	dev = rviommu_sim_function(demand_up(test, &config), 0);
@@ -358,9 +360,8 @@ static void exercise_demand_function(struct kunit *test)
 }
 
 /* Devices that can send none, or none with this PASID */
-static void exercise_demand_impossible(struct kunit *test)
+static void exercise_demand_unsupported(struct kunit *test)
 {
-	struct rviommu_sim_config config;
 	struct rviommu_sim_results r;
 	struct device *dev;
 
@@ -370,7 +371,15 @@ static void exercise_demand_impossible(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r.dmas, 0);
 	KUNIT_EXPECT_EQ(test, r.demand_groups, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
-	demand_config(&config, 0);
+}
+
+/* A PASID that cannot be is an error, and only that. */
+static void exercise_demand_impossible(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct device *dev;
+
+	demand_config(test, &config, 0);
 	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 256", NULL), -EINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 255", NULL), 0);
@@ -391,7 +400,7 @@ static void exercise_demand_memory(struct kunit *test)
 	int nth, ret;
 	bool more;
 
-	demand_config(&config, 0);
+	demand_config(test, &config, 0);
 	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
 	domain = iommu_get_domain_for_dev(dev);
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -420,7 +429,7 @@ static void exercise_demand_lost(struct kunit *test)
 	struct rviommu_sim_results r;
 	struct device *dev;
 
-	demand_config(&config, 0);
+	demand_config(test, &config, 0);
 	config.pri_timeout = 20 * NSEC_PER_MSEC;
 	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST), 0);
@@ -438,7 +447,7 @@ static void exercise_demand_removal(struct kunit *test)
 	struct rviommu_sim_config config;
 	unsigned int i;
 
-	demand_config(&config, 0);
+	demand_config(test, &config, 0);
 	config.pri_timeout = 600ULL * NSEC_PER_SEC;
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		struct rviommu_sim *sim = rviommu_sim_create("rviommu_kunit_demand", &config);
@@ -550,6 +559,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE_PARAM(exercise_silent, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_demand, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_demand_function, kind_gen_params),
+	KUNIT_CASE(exercise_demand_unsupported),
 	KUNIT_CASE(exercise_demand_impossible),
 	KUNIT_CASE(exercise_demand_memory),
 	KUNIT_CASE(exercise_demand_lost),
