@@ -7,6 +7,7 @@
  * an invalidation that is missing is a wrong byte here, each time.
  */
 #include <kunit/test.h>
+#include <linux/fault-inject.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/sizes.h>
@@ -592,6 +593,50 @@ static void sim_queue_errors(struct kunit *test)
 	}
 }
 
+/* What is mapped is reached, what is not is not. */
+static void sim_round(struct sim_fixture *f, struct iommu_domain *domain, u8 *a, u64 seed)
+{
+	struct kunit *test = f->test;
+
+	KUNIT_ASSERT_EQ(test, sim_map(domain, IOVA, a, SZ_64K, IOMMU_READ | IOMMU_WRITE), 0);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, SZ_64K, seed, NULL), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(a, SZ_64K, seed));
+	KUNIT_ASSERT_EQ(test, iommu_unmap(domain, IOVA, SZ_64K), SZ_64K);
+	KUNIT_EXPECT_EQ(test, sim_dma(f, RVIOMMU_SIM_FILL, IOVA, 8, 99, NULL), -EFAULT);
+}
+
+/* Errors that the kernel's fault injection decides on: as often as it says, and no more. */
+static void sim_kernel_errors(struct kunit *test)
+{
+#ifdef CONFIG_FAULT_INJECTION_DEBUG_FS
+	struct sim_fixture *f = sim_up_variant(test, test->param_value);
+	struct iommu_domain *domain = sim_domain(f);
+	u8 *a = sim_pages(test);
+	unsigned int i, rounds;
+
+	KUNIT_ASSERT_EQ(test, sim_attach(f, domain), 0);
+	for (i = 0; i < ARRAY_SIZE(sim_errors); i++) {
+		struct fault_attr *attr = rviommu_sim_fault_attr(f->sim, sim_errors[i]);
+
+		/* Of a command that every IOMMU must execute it would be the end. */
+		if (sim_errors[i] == RVIOMMU_MODEL_INJECT_CQ_ILL)
+			continue;
+		atomic_set(&attr->times, 2);
+		attr->interval = 2;
+		sim_round(f, domain, a, i);
+		KUNIT_EXPECT_EQ(test, atomic_read(&attr->times), 2);
+		WRITE_ONCE(attr->probability, 100);
+		for (rounds = 0; rounds < 16 && atomic_read(&attr->times); rounds++)
+			sim_round(f, domain, a, rounds);
+		KUNIT_EXPECT_EQ_MSG(test, atomic_read(&attr->times), 0, "injection %u",
+				    sim_errors[i]);
+		sim_round(f, domain, a, ~i);
+	}
+#else
+	kunit_skip(test, "the kernel has no fault injection");
+#endif
+}
+
 /* The same with devices that write, and fault, all the time, and domains that change. */
 static void sim_errors_replace(struct kunit *test)
 {
@@ -823,6 +868,7 @@ static struct kunit_case sim_cases[] = {
 	KUNIT_CASE(sim_counters),
 	KUNIT_CASE(sim_little_cache),
 	KUNIT_CASE_PARAM(sim_queue_errors, error_variant_gen_params),
+	KUNIT_CASE_PARAM(sim_kernel_errors, error_variant_gen_params),
 	KUNIT_CASE_PARAM(sim_errors_replace, error_variant_gen_params),
 	KUNIT_CASE_PARAM(sim_dead, error_variant_gen_params),
 	KUNIT_CASE(sim_gone),

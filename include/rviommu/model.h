@@ -73,6 +73,21 @@ struct rviommu_model_ats_msg {
 	u64 payload;
 };
 
+/* What can be made to fail, by rviommu_model_inject() or by rviommu_model_ops.fails */
+enum rviommu_model_injection {
+	RVIOMMU_MODEL_INJECT_CQ_MF,	/* fetching a command: cqmf */
+	RVIOMMU_MODEL_INJECT_CQ_ILL,	/* decoding it: cmd_ill */
+	RVIOMMU_MODEL_INJECT_CQ_TO,	/* the next IOFENCE.C: cmd_to */
+	RVIOMMU_MODEL_INJECT_FQ_MF,	/* storing a fault record: fqmf */
+	RVIOMMU_MODEL_INJECT_FQ_OF,	/* finding room for it: fqof */
+	RVIOMMU_MODEL_INJECT_PQ_MF,	/* storing a page request: pqmf */
+	RVIOMMU_MODEL_INJECT_PQ_OF,	/* finding room for it: pqof */
+	RVIOMMU_MODEL_INJECT_ATS_LOST,	/* the next Invalidation Completion is lost */
+	RVIOMMU_MODEL_INJECT_ATS_LATE,	/* it arrives just before the timeout */
+	RVIOMMU_MODEL_INJECT_PR_SILENT,	/* a page request that the IOMMU could respond to itself */
+	RVIOMMU_MODEL_NR_INJECTIONS
+};
+
 /**
  * struct rviommu_model_ops - what surrounds the IOMMU
  * @read64: read 8 bytes at an 8-byte aligned physical address
@@ -94,6 +109,7 @@ struct rviommu_model_ats_msg {
  *                  turn, but no interrupt. NULL: it always has.
  * @unspecified: software did what the specification leaves UNSPECIFIED; @what
  *               says it in words. Runs under the lock. May be NULL.
+ * @fails: shall this go wrong now? Runs under the lock. May be NULL.
  *
  * Values are as a little-endian processor would load and store them. Addresses
  * are below 2^PAS. All but @msi, @wire, @ats and @other_work run under the
@@ -111,6 +127,7 @@ struct rviommu_model_ops {
 	void (*other_work)(void *ctx);
 	bool (*has_other_work)(void *ctx);
 	void (*unspecified)(void *ctx, const char *what);
+	bool (*fails)(void *ctx, enum rviommu_model_injection what);
 };
 
 /*
@@ -448,21 +465,6 @@ unsigned int rviommu_model_run(struct rviommu_model *m, unsigned int n);
  *      completions arrive and Invalidation Requests time out.
  */
 void rviommu_model_advance(struct rviommu_model *m, u64 ns);
-
-/* What can be made to fail, once per call of rviommu_model_inject() */
-enum rviommu_model_injection {
-	RVIOMMU_MODEL_INJECT_CQ_MF,	/* fetching a command: cqmf */
-	RVIOMMU_MODEL_INJECT_CQ_ILL,	/* decoding it: cmd_ill */
-	RVIOMMU_MODEL_INJECT_CQ_TO,	/* the next IOFENCE.C: cmd_to */
-	RVIOMMU_MODEL_INJECT_FQ_MF,	/* storing a fault record: fqmf */
-	RVIOMMU_MODEL_INJECT_FQ_OF,	/* finding room for it: fqof */
-	RVIOMMU_MODEL_INJECT_PQ_MF,	/* storing a page request: pqmf */
-	RVIOMMU_MODEL_INJECT_PQ_OF,	/* finding room for it: pqof */
-	RVIOMMU_MODEL_INJECT_ATS_LOST,	/* the next Invalidation Completion is lost */
-	RVIOMMU_MODEL_INJECT_ATS_LATE,	/* it arrives just before the timeout */
-	RVIOMMU_MODEL_INJECT_PR_SILENT,	/* a page request that the IOMMU could respond to itself */
-	RVIOMMU_MODEL_NR_INJECTIONS
-};
 
 /**
  * rviommu_model_inject() - let something go wrong

@@ -12,6 +12,7 @@
 #include <rviommu/model.h>
 
 struct device;
+struct fault_attr;
 struct rviommu_sim;
 
 #define RVIOMMU_SIM_MAX_ENDPOINTS	64
@@ -288,6 +289,8 @@ int rviommu_sim_set_in_request(struct device *dev, void (*fn)(struct device *dev
 int rviommu_sim_dma(struct device *dev, struct rviommu_sim_dma *dma);
 int rviommu_sim_set_in_flight(struct device *dev, void (*fn)(struct device *dev));
 int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text);
+struct fault_attr *rviommu_sim_fault_attr(struct rviommu_sim *sim,
+					  enum rviommu_model_injection what);
 
 /**
  * struct rviommu_sim_results - what a device did for its exerciser, since it was bound

@@ -298,4 +298,14 @@ static inline int rviommu_keep_name(const char **where, const char *name)
 }
 #endif
 
+/*
+ * An attribute of the kernel's fault injection knows the name of its directory in debugfs; in
+ * older kernels it has a reference to the directory, which nobody gives back.
+ */
+#define rviommu_put_fault_attr(attr)						\
+do {										\
+	if (__builtin_types_compatible_p(typeof((attr)->dname), struct dentry *))	\
+		dput((void *)(attr)->dname);					\
+} while (0)
+
 #endif /* RVIOMMU_COMPAT_H */

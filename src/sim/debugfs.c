@@ -318,6 +318,7 @@ void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file("pri_switches", 0200, sim->debugfs, sim, &sim_pri_switches_fops);
 	debugfs_create_file("stop_pasid", 0200, sim->debugfs, sim, &sim_stop_pasid_fops);
 	debugfs_create_file("page_request", 0200, sim->debugfs, sim, &sim_page_request_fops);
+	sim_failures_debugfs(&sim->failures, sim->debugfs);
 	sim_atc_debugfs(sim);
 	sim_pri_debugfs(sim);
 }

@@ -280,6 +280,11 @@ static bool sim_has_other_work(void *ctx)
 	return READ_ONCE(((struct rviommu_sim *)ctx)->hook);
 }
 
+static bool sim_fails(void *ctx, enum rviommu_model_injection what)
+{
+	return sim_failure(&((struct rviommu_sim *)ctx)->failures, what);
+}
+
 static const struct rviommu_model_ops sim_model_ops = {
 	.read64 = sim_read64,
 	.write64 = sim_write64,
@@ -291,6 +296,7 @@ static const struct rviommu_model_ops sim_model_ops = {
 	.other_work = sim_other_work,
 	.has_other_work = sim_has_other_work,
 	.unspecified = sim_unspecified,
+	.fails = sim_fails,
 };
 
 /* ----- Devices that go while the core looks for them ----- */
@@ -447,6 +453,7 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 		rviommu_sim_remove_endpoint(sim, i);
 	/* The drivers of devices had files there, too. */
 	debugfs_remove_recursive(sim->debugfs);
+	sim_failures_forget(&sim->failures);
 	if (sim->pdev)
 		sim_del_device(sim);
 	if (sim->worker)
@@ -523,6 +530,7 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	if (!sim)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&sim->node);
+	sim_failures_init(&sim->failures);
 	sim->config = *config;
 	xa_init(&sim->atcs);
 	xa_init(&sim->pris);

@@ -15,6 +15,8 @@
 #include <rviommu/bus.h>
 #include <rviommu/sim.h>
 
+#include "failure.h"
+
 struct dentry;
 struct irq_domain;
 struct platform_device;
@@ -45,6 +47,7 @@ struct task_struct;
  * @atcs: struct sim_atc by device_id; RCU
  * @pris: struct sim_pri by device_id; RCU
  * @atc_late: one of them put something off; READ_ONCE and WRITE_ONCE
+ * @failures: what the kernel's fault injection makes of it
  * @debugfs: directory of this instance
  * @hook: rviommu_sim_set_hook(), or NULL; release and acquire
  * @hook_arg: for @hook; written before it
@@ -66,6 +69,7 @@ struct rviommu_sim {
 	struct xarray atcs;
 	struct xarray pris;
 	bool atc_late;
+	struct sim_failures failures;
 	struct dentry *debugfs;
 	void (*hook)(void *arg);
 	void *hook_arg;

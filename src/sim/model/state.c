@@ -18,7 +18,7 @@ u64 rviommu_m_random(struct rviommu_model *m)
 bool rviommu_m_injected(struct rviommu_model *m, enum rviommu_model_injection what)
 {
 	if (likely(!m->inject[what]))
-		return false;
+		return m->ops->fails && m->ops->fails(m->ctx, what);
 	m->inject[what]--;
 	return true;
 }
