@@ -42,6 +42,22 @@ both() {
 	}
 }
 
+# One does with the first whatever it can; nobody else notices.
+misuse_beside() {
+	/guest/vfio_fuzz 5000 1 type1 "$(group "$1")" "$(basename "$1")" >/tmp/misuse 2>&1 &
+	misuse=$!
+	undisturbed=0
+	while kill -0 $misuse 2>/dev/null; do
+		program "$2" >/tmp/second || {
+			tail -n 3 /tmp/second
+			return 1
+		}
+		undisturbed=$((undisturbed + 1))
+	done
+	cat /tmp/misuse
+	wait $misuse && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
+}
+
 down() {
 	for f in "$@"; do
 		basename "$f" >/sys/bus/pci/drivers/vfio-pci/unbind || return 1
@@ -59,6 +75,9 @@ check "a program works with the first" program "$first"
 sed 's/^/    | /' /tmp/check.out
 check "and a second time" program "$first"
 check "and two programs, one with each, at once" both "$first" "$second"
+check "one misuses a function, and the other notices nothing" misuse_beside "$first" "$second"
+sed 's/^/    | /' /tmp/check.out
+check "a program works with the first" program "$first"
 check "all modules go" down "$first" "$second"
 check "nothing alarming in the kernel's log" dmesg_clean
 finish

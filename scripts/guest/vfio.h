@@ -55,7 +55,8 @@ static inline int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned
 		return errno;
 	if (pasid != NONE)
 		snprintf(number, sizeof(number), "%u", pasid);
-	snprintf(text, sizeof(text), "%s %s fill %#llx %u %u", device_id, number, iova, bytes, seed);
+	snprintf(text, sizeof(text), "%s %s fill %#llx %u %u", device_id, number, iova, bytes,
+		 seed);
 	ret = write(fd, text, strlen(text)) < 0 ? errno : 0;
 	close(fd);
 	return ret;

@@ -30,7 +30,34 @@ tracker() {
 
 # One that has nothing but the function
 by_registers() {
-	/guest/vfio_dma cdev "/dev/vfio/devices/$(ls "$fn/vfio-dev")"
+	/guest/vfio_dma cdev "/dev/vfio/devices/$(ls "$1/vfio-dev")"
+}
+
+# misuse_beside ROUNDS SEED: one does with the second function whatever it can; nobody else notices.
+misuse_beside() {
+	/guest/vfio_fuzz "$1" "$2" cdev "/dev/vfio/devices/$(ls "$second/vfio-dev")" >/tmp/misuse 2>&1 &
+	misuse=$!
+	undisturbed=0
+	while kill -0 $misuse 2>/dev/null; do
+		by_registers "$fn" >/tmp/beside || {
+			tail -n 3 /tmp/beside
+			return 1
+		}
+		undisturbed=$((undisturbed + 1))
+	done
+	cat /tmp/misuse
+	wait $misuse && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
+}
+
+misuse_much() {
+	seed=1
+	while [ $seed -lt 20 ]; do
+		seed=$((seed + 1))
+		misuse_beside 10000 $seed || {
+			echo "seed $seed"
+			return 1
+		}
+	done
 }
 
 # What the program left behind is gone with it.
@@ -137,11 +164,15 @@ faulty_down() {
 }
 
 down() {
-	basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
+	for f in "$fn" "$second"; do
+		basename "$f" >/sys/bus/pci/drivers/vfio-pci/unbind || return 1
+	done
+	rmmod rviommu_sim && rmmod rviommu
 }
 
 check "the simulated IOMMU and its functions" up
 fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
+second=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:01.0' | head -n 1)
 id=0x0100
 # Of the first CPU, on this machine
 imsic=0x28000000
@@ -153,9 +184,14 @@ check "and a second time" program
 check "another one tracks its writes" tracker
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of that" nothing_attached
-check "a program uses registers and interrupts" by_registers
+check "a program uses registers and interrupts" by_registers "$fn"
 sed 's/^/    | /' /tmp/check.out
+check "a second function goes to vfio-pci" to_vfio "$second"
+check "one misuses it, and the other notices nothing" misuse_beside 2000 1
+sed 's/^/    | /' /tmp/check.out
+check "a program works with what was misused" by_registers "$second"
 if [ "$rounds" -gt 0 ]; then
+	check "misused in twenty ways" misuse_much
 	check "attach, close, reset, unbind, $rounds times" again_without_growth
 	tail -n 1 /tmp/check.out | sed 's/^/    | /'
 fi

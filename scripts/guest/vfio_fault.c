@@ -132,7 +132,8 @@ static int answer(__u32 cookie, __u32 code)
 	return write(fault_fd, &response, sizeof(response)) < 0 ? errno : 0;
 }
 
-static bool is_for(const struct iommu_hwpt_pgfault *fault, __u32 pasid, unsigned int page, bool last)
+static bool is_for(const struct iommu_hwpt_pgfault *fault, __u32 pasid, unsigned int page,
+		   bool last)
 {
 	return fault->dev_id == devid && fault->addr == IOVA + page * PAGE &&
 	       fault->perm & IOMMU_PGFAULT_PERM_WRITE &&

@@ -26,7 +26,7 @@ static bool lands(unsigned int at, unsigned int seed)
 	unsigned int i;
 
 	for (i = 0; i < NR; i++)
-		if (holds(page[i], PAGE, seed) != (i == at))
+		if (i == at ? !holds(page[i], PAGE, seed) : holds(page[i], PAGE, seed))
 			return false;
 	return true;
 }

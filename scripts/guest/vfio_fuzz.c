@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vfio_fuzz ROUNDS SEED type1 GROUP FUNCTION, vfio_fuzz ROUNDS SEED cdev CDEV: a program that has a
+ * simulated PCI function by VFIO and means no good: anything in each register, commands and rings
+ * of anything, memory mapped and unmapped under its DMA, resets, and whatever else VFIO lets it do.
+ * Equal seeds make equal runs, as far as the program goes.
+ *
+ * The function may do what it likes to the program's memory that is mapped for it. It must not
+ * touch what is not, and after a reset it must work as it did before.
+ */
+#include "vfio_function.h"
+
+/* At most: a command of all bytes that there may be takes its time */
+#define LONG	(4 * SIZE)
+
+static __u64 state;
+static unsigned char *canary;
+
+/* xorshift64*: the same everywhere */
+static __u64 any(void)
+{
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return state * 0x2545f4914f6cdd1dULL;
+}
+
+static unsigned int below(unsigned int limit)
+{
+	return (any() >> 33) % limit;
+}
+
+static bool chance(unsigned int one_in)
+{
+	return !below(one_in);
+}
+
+/* What finds errors more often than chance does */
+static __u64 value(void)
+{
+	static const __u64 special[] = {
+		0, 1, 2, 7, 0xff, 0x7fffffff, 0x80000000, 0xffffffff, ~0ULL, 1ULL << 63,
+		IOVA, IOVA + SIZE - 1, IOVA - 1, 0xfee00000, 0x800fffff,
+	};
+
+	if (chance(2))
+		return special[below(sizeof(special) / sizeof(*special))];
+	return any() >> below(64);
+}
+
+static __u64 address(void)
+{
+	return chance(4) ? value() : IOVA + below(SIZE + PAGE);
+}
+
+/* ----- Registers ----- */
+
+static void write_config(off_t where, __u64 what, size_t size)
+{
+	/* What is refused is refused. */
+	if (pwrite(dev, &what, size, config + where) < 0)
+		errno = 0;
+}
+
+static void anything_in_config(void)
+{
+	static const size_t sizes[] = { 1, 2, 4, 8, 3 };
+
+	write_config(below(PCI_CFG_SPACE_EXP_SIZE), value(), sizes[below(5)]);
+}
+
+static void anything_in_registers(void)
+{
+	write_config(vsec + below(RVIOMMU_SIM_VSEC_LENGTH), value(), chance(4) ? 1 + below(4) : 4);
+}
+
+static struct rviommu_sim_descriptor anything(void)
+{
+	struct rviommu_sim_descriptor d = command(below(RVIOMMU_SIM_CMD_NR + 1), address(),
+						  below(LONG), value());
+
+	d.source = address();
+	d.pasid = chance(2) ? below(4) : value();
+	if (chance(4))
+		d.command |= value();
+	else if (chance(2))
+		d.command |= RVIOMMU_SIM_COMMAND_INTERRUPT | below(8) << 16;
+	if (chance(4))
+		d.command |= RVIOMMU_SIM_COMMAND_PASID;
+	if (chance(16))
+		d.length = value();
+	/* As long as that, and it would be done with nothing else. */
+	if (d.length > LONG && d.length <= RVIOMMU_SIM_MAX_LENGTH)
+		d.length = LONG;
+	return d;
+}
+
+static void anything_as_command(void)
+{
+	struct rviommu_sim_descriptor d = anything();
+	__u32 word[sizeof(d) / 4];
+	unsigned int i;
+
+	memcpy(word, &d, sizeof(word));
+	for (i = 0; i < sizeof(d) / 4; i++)
+		write_config(vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i, word[i], 4);
+	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, chance(8) ? value() : 1, 4);
+}
+
+/* Rings change under the function, which reads and writes them while others do. */
+static void anything_as_ring(void)
+{
+	const off_t at = vsec + RVIOMMU_SIM_REG_RING(below(RVIOMMU_SIM_RINGS));
+	const __u64 base = chance(8) ? value() : IOVA + below(PAGES) * PAGE;
+	struct rviommu_sim_descriptor d;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++) {
+		d = anything();
+		memcpy(memory + below(SIZE / 64) * 64, &d, sizeof(d));
+	}
+	write_config(at + RVIOMMU_SIM_RING_PASID, value(), 4);
+	write_config(at + RVIOMMU_SIM_RING_BASE_LO, base, 4);
+	write_config(at + RVIOMMU_SIM_RING_BASE_HI, base >> 32, 4);
+	write_config(at + RVIOMMU_SIM_RING_CONTROL,
+		     chance(4) ? value() : RVIOMMU_SIM_RING_ENABLE | below(13) << 8, 4);
+	write_config(at + RVIOMMU_SIM_RING_TAIL, chance(4) ? value() : below(16), 4);
+}
+
+/* ----- What VFIO does for a program ----- */
+
+static void change_mapping(void)
+{
+	const unsigned int first = below(PAGES), pages = 1 + below(PAGES - first);
+
+	if (chance(2))
+		unmap_at(IOVA, SIZE);
+	else
+		unmap_at(address(), value());
+	map_at(chance(4) ? value() : IOVA + first * PAGE, memory + first * PAGE, pages * PAGE);
+}
+
+static void change_interrupts(void)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set), .index = below(VFIO_PCI_NUM_IRQS + 1), .start = below(10),
+		.count = below(10), .flags = 1 << below(3) | 1 << (3 + below(3)),
+	};
+
+	if (chance(2))
+		interrupts();
+	else if (!(set.flags & (VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_DATA_EVENTFD)))
+		ioctl(dev, VFIO_DEVICE_SET_IRQS, &set);
+}
+
+static void reset(void)
+{
+	ioctl(dev, VFIO_DEVICE_RESET);
+	if (!chance(4))
+		write_config(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+}
+
+#ifdef VFIO_DEVICE_BIND_IOMMUFD
+static void change_domain(void)
+{
+	struct vfio_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
+	struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on), .pt_id = ioas };
+
+	if (container >= 0)
+		return;
+#ifdef VFIO_DEVICE_ATTACH_PASID
+	if (chance(2)) {
+		on.flags = VFIO_DEVICE_ATTACH_PASID;
+		off.flags = VFIO_DEVICE_DETACH_PASID;
+		on.pasid = chance(4) ? value() : below(4);
+		off.pasid = on.pasid;
+	}
+#endif
+	if (chance(2))
+		ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
+	if (chance(8))
+		on.pt_id = value();
+	ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
+}
+#else
+static void change_domain(void)
+{
+}
+#endif
+
+/* ----- The run ----- */
+
+static const struct {
+	unsigned int weight;
+	void (*act)(void);
+} acts[] = {
+	{ 30, anything_as_command },
+	{ 20, anything_as_ring },
+	{ 20, anything_in_registers },
+	{ 15, anything_in_config },
+	{ 6, change_mapping },
+	{ 4, change_domain },
+	{ 3, change_interrupts },
+	{ 2, reset },
+};
+
+static void act(void)
+{
+	unsigned int i = 0, n = below(100);
+
+	while (n >= acts[i].weight)
+		n -= acts[i++].weight;
+	acts[i].act();
+}
+
+static bool untouched(void)
+{
+	return holds(canary, PAGE, ~0ULL);
+}
+
+/* All that can be left over from before goes, and then it is a function like any other. */
+static void as_new(void)
+{
+	__u64 count;
+	unsigned int i;
+
+	unmap_at(0, ~0ULL);
+	unmap_at(IOVA, SIZE);
+	expect(!ioctl(dev, VFIO_DEVICE_RESET), "the function is reset");
+#ifdef VFIO_DEVICE_BIND_IOMMUFD
+	if (container < 0) {
+		struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on), .pt_id = ioas };
+
+		expect(!ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on), "and attached");
+	}
+#endif
+	expect(map_at(IOVA, memory, SIZE), "memory is mapped again");
+	expect(interrupts(), "an eventfd for each interrupt");
+	for (i = 0; i < VECTORS; i++)
+		if (read(event[i], &count, sizeof(count)) < 0)
+			errno = 0;
+	expect(master(), "it may master the bus");
+	expect(quick(RVIOMMU_SIM_CMD_FILL, IOVA, PAGE, 7) == RVIOMMU_SIM_STATUS_OK &&
+	       holds(memory, PAGE, 7), "DMA and interrupt work as before");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long rounds, i;
+
+	if (argc < 4)
+		return 2;
+	rounds = strtoul(argv[1], NULL, 0);
+	state = strtoull(argv[2], NULL, 0) | 1;
+	if (!take_function(argc - 3, argv + 3))
+		return 2;
+	canary = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	expect(canary != MAP_FAILED, "memory that is not mapped for the function");
+	for (i = 0; i < PAGE; i++)
+		canary[i] = pattern(~0ULL, i);
+	for (i = 0; i < rounds; i++)
+		act();
+	expect(untouched(), "memory that was not mapped is as it was");
+	as_new();
+	return 0;
+}
