@@ -606,6 +606,165 @@ static void test_processes(struct kunit *test)
 	rviommu_dir_destroy(&pdt.dir);
 }
 
+/* What is asked of an open file, and the answer. */
+static const char *ask(struct kunit *test, struct file *file, const char *question)
+{
+	char text[48];
+
+	strscpy(text, question);
+	KUNIT_ASSERT_EQ_MSG(test, rviommu_walk_ask(file->private_data, text), 0, "%s", question);
+	file->f_pos = 0;
+	return read_rest(test, file, TEXT_SIZE);
+}
+
+static void expect_answer(struct kunit *test, struct file *file, const char *question,
+			  const char *part)
+{
+	const char *answer = ask(test, file, question);
+
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(answer, part), "'%s': %s\nhas no\n%s", question,
+				  answer, part);
+}
+
+/* Where a link leads to: the PPN of page tables and of directories is at the same place. */
+static u64 *linked(u64 entry)
+{
+	return phys_to_virt((entry << 10 >> 20) << 12);
+}
+
+/* Lines of the links of @table for the indices of @index, those of the lower levels behind. */
+static int want_links(char *want, size_t size, const char *name, u64 **table,
+		      unsigned int level, const unsigned int *index)
+{
+	int length = 0;
+
+	for (; level; level--, index++) {
+		u64 entry = (*table)[*index];
+
+		length += scnprintf(want + length, size - length,
+				    "%s level %u table %#llx index %u entry %#018llx link\n", name,
+				    level, (u64)virt_to_phys(*table), *index, entry);
+		*table = linked(entry);
+	}
+	return length;
+}
+
+/* Each table on the way, with the leaf at its end and without, and a process on the way. */
+static void test_walk(struct kunit *test)
+{
+	static const unsigned int leaf_index[] = { 511, 1, 3, 5 }, did_index[] = { 0, 2, 0x23 };
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_ddt *ddt = &f->iommu.ddt;
+	struct rviommu_domain *dom = make_domain(test, false), *guest = make_domain(test, true);
+	struct rviommu_dir_update update = { .id = 0x123 };
+	struct rviommu_pdt pdt;
+	u64 *directory = ddt->dir.root, *processes, *table = dom->pt.root, pc;
+	struct file *file = open_file(test, f->ep->debugfs, "walk");
+	char want[1536];
+	int n;
+
+	KUNIT_ASSERT_EQ(test, dom->pt.cfg.levels, 4);
+	map(test, dom, 0xffffff8040605000, 0x80123000, SZ_4K, 1, RO);
+	map(test, guest, SZ_2M, 0xc0000000, SZ_2M, 1, RW);
+	KUNIT_ASSERT_EQ(test, rviommu_pdt_init(&pdt, ddt, 2, 0x123, false), 0);
+	set_process(test, &pdt, 0x105, 0x7007, 0x9000000000080001);
+	update.new.word[RVIOMMU_DC_TC] = RVIOMMU_DC_TC_V | RVIOMMU_DC_TC_PDTV;
+	update.new.word[RVIOMMU_DC_FSC] = rviommu_pdt_pdtp(2, pdt.dir.root);
+	scoped_guard(mutex, &ddt->lock) {
+		KUNIT_EXPECT_EQ(test, rviommu_dir_prepare(&ddt->dir, &update, 1), 0);
+		rviommu_dir_publish(&ddt->dir, &update, 1);
+		rviommu_dir_retire(&ddt->dir, &update, 1);
+	}
+	pdt.dir.live = true;
+	f->process[0].domain = &dom->space.domain;
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x105, &f->process[0],
+						    GFP_KERNEL)));
+	show(f, &guest->space.domain);
+
+	/* Nobody has asked. */
+	KUNIT_EXPECT_EQ(test, read_piece(file, f->text, TEXT_SIZE), -ENODATA);
+
+	/* A device_id has 7, 9 and 8 bits, a process_id 9 and 8. */
+	processes = pdt.dir.root;
+	pc = linked(processes[1])[2 * 5];
+	n = snprintf(want, sizeof(want),
+		     "iova 0xffffff8040605678\npasid 261\ndevice_id 0x000123\n");
+	n += want_links(want + n, sizeof(want) - n, "device_directory", &directory, 2,
+			did_index);
+	n += snprintf(want + n, sizeof(want) - n,
+		      "device_directory level 0 table %#llx index %u entry %#018llx context\n"
+		      "process_id 0x00105\n", (u64)virt_to_phys(directory), did_index[2],
+		      update.new.word[0]);
+	n += want_links(want + n, sizeof(want) - n, "process_directory", &processes, 1,
+			(unsigned int[]){ 1 });
+	n += snprintf(want + n, sizeof(want) - n,
+		      "process_directory level 0 table %#llx index 5 entry %#018llx context\n"
+		      "domain %u\nmode sv48\n", (u64)virt_to_phys(processes), pc, dom->id);
+	n += want_links(want + n, sizeof(want) - n, "page_table", &table, 3, leaf_index);
+	snprintf(want + n, sizeof(want) - n,
+		 "page_table level 0 table %#llx index 5 entry %#018llx leaf\n"
+		 "leaf 4K r--u-a-- pma\nphysical 0x0000000080123678\nresult mapped\n",
+		 (u64)virt_to_phys(table), table[5]);
+	KUNIT_EXPECT_EQ(test, pc, 0x7007);
+	KUNIT_EXPECT_STREQ(test, ask(test, file, " 0xffffff8040605678 0x105\n"), want);
+
+	/* The page beside it, and one far from it: the first invalid entry is the last. */
+	expect_answer(test, file, "0xffffff8040606000 261",
+		      "index 6 entry 0x0000000000000000 invalid\nresult not_mapped\n");
+	expect_answer(test, file, "0 261",
+		      "index 0 entry 0x0000000000000000 invalid\nresult not_mapped\n");
+	KUNIT_EXPECT_NULL(test, strstr(f->text, "page_table level 2"));
+	expect_answer(test, file, "0x1000000000000 261", "\nmode sv48\nresult no_such_address\n");
+	/* No process there, and nothing attached. */
+	expect_answer(test, file, "0 0x106", "\nprocess_directory level 1 ");
+	expect_answer(test, file, "0 0x106", " index 6 entry 0x0000000000000000 invalid\n"
+		      "domain none\nresult blocked\n");
+	/* Without a PASID: a leaf higher up, of the second stage */
+	expect_answer(test, file, "0x201234", " leaf\nleaf 2M rw-u-ad- pma\n"
+		      "physical 0x00000000c0001234\nresult mapped\n");
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "\npasid none\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "\npage_table level 1 "));
+	show(f, &rviommu_identity_domain);
+	expect_answer(test, file, "0x1234 none", "domain identity\n"
+		      "physical 0x0000000000001234\nresult mapped\n");
+	show(f, &rviommu_blocking_domain);
+	expect_answer(test, file, "0x1234", "domain blocking\nresult blocked\n");
+	/* A domain that is gone is not followed. */
+	show(f, (struct iommu_domain *)test);
+	expect_answer(test, file, "0x1234", "domain none\nresult blocked\n");
+
+	__fput_sync(file);
+	show(f, NULL);
+	xa_destroy(&f->ep->pasids);
+	free_domain(dom);
+	free_domain(guest);
+	rviommu_dir_destroy(&pdt.dir);
+}
+
+/* What is no question is refused, and changes nothing. */
+static void test_walk_question(struct kunit *test)
+{
+	static const char * const wrong[] = {
+		"", " ", "x", "0x", "-1", "0x10000000000000000", "0 0", "0 0x100000", "0 -1", "0 x",
+		"0 1 2", "none", "0 none 1",
+	};
+	struct debugfs_fixture *f = test->priv;
+	struct file *file = open_file(test, f->ep->debugfs, "walk");
+	unsigned int i;
+	char text[48];
+
+	ask(test, file, "0x1234 0xfffff");
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		strscpy(text, wrong[i]);
+		KUNIT_EXPECT_NE_MSG(test, rviommu_walk_ask(file->private_data, text), 0, "'%s'",
+				    wrong[i]);
+	}
+	file->f_pos = 0;
+	KUNIT_EXPECT_NOT_NULL(test, strstr(read_rest(test, file, 7),
+					   "iova 0x0000000000001234\npasid 1048575\n"));
+	__fput_sync(file);
+}
+
 static const char qemu_capabilities[] =
 	"capabilities 0x00000078c2cf4f10\n"
 	"version 1.0\n"
@@ -1074,6 +1233,8 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_context),
 	KUNIT_CASE(test_extended_context),
 	KUNIT_CASE(test_processes),
+	KUNIT_CASE(test_walk),
+	KUNIT_CASE(test_walk_question),
 	KUNIT_CASE(test_capabilities),
 	KUNIT_CASE(test_faults),
 	KUNIT_CASE(test_counters),

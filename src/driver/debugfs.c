@@ -263,21 +263,6 @@ DEFINE_SHOW_ATTRIBUTE(counters);
 
 /* --- domains ------------------------------------------------------------ */
 
-static const char *mode_name(u64 mode, bool second_stage)
-{
-	switch (mode) {
-	case RVIOMMU_ATP_MODE_BARE:
-		return "bare";
-	case RVIOMMU_ATP_MODE_SV39:
-		return second_stage ? "sv39x4" : "sv39";
-	case RVIOMMU_ATP_MODE_SV48:
-		return second_stage ? "sv48x4" : "sv48";
-	case RVIOMMU_ATP_MODE_SV57:
-		return second_stage ? "sv57x4" : "sv57";
-	}
-	return "reserved";
-}
-
 static const char *type_name(const struct iommu_domain *domain)
 {
 	switch (domain->type) {
@@ -318,7 +303,7 @@ static void show_domain(struct seq_file *m, struct rviommu_domain *dom)
 	seq_printf(m, "domain %u\n", dom->id);
 	seq_printf(m, "type %s\n", type_name(&dom->space.domain));
 	seq_printf(m, "stage %s\n", second_stage ? "second" : "first");
-	seq_printf(m, "mode %s\n", mode_name(dom->space.mode, second_stage));
+	seq_printf(m, "mode %s\n", rviommu_mode_name(dom->space.mode, second_stage));
 	if (second_stage)
 		seq_printf(m, "gscid %u\n", dom->space.gscid);
 	else
@@ -411,24 +396,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_run_next);
  */
 void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run)
 {
-	static const struct {
-		u64 bit;
-		char name;
-	} flags[] = {
-		{ RVIOMMU_PTE_R, 'r' }, { RVIOMMU_PTE_W, 'w' }, { RVIOMMU_PTE_X, 'x' },
-		{ RVIOMMU_PTE_U, 'u' }, { RVIOMMU_PTE_G, 'g' }, { RVIOMMU_PTE_A, 'a' },
-		{ RVIOMMU_PTE_D, 'd' }, { RVIOMMU_PTE_N, 'n' },
-	};
-	static const char * const pbmt[] = { "pma", "nc", "io", "reserved" };
-	static const char unit[] = "KMGT";
-	unsigned int i, lg2 = run->leaf_lg2 - 10;
-	char text[ARRAY_SIZE(flags) + 1] = "";
-
-	for (i = 0; i < ARRAY_SIZE(flags); i++)
-		text[i] = run->attr & flags[i].bit ? flags[i].name : '-';
-	seq_printf(m, "%#018llx-%#018llx %#018llx %u x %u%c %s %s\n", run->iova, run->last,
-		   run->pa, run->leaves, 1U << lg2 % 10, unit[lg2 / 10], text,
-		   pbmt[FIELD_GET(RVIOMMU_PTE_PBMT, run->attr)]);
+	seq_printf(m, "%#018llx-%#018llx %#018llx %u x ", run->iova, run->last, run->pa,
+		   run->leaves);
+	rviommu_show_leaf(m, run->attr, run->leaf_lg2);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_show_run);
 
@@ -464,17 +434,6 @@ static loff_t dump_after(const struct rviommu_run *run)
 	return next ? (loff_t)(next >> RVIOMMU_PAGE_LG2) + 1 : DUMP_END;
 }
 
-/* The domain at @domain if there is one; @domain may be stale. */
-static struct rviommu_domain *find_domain(const struct iommu_domain *domain)
-{
-	struct rviommu_domain *dom;
-
-	list_for_each_entry(dom, &rviommu_domains, node)
-		if (&dom->space.domain == domain)
-			return dom;
-	return NULL;
-}
-
 static void *dump_line(struct dump *dump, loff_t pos)
 {
 	if (pos >= DUMP_END ||
@@ -495,7 +454,7 @@ static void *dump_start(struct seq_file *m, loff_t *pos)
 		return SEQ_START_TOKEN;
 	if (!dump->dom || *pos >= DUMP_END)
 		return NULL;
-	dom = find_domain(rviommu_attached_domain(dump->ep, IOMMU_NO_PASID));
+	dom = rviommu_domain_find(rviommu_attached_domain(dump->ep, IOMMU_NO_PASID));
 	if (dom != dump->dom || dom->id != dump->id)
 		return dump;
 	return dump_line(dump, *pos);
@@ -531,7 +490,7 @@ static void dump_stop(struct seq_file *m, void *v)
 static void dump_head(struct seq_file *m, struct dump *dump)
 {
 	struct iommu_domain *domain = rviommu_attached_domain(dump->ep, IOMMU_NO_PASID);
-	struct rviommu_domain *dom = find_domain(domain);
+	struct rviommu_domain *dom = rviommu_domain_find(domain);
 
 	dump->dom = dom;
 	if (dom) {
@@ -614,7 +573,7 @@ static void show_fsc(struct seq_file *m, u64 fsc, bool pdtv)
 	if (pdtv)
 		seq_printf(m, " pdtp %s", mode < ARRAY_SIZE(pdt) ? pdt[mode] : "reserved");
 	else
-		seq_printf(m, " iosatp %s", mode_name(mode, false));
+		seq_printf(m, " iosatp %s", rviommu_mode_name(mode, false));
 	if (mode)
 		seq_printf(m, " root %#llx", FIELD_GET(RVIOMMU_FSC_PPN, fsc) << RVIOMMU_PAGE_LG2);
 }
@@ -651,7 +610,7 @@ void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned i
 			break;
 		case RVIOMMU_DC_IOHGATP:
 			mode = FIELD_GET(RVIOMMU_DC_IOHGATP_MODE, value);
-			seq_printf(m, " %s", mode_name(mode, true));
+			seq_printf(m, " %s", rviommu_mode_name(mode, true));
 			if (mode)
 				seq_printf(m, " gscid %llu root %#llx",
 					   FIELD_GET(RVIOMMU_DC_IOHGATP_GSCID, value),
@@ -751,7 +710,7 @@ static int processes_show(struct seq_file *m, void *v)
 	/* It may go at any time: compared, never followed. */
 	domain = rviommu_attached_domain(ep, pasid);
 	scoped_guard(mutex, &rviommu_domains_lock) {
-		dom = find_domain(domain);
+		dom = rviommu_domain_find(domain);
 		if (dom)
 			seq_printf(m, "domain %u\n", dom->id);
 		else
@@ -816,6 +775,7 @@ void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
 	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
 	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
 	debugfs_create_file("processes", 0400, ep->debugfs, ep, &processes_fops);
+	rviommu_debugfs_add_walk(ep);
 	if (ep->pri.usable)
 		rviommu_debugfs_add_pri(ep);
 }

@@ -44,6 +44,9 @@ struct rviommu_run {
 
 bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *run);
 void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run);
+void rviommu_show_leaf(struct seq_file *m, u64 attr, unsigned int size_lg2);
+const char *rviommu_mode_name(u64 mode, bool second_stage);
+int rviommu_walk_ask(struct seq_file *m, char *text);
 void rviommu_show_capabilities(struct seq_file *m, u64 caps);
 void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words);
 void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc);
@@ -58,6 +61,7 @@ void rviommu_debugfs_add(struct rviommu *iommu);
 void rviommu_debugfs_remove(struct rviommu *iommu);
 void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
 void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
+void rviommu_debugfs_add_walk(struct rviommu_endpoint *ep);
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
 void rviommu_debugfs_add_pri(struct rviommu_endpoint *ep);
 #else

@@ -43,6 +43,7 @@
 #include "filter.h"
 #include "mem.h"
 #include "mutate.h"
+#include "step.h"
 
 #define DIR_TABLE_ENTRIES	512	/* of 8 bytes, in a non-leaf table */
 
@@ -795,6 +796,44 @@ u64 *rviommu_dir_walk(const struct rviommu_dir *dir, u32 id)
 	return dir_leaf(dir->shape, table, id);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_walk);
+
+/**
+ * rviommu_dir_steps() - one walk, for showing it
+ * @dir: directory
+ * @id: device_id or process_id
+ * @steps: where to put what is on the way, %RVIOMMU_DIR_LEVELS_MAX of them, the root first. The
+ *         last is the context, or an entry that is not valid.
+ *
+ * Takes no lock. Each entry was there when it was read, and the next one is in the table that it
+ * led to.
+ *
+ * Return: how many there are; 0 when @id is wider than the directory.
+ */
+unsigned int rviommu_dir_steps(const struct rviommu_dir *dir, u32 id, struct rviommu_step *steps)
+{
+	unsigned int nr = 0, level = dir->levels - 1;
+	u64 *table = dir->root, *e;
+
+	if (id >> rviommu_dir_id_lg2(dir))
+		return 0;
+	guard(rcu)();
+	for (;; level--) {
+		struct rviommu_step *step = &steps[nr++];
+
+		e = level ? dir_slot(dir->shape, table, level, id) :
+			    dir_leaf(dir->shape, table, id);
+		*step = (struct rviommu_step) {
+			.table = virt_to_phys(table),
+			.level = level,
+			.index = (e - table) / (level ? 1 : dir->shape->words),
+			.entry = READ_ONCE(*e),
+		};
+		if (!level || !(step->entry & RVIOMMU_DIRENT_V))
+			return nr;
+		table = dir_table(step->entry);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_dir_steps);
 
 /**
  * rviommu_dir_read() - the context in force, for showing it

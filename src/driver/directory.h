@@ -33,6 +33,7 @@
 struct rviommu_ddt;
 struct rviommu_dir;
 struct rviommu_dir_update;
+struct rviommu_step;
 
 /**
  * struct rviommu_dir_shape - a kind of directory
@@ -275,6 +276,7 @@ void rviommu_dir_store_last(struct rviommu_dir *dir, struct rviommu_dir_update *
 u64 *rviommu_dir_live_page(const struct rviommu_dir *dir, const struct rviommu_dir_update *update);
 u64 *rviommu_dir_walk(const struct rviommu_dir *dir, u32 id);
 bool rviommu_dir_read(const struct rviommu_dir *dir, u32 id, u64 *words);
+unsigned int rviommu_dir_steps(const struct rviommu_dir *dir, u32 id, struct rviommu_step *steps);
 
 /* Width of an ID in bits that this directory can hold */
 static inline unsigned int rviommu_dir_id_lg2(const struct rviommu_dir *dir)
@@ -296,5 +298,7 @@ int rviommu_pdt_init(struct rviommu_pdt *pdt, struct rviommu_ddt *ddt, u8 levels
 u64 rviommu_pdt_pdtp(u8 levels, const u64 *root);
 unsigned int rviommu_pdt_pid_lg2(u8 levels);
 bool rviommu_pdt_read(const struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc);
+unsigned int rviommu_pdt_steps(const struct rviommu_ddt *ddt, u32 did, u32 pid,
+			       struct rviommu_step *steps);
 
 #endif /* RVIOMMU_DIRECTORY_H */

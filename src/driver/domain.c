@@ -97,6 +97,25 @@ static void rviommu_domain_delist(struct rviommu_domain *dom)
 }
 
 /**
+ * rviommu_domain_find() - is a domain on the list?
+ * @domain: any, also one that was freed: it is compared, never followed
+ *
+ * Under rviommu_domains_lock, for as long as the answer is used.
+ *
+ * Return: the domain, or NULL.
+ */
+struct rviommu_domain *rviommu_domain_find(const struct iommu_domain *domain)
+{
+	struct rviommu_domain *dom;
+
+	lockdep_assert_held(&rviommu_domains_lock);
+	list_for_each_entry(dom, &rviommu_domains, node)
+		if (&dom->space.domain == domain)
+			return dom;
+	return NULL;
+}
+
+/**
  * rviommu_domains_stats() - counters of all domains that there are and were
  *
  * Return: the sums.

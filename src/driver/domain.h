@@ -74,6 +74,7 @@ struct iommu_domain *rviommu_domain_alloc_paging_flags(struct device *dev, u32 f
 struct rviommu_domain *rviommu_domain_create(struct rviommu *iommu, bool second_stage);
 struct rviommu_domain_stats rviommu_domain_stats(const struct rviommu_domain *dom);
 struct rviommu_domain_stats rviommu_domains_stats(void);
+struct rviommu_domain *rviommu_domain_find(const struct iommu_domain *domain);
 extern struct list_head rviommu_domains;
 extern struct mutex rviommu_domains_lock;
 void rviommu_domain_ids_destroy(void);

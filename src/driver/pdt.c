@@ -87,6 +87,27 @@ unsigned int rviommu_pdt_pid_lg2(u8 levels)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_pid_lg2);
 
+/*
+ * The directory that the context of a device leads to now; false if there is none. Under
+ * rcu_read_lock(): its tables are not freed meanwhile.
+ */
+static bool pdt_find(const struct rviommu_ddt *ddt, u32 did, struct rviommu_dir *dir)
+{
+	struct rviommu_dc dc;
+	u64 fsc;
+
+	*dir = (struct rviommu_dir){ .shape = &pdt_shape };
+	if (!rviommu_ddt_read(ddt, did, &dc) || !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
+		return false;
+	fsc = dc.word[RVIOMMU_DC_FSC];
+	dir->levels = FIELD_GET(RVIOMMU_FSC_MODE, fsc);
+	/* More than three: words of two contexts, see rviommu_dir_read(). */
+	if (!dir->levels || dir->levels > RVIOMMU_DIR_LEVELS_MAX)
+		return false;
+	dir->root = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN, fsc) << RVIOMMU_PAGE_LG2);
+	return true;
+}
+
 /**
  * rviommu_pdt_read() - the process context in force, for showing it
  * @ddt: the device's directory
@@ -104,21 +125,30 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_pid_lg2);
  */
 bool rviommu_pdt_read(const struct rviommu_ddt *ddt, u32 did, u32 pid, struct rviommu_pc *pc)
 {
-	struct rviommu_dir dir = { .shape = &pdt_shape };
-	struct rviommu_dc dc;
-	u64 fsc;
+	struct rviommu_dir dir;
 
 	*pc = (struct rviommu_pc){};
 	/* Tables that are found during the call are not freed during the call. */
 	guard(rcu)();
-	if (!rviommu_ddt_read(ddt, did, &dc) || !(dc.word[RVIOMMU_DC_TC] & RVIOMMU_DC_TC_PDTV))
-		return false;
-	fsc = dc.word[RVIOMMU_DC_FSC];
-	dir.levels = FIELD_GET(RVIOMMU_FSC_MODE, fsc);
-	/* More than three: words of two contexts, see rviommu_dir_read(). */
-	if (!dir.levels || dir.levels > RVIOMMU_DIR_LEVELS_MAX)
-		return false;
-	dir.root = phys_to_virt((phys_addr_t)FIELD_GET(RVIOMMU_FSC_PPN, fsc) << RVIOMMU_PAGE_LG2);
-	return rviommu_dir_read(&dir, pid, pc->word);
+	return pdt_find(ddt, did, &dir) && rviommu_dir_read(&dir, pid, pc->word);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_read);
+
+/**
+ * rviommu_pdt_steps() - one walk through a process directory, for showing it
+ * @ddt: the device's directory
+ * @did: device_id
+ * @pid: process_id
+ * @steps: as of rviommu_dir_steps()
+ *
+ * Return: how many there are; 0 when the device has no process directory.
+ */
+unsigned int rviommu_pdt_steps(const struct rviommu_ddt *ddt, u32 did, u32 pid,
+			       struct rviommu_step *steps)
+{
+	struct rviommu_dir dir;
+
+	guard(rcu)();
+	return pdt_find(ddt, did, &dir) ? rviommu_dir_steps(&dir, pid, steps) : 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pdt_steps);

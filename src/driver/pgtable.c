@@ -14,6 +14,7 @@
 #include <linux/sizes.h>
 
 #include "pgtable_private.h"
+#include "step.h"
 
 #define PA_LG2_MAX	56
 /* Visits between two RCU sections of rviommu_pgtable_for_each() */
@@ -1009,6 +1010,46 @@ u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova)
 	return (rviommu_pte_pa(pte) & ~(BIT_ULL(lg2) - 1)) | (iova & (BIT_ULL(lg2) - 1));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_iova_to_phys);
+
+/**
+ * rviommu_pgtable_steps() - the way to one address, for showing it
+ * @pt: page table
+ * @iova: address, of any alignment
+ * @steps: where to put the entries on the way, %RVIOMMU_STEPS_MAX of them, the root's first. The
+ *         last is a leaf, or not valid.
+ *
+ * Context: any; races with everything, as rviommu_pgtable_iova_to_phys().
+ *
+ * Return: how many there are; 0 when no table translates @iova.
+ */
+unsigned int rviommu_pgtable_steps(const struct rviommu_pgtable *pt, u64 iova,
+				   struct rviommu_step *steps)
+{
+	unsigned int nr = 0, level = pt->cfg.levels - 1, lg2 = rviommu_pt_root_lg2(pt);
+	u64 va = iova & pt->va_mask;
+	u64 *table = pt->root;
+	u64 *e = table + (va >> lg2);
+
+	if (!rviommu_pt_exists(pt, iova, iova))
+		return 0;
+	guard(rcu)();
+	for (;; level--) {
+		struct rviommu_step *step = &steps[nr++];
+
+		*step = (struct rviommu_step) {
+			.table = virt_to_phys(table),
+			.level = level,
+			.index = e - table,
+			.entry = READ_ONCE(*e),
+		};
+		if (!level || !rviommu_pte_is_link(step->entry))
+			return nr;
+		table = rviommu_pte_table(step->entry);
+		lg2 -= RVIOMMU_PT_INDEX_LG2;
+		e = rviommu_pt_entry(table, va, lg2);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_steps);
 
 struct visit {
 	u64 iova;

@@ -15,6 +15,7 @@
 #include <linux/types.h>
 
 struct rviommu_pgtable;
+struct rviommu_step;
 
 /**
  * struct rviommu_pgtable_cfg - what a page table is to be
@@ -226,6 +227,8 @@ bool rviommu_pgtable_unmap_leaf(struct rviommu_pgtable *pt, u64 iova, size_t siz
 int rviommu_pgtable_demote(struct rviommu_pgtable *pt, u64 iova, u64 last);
 unsigned long rviommu_pgtable_promote(struct rviommu_pgtable *pt, u64 iova, u64 last);
 u64 rviommu_pgtable_iova_to_phys(struct rviommu_pgtable *pt, u64 iova);
+unsigned int rviommu_pgtable_steps(const struct rviommu_pgtable *pt, u64 iova,
+				   struct rviommu_step *steps);
 int rviommu_pgtable_for_each(struct rviommu_pgtable *pt, u64 iova, u64 last,
 			     rviommu_pgtable_visit_t visit, void *arg);
 
