@@ -49,9 +49,16 @@ lint:
 model:
 	$(MAKE) -C src/sim/model library
 
+tools:
+	$(MAKE) -C tools
+
+tools-install:
+	$(MAKE) -C tools install
+
 help:
 	@echo 'make              build the modules for the running kernel (KDIR=... for another)'
 	@echo 'make install      and install them'
+	@echo 'make tools        build the program rviommu, which shows and does all of it; make tools-install'
 	@echo 'make demo         DMA through driver and simulated IOMMU, in a Debian kernel on an emulated PC'
 	@echo 'make demo-riscv   real devices behind the IOMMU of an emulated RISC-V machine'
 	@echo 'make check        the tests that one waits for: every subject once, where it is cheapest'
@@ -66,4 +73,5 @@ help:
 	@echo 'RVIOMMU_DEBUG=1   adds the switches that break the driver on purpose (tests only)'
 	@echo 'RVIOMMU_CACHE=... where test kernels are kept (default: ~/.cache/rviommu)'
 
-.PHONY: modules install clean kdir check check-all kunit check-kcsan demo demo-riscv bench lint model help
+.PHONY: modules install clean kdir check check-all kunit check-kcsan demo demo-riscv bench lint model tools \
+	tools-install help
