@@ -5,10 +5,14 @@
  */
 #include <kunit/test.h>
 #include <linux/bitfield.h>
+#include <linux/iommu.h>
+#include <linux/sizes.h>
 #include <linux/string.h>
 
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
+
+#include "simtest.h"
 
 /**
  * struct sim_refusal - one thing that is wrong with an IOMMU that can everything
@@ -288,7 +292,13 @@ static const struct sim_command {
 	{ "dma", "16 none fill 0 18446744073709551624 1", -EINVAL },
 	{ "dma", "16 none fill 0 16777217 1", -EINVAL },
 	{ "dma", "16 none fill 0 8 18446744073709551616", -EINVAL },
-	{ "dma", "16 none copy 0 8 1", -EINVAL },
+	{ "dma", "16 none copy 0x7ff000000 8 0x7fe000000", -EFAULT },
+	{ "dma", "16 none copy 0 16777217 1", -EINVAL },
+	{ "dma", "16 none read 0x7ff000000 4096 0", -EFAULT },
+	{ "dma", "16 none read 0 4097 0", -EINVAL },
+	{ "dma", "16 none write 0x7ff000000 8 0xffffffffffffffff", -EFAULT },
+	{ "dma", "16 none write 0 9 0", -EINVAL },
+	{ "dma", "16 none fetch 0 8 1", -EINVAL },
 	{ "dma", "16 none fill 0 8 1 1", -EINVAL },
 	{ "dma", "17 none fill 0 8 1", -ENODEV },
 	{ "functions", "add 4294967296", -ENOENT },
@@ -314,12 +324,54 @@ static void test_commands(struct kunit *test)
 	rviommu_sim_destroy(sim);
 }
 
+/* What "dma" writes is in memory, the lowest byte first, and what it copies. */
+static void test_dma_moves(struct kunit *test)
+{
+	static const struct {
+		const char *text;
+		int ret;
+	} steps[] = {
+		{ "0x10 none write 0x10001003 5 0xaa0807060504", 0 },
+		{ "0x10 none write 0x10001001 0 1", 0 },
+		{ "0x10 none copy 0x10002001 6 0x10001002", 0 },
+		{ "0x10 none read 0x10001000 4096 0", 0 },
+		{ "0x10 none write 0x10003ffc 8 1", -EFAULT },
+	};
+	static const u8 written[] = { 0, 0, 0, 4, 5, 6, 7, 8, 0 };
+	static const u8 copied[] = { 0, 0, 4, 5, 6, 7, 8, 0 };
+	struct rviommu_sim_config config;
+	struct iommu_group *group;
+	struct iommu_domain *domain;
+	struct rviommu_sim *sim;
+	struct device *dev;
+	unsigned int i;
+	char text[64];
+	u8 *memory;
+
+	rviommu_sim_config_init(&config);
+	config.endpoints = 1;
+	sim = rviommu_simtest_create(test, "rviommu_kunit_dma", &config);
+	dev = rviommu_sim_endpoint(sim, 0);
+	group = rviommu_simtest_claim(test, dev);
+	domain = rviommu_simtest_space(test, dev, 0x10000000, SZ_16K, &memory);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group(domain, group), 0);
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		strscpy(text, steps[i].text);
+		KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_command(sim, "dma", text), steps[i].ret,
+				    "%s", steps[i].text);
+	}
+	KUNIT_EXPECT_MEMEQ(test, memory + 0x1000, written, sizeof(written));
+	KUNIT_EXPECT_MEMEQ(test, memory + 0x2000, copied, sizeof(copied));
+	iommu_detach_group(domain, group);
+}
+
 static struct kunit_case sim_config_cases[] = {
 	KUNIT_CASE_PARAM(test_check, refusal_gen_params),
 	KUNIT_CASE_PARAM(test_create, refusal_gen_params),
 	KUNIT_CASE(test_levels),
 	KUNIT_CASE(test_names),
 	KUNIT_CASE(test_commands),
+	KUNIT_CASE(test_dma_moves),
 	{}
 };
 

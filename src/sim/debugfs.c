@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What user space sees of an instance, and can do to its hardware. */
 #include <linux/bitfield.h>
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -97,51 +100,98 @@ static int sim_inject(struct rviommu_sim *sim, char *text)
 	return 0;
 }
 
-/* Nobody waits longer than for this many bytes. */
-#define SIM_DMA_MAX	SZ_16M
+/*
+ * Operations of "dma": their names, what they do, and how many bytes of it. Nobody waits longer
+ * than for 16 MiB. What is read, the file keeps; what is written, the command has in its last word.
+ */
+static const struct sim_dma_name {
+	const char *name;
+	enum rviommu_sim_op op;
+	u64 max;
+} sim_dma_names[] = {
+	{ "fill", RVIOMMU_SIM_FILL, SZ_16M },
+	{ "verify", RVIOMMU_SIM_VERIFY, SZ_16M },
+	{ "copy", RVIOMMU_SIM_COPY, SZ_16M },
+	{ "read", RVIOMMU_SIM_READ, SZ_4K },
+	{ "write", RVIOMMU_SIM_WRITE, sizeof(u64) },
+};
 
-/* "DEVICE_ID PASID OP IOVA BYTES SEED": Documentation/simulator.rst */
+/**
+ * struct sim_dma_file - an open "dma"
+ * @sim: the instance
+ * @lock: protects the rest; held while a DMA goes on
+ * @length: bytes that the last "read" got
+ * @data: these
+ */
+struct sim_dma_file {
+	struct rviommu_sim *sim;
+	struct mutex lock; /* see above */
+	size_t length;
+	u8 data[SZ_4K];
+};
+
+static const struct sim_dma_name *sim_dma_name(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sim_dma_names); i++)
+		if (!strcmp(name, sim_dma_names[i].name))
+			return &sim_dma_names[i];
+	return NULL;
+}
+
+/* "DEVICE_ID PASID OP IOVA BYTES OPERAND": Documentation/simulator.rst */
 static int sim_dma_parse(struct rviommu_sim *sim, char *text, u32 *id, struct rviommu_sim_dma *dma)
 {
 	u64 device_id, pasid = 0, length;
+	const struct sim_dma_name *name;
 	const char *word[6];
 
 	if (sim_words(text, word, 6) != 6)
+		return -EINVAL;
+	name = sim_dma_name(word[2]);
+	if (!name)
 		return -EINVAL;
 	dma->pv = strcmp(word[1], "none");
 	if (sim_number(sim->name, "DEVICE_ID", word[0], 0, U32_MAX, &device_id) ||
 	    (dma->pv && sim_number(sim->name, "PASID", word[1], 0, U32_MAX, &pasid)) ||
 	    sim_number(sim->name, "IOVA", word[3], 0, U64_MAX, &dma->iova) ||
-	    sim_number(sim->name, "BYTES", word[4], 0, SIM_DMA_MAX, &length) ||
-	    sim_number(sim->name, "SEED", word[5], 0, U64_MAX, &dma->operand))
+	    sim_number(sim->name, "BYTES", word[4], 0, name->max, &length) ||
+	    sim_number(sim->name, "OPERAND", word[5], 0, U64_MAX, &dma->operand))
 		return -EINVAL;
 	*id = device_id;
 	dma->pasid = pasid;
 	dma->length = length;
-	if (!strcmp(word[2], "fill"))
-		dma->op = RVIOMMU_SIM_FILL;
-	else if (!strcmp(word[2], "verify"))
-		dma->op = RVIOMMU_SIM_VERIFY;
-	else
-		return -EINVAL;
+	dma->op = name->op;
+	if (dma->op == RVIOMMU_SIM_COPY)
+		dma->src_iova = dma->operand;
 	return 0;
 }
 
-static int sim_dma(struct rviommu_sim *sim, char *text)
+/* Under file->lock */
+static int sim_dma(struct sim_dma_file *file, char *text)
 {
-	struct rviommu_sim_dma dma = {};
+	struct rviommu_sim *sim = file->sim;
+	struct rviommu_sim_dma dma = { .buf = file->data };
 	struct sim_engine *engine;
+	__le64 value;
 	u32 id;
 	int ret;
 
 	ret = sim_dma_parse(sim, text, &id, &dma);
 	if (ret)
 		return ret;
+	value = cpu_to_le64(dma.operand);
+	file->length = 0;
+	if (dma.op == RVIOMMU_SIM_WRITE)
+		memcpy(file->data, &value, sizeof(value));
 	engine = sim_engine_find(sim, id);
 	if (!engine)
 		return -ENODEV;
 	ret = sim_engine_run(engine, &dma);
 	sim_engine_put(engine);
+	if (!ret && dma.op == RVIOMMU_SIM_READ)
+		file->length = dma.length;
 	return ret;
 }
 
@@ -272,10 +322,75 @@ static const struct file_operations name##_fops = {					\
 }
 
 SIM_COMMAND_FILE(sim_inject);
-SIM_COMMAND_FILE(sim_dma);
 SIM_COMMAND_FILE(sim_pri_switches);
 SIM_COMMAND_FILE(sim_stop_pasid);
 SIM_COMMAND_FILE(sim_page_request);
+
+static int sim_dma_open(struct inode *inode, struct file *file)
+{
+	struct sim_dma_file *dma = kzalloc(sizeof(*dma), GFP_KERNEL);
+
+	if (!dma)
+		return -ENOMEM;
+	dma->sim = inode->i_private;
+	mutex_init(&dma->lock);
+	file->private_data = dma;
+	return 0;
+}
+
+static int sim_dma_release(struct inode *inode, struct file *file)
+{
+	struct sim_dma_file *dma = file->private_data;
+
+	mutex_destroy(&dma->lock);
+	kfree(dma);
+	return 0;
+}
+
+static ssize_t sim_dma_write(struct file *file, const char __user *from, size_t count, loff_t *pos)
+{
+	struct sim_dma_file *dma = file->private_data;
+	char text[128] = {};
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, from, count))
+		return -EFAULT;
+	guard(mutex)(&dma->lock);
+	return sim_dma(dma, text) ?: count;
+}
+
+static ssize_t sim_dma_read(struct file *file, char __user *to, size_t count, loff_t *pos)
+{
+	struct sim_dma_file *dma = file->private_data;
+
+	guard(mutex)(&dma->lock);
+	return simple_read_from_buffer(to, count, pos, dma->data, dma->length);
+}
+
+static const struct file_operations sim_dma_fops = {
+	.owner = THIS_MODULE,
+	.open = sim_dma_open,
+	.read = sim_dma_read,
+	.write = sim_dma_write,
+	.llseek = default_llseek,
+	.release = sim_dma_release,
+};
+
+static int sim_dma_command(struct rviommu_sim *sim, char *text)
+{
+	struct sim_dma_file *dma = kzalloc(sizeof(*dma), GFP_KERNEL);
+	int ret;
+
+	if (!dma)
+		return -ENOMEM;
+	dma->sim = sim;
+	mutex_init(&dma->lock);
+	ret = sim_dma(dma, text);
+	mutex_destroy(&dma->lock);
+	kfree(dma);
+	return ret;
+}
 
 /**
  * rviommu_sim_command() - for tests: what a write to a file in debugfs does
@@ -290,7 +405,7 @@ int rviommu_sim_command(struct rviommu_sim *sim, const char *file, char *text)
 	if (!strcmp(file, "inject"))
 		return sim_inject(sim, text);
 	if (!strcmp(file, "dma"))
-		return sim_dma(sim, text);
+		return sim_dma_command(sim, text);
 	if (!strcmp(file, "pri_switches"))
 		return sim_pri_switches(sim, text);
 	if (!strcmp(file, "stop_pasid"))
@@ -314,7 +429,7 @@ void sim_debugfs_add(struct rviommu_sim *sim)
 	debugfs_create_file("caches", 0400, sim->debugfs, sim, &sim_caches_fops);
 	debugfs_create_file_unsafe("switches", 0600, sim->debugfs, sim, &sim_switches);
 	debugfs_create_file("inject", 0200, sim->debugfs, sim, &sim_inject_fops);
-	debugfs_create_file("dma", 0200, sim->debugfs, sim, &sim_dma_fops);
+	debugfs_create_file("dma", 0600, sim->debugfs, sim, &sim_dma_fops);
 	debugfs_create_file("pri_switches", 0200, sim->debugfs, sim, &sim_pri_switches_fops);
 	debugfs_create_file("stop_pasid", 0200, sim->debugfs, sim, &sim_stop_pasid_fops);
 	debugfs_create_file("page_request", 0200, sim->debugfs, sim, &sim_page_request_fops);
