@@ -59,6 +59,13 @@ struct command {
 extern const struct command command_list;
 extern const struct command command_show;
 extern const struct command command_stat;
+extern const struct command command_top;
+extern const struct command command_walk;
+extern const struct command command_dump;
+extern const struct command command_dma;
+extern const struct command command_fault;
+extern const struct command command_inject;
+extern const struct command command_bench;
 
 uint64_t call_number(const char *what, const char *text, uint64_t min, uint64_t max);
 uint64_t call_size(const char *what, const char *text, uint64_t max);

@@ -351,3 +351,44 @@ struct json_object *facts_sim_counters(const char *instance)
 	free(path);
 	return record;
 }
+
+/* "KIND device N pscid N ...": a kind may have a blank in it. */
+static struct json_object *cached_of(char *line)
+{
+	char *pairs = strstr(line, " device ");
+	struct json_object *record, *rest;
+
+	if (!pairs)
+		return NULL;
+	*pairs++ = '\0';
+	record = json_object_new_object();
+	rest = parse_pairs(pairs);
+	member_add(record, "kind", json_object_new_string(line));
+	json_object_object_foreach(rest, name, value) {
+		member_add(record, name, json_object_get(value));
+	}
+	json_object_put(rest);
+	return record;
+}
+
+/**
+ * facts_caches() - what simulated hardware has cached
+ * @instance: its name
+ *
+ * Return: a list with a record for each entry.
+ */
+struct json_object *facts_caches(const char *instance)
+{
+	char *path = tree_path(TREE_SIM "/%s/caches", instance), *all = tree_read(path);
+	struct json_object *list = json_object_new_array(), *record;
+	char *rest = all, *line;
+
+	while ((line = strsep(&rest, "\n"))) {
+		record = cached_of(line);
+		if (record)
+			json_object_array_add(list, record);
+	}
+	free(all);
+	free(path);
+	return list;
+}

@@ -16,5 +16,6 @@ struct json_object *facts_pasids(const char *dir);
 struct json_object *facts_faults(const char *dir);
 struct json_object *facts_page_requests(const char *dir);
 struct json_object *facts_sim_counters(const char *instance);
+struct json_object *facts_caches(const char *instance);
 
 #endif /* RVIOMMU_TOOLS_FACTS_H */

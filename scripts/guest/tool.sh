@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# tool.sh: the program "rviommu" with the modules as they are. A program has a simulated PCI function by
+# VFIO, with memory mapped for it; what "rviommu" says of that memory is what the program knows,
+# and what it lets the function do to the memory the program sees.
+
+. ./lib.sh
+
+tool=/guest/rviommu
+sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
+
+# ends STATUS PATTERN ARGUMENT...: it ends like that, and that is in what it prints.
+ends() {
+	status=$1 pattern=$2
+	shift 2
+	$tool "$@" >/tmp/said 2>&1
+	if [ $? -ne "$status" ] || ! grep -q -e "$pattern" /tmp/said; then
+		cat /tmp/said
+		return 1
+	fi
+}
+
+says() {
+	ends 0 "$@"
+}
+
+refuses() {
+	ends 1 "$@"
+}
+
+# value NAME: of the JSON that was printed last, the first member of that name
+value() {
+	sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" /tmp/said | head -n 1
+}
+
+up() {
+	insmod /modules/configfs.ko && insmod /modules/rviommu.ko &&
+		insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=1 || return 1
+	for name in irqbypass iommufd vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
+		[ ! -e "/modules/$name.ko" ] || insmod "/modules/$name.ko" || return 1
+	done
+	path=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0')
+	fn=$(basename "$path")
+	own=$(basename "$(find $sim -mindepth 1 -maxdepth 1 -type d -name 'rviommu-sim-*')")
+}
+
+# The program that holds the memory, with its input from descriptor 9
+hold() {
+	group=/dev/vfio/$(basename "$(readlink "$path/iommu_group")")
+	echo vfio-pci >"$path/driver_override" && echo "$fn" >/sys/bus/pci/drivers_probe &&
+		wait_for 10 test -c "$group" && mkfifo /tmp/lines || return 1
+	/guest/vfio_hold "$group" "$fn" </tmp/lines >/tmp/held 2>&1 &
+	holder=$!
+	exec 9>/tmp/lines
+	wait_for 10 grep -q '^iova 0x10000000 physical 0x' /tmp/held || {
+		cat /tmp/held
+		return 1
+	}
+	physical=$(sed -n 's/.*physical //p' /tmp/held)
+}
+
+# holds BYTES: the first ones of the memory, as the program sees them
+holds() {
+	lines=$(wc -l </tmp/held)
+	echo >&9
+	wait_for 10 more_than "$lines"
+	tail -n 1 /tmp/held
+	[ "$(tail -n 1 /tmp/held)" = "$*" ]
+}
+
+more_than() {
+	[ "$(wc -l </tmp/held)" -gt "$1" ]
+}
+
+# The address is the program's own; and each entry points to the next table.
+walked() {
+	says '"result": "mapped"' walk "$fn" 0x10000000 --json && [ "$(value physical)" = "$physical" ] &&
+		says "$physical" walk "$fn" 0x10000000 || return 1
+	[ "$(grep -c ' level ' /tmp/said)" -ge 6 ] && awk '
+		function number(hex,   i, n) {
+			for (i = 3; i <= length(hex); i++)
+				n = n * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
+			return n
+		}
+		/ level / {
+			for (i = 1; i <= NF; i++) {
+				if ($i == "table")
+					table = $(i + 1)
+				if ($i == "=")
+					entry = $(i + 1)
+			}
+			if (link && int(link / 1024) * 4096 != number(table))
+				exit 1
+			link = $NF == "link" ? number(entry) : 0
+			links += $NF == "link"
+		}
+		END { exit links < 4 }' /tmp/said
+}
+
+dumped() {
+	says '0x0000000010000000' dump "$fn" && says "$physical" dump "$fn"
+}
+
+moved() {
+	says 'done' dma "$fn" write 0x10000003 0x0102030405060708090a &&
+		holds 5a 5a 5a 01 02 03 04 05 06 07 08 09 0a 5a 5a 5a &&
+		says '5a 5a 5a 01 02 03 04 05 06 07 08 09 0a 5a 5a 5a' dma "$fn" read 0x10000000 16 &&
+		says 'done' dma "$fn" copy 0x10001000 16 0x10000000 &&
+		says '5a 5a 5a 01 02 03 04 05 06 07 08 09 0a 5a 5a 5a' dma "$fn" read 0x10001000 16
+}
+
+compared() {
+	says 'done' dma "$fn" fill 0x10000000 16K --seed 5 &&
+		says 'done' dma "$fn" verify 0x10000000 16K --seed 5 &&
+		refuses 'another byte is there' dma "$fn" verify 0x10000000 16K --seed 6
+}
+
+watched() {
+	$tool fault watch --count 1 --seconds 60 --json >/tmp/watched 2>&1 &
+	watcher=$!
+	wait_for 20 grep -qx 1 /sys/kernel/tracing/instances/rviommu-$watcher/events/rviommu/rviommu_fault/enable ||
+		return 1
+	refuses 'the IOMMU refused it' dma "$fn" fill 0x7ff000000 4096 || return 1
+	wait $watcher || return 1
+	cat /tmp/watched
+	grep -q "\"device\":\"$fn\"" /tmp/watched &&
+		grep -q '"cause":{"code":15,"name":"write/AMO page fault"}.*"iova":"0x7ff000000"' /tmp/watched &&
+		[ ! -e /sys/kernel/tracing/instances/rviommu-$watcher ]
+}
+
+# counts COUNTER MORE COMMAND...: "stat" says that it has grown by that with the command.
+counts() {
+	counter=$1 more=$2
+	shift 2
+	says "\"$counter\"" stat rviommu_sim --json || return 1
+	before=$(value "$counter")
+	"$@" || return 1
+	wait_for 10 grown && return
+	cat /tmp/said
+	return 1
+}
+
+grown() {
+	says "\"$counter\"" stat rviommu_sim --json && [ "$(value "$counter")" -eq $((before + more)) ]
+}
+
+refused() {
+	refuses 'the IOMMU refused it' dma "$fn" read 0x7ff000000 8
+}
+
+overflow() {
+	says 'done' inject rviommu_sim error fq_of 1 && counts fault_overflows 1 refused
+}
+
+switched() {
+	says 'done' inject rviommu_sim switches async,word_by_word && grep -qx 0x5 $sim/switches &&
+		says 'done' inject rviommu_sim switches none && grep -qx 0x0 $sim/switches
+}
+
+# What the program leaves behind, and what is there then
+down() {
+	exec 9>&-
+	wait "$holder" || return 1
+	echo "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
+}
+
+check "without the driver it says what to do" refuses 'the driver is not loaded: modprobe rviommu$' list
+check "the simulated IOMMU, a function and a device" up
+check "a program has the function, and memory mapped for it" hold
+check "list has both" says "^  $fn .*unmanaged" list
+check "show has the IOMMU" says 'Sv48' show rviommu_sim
+check "show has the function" says 'iosatp sv' show "$fn"
+check "an unknown name gets those that there are" refuses "there are: .*$own" show nonsense
+check "walk leads to the program's memory, by tables that link each other" walked
+sed 's/^/    | /' /tmp/said
+check "dump has it" dumped
+check "what the function writes the program has; it reads, and copies" moved
+check "it fills, and compares" compared
+check "a fault is watched, decoded, and nothing is left of the watch" watched
+check "the last one is known" says 'IOVA 0x00000007ff000000: write/AMO page fault' fault
+check "stat counts a fault" counts fault_records 1 refused
+check "an injected overflow is counted" overflow
+check "switches are thrown by name" switched
+check "what the hardware has cached is dumped" says '^leaf ' dump rviommu_sim
+check "bench measures" says '^65536 ' bench "$own" --rounds 2 --threads 2
+check "without the exerciser it says what to do" refuses 'rviommu help bench' bench "$fn"
+check "top says what moves" says '^  commands' top rviommu_sim --count 1
+check "all modules go" down
+check "nothing alarming in the kernel's log" dmesg_clean
+finish

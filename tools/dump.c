@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* rviommu dump: what is mapped for a device, or what simulated hardware has cached. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "command.h"
+#include "facts.h"
+#include "out.h"
+#include "parse.h"
+#include "say.h"
+#include "tree.h"
+
+static void draw_page_table(struct json_object *record)
+{
+	struct json_object *domain = member(record, "domain"), *leaves = member(record, "leaves");
+
+	printf("%s of %s: domain %s, %s\n", member_text(record, "device"),
+	       member_text(record, "iommu"),
+	       member(domain, "domain") ? member_text(domain, "domain") : "-",
+	       member(domain, "mode") ? member_text(domain, "mode") : member_text(domain, "type"));
+	if (json_object_array_length(leaves))
+		draw_table(leaves, 2);
+	else
+		puts("  nothing is mapped");
+}
+
+static void dump_page_table(const char *name)
+{
+	struct json_object *record = json_object_new_object();
+	struct device device = tree_device(name);
+
+	member_add(record, "device", json_object_new_string(name));
+	member_add(record, "iommu", json_object_new_string(device.iommu));
+	member_add(record, "domain", facts_domain(device.dir));
+	member_add(record, "leaves", facts_leaves(device.dir));
+	out_record(record, draw_page_table);
+}
+
+static void draw_caches(struct json_object *record)
+{
+	struct json_object *entries = member(record, "entries");
+
+	if (json_object_array_length(entries))
+		draw_table(entries, 0);
+	else
+		puts("nothing is cached");
+}
+
+static void dump_caches(const char *name)
+{
+	struct json_object *record = json_object_new_object();
+
+	tree_need_instance(name);
+	member_add(record, "iommu", json_object_new_string(name));
+	member_add(record, "entries", facts_caches(name));
+	out_record(record, draw_caches);
+}
+
+static void run(const struct call *call)
+{
+	struct names names;
+
+	tree_need_driver();
+	names = tree_iommus();
+	if (tree_has(&names, call->arg[0]))
+		dump_caches(call->arg[0]);
+	else
+		dump_page_table(call->arg[0]);
+}
+
+const struct command command_dump = {
+	.name = "dump",
+	.args = (const char * const []){ "IOMMU|DEVICE", NULL },
+	.min = 1,
+	.max = 1,
+	.options = (const struct command_option []){ {} },
+	.what = "what is mapped for a device; what a simulated IOMMU has cached",
+	.run = run,
+};
