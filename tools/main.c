@@ -113,6 +113,25 @@ static void print_kind(const char *kind)
 			puts(word);
 }
 
+static bool takes_value(const struct command *command, const char *name)
+{
+	const struct command_option *option;
+
+	for (option = command->options; option->name; option++)
+		if (!strcmp(option->name, name))
+			return option->value;
+	return false;
+}
+
+static unsigned int nr_args(const struct command *command)
+{
+	unsigned int nr = 0;
+
+	while (command->args[nr])
+		nr++;
+	return nr;
+}
+
 /* "complete WORD...": what could stand in the place of the last one, a line each. */
 static void complete(unsigned int nr, char **word)
 {
@@ -137,10 +156,14 @@ static void complete(unsigned int nr, char **word)
 		puts("--json");
 		return;
 	}
-	for (i = 0; i < nr - 1 && command->args[args]; i++)
-		args++;
-	args = args ? args - 1 : 0;
-	if (command->args[args])
+	for (i = 1; i < nr - 1; i++) {
+		if (strncmp(word[i], "--", 2))
+			args++;
+		else if (takes_value(command, word[i] + 2))
+			i++;
+	}
+	/* Behind an option nobody knows what it wants. */
+	if (i == nr - 1 && args < nr_args(command))
 		print_kind(command->args[args]);
 }
 
