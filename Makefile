@@ -17,6 +17,7 @@ install: modules
 
 clean:
 	@if [ -e $(KDIR)/Makefile ]; then $(MAKE) -C $(KDIR) M=$(CURDIR) clean; fi
+	rm -rf tools/build
 
 kdir:
 	@[ -e $(KDIR)/Makefile ] || { echo "No kernel to build against in $(KDIR)." >&2; \

@@ -277,7 +277,7 @@ struct json_object *facts_leaves(const char *dir)
 	char *path = text("%s/domain", dir), *all = tree_read(path), *rest = leaves_in(all), *line;
 	struct json_object *list = json_object_new_array(), *record;
 
-	while ((line = strsep(&rest, "\n"))) {
+	while ((line = parse_line(&rest))) {
 		record = *line == '0' ? leaf_of(line) : NULL;
 		if (record)
 			json_object_array_add(list, record);
@@ -383,7 +383,7 @@ struct json_object *facts_caches(const char *instance)
 	struct json_object *list = json_object_new_array(), *record;
 	char *rest = all, *line;
 
-	while ((line = strsep(&rest, "\n"))) {
+	while ((line = parse_line(&rest))) {
 		record = cached_of(line);
 		if (record)
 			json_object_array_add(list, record);

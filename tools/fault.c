@@ -253,23 +253,22 @@ static void watch_end(struct watch *watch)
 /* Lines that are complete; false when there were enough. */
 static bool take_lines(struct watch *watch)
 {
-	char *line = watch->rest, *end;
+	char *line, *rest = watch->rest;
 
 	watch->rest[watch->length] = '\0';
-	while ((end = strchr(line, '\n'))) {
+	while (strchr(rest, '\n')) {
 		struct json_object *fault;
 
-		*end = '\0';
+		line = parse_line(&rest);
 		fault = fault_of(line);
-		line = end + 1;
 		if (!fault)
 			continue;
 		out_event(fault, draw_fault);
 		if (watch->left && !--watch->left)
 			return false;
 	}
-	watch->length -= line - watch->rest;
-	memmove(watch->rest, line, watch->length);
+	watch->length -= rest - watch->rest;
+	memmove(watch->rest, rest, watch->length);
 	/* No line is that long. */
 	if (watch->length == sizeof(watch->rest) - 1)
 		watch->length = 0;

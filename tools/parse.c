@@ -66,6 +66,22 @@ bool parse_size(const char *text, uint64_t max, uint64_t *value)
 }
 
 /**
+ * parse_line() - the next line of a text
+ * @rest: what is left of it; moved on
+ *
+ * Return: the line, with nothing in it that a terminal would not like; NULL at the end.
+ */
+char *parse_line(char **rest)
+{
+	char *line = strsep(rest, "\n"), *c;
+
+	for (c = line; c && *c; c++)
+		if (!isascii((unsigned char)*c) || iscntrl((unsigned char)*c))
+			*c = *c == '\t' ? ' ' : '?';
+	return line;
+}
+
+/**
  * parse_word() - the next word of a line
  * @rest: what is left of it; moved on, and a zero is put behind the word
  *
@@ -138,14 +154,6 @@ static struct json_object *split(char *text)
 	return list;
 }
 
-/* What may be printed on a terminal stays. */
-static void wash(char *line)
-{
-	for (; *line; line++)
-		if (!isascii((unsigned char)*line) || iscntrl((unsigned char)*line))
-			*line = *line == '\t' ? ' ' : '?';
-}
-
 /* One line into a record; its name was cut off. */
 static void add_line(struct json_object *record, const char *name, char *value,
 		     const struct parse_shape *shape)
@@ -189,8 +197,7 @@ struct json_object *parse_record(char *text, const struct parse_shape *shape)
 	struct json_object *record = json_object_new_object();
 	char *line, *name;
 
-	while ((line = strsep(&text, "\n"))) {
-		wash(line);
+	while ((line = parse_line(&text))) {
 		name = parse_word(&line);
 		if (name && *name != '#')
 			add_line(record, name, line ?: (char []){ "" }, shape);
@@ -212,8 +219,7 @@ struct json_object *parse_blocks(char *text, const char *first, const struct par
 	struct json_object *list = json_object_new_array(), *record = NULL;
 	char *line, *name;
 
-	while ((line = strsep(&text, "\n"))) {
-		wash(line);
+	while ((line = parse_line(&text))) {
 		name = parse_word(&line);
 		if (!name || *name == '#')
 			continue;

@@ -19,6 +19,7 @@ struct parse_shape {
 
 bool parse_number(const char *text, uint64_t max, uint64_t *value);
 bool parse_size(const char *text, uint64_t max, uint64_t *value);
+char *parse_line(char **rest);
 char *parse_word(char **rest);
 struct json_object *parse_value(const char *text);
 struct json_object *parse_pairs(char *text);

@@ -15,7 +15,6 @@
 #define TREE_DRIVER	"/sys/kernel/debug/rviommu"
 #define TREE_SIM	"/sys/kernel/debug/rviommu_sim"
 #define TREE_TRACE	"/sys/kernel/tracing"
-#define TREE_CONFIG	"/sys/kernel/config/rviommu_sim"
 
 /**
  * struct names - a sorted list

@@ -129,6 +129,15 @@ watched() {
 		[ ! -e /sys/kernel/tracing/instances/rviommu-$watcher ]
 }
 
+# A watch that is told to end takes its instance with it, whatever happened.
+ended() {
+	$tool fault watch >/tmp/watched 2>&1 &
+	watcher=$!
+	wait_for 20 test -d /sys/kernel/tracing/instances/rviommu-$watcher &&
+		wait_for 20 grep -q 'Ctrl-C' /tmp/watched && kill -TERM $watcher && wait $watcher &&
+		[ ! -e /sys/kernel/tracing/instances/rviommu-$watcher ]
+}
+
 # counts COUNTER MORE COMMAND...: "stat" says that it has grown by that with the command.
 counts() {
 	counter=$1 more=$2
@@ -178,6 +187,7 @@ check "dump has it" dumped
 check "what the function writes the program has; it reads, and copies" moved
 check "it fills, and compares" compared
 check "a fault is watched, decoded, and nothing is left of the watch" watched
+check "a watch that is ended leaves nothing, either" ended
 check "the last one is known" says 'IOVA 0x00000007ff000000: write/AMO page fault' fault
 check "stat counts a fault" counts fault_records 1 refused
 check "an injected overflow is counted" overflow
