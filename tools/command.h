@@ -36,10 +36,10 @@ struct call {
 /**
  * struct command - a command
  * @name: its name
- * @args: kinds of its arguments: DEVICE, IOMMU, INSTANCE (names that are looked up for the
- *        completion), words to choose from separated by |, or anything else; up to a NULL
+ * @args: kinds of its arguments: DEVICE, IOMMU (names that are looked up for the completion),
+ *        words to choose from separated by |, or anything else; up to a NULL
  * @min: so many it needs at least
- * @max: so many it takes; more than @args has: the last kind again
+ * @max: so many it takes
  * @options: up to one without a name
  * @what: what it does, in one line
  * @more: the rest, or NULL

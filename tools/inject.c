@@ -185,7 +185,6 @@ static void inject_error(const char *instance, const struct call *call)
 static void run(const struct call *call)
 {
 	struct device device;
-	struct names names;
 	const char *kind = call->nr > 1 ? call->arg[1] : NULL;
 
 	if (kind && strcmp(kind, "error") && strcmp(kind, "switches") && strcmp(kind, "pri"))
@@ -202,9 +201,6 @@ static void run(const struct call *call)
 		return;
 	}
 	tree_need_instance(call->arg[0]);
-	names = tree_instances();
-	if (!tree_has(&names, call->arg[0]))
-		return;
 	if (!kind)
 		show(call->arg[0]);
 	else if (!strcmp(kind, "error"))

@@ -106,8 +106,6 @@ static void print_kind(const char *kind)
 	if (!strcmp(kind, "DEVICE") || !strcmp(kind, "IOMMU|DEVICE"))
 		for (i = 0; i < iommus.nr; i++)
 			print_names(tree_devices(iommus.name[i]));
-	if (!strcmp(kind, "INSTANCE"))
-		print_names(tree_instances());
 	while ((word = strsep(&words, "|")))
 		if (*word >= 'a' && *word <= 'z')
 			puts(word);

@@ -161,6 +161,6 @@ const struct command command_top = {
 		[COUNT] = { "count", "N", "end after N of them" },
 		{},
 	},
-	.what = "the same again and again, and how fast they grow",
+	.what = "counters that move, and how fast, again and again",
 	.run = run,
 };
