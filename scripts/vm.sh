@@ -29,6 +29,25 @@ vm_modules() {
 	done
 }
 
+# vm_sessions ROOT FILE: the sessions of a page of documentation, for guest/sessions.sh, each in a
+# file that begins with its title.
+vm_sessions() {
+	mkdir -p "$1/sessions"
+	awk -v dir="$1/sessions" '
+	/^(=+|-+)$/ { title = before }
+	{ before = $0 }
+	/^\.\. code-block:: console$/ {
+		if (file)
+			close(file)
+		file = sprintf("%s/%02d", dir, ++n)
+		print title >file
+		next
+	}
+	file && /^   / { print substr($0, 4) >file; next }
+	file && /^.+$/ { close(file); file = "" }
+	END { exit !n }' "$2" || die "there are no sessions in $2"
+}
+
 # vm_pack DIR FILE: the same as an initramfs.
 vm_pack() {
 	(cd "$1" && find . | cpio --quiet -o -H newc) >"$2"

@@ -19,7 +19,7 @@ fact() {
 }
 
 devices() {
-	for d in "$sim"/*/; do
+	for d in "$sim"/rviommu-sim-endpoint.*/; do
 		basename "$d"
 	done
 }

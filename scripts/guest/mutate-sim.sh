@@ -16,7 +16,7 @@ load_sim() {
 }
 
 device() {
-	for d in "$sim"/*/; do
+	for d in "$sim"/rviommu-sim-endpoint.*/; do
 		echo "${d%/}"
 	done | sed -n "$1p"
 }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# sessions.sh: the sessions of Documentation/tasks.rst, as they stand there: each line that begins
+# with "# " is a command, and what follows is what it says. "..." in a line stands for anything
+# in it, alone in a line for any lines.
+
+. ./lib.sh
+
+PATH=/guest:$PATH
+
+# Modules are files here, and nobody knows what they need of each other.
+modprobe() {
+	if [ "$1" = -r ]; then
+		shift
+		for module; do
+			rmmod "$module" || return 1
+		done
+		return
+	fi
+	module=$1
+	shift
+	case $module in
+	rviommu_sim)	needs=rviommu ;;
+	vfio-pci)	needs='irqbypass vfio vfio_iommu_type1 vfio-pci-core' ;;
+	*)		needs='' ;;
+	esac
+	for need in $needs; do
+		[ -d "/sys/module/$(echo "$need" | tr - _)" ] || [ ! -e "/modules/$need.ko" ] ||
+			insmod "/modules/$need.ko" || return 1
+	done
+	insmod "/modules/$module.ko" "$@"
+}
+
+# said WANTED SAID
+said() {
+	awk '
+	function pattern(line) {
+		gsub(/[][\\^$*+?(){}|]/, "\\\\&", line)
+		gsub(/\.\.\./, "\001", line)
+		gsub(/\./, "\\.", line)
+		gsub(/\001/, ".*", line)
+		return "^" line "$"
+	}
+	NR == FNR { wanted[++n] = $0; next }
+	{ said[++m] = $0 }
+	END {
+		for (i = 1; i <= n; i++) {
+			any = 0
+			while (i <= n && wanted[i] == "...") {
+				any = 1
+				i++
+			}
+			if (i > n)
+				exit 0
+			j++
+			while (any && j <= m && said[j] !~ pattern(wanted[i]))
+				j++
+			if (j > m || said[j] !~ pattern(wanted[i])) {
+				print "expected: " wanted[i]
+				print "there is: " (j <= m ? said[j] : "nothing more")
+				exit 1
+			}
+		}
+		if (j < m) {
+			print "not expected: " said[j + 1]
+			exit 1
+		}
+	}' "$1" "$2"
+}
+
+# judge COMMAND: what it said is what was wanted.
+judge() {
+	[ -z "$1" ] || said /tmp/wanted /tmp/said || {
+		echo "of: $1"
+		return 1
+	}
+}
+
+# In one shell, as a person would; the shell of the next session is another one.
+session() (
+	command=''
+	while IFS= read -r line <&3; do
+		case $line in
+		'# '*)
+			judge "$command" || exit 1
+			command=${line#'# '}
+			: >/tmp/wanted
+			eval "$command" >/tmp/said 2>&1 </dev/null
+			;;
+		*)
+			echo "$line" >>/tmp/wanted
+			;;
+		esac
+	done 3<"$1"
+	judge "$command"
+)
+
+insmod /modules/configfs.ko
+mount -t configfs none /sys/kernel/config
+for file in /sessions/*; do
+	check "$(head -n 1 "$file")" session "$file"
+done
+check "nothing alarming in the kernel's log" dmesg_clean
+finish
