@@ -23,6 +23,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <rviommu/bus.h>
+#include <rviommu/page_request.h>
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
@@ -1217,6 +1218,43 @@ static const char *pri_outstanding(struct scene *s)
 	return pri_end(s, list_empty(&prgs->outstanding) ? NULL : "the device has no response");
 }
 
+static int pri_counts(struct iopf_group *group)
+{
+	scene->count = list_count_nodes(&group->faults);
+	return -EBUSY;
+}
+
+/* Who handles a group gets all of it, and may respond at once. */
+static const char *pri_group(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (!pri_begin(s) || pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED ||
+	    pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	s->domain[0]->iopf_handler = pri_counts;
+	s->count = 0;
+	rviommu_inq_service(&s->iommu->pageq);
+	if (!s->count)
+		wrong = CANNOT;
+	else if (s->count != 2)
+		wrong = "half a group is handled";
+	else if (!list_empty(&s->ep->pri.prgs.outstanding))
+		wrong = "the response of a handler that was quick is lost";
+	return pri_end(s, wrong);
+}
+
+/* Nothing is on its way to the device any more when its driver is told that a PASID is quiet. */
+static const char *pri_cancel(struct scene *s)
+{
+	if (!pri_begin(s) || map(s, 0, IOVA, PA(0), SZ_4K) || !hold(s, IOVA))
+		return pri_end(s, CANNOT);
+	s->on_wait = end_of_dma;
+	if (rviommu_iopf_cancel(s->dev, s->pasid))
+		return pri_end(s, CANNOT);
+	return pri_end(s, waited(s));
+}
+
 static const char *pri_overflow(struct scene *s)
 {
 	const char *wrong = NULL;
@@ -1332,6 +1370,9 @@ static const struct scenario scenarios[] = {
 	{ "pri_partial_pasid", pri_partial, .ats = true, .pasid = 5 },
 	{ "pri_outstanding", pri_outstanding, .ats = true },
 	{ "pri_outstanding_pasid", pri_outstanding, .ats = true, .pasid = 5 },
+	{ "pri_group", pri_group, .ats = true },
+	{ "pri_cancel", pri_cancel, .ats = true },
+	{ "pri_cancel_pasid", pri_cancel, .ats = true, .pasid = 5 },
 	{ "pri_overflow", pri_overflow, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
 #endif

@@ -841,6 +841,9 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_REFUSE] = "pri_refuse",
 	[RVIOMMU_MUTATE_PRI_GAP] = "pri_gap",
 	[RVIOMMU_MUTATE_PRI_OFF] = "pri_off",
+	[RVIOMMU_MUTATE_PRI_OTHERS] = "pri_others",
+	[RVIOMMU_MUTATE_PRI_LATE] = "pri_late",
+	[RVIOMMU_MUTATE_PRI_FENCE] = "pri_fence",
 };
 
 /**

@@ -105,6 +105,8 @@ static void iopf_forget(struct rviommu_endpoint *ep, u32 pasid)
 /* The responses that were given have reached the device. */
 static int iopf_fence(struct rviommu_endpoint *ep)
 {
+	if (!rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_FENCE))
+		return 0;
 	return rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
 }
 

@@ -58,6 +58,9 @@
  * @RVIOMMU_MUTATE_PRI_REFUSE: what has no response gets one then
  * @RVIOMMU_MUTATE_PRI_GAP: what is not complete is forgotten after an overflow
  * @RVIOMMU_MUTATE_PRI_OFF: page requests go off before the context is invalid
+ * @RVIOMMU_MUTATE_PRI_OTHERS: requests before the last one of a group go to who handles it
+ * @RVIOMMU_MUTATE_PRI_LATE: a group waits for its response before its handler is asked
+ * @RVIOMMU_MUTATE_PRI_FENCE: responses have reached the device when a PASID is quiet
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -107,6 +110,9 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_REFUSE,
 	RVIOMMU_MUTATE_PRI_GAP,
 	RVIOMMU_MUTATE_PRI_OFF,
+	RVIOMMU_MUTATE_PRI_OTHERS,
+	RVIOMMU_MUTATE_PRI_LATE,
+	RVIOMMU_MUTATE_PRI_FENCE,
 	RVIOMMU_NR_MUTATIONS,
 };
 

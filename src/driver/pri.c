@@ -133,26 +133,96 @@ static int pri_report(struct rviommu_endpoint *ep, const struct rviommu_page_mes
 	return iommu_report_device_fault(ep->dev, &fault);
 }
 
-/*
- * All of it in one go. A request that the core had no memory for is missing where it is
- * handled: the device asks for it again.
+/**
+ * struct pri_handover - a group on its way to who handles it
+ * @ep: the device
+ * @group: the group, complete
+ * @last: its last request
+ * @cookie: of the group
  */
-static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
+struct pri_handover {
+	struct rviommu_endpoint *ep;
+	struct rviommu_prg *group;
+	struct rviommu_page_message last;
+	u64 cookie;
+};
+
+/*
+ * A request that the core had no memory for is missing where it is handled: the device asks for
+ * it again.
+ */
+static void pri_report_others(struct pri_handover *h)
 {
 	struct rviommu_prg_request *request;
-	struct rviommu_page_message last = {};
-	u64 cookie = group->cookie;
 
-	list_for_each_entry(request, &group->requests, node) {
-		last = request->message;
-		if (!last.last)
-			pri_report(ep, &last, 0);
-	}
-	atomic64_inc(&ep->pri.groups);
-	/* It may be answered before the next call returns. */
-	rviommu_prgs_hand_on(&ep->pri.prgs, group);
-	/* An error says that it has been answered. */
-	pri_report(ep, &last, cookie);
+	list_for_each_entry(request, &h->group->requests, node)
+		if (!request->message.last)
+			pri_report(h->ep, &request->message, 0);
+}
+
+/* It may be answered before the next step returns. */
+static void pri_await_response(struct pri_handover *h)
+{
+	atomic64_inc(&h->ep->pri.groups);
+	rviommu_prgs_hand_on(&h->ep->pri.prgs, h->group);
+}
+
+/* An error says that it has been answered. */
+static void pri_report_last(struct pri_handover *h)
+{
+	pri_report(h->ep, &h->last, h->cookie);
+}
+
+#define PRI_HANDOVER_STEPS	3
+
+typedef void (*pri_handover_step)(struct pri_handover *h);
+
+/* The right order, and wrong ones: so that tests can show that they would notice. */
+static const pri_handover_step pri_handover_order[PRI_HANDOVER_STEPS] = {
+	pri_report_others, pri_await_response, pri_report_last,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static void pri_report_none(struct pri_handover *h)
+{
+}
+
+static const pri_handover_step pri_handover_no_others[PRI_HANDOVER_STEPS] = {
+	pri_report_none, pri_await_response, pri_report_last,
+};
+
+static const pri_handover_step pri_handover_late[PRI_HANDOVER_STEPS] = {
+	pri_report_others, pri_report_last, pri_await_response,
+};
+
+static const pri_handover_step *pri_handover_steps(const struct rviommu *iommu)
+{
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_OTHERS))
+		return pri_handover_no_others;
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_LATE))
+		return pri_handover_late;
+	return pri_handover_order;
+}
+#else
+static const pri_handover_step *pri_handover_steps(const struct rviommu *iommu)
+{
+	return pri_handover_order;
+}
+#endif
+
+/* All of it in one go. */
+static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
+{
+	struct pri_handover h = {
+		.ep = ep, .group = group, .cookie = group->cookie,
+		.last = list_last_entry(&group->requests, struct rviommu_prg_request,
+					node)->message,
+	};
+	const pri_handover_step *steps = pri_handover_steps(ep->iommu);
+	unsigned int i;
+
+	for (i = 0; i < PRI_HANDOVER_STEPS; i++)
+		steps[i](&h);
 }
 
 static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
