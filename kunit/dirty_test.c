@@ -10,13 +10,16 @@
 #include <linux/iommu.h>
 #include <linux/iova_bitmap.h>
 #include <linux/kthread.h>
+#include <linux/lockdep.h>
 #include <linux/mman.h>
 #include <linux/moduleparam.h>
+#include <linux/mutex.h>
 #include <linux/prandom.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 #include <rviommu/domain.h>
 #include <rviommu/sim.h>
 
@@ -784,29 +787,119 @@ static void dirty_promote(struct kunit *test)
 /* ----- No write is lost ----- */
 
 /*
- * A migration: whoever reads copies the pages that are dirty; when the devices have stopped, the
- * copy is what they have written, because the last write to a page is in this bitmap or in a
- * later one. Meanwhile others split what there is, merge it again, and map and unmap beside it.
+ * A migration: whoever reads copies the pages that are dirty. Chunk by chunk the owner stops the
+ * devices, reads without clearing, copies what that says, and unmaps: then the copy has to be what
+ * was written, because the last write to a page was in a bitmap, or is in this one. Meanwhile the
+ * devices write to the other chunks, leaves are split and merged, and pages beside those that are
+ * written to are unmapped.
  */
-#define RACE_PAGES	512
+#define RACE_CHUNKS	4
+#define RACE_PAGES	((unsigned int)(SZ_2M / SZ_4K))	/* of a chunk */
 #define RACE_WRITERS	3
-/* The pages at the end are mapped and unmapped; the rest is written to. */
-#define RACE_OWNED	64
-#define RACE_WRITTEN	(RACE_PAGES - RACE_OWNED)
+/* The pages at the end of a chunk: nobody writes to them. */
+#define RACE_QUIET	16
+#define RACE_WRITTEN	(RACE_PAGES - RACE_QUIET)
+/* So many writes, and everybody else has another turn. */
+#define RACE_TURN	400
+/* Of everything else at least */
+#define RACE_ENOUGH	40
+/* In all, where nothing looks on */
+#define RACE_WRITES	10000000
 
-struct race {
-	struct dirty_fixture *f;
-	u8 *pages;
-	unsigned long limit;
-	unsigned long merged;
-};
+struct race;
 
+/**
+ * struct race_writer - one that writes
+ * @race: what for
+ * @busy: it is writing
+ * @rnd: where to
+ * @writes: so far
+ * @refused: of these
+ */
 struct race_writer {
 	struct race *race;
+	/* Held during each DMA; who has it sees that none is under way. */
+	struct mutex busy;
 	struct rnd_state rnd;
 	unsigned long writes;
 	unsigned long refused;
 };
+
+/**
+ * struct race - a migration, and what goes on meanwhile
+ * @f: the fixture
+ * @chunk: memory of each chunk
+ * @copy: what the migration has of each page
+ * @copying: a bitmap is on its way from the domain to @copy
+ * @mm: where the bitmap is
+ * @turn: whoever waits for more writes
+ * @read: writes when whoever reads had its last turn
+ * @owned: writes when the owner had
+ * @stopped: chunks that nobody writes to, by number
+ * @writer: those who write
+ * @copied: pages that were found dirty
+ * @lost: pages that were written to, and are not in @copy
+ * @failed: maps and unmaps
+ * @remapped: chunks
+ * @aside: pages that are not written to
+ * @merged: tables that became leaves
+ */
+struct race {
+	struct dirty_fixture *f;
+	u8 *chunk[RACE_CHUNKS];
+	u64 *copy;
+	/* What is copied is of now, and not overwritten by what is older. */
+	struct mutex copying;
+	struct mm_struct *mm;
+	wait_queue_head_t turn;
+	unsigned long read, owned;
+	unsigned long stopped;
+	struct race_writer writer[RACE_WRITERS];
+	unsigned long copied, lost, failed, remapped, aside, merged;
+};
+
+static unsigned long race_writes(struct race *race)
+{
+	unsigned long writes = 0;
+	unsigned int i;
+
+	for (i = 0; i < RACE_WRITERS; i++)
+		writes += READ_ONCE(race->writer[i].writes);
+	return writes;
+}
+
+/* Wait until devices have done something since @seen, which they may be waiting for. */
+static void race_turn(struct race *race, unsigned long *seen)
+{
+	wait_event(race->turn, race_writes(race) >= *seen + RACE_TURN || kthread_should_stop());
+	WRITE_ONCE(*seen, race_writes(race));
+	wake_up_all(&race->turn);
+}
+
+/* Nobody writes for long without that somebody reads, and somebody unmaps. */
+static bool race_is_due(struct race *race)
+{
+	const unsigned long writes = race_writes(race);
+
+	return writes > READ_ONCE(race->read) + 4 * RACE_TURN ||
+	       writes > READ_ONCE(race->owned) + 4 * RACE_TURN;
+}
+
+static u64 race_iova(unsigned int chunk, unsigned int page)
+{
+	return IOVA + chunk * (u64)SZ_2M + (u64)page * SZ_4K;
+}
+
+static int race_map(struct race *race, unsigned int chunk, unsigned int page, size_t size)
+{
+	return dirty_map(race->f, race_iova(chunk, page),
+			 virt_to_phys(race->chunk[chunk]) + (u64)page * SZ_4K, size);
+}
+
+static bool race_unmap(struct race *race, unsigned int chunk, unsigned int page, size_t size)
+{
+	return iommu_unmap(race->f->domain, race_iova(chunk, page), size) == size;
+}
 
 static int race_write(void *data)
 {
@@ -815,13 +908,22 @@ static int race_write(void *data)
 	u32 pasid = race->f->world->pasid;
 
 	while (!kthread_should_stop()) {
-		u64 at = (u64)(prandom_u32_state(&w->rnd) % RACE_WRITTEN) * SZ_4K;
+		const u32 r = prandom_u32_state(&w->rnd);
+		const unsigned int chunk = r % RACE_CHUNKS, page = (r >> 8) % RACE_WRITTEN;
 
-		w->refused += !!rviommu_simtest_dma(race->f->dev, pasid, RVIOMMU_SIM_FETCH_ADD,
-						    IOVA + at, 8, 1, NULL);
-		WRITE_ONCE(w->writes, w->writes + 1);
-		if (!(w->writes % 64))
+		mutex_lock(&w->busy);
+		if (!test_bit(chunk, &race->stopped)) {
+			w->refused += !!rviommu_simtest_dma(race->f->dev, pasid,
+							    RVIOMMU_SIM_FETCH_ADD,
+							    race_iova(chunk, page), 8, 1, NULL);
+			WRITE_ONCE(w->writes, w->writes + 1);
+		}
+		mutex_unlock(&w->busy);
+		if (!(r >> 26)) {
+			wake_up_all(&race->turn);
+			wait_event(race->turn, !race_is_due(race) || kthread_should_stop());
 			cond_resched();
+		}
 	}
 	return 0;
 }
@@ -830,106 +932,175 @@ static int race_reshape(void *data)
 {
 	struct race *race = data;
 	struct rviommu_pgtable *pt = &race->f->dom->pt;
+	const u64 last = race_iova(RACE_CHUNKS, 0) - 1;
+	unsigned long seen = 0;
 
 	while (!kthread_should_stop()) {
-		race->merged += rviommu_pgtable_promote(pt, IOVA, IOVA + SZ_2M - 1);
-		cond_resched();
-		rviommu_pgtable_demote(pt, IOVA, IOVA + SZ_2M - 1);
-		schedule_timeout_uninterruptible(1);
+		WRITE_ONCE(race->merged, race->merged + rviommu_pgtable_promote(pt, IOVA, last));
+		race_turn(race, &seen);
+		rviommu_pgtable_demote(pt, IOVA, last);
+		race_turn(race, &seen);
 	}
 	return 0;
 }
 
-struct race_mapper {
-	struct race *race;
-	unsigned long failed;
-	unsigned long unmaps;
-};
-
-static int race_map(void *data)
+/* Bring what a range says is dirty up to date in the copy. */
+static void race_copy(struct race *race, unsigned int chunk, unsigned int nr, unsigned long flags)
 {
-	struct race_mapper *m = data;
-	struct race *race = m->race;
 	struct dirty_fixture *f = race->f;
-	u64 pa = virt_to_phys(race->pages);
-	struct rnd_state rnd;
+	unsigned int bit;
 
-	prandom_seed_state(&rnd, 7);
-	while (!kthread_should_stop()) {
-		u64 at = (u64)(RACE_WRITTEN + prandom_u32_state(&rnd) % RACE_OWNED) * SZ_4K;
-
-		m->failed += iommu_unmap(f->domain, IOVA + at, SZ_4K) != SZ_4K;
-		m->failed += !!dirty_map(f, IOVA + at, pa + at, SZ_4K);
-		WRITE_ONCE(m->unmaps, m->unmaps + 1);
-		cond_resched();
+	lockdep_assert_held(&race->copying);
+	if (dirty_read(f, race_iova(chunk, 0), nr * (size_t)SZ_2M, flags)) {
+		race->failed++;
+		return;
 	}
+	for_each_set_bit(bit, f->got, nr * RACE_PAGES) {
+		const unsigned int at = chunk + bit / RACE_PAGES, page = bit % RACE_PAGES;
+
+		race->copy[at * RACE_PAGES + page] =
+			READ_ONCE(*(u64 *)(race->chunk[at] + (size_t)page * SZ_4K));
+		race->copied++;
+	}
+}
+
+/* Of a chunk that is not written to at the moment, the copy is what is there. */
+static void race_compare(struct race *race, unsigned int chunk)
+{
+	unsigned int page;
+
+	for (page = 0; page < RACE_PAGES; page++)
+		race->lost += race->copy[chunk * RACE_PAGES + page] !=
+			      *(u64 *)(race->chunk[chunk] + (size_t)page * SZ_4K);
+}
+
+/* In the order that iommufd asks for: stopped, read, unmapped. */
+static void race_remap(struct race *race, unsigned int chunk)
+{
+	const size_t part = race->remapped & 1 ? 9 * SZ_4K : 0;
+	unsigned int i;
+
+	set_bit(chunk, &race->stopped);
+	for (i = 0; i < RACE_WRITERS; i++) {
+		mutex_lock(&race->writer[i].busy);
+		mutex_unlock(&race->writer[i].busy);
+	}
+	mutex_lock(&race->copying);
+	race_copy(race, chunk, 1, IOMMU_DIRTY_NO_CLEAR);
+	race_compare(race, chunk);
+	mutex_unlock(&race->copying);
+	/* A part of it first: leaves that have just been merged are split. */
+	if (part)
+		race->failed += !race_unmap(race, chunk, 0, part);
+	race->failed += !race_unmap(race, chunk, part / SZ_4K, SZ_2M - part);
+	race->failed += !!race_map(race, chunk, 0, SZ_2M);
+	clear_bit(chunk, &race->stopped);
+	WRITE_ONCE(race->remapped, race->remapped + 1);
+}
+
+/* Beside pages that are written to */
+static void race_aside(struct race *race, unsigned int chunk)
+{
+	const unsigned int page = RACE_WRITTEN + race->aside % RACE_QUIET;
+
+	race->failed += !race_unmap(race, chunk, page, SZ_4K);
+	race->failed += !!race_map(race, chunk, page, SZ_4K);
+	WRITE_ONCE(race->aside, race->aside + 1);
+}
+
+static int race_own(void *data)
+{
+	struct race *race = data;
+	unsigned int n;
+
+	kthread_use_mm(race->mm);
+	for (n = 0; !kthread_should_stop(); n++) {
+		race_turn(race, &race->owned);
+		if (n / RACE_CHUNKS % 2)
+			race_remap(race, n % RACE_CHUNKS);
+		else
+			race_aside(race, n % RACE_CHUNKS);
+	}
+	kthread_unuse_mm(race->mm);
 	return 0;
 }
 
-/* Bring what is dirty up to date in the copy; how many pages that were. */
-static unsigned int race_copy(struct race *race, u64 *copy)
+static bool race_over(struct race *race, unsigned long limit)
 {
-	struct dirty_fixture *f = race->f;
-	unsigned int bit, nr = 0;
+	return race_writes(race) >= limit && READ_ONCE(race->remapped) >= RACE_ENOUGH &&
+	       READ_ONCE(race->aside) >= RACE_ENOUGH && READ_ONCE(race->merged) >= RACE_ENOUGH;
+}
 
-	if (dirty_read(f, IOVA, SZ_2M, 0))
-		return 0;
-	for_each_set_bit(bit, f->got, RACE_WRITTEN) {
-		copy[bit] = READ_ONCE(*(u64 *)(race->pages + (size_t)bit * SZ_4K));
-		nr++;
+static struct race *race_up(struct kunit *test)
+{
+	struct race *race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, race);
+	race->f = dirty_up(test, test->param_value);
+	race->copy = kunit_kcalloc(test, RACE_CHUNKS * RACE_PAGES, sizeof(u64), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, race->copy);
+	race->mm = current->mm;
+	mutex_init(&race->copying);
+	init_waitqueue_head(&race->turn);
+	for (i = 0; i < RACE_CHUNKS; i++) {
+		race->chunk[i] = rviommu_simtest_pages(test, SZ_2M);
+		KUNIT_ASSERT_EQ(test, race_map(race, i, 0, SZ_2M), 0);
 	}
-	return nr;
+	for (i = 0; i < RACE_WRITERS; i++) {
+		race->writer[i].race = race;
+		mutex_init(&race->writer[i].busy);
+		prandom_seed_state(&race->writer[i].rnd, i + 1);
+	}
+	return race;
 }
 
 static void dirty_race(struct kunit *test)
 {
-	struct dirty_fixture *f = dirty_up(test, test->param_value);
-	unsigned long done = 0, refused = 0, reads = 0, copied = 0, lost = 0;
+	struct race *race = race_up(test);
+	unsigned long limit = writes ?: rviommu_simtest_rounds(RACE_WRITES);
 	struct task_struct *task[RACE_WRITERS + 2] = {};
-	u64 *copy = kunit_kcalloc(test, RACE_PAGES, sizeof(*copy), GFP_KERNEL);
-	struct race_writer w[RACE_WRITERS] = {};
-	struct race race = { .f = f };
-	struct race_mapper m = { .race = &race };
+	unsigned long reads = 0, refused = 0;
+	bool all = true;
 	unsigned int i;
+	u64 t;
 
-	KUNIT_ASSERT_NOT_NULL(test, copy);
-	race.pages = rviommu_simtest_pages(test, SZ_2M);
-	race.limit = writes ?: rviommu_simtest_rounds(4000000);
-	KUNIT_ASSERT_EQ(test, dirty_map(f, IOVA, virt_to_phys(race.pages), SZ_2M), 0);
-	KUNIT_ASSERT_EQ(test, dirty_track(f, true), 0);
-	for (i = 0; i < RACE_WRITERS; i++) {
-		w[i].race = &race;
-		prandom_seed_state(&w[i].rnd, i + 1);
-		task[i] = kthread_run(race_write, &w[i], "dirty_write");
-	}
-	task[i++] = kthread_run(race_reshape, &race, "dirty_reshape");
-	task[i] = kthread_run(race_map, &m, "dirty_map");
-	do {
-		copied += race_copy(&race, copy);
-		/* With one CPU it would read what nobody had the time to write. */
-		if (++reads % 16)
-			cond_resched();
-		else
-			schedule_timeout_uninterruptible(1);
-		done = 0;
-		for (i = 0; i < RACE_WRITERS; i++)
-			done += READ_ONCE(w[i].writes);
-	} while (done < race.limit);
+	/* Worst cases and a device's own cache take their time for each of them. */
+	if (race->f->world->switches || race->f->world->ats)
+		limit /= 10;
+	KUNIT_ASSERT_EQ(test, dirty_track(race->f, true), 0);
+	for (i = 0; i < RACE_WRITERS; i++)
+		task[i] = kthread_run(race_write, &race->writer[i], "dirty_write");
+	task[i++] = kthread_run(race_reshape, race, "dirty_reshape");
+	task[i] = kthread_run(race_own, race, "dirty_own");
 	for (i = 0; i < ARRAY_SIZE(task); i++)
-		if (!IS_ERR_OR_NULL(task[i]))
-			kthread_stop(task[i]);
-	copied += race_copy(&race, copy);
-	for (i = 0; i < RACE_WRITTEN; i++)
-		lost += copy[i] != *(u64 *)(race.pages + (size_t)i * SZ_4K);
-	for (i = 0, done = 0; i < RACE_WRITERS; i++) {
-		done += w[i].writes;
-		refused += w[i].refused;
+		all &= !IS_ERR(task[i]);
+	KUNIT_EXPECT_TRUE(test, all);
+	t = ktime_get_ns();
+	while (all && !race_over(race, limit)) {
+		race_turn(race, &race->read);
+		mutex_lock(&race->copying);
+		race_copy(race, 0, RACE_CHUNKS, 0);
+		mutex_unlock(&race->copying);
+		reads++;
 	}
-	KUNIT_EXPECT_EQ(test, lost, 0);
+	t = ktime_get_ns() - t;
+	for (i = 0; i < ARRAY_SIZE(task); i++)
+		if (!IS_ERR(task[i]))
+			kthread_stop(task[i]);
+	mutex_lock(&race->copying);
+	race_copy(race, 0, RACE_CHUNKS, 0);
+	mutex_unlock(&race->copying);
+	for (i = 0; i < RACE_CHUNKS; i++)
+		race_compare(race, i);
+	for (i = 0; i < RACE_WRITERS; i++)
+		refused += race->writer[i].refused;
+	KUNIT_EXPECT_EQ(test, race->lost, 0);
 	KUNIT_EXPECT_EQ(test, refused, 0);
-	KUNIT_EXPECT_EQ(test, m.failed, 0);
-	kunit_info(test, "%s: %lu writes, %lu reads, %lu pages copied, %lu unmaps, %lu promotions\n",
-		   f->world->name, done, reads, copied, m.unmaps, race.merged);
+	KUNIT_EXPECT_EQ(test, race->failed, 0);
+	kunit_info(test, "%s: %lu writes in %llu ms, %lu reads, %lu pages copied, %lu chunks and %lu pages remapped, %lu promotions\n",
+		   race->f->world->name, race_writes(race), div_u64(t, 1000000), reads,
+		   race->copied, race->remapped, race->aside, race->merged);
 }
 
 static const struct dirty_world race_worlds[] = {
