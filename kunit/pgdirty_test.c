@@ -1638,6 +1638,7 @@ static void dirty_promote_not(struct kunit *test)
 {
 	static const unsigned int pages[] = { 0, 1, 255, 510, 511 };
 	struct fixture *f = test->priv;
+	const bool napot = f->fmt->napot;
 	unsigned int p, why, lg2;
 	size_t mapped;
 
@@ -1672,9 +1673,13 @@ static void dirty_promote_not(struct kunit *test)
 				bytes = SZ_2M - 1;
 				break;
 			}
-			KUNIT_EXPECT_EQ(test, promote(f, from, bytes - from), 0);
+			/* Only groups, where there are such: all but the one that has the page */
+			KUNIT_EXPECT_EQ(test, promote(f, from, bytes - from), !napot ? 0 : 31);
 			look(f, f->base + (off ^ SZ_4K), &lg2);
-			KUNIT_EXPECT_EQ(test, lg2, 12);
+			if (why < 4)
+				KUNIT_EXPECT_EQ(test, lg2, 12);
+			else
+				KUNIT_EXPECT_LE(test, lg2, napot ? 16 : 12);
 			KUNIT_EXPECT_EQ(test, marks(f), 0);
 			f->page = 0;
 			unmap(f, 0, off);
@@ -1864,7 +1869,7 @@ static void dirty_promote_meets_owner(struct kunit *test)
 			merged = promote(f, 0, 2 * SZ_2M);
 			acted = act_no_more(f);
 			KUNIT_EXPECT_GE(test, merged, 1);
-			KUNIT_EXPECT_LE(test, merged, 2);
+			KUNIT_EXPECT_LE(test, merged, f->fmt->napot ? 1 + 32 : 2);
 			expect_owners(f, 2 * SZ_2M, acted);
 			clean_up(f, 2 * SZ_2M);
 		}
@@ -1897,7 +1902,7 @@ static void dirty_promote_meets_unmap(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, 2 * SZ_2M, RW), 0);
 	device_read(&f->dev[0], f->base);
 	f->on_sync = unmap_a_part;
-	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), f->fmt->napot ? 2 + 31 : 2);
 	KUNIT_EXPECT_EQ(test, f->syncs, 2);
 	KUNIT_ASSERT_EQ(test, map(f, 5 * SZ_4K, SZ_4K, SZ_4K, RW), 0);
 	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 1);
@@ -1922,11 +1927,15 @@ static void look_at_grace(void)
 	unsigned int lg2;
 
 	f->steps++;
-	/* Two leaves or two links, next to each other */
-	KUNIT_EXPECT_EQ(f->test, marks(f), 2);
+	/* Two leaves or two links, next to each other; or all pages of two groups */
+	KUNIT_EXPECT_EQ(f->test, marks(f), f->page);
 	look(f, f->base, &lg2);
 	KUNIT_EXPECT_EQ(f->test, lg2, f->lg2);
 }
+
+/* Only sixteen pages each: what is around them keeps the table from being a leaf. */
+#define GROUPS		2
+#define GROUP_BYTES	((u64)GROUPS * SZ_64K)
 
 static void dirty_reshape_waits(struct kunit *test)
 {
@@ -1936,12 +1945,340 @@ static void dirty_reshape_waits(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_2M, 2 * SZ_2M, RW), 0);
 	kunit_activate_static_stub(test, rviommu_pgtable_grace, look_at_grace);
 	f->lg2 = 21;
+	f->page = 2;
 	KUNIT_EXPECT_EQ(test, demote(f, 0, 2 * SZ_2M), 0);
 	KUNIT_EXPECT_EQ(test, f->steps, 1);
 	f->lg2 = 12;
 	KUNIT_EXPECT_EQ(test, promote(f, 0, 2 * SZ_2M), 2);
 	KUNIT_EXPECT_EQ(test, f->steps, 2);
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, 2 * SZ_2M), 2 * SZ_2M);
+	if (f->fmt->napot) {
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, RW), 0);
+		f->page = GROUPS * 16;
+		KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES), GROUPS);
+		KUNIT_EXPECT_EQ(test, f->steps, 3);
+	}
 	kunit_deactivate_static_stub(test, rviommu_pgtable_grace);
+}
+
+/* --- promotion to groups ---------------------------------------------- */
+
+static bool no_groups(struct fixture *f)
+{
+	f->lg2 = 16;
+	return !f->fmt->napot;
+}
+
+/* Groups come back where there were groups, or would have been: as dirty as one of their pages. */
+static void dirty_promote_groups(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	static const int prots[] = { RW, IOMMU_READ, RW | IOMMU_NOEXEC };
+	unsigned int p, i;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	for (p = 0; p < ARRAY_SIZE(prots); p++) {
+		/* Not tracked, they are dirty if they can be. */
+		u64 pte;
+
+		rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_NONE);
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, prots[p]), 0);
+		pte = look(f, f->base, NULL);
+		/* All of a group, or nothing of it */
+		KUNIT_EXPECT_EQ(test, promote(f, 1, GROUP_BYTES - 1), 1);
+		expect_count(f, GROUP_BYTES, 12, 16);
+		KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES), 1);
+		expect_count(f, GROUP_BYTES, 16, GROUPS * 16);
+		expect_mapped(f, 0, GROUP_BYTES, 16);
+		KUNIT_EXPECT_EQ(test, look(f, f->base, NULL) & 255, pte & 255);
+		KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES), 0);
+		KUNIT_EXPECT_EQ(test, marks(f), 0);
+		KUNIT_EXPECT_EQ(test, demote(f, 0, GROUP_BYTES), 0);
+		KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES),
+				prots[p] == IOMMU_READ ? 0 : GROUPS);
+		KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_64K), SZ_64K);
+		KUNIT_EXPECT_EQ(test, unmap(f, SZ_64K, GROUP_BYTES - SZ_64K), GROUP_BYTES - SZ_64K);
+	}
+	KUNIT_EXPECT_EQ(test, f->syncs, 0);
+	/* What was clean when tracking ended is dirty, so that hardware has nothing to do. */
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_NONE);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_64K), 1);
+	for (i = 0; i < 16; i++)
+		KUNIT_EXPECT_TRUE(test, look(f, f->base + i * SZ_4K, NULL) & 128);
+	KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_64K), SZ_64K);
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (i = 0; i < 16; i++) {
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, RW), 0);
+		clear_found(f);
+		write_page(f, i & 1, i);
+		bitmap_set(f->want, 0, 16);
+		KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES), GROUPS);
+		read_dirty(f, 0, GROUP_BYTES - 1, true);
+		expect_found(f, "inherited");
+		clear_found(f);
+		/* By what is cached of the page */
+		write_page(f, i & 1, i);
+		bitmap_set(f->want, 0, 16);
+		read_dirty(f, 0, GROUP_BYTES - 1, true);
+		expect_found(f, "again");
+		KUNIT_EXPECT_EQ(test, unmap(f, 0, GROUP_BYTES), GROUP_BYTES);
+	}
+}
+
+/* What keeps sixteen pages from becoming a group: each, at each page. */
+static void dirty_promote_groups_not(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int page, why;
+	size_t mapped;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	for (page = 0; page < 16; page++) {
+		const u64 off = page * SZ_4K;
+
+		for (why = 0; why < 4; why++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+			KUNIT_EXPECT_EQ(test, unmap(f, off, SZ_4K), SZ_4K);
+			if (why == 1)	/* another page */
+				rviommu_pgtable_map(&f->pt, f->base + off, f->pa + off + SZ_64K,
+						    SZ_4K, 1, RW, GFP_KERNEL, &mapped);
+			else if (why)	/* other permissions */
+				map(f, off, SZ_4K, SZ_4K, why == 2 ? IOMMU_READ :
+				    RW | IOMMU_NOEXEC);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_64K), 0);
+			expect_count(f, SZ_64K, 16, 0);
+			unmap(f, 0, off);
+			unmap(f, off, SZ_4K);
+			unmap(f, off + SZ_4K, SZ_64K - off - SZ_4K);
+		}
+	}
+	/* Physical addresses that no group can have */
+	f->pa += SZ_4K;
+	KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+	KUNIT_EXPECT_EQ(test, promote(f, 0, SZ_64K), 0);
+	expect_count(f, SZ_64K, 16, 0);
+}
+
+/* By what is known of the entry of a neighbour, which may be one of the group by now */
+static void write_by_other_now(struct fixture *f)
+{
+	device_read(&f->dev[0], f->base + (f->page ^ 6) * SZ_4K);
+	write_page(f, 0, f->page);
+}
+
+/* At each step a device writes, by what it has cached of the page or of another one. */
+static void dirty_groups_meet_write(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int what;
+	bool acted;
+	long n;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (what = 0; what < 3 * 16; what++) {
+		f->page = what / 3;
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, RW), 0);
+			if (what % 3 < 2)
+				device_read(&f->dev[what % 3], f->base + f->page * SZ_4K);
+			act_within(f, n, what % 3 == 0 ? write_now : what % 3 == 1 ?
+				   write_other_now : write_by_other_now);
+			KUNIT_EXPECT_EQ(test, promote(f, 0, GROUP_BYTES), GROUPS);
+			acted = act_no_more(f);
+			clear_found(f);
+			read_dirty(f, 0, GROUP_BYTES - 1, true);
+			if (acted)
+				bitmap_set(f->want, 0, 16);
+			expect_found(f, "merged");
+			clear_found(f);
+			KUNIT_EXPECT_TRUE(test, write_page(f, what & 1, f->page));
+			bitmap_set(f->want, 0, 16);
+			read_dirty(f, 0, GROUP_BYTES - 1, true);
+			expect_found(f, "group");
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, GROUP_BYTES), GROUP_BYTES);
+		}
+		KUNIT_EXPECT_GT(test, n, 90);
+	}
+}
+
+/* What was written is read and cleared, then it is written again, by what is known of another. */
+static void clear_and_write_group_now(struct fixture *f)
+{
+	clear_found(f);
+	read_dirty(f, 0, GROUP_BYTES - 1, true);
+	KUNIT_EXPECT_TRUE(f->test, test_bit(f->page, f->found));
+	write_by_other_now(f);
+}
+
+/* The owner of another page comes right after the write. */
+static void write_and_unmap_group_now(struct fixture *f)
+{
+	write_by_other_now(f);
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 15 * SZ_4K, SZ_4K), SZ_4K);
+	KUNIT_EXPECT_FALSE(f->test, write_page(f, 0, 15));
+}
+
+/* At each step somebody reads and clears, or unmaps a page of the group: no write is lost. */
+static void dirty_groups_meet_read(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int what;
+	bool acted;
+	long n;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (what = 0; what < 2 * 15; what++) {
+		f->page = what / 2;
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, RW), 0);
+			if (!(what & 1))
+				write_page(f, 0, f->page);
+			act_within(f, n, what & 1 ? write_and_unmap_group_now :
+				   clear_and_write_group_now);
+			promote(f, 0, GROUP_BYTES);
+			acted = act_no_more(f);
+			KUNIT_EXPECT_EQ(test, marks(f), 0);
+			clear_found(f);
+			read_dirty(f, (u64)f->page * SZ_4K, (u64)f->page * SZ_4K, false);
+			KUNIT_EXPECT_EQ(test, test_bit(f->page, f->found), acted || !(what & 1));
+			unmap(f, 0, 15 * SZ_4K);
+			unmap(f, 15 * SZ_4K, SZ_4K);
+			unmap(f, SZ_64K, GROUP_BYTES - SZ_64K);
+		}
+		KUNIT_EXPECT_GT(test, n, 90);
+	}
+}
+
+/* The same, and hardware gets to know at once what is left in the neighbourhood. */
+static void owner_acts_among(struct fixture *f)
+{
+	unsigned int page;
+	u64 off, bytes;
+
+	owner_acts(f);
+	owners_part(f, &off, &bytes);
+	for (page = 0; page < GROUPS * 16; page++)
+		if (page < off / SZ_4K || page >= (off + bytes) / SZ_4K)
+			device_read(&f->dev[0], f->base + page * SZ_4K);
+	if (f->page >> 1 < REMAP_ALL)
+		KUNIT_EXPECT_FALSE(f->test, write_page(f, 0, off / SZ_4K));
+}
+
+/* At each step the owner of one of two groups, or of a page of it, unmaps that or maps another. */
+static void dirty_groups_meet_owner(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int what, page;
+	u64 off, bytes;
+	bool acted;
+	long n;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (what = 0; what < 2 * OWNER_DOES; what++) {
+		f->page = what;
+		owners_part(f, &off, &bytes);
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, GROUP_BYTES, RW), 0);
+			device_read(&f->dev[0], f->base);
+			device_read(&f->dev[1], f->base + GROUP_BYTES - SZ_4K);
+			act_within(f, n, owner_acts_among);
+			promote(f, 0, GROUP_BYTES);
+			acted = act_no_more(f);
+			expect_owners(f, GROUP_BYTES, acted);
+			/* Nor do translations of its neighbours lead to what he unmapped. */
+			for (page = 0; page < GROUPS * 16; page++)
+				if (page < off / SZ_4K || page >= (off + bytes) / SZ_4K)
+					KUNIT_EXPECT_TRUE(test, write_page(f, 0, page));
+			if (acted && what >> 1 < REMAP_ALL)
+				KUNIT_EXPECT_FALSE(test, write_page(f, 0, off / SZ_4K));
+			clean_up(f, GROUP_BYTES);
+		}
+		KUNIT_EXPECT_GT(test, n, 60);
+	}
+}
+
+static void unmap_all_of_group(struct fixture *f)
+{
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, SZ_64K), 5 * SZ_4K);
+}
+
+/* A page in the middle of what is being announced is gone: who unmaps all ends there. */
+static void unmap_to_hole_now(struct fixture *f)
+{
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 5 * SZ_4K, SZ_4K), SZ_4K);
+	f->act_at = f->steps + 1;
+	f->act = unmap_all_of_group;
+}
+
+/*
+ * The owner of all of it maps other pages in the middle, and later unmaps some of them: what was
+ * begun with the old ones is not gone on with in the new ones.
+ */
+static void remap_pages_first(struct fixture *f)
+{
+	const u64 pa = f->pa;
+
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, SZ_64K), SZ_64K);
+	f->pa = 7ULL << 40;
+	KUNIT_EXPECT_EQ(f->test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+	f->pa = pa;
+	f->act = unmap_pages_of_group;
+	f->act_at = f->steps + f->page;
+}
+
+static void dirty_groups_meet_others(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i, lg2, large;
+	bool acted, unmapped;
+	long n;
+
+	if (no_groups(f))
+		kunit_skip(test, "there are no groups");
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (f->page = 0; f->page < 60; f->page += 6) {
+		for (n = 0, acted = true; acted; n++) {
+			KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+			act_within(f, n, remap_pages_first);
+			promote(f, 0, SZ_64K);
+			acted = f->act == unmap_pages_of_group;
+			unmapped = act_no_more(f) && acted;
+			for (i = 0, large = 0; i < 16; i++) {
+				const u64 pte = look(f, f->base + i * SZ_4K, &lg2);
+
+				large += lg2 == 16;
+				KUNIT_EXPECT_TRUE(test, !pte ||
+						  translated(i * SZ_4K, pte, lg2) ==
+						  (acted ? 7ULL << 40 : f->pa) + i * SZ_4K);
+			}
+			/* New ones that came early enough were announced, too. */
+			KUNIT_EXPECT_EQ(test, large, large && !unmapped ? 16 : 0);
+			KUNIT_EXPECT_EQ(test, marks(f), 0);
+			for (i = 0; i < 16; i++)
+				unmap(f, i * SZ_4K, SZ_4K);
+		}
+		KUNIT_EXPECT_GT(test, n, 40);
+	}
+	for (n = 0, acted = true; acted; n++) {
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_64K, RW), 0);
+		act_within(f, n, unmap_to_hole_now);
+		promote(f, 0, SZ_64K);
+		acted = f->act != unmap_to_hole_now;
+		act_no_more(f);
+		KUNIT_EXPECT_EQ(test, marks(f), 0);
+		for (i = 0; i < 16; i++)
+			unmap(f, i * SZ_4K, SZ_4K);
+	}
 }
 
 /* --- all at once ------------------------------------------------------ */
@@ -2186,6 +2523,12 @@ static struct kunit_case dirty_cases[] = {
 	CASE(dirty_promote_meets_both),
 	CASE(dirty_promote_meets_owner),
 	CASE(dirty_promote_meets_unmap),
+	CASE(dirty_promote_groups),
+	CASE(dirty_promote_groups_not),
+	CASE_FEW(dirty_groups_meet_write),
+	CASE_FEW(dirty_groups_meet_read),
+	CASE(dirty_groups_meet_owner),
+	CASE(dirty_groups_meet_others),
 	CASE(dirty_reshape_waits),
 	CASE_FEW(dirty_stress),
 	{}

@@ -36,7 +36,7 @@
  * @no_memory: demotion: there is none for more tables
  * @left: demotion: leaves that stayed as they are
  * @tables: promotion: tables that leaves have taken the place of
- * @merged: promotion: how many so far
+ * @merged: promotion: how many of those, and how many groups
  */
 struct reshape {
 	struct rviommu_pgtable *pt;
@@ -282,17 +282,18 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pgtable_demote);
 /* --- promotion -------------------------------------------------------- */
 
 /*
- * The leaf that does what all leaves of @table do, whose entries cover 2^@lg2 bytes; it has
- * the A and D that any of them has. 0 if there is none.
+ * The leaf that does what all @nr leaves from @e on do, whose entries cover 2^@lg2 bytes and have
+ * the mark @mark, or none; it has the A and D that any of them has, and no mark. 0 if there is
+ * none.
  */
-static u64 merged_leaf(const u64 *table, unsigned int lg2)
+static u64 merged_leaf(const u64 *e, unsigned int nr, unsigned int lg2, u64 mark)
 {
 	const u64 step = rviommu_pa_pte(BIT_ULL(lg2));
 	u64 first = 0, ad = 0;
 	unsigned int i;
 
-	for (i = 0; i < RVIOMMU_PT_ENTRIES; i++) {
-		u64 pte = READ_ONCE(table[i]);
+	for (i = 0; i < nr; i++) {
+		u64 pte = READ_ONCE(e[i]);
 
 		if (lg2 == RVIOMMU_PAGE_LG2 && pte & RVIOMMU_PTE_N) {
 			pte &= ~(RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K);
@@ -303,12 +304,19 @@ static u64 merged_leaf(const u64 *table, unsigned int lg2)
 		if (!i)
 			first = pte;
 		/* Each mark differs from none, and what is announced is no leaf of one. */
-		if (!rviommu_pte_is_leaf(pte) || pte & RVIOMMU_PTE_MARKS || pte != first + i * step)
+		if (!rviommu_pte_is_leaf(pte) || (pte & RVIOMMU_PTE_MARKS) != mark ||
+		    pte != first + i * step)
 			return 0;
 	}
-	if (rviommu_pte_pa(first) & (BIT_ULL(lg2 + RVIOMMU_PT_INDEX_LG2) - 1))
+	if (rviommu_pte_pa(first) & (((u64)nr << lg2) - 1))
 		return 0;
-	return first | (ad & (RVIOMMU_PTE_A | RVIOMMU_PTE_D));
+	return (first & ~mark) | (ad & (RVIOMMU_PTE_A | RVIOMMU_PTE_D));
+}
+
+/* The same of a whole table */
+static u64 merged_table(const u64 *table, unsigned int lg2)
+{
+	return merged_leaf(table, RVIOMMU_PT_ENTRIES, lg2, 0);
 }
 
 static bool has_all(const struct reshape *r, u64 iova, unsigned int lg2)
@@ -319,12 +327,18 @@ static bool has_all(const struct reshape *r, u64 iova, unsigned int lg2)
 static bool announce_table(struct reshape *r, u64 *e, u64 pte, u64 iova, unsigned int lg2)
 {
 	if (lg2 != r->floor_lg2 || !rviommu_pte_is_link(pte) || !has_all(r, iova, lg2) ||
-	    !merged_leaf(rviommu_pte_table(pte), lg2 - RVIOMMU_PT_INDEX_LG2))
+	    !merged_table(rviommu_pte_table(pte), lg2 - RVIOMMU_PT_INDEX_LG2))
 		return true;
 	rviommu_pgtable_seam(e);
 	if (try_cmpxchg(e, &pte, pte | RVIOMMU_PTE_ANNOUNCED))
 		r->announced++;
 	return true;
+}
+
+/* Nobody will ask for D: hardware has nothing to do. */
+static u64 spared_dirty(const struct reshape *r, u64 leaf)
+{
+	return leaf & RVIOMMU_PTE_W && !READ_ONCE(r->pt->tracked) ? RVIOMMU_PTE_D : 0;
 }
 
 /*
@@ -340,15 +354,13 @@ static bool merge_table(struct reshape *r, u64 *e, u64 pte, u64 iova, unsigned i
 	if (lg2 != r->floor_lg2 || !rviommu_pte_is_link(pte) || !(pte & RVIOMMU_PTE_ANNOUNCED))
 		return true;
 	table = rviommu_pte_table(pte);
-	leaf = merged_leaf(table, lg2 - RVIOMMU_PT_INDEX_LG2);
+	leaf = merged_table(table, lg2 - RVIOMMU_PT_INDEX_LG2);
 	rviommu_pgtable_seam(e);
 	if (!leaf) {
 		try_cmpxchg(e, &pte, pte & ~RVIOMMU_PTE_ANNOUNCED);
 		return true;
 	}
-	/* Nobody will ask: hardware has nothing to do. */
-	if (leaf & RVIOMMU_PTE_W && !READ_ONCE(r->pt->tracked))
-		leaf |= RVIOMMU_PTE_D;
+	leaf |= spared_dirty(r, leaf);
 	if (try_cmpxchg(e, &pte, leaf | RVIOMMU_PTE_FRESH)) {
 		rviommu_page_of(table)->iova = iova;
 		list_add_tail(&rviommu_page_of(table)->node, &r->tables);
@@ -398,6 +410,95 @@ static void retire_merged(struct reshape *r)
 	rviommu_page_retire(&r->tables);
 }
 
+/* Sixteen pages that a NAPOT group would do the same for, with that mark */
+static bool is_group_to_be(const u64 *group, u64 mark)
+{
+	return !(rviommu_pt_any16(group) & RVIOMMU_PTE_N) &&
+	       merged_leaf(group, RVIOMMU_PT_GROUP, RVIOMMU_PAGE_LG2, mark);
+}
+
+static bool announce_groups(struct reshape *r, u64 *e, u64 pte, u64 iova, unsigned int lg2)
+{
+	u64 *group, *end;
+
+	if (!rviommu_pte_is_link(pte))
+		return true;
+	group = rviommu_pte_table(pte);
+	end = group + RVIOMMU_PT_ENTRIES;
+	for (; group < end; group += RVIOMMU_PT_GROUP, iova += BIT_ULL(RVIOMMU_NAPOT_LG2)) {
+		if (!has_all(r, iova, RVIOMMU_NAPOT_LG2) || !is_group_to_be(group, 0))
+			continue;
+		rviommu_pgtable_mark_group(group, RVIOMMU_PTE_V, 0, RVIOMMU_PTE_ANNOUNCED);
+		r->announced++;
+	}
+	return true;
+}
+
+/*
+ * Give N to 16 pages, one after the other. Who comes for one of them meanwhile finds N or the
+ * mark there, and makes pages of all 16 first; so the next one has no mark any more, and what was
+ * begun is undone by him. Returns false in that case.
+ */
+static bool merge_group(struct reshape *r, u64 *group)
+{
+	const u64 any = RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING | RVIOMMU_PTE_ANNOUNCED;
+	const u64 step = rviommu_pa_pte(RVIOMMU_PAGE_SIZE);
+	unsigned int i;
+
+	if (!is_group_to_be(group, RVIOMMU_PTE_ANNOUNCED)) {
+		rviommu_pgtable_mark_group(group, RVIOMMU_PTE_ANNOUNCED, RVIOMMU_PTE_ANNOUNCED, 0);
+		return false;
+	}
+	for (i = 0; i < RVIOMMU_PT_GROUP; i++) {
+		u64 pte = READ_ONCE(group[i]);
+		u64 new;
+
+		do {
+			if ((pte & any) != RVIOMMU_PTE_ANNOUNCED)
+				return false;
+			new = pte - i * step;
+			new |= RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K | spared_dirty(r, pte);
+			rviommu_pgtable_seam(&group[i]);
+		} while (!try_cmpxchg(&group[i], &pte, new));
+	}
+	rviommu_pgtable_mark_group(group, RVIOMMU_PTE_N | RVIOMMU_PTE_ANNOUNCED,
+				   RVIOMMU_PTE_ANNOUNCED, 0);
+	return true;
+}
+
+static bool merge_groups(struct reshape *r, u64 *e, u64 pte, u64 iova, unsigned int lg2)
+{
+	u64 *group, *end;
+
+	if (!rviommu_pte_is_link(pte))
+		return true;
+	group = rviommu_pte_table(pte);
+	end = group + RVIOMMU_PT_ENTRIES;
+	for (; group < end; group += RVIOMMU_PT_GROUP)
+		if (rviommu_pt_any16(group) & RVIOMMU_PTE_ANNOUNCED)
+			r->merged += merge_group(r, group);
+	return true;
+}
+
+/*
+ * Groups of what is left in pages. Sixteen entries change one by one, each to what translates the
+ * same, so none is invalid at any time, and nothing has to be invalidated: hardware may go
+ * on with the pages that it has cached, and who unmaps a group invalidates each page of it.
+ */
+static void promote_groups(struct reshape *r)
+{
+	r->floor_lg2 = RVIOMMU_PAGE_LG2 + RVIOMMU_PT_INDEX_LG2;
+	r->announced = 0;
+	r->visit = announce_groups;
+	r->between = NULL;
+	reshape_walk(r, FEW);
+	if (!r->announced)
+		return;
+	rviommu_pgtable_grace();
+	r->visit = merge_groups;
+	reshape_walk(r, FEW);
+}
+
 /**
  * rviommu_pgtable_promote() - make larger leaves of what is mapped piecemeal
  * @pt: page table; stays while this runs
@@ -406,8 +507,9 @@ static void retire_merged(struct reshape *r)
  *        addresses that do not exist.
  *
  * A table becomes a leaf if all its entries are leaves that one of the next size would do
- * the same for: physical addresses, permissions, memory type. That is done without an invalid
- * moment: "The IOMMU may use either the old non-leaf PTE or the new non-leaf PTE but the
+ * the same for: physical addresses, permissions, memory type. Of what stays in pages, sixteen
+ * become a NAPOT group on the same condition. That is done without an invalid moment: "The IOMMU
+ * may use either the old non-leaf PTE or the new non-leaf PTE but the
  * behavior is otherwise well defined" ("Accessed (A)/Dirty (D) bit updates and page
  * promotions"). The leaf is dirty if one of its parts was, or becomes so until hardware has
  * forgotten the table.
@@ -418,7 +520,7 @@ static void retire_merged(struct reshape *r)
  * becomes leaves of one table. Races with map, unmap, readers and hardware; another demotion or
  * promotion waits.
  *
- * Return: how many tables have become leaves.
+ * Return: how many tables have become leaves, and how often sixteen pages a group.
  */
 unsigned long rviommu_pgtable_promote(struct rviommu_pgtable *pt, u64 iova, u64 last)
 {
@@ -447,6 +549,8 @@ unsigned long rviommu_pgtable_promote(struct rviommu_pgtable *pt, u64 iova, u64 
 		r.between = retire_merged;
 		reshape_walk(&r, RVIOMMU_PT_ENTRIES);
 	}
+	if (pt->pgsizes & BIT_ULL(RVIOMMU_NAPOT_LG2))
+		promote_groups(&r);
 	mutex_unlock(&pt->reshape);
 	return r.merged;
 }

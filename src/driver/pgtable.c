@@ -630,10 +630,10 @@ static noinline bool split_own_leaf(struct rviommu_pgtable *pt, u64 *e, u64 pte,
 
 /*
  * Of the 16 entries at @group, replace each that has the bits @have: without the bits
- * @clear, with @set, and entry i with i times @step on top. All others are somebody
- * else's and are left alone, whatever they become meanwhile.
+ * @clear, with @set. All others are somebody else's and are left alone, whatever they become
+ * meanwhile.
  */
-static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set, u64 step)
+static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set)
 {
 	unsigned int i;
 
@@ -642,7 +642,7 @@ static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set, u64 step)
 		u64 new;
 
 		do {
-			new = ((old & ~clear) | set) + i * step;
+			new = (old & ~clear) | set;
 			if ((old & have) != have || new == old)
 				break;
 			rviommu_pgtable_seam(&group[i]);
@@ -659,12 +659,24 @@ static void replace_in_group(u64 *group, u64 have, u64 clear, u64 set, u64 step)
  */
 void rviommu_pgtable_mark_group(u64 *group, u64 have, u64 clear, u64 set)
 {
-	replace_in_group(group, have, clear, set, 0);
+	replace_in_group(group, have, clear, set);
+}
+
+/*
+ * What entry @i of a group becomes in the first round of a split: the leaf of its page, with the
+ * mark. Also what is announced and has no N yet: others of its group may have it.
+ */
+static u64 split_entry(u64 pte, unsigned int i)
+{
+	if (pte & RVIOMMU_PTE_N)
+		return ((pte & ~(RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K)) | RVIOMMU_PTE_SPLITTING) +
+		       i * rviommu_pa_pte(RVIOMMU_PAGE_SIZE);
+	return pte & RVIOMMU_PTE_ANNOUNCED ? pte | RVIOMMU_PTE_SPLITTING : pte;
 }
 
 /**
  * rviommu_pgtable_split_group() - a NAPOT group becomes 4 KiB leaves that translate the same
- * @group: its 16 entries
+ * @group: its 16 entries, or 16 that were about to become one
  * @mark: what each of them has if the caller owns none of its pages; 0 if he owns one
  *
  * Others may do the same at the same time, and be anywhere in it; what one has done the other
@@ -676,16 +688,25 @@ void rviommu_pgtable_split_group(u64 *group, u64 mark)
 	u64 ad = 0;
 	unsigned int i;
 
-	replace_in_group(group, RVIOMMU_PTE_N | mark, RVIOMMU_PTE_N | RVIOMMU_PTE_NAPOT64K,
-			 RVIOMMU_PTE_SPLITTING, rviommu_pa_pte(RVIOMMU_PAGE_SIZE));
+	for (i = 0; i < RVIOMMU_PT_GROUP; i++) {
+		u64 old = READ_ONCE(group[i]);
+		u64 new;
+
+		do {
+			new = split_entry(old, i);
+			if ((old & mark) != mark || new == old)
+				break;
+			rviommu_pgtable_seam(&group[i]);
+		} while (!try_cmpxchg(&group[i], &old, new));
+	}
 	for (i = 0; i < RVIOMMU_PT_GROUP; i++) {
 		u64 pte = READ_ONCE(group[i]);
 
 		if ((pte & have) == have)
 			ad |= pte & (RVIOMMU_PTE_A | RVIOMMU_PTE_D);
 	}
-	replace_in_group(group, have, 0, ad, 0);
-	replace_in_group(group, have, RVIOMMU_PTE_SPLITTING | RVIOMMU_PTE_ANNOUNCED, 0, 0);
+	replace_in_group(group, have, 0, ad);
+	replace_in_group(group, have, RVIOMMU_PTE_SPLITTING | RVIOMMU_PTE_ANNOUNCED, 0);
 }
 
 static __always_inline void clear_napot(u64 *e)
@@ -702,6 +723,7 @@ static __always_inline void clear_napot(u64 *e)
  */
 static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmapped *unmapped)
 {
+	const u64 group = RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING;
 	u64 *const start = e;
 	u64 *const end = e + n;
 
@@ -710,9 +732,13 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 
 		if (unlikely(!rviommu_pte_is_valid(pte)))
 			break;
-		if (pte & (RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING)) {
-			/* Who owns the whole group does not meet one that is being split. */
-			if (!IS_ALIGNED((unsigned long)e, RVIOMMU_PT_GROUP * sizeof(*e)) ||
+		if (pte & (group | RVIOMMU_PTE_ANNOUNCED)) {
+			/*
+			 * Who owns the whole group does not meet one that is being split. One that
+			 * is only announced may have holes.
+			 */
+			if (!(pte & group) ||
+			    !IS_ALIGNED((unsigned long)e, RVIOMMU_PT_GROUP * sizeof(*e)) ||
 			    end - e < RVIOMMU_PT_GROUP) {
 				rviommu_pgtable_split_group(PTR_ALIGN_DOWN(e, RVIOMMU_PT_GROUP *
 									   sizeof(*e)), 0);
@@ -728,8 +754,7 @@ static __always_inline size_t clear_small(u64 *e, size_t n, struct rviommu_unmap
 			if (++e == end)
 				break;
 			pte = READ_ONCE(*e);
-		} while ((pte & (RVIOMMU_PTE_V | RVIOMMU_PTE_N | RVIOMMU_PTE_SPLITTING)) ==
-			 RVIOMMU_PTE_V);
+		} while ((pte & (RVIOMMU_PTE_V | group | RVIOMMU_PTE_ANNOUNCED)) == RVIOMMU_PTE_V);
 		unmapped->leaf_lg2 = RVIOMMU_PAGE_LG2;
 	}
 	return e - start;

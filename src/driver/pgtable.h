@@ -122,7 +122,8 @@ struct rviommu_pgtable_ops {
  * three rounds, and a mark, of the bits that are software's, in a 4 KiB leaf of a group
  * that is not settled:
  *
- *   1. each entry with N=1 becomes the leaf of its page, with the mark
+ *   1. each entry with N=1 becomes the leaf of its page, with the mark; so does one that is about
+ *      to get N, see below
  *   2. each with the mark gets the A and D that any with the mark has
  *   3. each with the mark loses it
  *
@@ -158,6 +159,13 @@ struct rviommu_pgtable_ops {
  * unmap the group in the middle of that, and map a new one: that has no mark, and is left
  * alone. There is nothing to wait for: an owner's plain store to an entry of a group ends what is
  * mapped there, whatever that is by then, and loses no table.
+ *
+ * Promotion to a NAPOT group is announced in its 16 pages, and waits for the grace period, too:
+ * whoever unmaps one of them by a plain store has to be through before another one has N. After
+ * that N comes to one entry after the other, which translates as it did, and the marks go last.
+ * Who comes for a page of it finds N or the mark in whichever entry he looks at, and makes the
+ * three rounds, of entries with N or the announcement: the mark of a split is all that the
+ * others' D of his page goes by. He leaves none of either, so the next entry cannot get N any more.
  *
  * A leaf that has taken the place of a table is *fresh* until hardware has forgotten the table,
  * of which it may have the link in a walk cache. As long,
