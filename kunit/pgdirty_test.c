@@ -610,6 +610,33 @@ static bool act_no_more(struct fixture *f)
 	return acted;
 }
 
+/* --- no memory -------------------------------------------------------- */
+
+static bool fail_nth(void)
+{
+	struct fixture *f = kunit_get_current_test()->priv;
+
+	return f->steps++ >= f->act_at;
+}
+
+/* Every allocation from number @n on fails. */
+static void fail_from(struct fixture *f, long n)
+{
+	f->steps = 0;
+	f->act_at = n;
+	kunit_activate_static_stub(f->test, rviommu_alloc_fails, fail_nth);
+}
+
+/* Returns whether it came to that. */
+static bool fail_no_more(struct fixture *f)
+{
+	const bool failed = f->steps > f->act_at;
+
+	kunit_deactivate_static_stub(f->test, rviommu_alloc_fails);
+	f->act_at = -1;
+	return failed;
+}
+
 /* --- reading ---------------------------------------------------------- */
 
 static const unsigned int sizes[] = { 12, 16, 21, 30 };
@@ -649,7 +676,8 @@ static void dirty_exact(struct kunit *test)
 				KUNIT_EXPECT_TRUE(test, write_page(f, i % DEVICES, page));
 				bitmap_set(f->want, round_down(page, per), per);
 			}
-			/* Twice without clearing, then with it. */
+			/* Twice without clearing, then with it; without memory all the time. */
+			fail_from(f, 0);
 			read_dirty(f, 0, bytes - 1, false);
 			expect_found(f, "no clear");
 			bitmap_zero(f->found, MAX_PAGES);
@@ -661,6 +689,7 @@ static void dirty_exact(struct kunit *test)
 			clear_found(f);
 			read_dirty(f, 0, bytes - 1, true);
 			expect_found(f, "cleared");
+			KUNIT_EXPECT_FALSE(test, fail_no_more(f));
 		}
 		KUNIT_EXPECT_EQ(test, unmap(f, 0, bytes), bytes);
 	}
@@ -931,31 +960,41 @@ static void dirty_clear_meets(struct kunit *test)
 	}
 }
 
-/* --- no memory -------------------------------------------------------- */
-
-static bool fail_nth(void)
+/* While somebody looks at a table its owner unmaps all of it: it stays until he has left. */
+static void unmap_table_now(struct fixture *f)
 {
-	struct fixture *f = kunit_get_current_test()->priv;
+	const long live = rviommu_mem_live();
 
-	return f->steps++ >= f->act_at;
+	KUNIT_EXPECT_EQ(f->test, unmap(f, 0, SZ_2M), SZ_2M);
+	/* Not one grace period was over: he is inside of one. */
+	KUNIT_EXPECT_EQ(f->test, rviommu_mem_live(), live);
+	f->page = 1;
 }
 
-/* Every allocation from number @n on fails. */
-static void fail_from(struct fixture *f, long n)
+static void dirty_keeps_tables(struct kunit *test)
 {
-	f->steps = 0;
-	f->act_at = n;
-	kunit_activate_static_stub(f->test, rviommu_alloc_fails, fail_nth);
-}
+	struct fixture *f = test->priv;
+	const long live = testdev_live();
+	bool acted = true;
+	unsigned int i;
+	long n;
 
-/* Returns whether it came to that. */
-static bool fail_no_more(struct fixture *f)
-{
-	const bool failed = f->steps > f->act_at;
-
-	kunit_deactivate_static_stub(f->test, rviommu_alloc_fails);
-	f->act_at = -1;
-	return failed;
+	rviommu_pgtable_track(&f->pt, RVIOMMU_TRACK_LEAVES);
+	for (n = 0; acted; n += 50) {
+		KUNIT_ASSERT_EQ(test, map(f, 0, SZ_4K, SZ_2M, RW), 0);
+		for (i = 0; i < 512; i++)
+			write_page(f, 0, i);
+		f->page = 0;
+		act_within(f, n, unmap_table_now);
+		read_dirty(f, 0, SZ_2M - 1, true);
+		acted = act_no_more(f);
+		KUNIT_EXPECT_EQ(test, f->page, acted);
+		if (!acted)
+			KUNIT_EXPECT_EQ(test, unmap(f, 0, SZ_2M), SZ_2M);
+		/* Then it goes; the tables above stay. */
+		KUNIT_EXPECT_EQ(test, testdev_live(), live + f->fmt->levels - 2);
+	}
+	KUNIT_EXPECT_GT(test, n, 512);
 }
 
 /* --- maps while writes are tracked ------------------------------------ */
@@ -2503,6 +2542,7 @@ static struct kunit_case dirty_cases[] = {
 	CASE(dirty_ends),
 	CASE(dirty_many_runs),
 	CASE(dirty_clear_meets),
+	CASE(dirty_keeps_tables),
 	CASE(dirty_track_pages),
 	CASE_FEW(dirty_track_without_memory),
 	CASE(dirty_demote),
