@@ -5,6 +5,7 @@
 # all of it was true.
 
 . ./lib.sh
+. ./function.sh
 
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
 
@@ -19,8 +20,8 @@ fact() {
 }
 
 devices() {
-	for d in "$sim"/rviommu-sim-endpoint.*/; do
-		basename "$d"
+	for run in "$sim"/*/run; do
+		basename "${run%/run}"
 	done
 }
 
@@ -159,8 +160,8 @@ paging_up() {
 }
 
 paging_devices() {
-	for d in "$paging"/*/; do
-		basename "$d"
+	for run in "$paging"/*/run; do
+		basename "${run%/run}"
 	done
 }
 
@@ -183,8 +184,39 @@ on_demand() {
 	done
 }
 
+# And one with a function that no driver of the kernel's has
+program_up() {
+	config=/sys/kernel/config/rviommu_sim/vfio
+	vfio_modules && mkdir $config && echo 0 >$config/endpoints &&
+		echo 1 >$config/pci_functions && echo 1 >$config/live || return 1
+	fn=$(awk '$3 == "plugged" { print $2 }' /sys/kernel/debug/rviommu_sim/vfio/functions)
+	path=/sys/bus/pci/devices/$fn
+	to_vfio "$path"
+}
+
+program_works() {
+	/guest/vfio_dma type1 "$(group "$path")" "$fn" >/tmp/program || {
+		tail -n 3 /tmp/program
+		return 1
+	}
+	sed -n 's/^ok: \(.*\(interrupt\|DMA\|copied\|commands in\|FLR\).*\)/  \1/p' /tmp/program
+}
+
+# It leads to the memory that the program has.
+drawn() {
+	hold "$path" && /guest/rviommu list && echo && /guest/rviommu walk "$fn" 0x10000000 &&
+		[ "$(/guest/rviommu walk "$fn" 0x10000000 | grep -c "$physical")" -eq 1 ]
+}
+
+decoded() {
+	! /guest/rviommu dma "$fn" write 0x7ff000000 1 || return 1
+	/guest/rviommu fault | sed -n "/^$fn/,/^$/p" >/tmp/fault
+	cat /tmp/fault
+	grep -q 'write/AMO page fault' /tmp/fault
+}
+
 unload() {
-	rmdir /sys/kernel/config/rviommu_sim/paging && rmmod rviommu_sim && rmmod rviommu
+	let_go && from_vfio "$path" && rmdir /sys/kernel/config/rviommu_sim/* && rmmod rviommu_sim && rmmod rviommu
 }
 
 echo "Debian's stock kernel $(uname -r) on an emulated $(uname -m) machine"
@@ -216,6 +248,13 @@ check "the same with the IOMMU at its legal worst (late, reordered, torn, prefet
 check "pages on demand: two devices copy 4 MiB of which nothing is mapped; they ask for each page," paging_up
 check "  a handler maps it, they try again; each byte compared:" on_demand
 cat /tmp/check.out
+check "a PCI function goes to VFIO, as its interrupts are isolated" program_up
+check "a program maps memory, and has the function work by registers and rings:" program_works
+cat /tmp/check.out
+check "another one holds memory; the command rviommu sees it, and draws where an IOVA leads to:" drawn
+sed 's/^/  /' /tmp/check.out
+check "a DMA of the function to nowhere, decoded:" decoded
+sed 's/^/  /' /tmp/check.out
 check "both modules unload" unload
 check "nothing alarming in the kernel's log" dmesg_clean
 finish && echo "All of it was true."

@@ -6,6 +6,7 @@
 # and what it lets the function do to the memory the program sees.
 
 . ./lib.sh
+. ./function.sh
 
 tool=/guest/rviommu
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
@@ -36,28 +37,15 @@ value() {
 
 up() {
 	insmod /modules/configfs.ko && insmod /modules/rviommu.ko &&
-		insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=1 || return 1
-	for name in irqbypass iommufd vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
-		[ ! -e "/modules/$name.ko" ] || insmod "/modules/$name.ko" || return 1
-	done
+		insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=1 && vfio_modules || return 1
 	path=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0')
 	fn=$(basename "$path")
 	own=$(basename "$(find $sim -mindepth 1 -maxdepth 1 -type d -name 'rviommu-sim-*')")
 }
 
-# The program that holds the memory, with its input from descriptor 9
-hold() {
-	group=/dev/vfio/$(basename "$(readlink "$path/iommu_group")")
-	echo vfio-pci >"$path/driver_override" && echo "$fn" >/sys/bus/pci/drivers_probe &&
-		wait_for 10 test -c "$group" && mkfifo /tmp/lines || return 1
-	/guest/vfio_hold "$group" "$fn" </tmp/lines >/tmp/held 2>&1 &
-	holder=$!
-	exec 9>/tmp/lines
-	wait_for 10 grep -q '^iova 0x10000000 physical 0x' /tmp/held || {
-		cat /tmp/held
-		return 1
-	}
-	physical=$(sed -n 's/.*physical //p' /tmp/held)
+# A program has the function, and memory.
+held() {
+	to_vfio "$path" && hold "$path"
 }
 
 # holds BYTES: the first ones of the memory, as the program sees them
@@ -169,14 +157,12 @@ switched() {
 
 # What the program leaves behind, and what is there then
 down() {
-	exec 9>&-
-	wait "$holder" || return 1
-	echo "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind && rmmod rviommu_sim && rmmod rviommu
+	let_go && from_vfio "$path" && rmmod rviommu_sim && rmmod rviommu
 }
 
 check "without the driver it says what to do" refuses 'the driver is not loaded: modprobe rviommu$' list
 check "the simulated IOMMU, a function and a device" up
-check "a program has the function, and memory mapped for it" hold
+check "a program has the function, and memory mapped for it" held
 check "list has both" says "^  $fn .*unmanaged" list
 check "show has the IOMMU" says 'Sv48' show rviommu_sim
 check "show has the function" says 'iosatp sv' show "$fn"

@@ -5,27 +5,15 @@
 # as it is: it is told nothing, and the program uses nothing but the function.
 
 . ./lib.sh
+. ./function.sh
 
 up() {
 	insmod /modules/configfs.ko && insmod /modules/rviommu.ko &&
 		insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=2
 }
 
-# What it is built of differs; those that there are, in the order of their needs
 vfio_up() {
-	for name in irqbypass iommufd vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
-		[ ! -e "/modules/$name.ko" ] || insmod "/modules/$name.ko" || return 1
-	done
-	grep -qx N /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
-}
-
-to_vfio() {
-	echo vfio-pci >"$1/driver_override" && basename "$1" >/sys/bus/pci/drivers_probe &&
-		wait_for 10 test -c "$(group "$1")"
-}
-
-group() {
-	echo "/dev/vfio/$(basename "$(readlink "$1/iommu_group")")"
+	vfio_modules && grep -qx N /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
 }
 
 program() {
@@ -60,7 +48,7 @@ misuse_beside() {
 
 down() {
 	for f in "$@"; do
-		basename "$f" >/sys/bus/pci/drivers/vfio-pci/unbind || return 1
+		from_vfio "$f" || return 1
 	done
 	rmmod rviommu_sim && rmmod rviommu
 }

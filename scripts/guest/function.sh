@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# For the scripts that give a simulated PCI function to a program, by VFIO of type 1.
+# Sourced after lib.sh.
+
+# What VFIO is built of differs; those that there are, in the order of their needs
+vfio_modules() {
+	for name in irqbypass iommufd vfio vfio_iommu_type1 vfio-pci-core vfio-pci; do
+		[ ! -e "/modules/$name.ko" ] || insmod "/modules/$name.ko" || return 1
+	done
+}
+
+# group FUNCTION: the file that a program opens; FUNCTION is its directory in sysfs.
+group() {
+	echo "/dev/vfio/$(basename "$(readlink "$1/iommu_group")")"
+}
+
+# to_vfio FUNCTION
+to_vfio() {
+	echo vfio-pci >"$1/driver_override" && basename "$1" >/sys/bus/pci/drivers_probe &&
+		wait_for 10 test -c "$(group "$1")"
+}
+
+# from_vfio FUNCTION
+from_vfio() {
+	basename "$1" >/sys/bus/pci/drivers/vfio-pci/unbind
+}
+
+# hold FUNCTION: a program has it, and four pages of memory at 0x10000000 for it, which are at
+# $physical. It reads lines from descriptor 9, and writes to /tmp/held what is there.
+hold() {
+	mkfifo /tmp/lines || return 1
+	/guest/vfio_hold "$(group "$1")" "$(basename "$1")" </tmp/lines >/tmp/held 2>&1 &
+	holder=$!
+	exec 9>/tmp/lines
+	wait_for 10 grep -q '^iova 0x10000000 physical 0x' /tmp/held || {
+		cat /tmp/held
+		return 1
+	}
+	# shellcheck disable=SC2034	# for who sources this
+	physical=$(sed -n 's/.*physical //p' /tmp/held)
+}
+
+# let_go: the program ends.
+let_go() {
+	exec 9>&-
+	wait "$holder"
+}
