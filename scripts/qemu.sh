@@ -34,6 +34,19 @@ qemu_path() {
 	echo "$root/bin"
 }
 
+# qemu_bundle BIN DIR: what a virtual machine needs to run a PC itself.
+qemu_bundle() {
+	local root libs
+	root=$(readlink -f "$1/../root")
+	mkdir -p "$2"
+	libs=$(printf '%s:' "$root"/usr/lib/*-linux-gnu)
+	"$root"/usr/lib64/ld-linux-x86-64.so.2 --library-path "$libs" \
+		--list "$root/usr/bin/qemu-system-x86_64" |
+		awk '$2 == "=>" { print $3 }' | xargs cp -L -t "$2" || die "QEMU's libraries are not there"
+	cp -L "$root"/usr/lib64/ld-linux-x86-64.so.2 "$root/usr/bin/qemu-system-x86_64" \
+		"$root"/usr/share/qemu/{multiboot_dma,kvmvapic}.bin "$root"/usr/share/seabios/bios-256k.bin "$2"
+}
+
 # qemu_version BIN: as it calls itself.
 qemu_version() {
 	sed -n '1s/.*version \([0-9.]*\).*/\1/p' "$1/.complete"
