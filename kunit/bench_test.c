@@ -10,7 +10,9 @@
  * printed is the median of many samples. Nothing here passes or fails.
  */
 #include <kunit/test.h>
+#include <linux/cpumask.h>
 #include <linux/iommu.h>
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/prandom.h>
@@ -840,6 +842,131 @@ static void bench_dirty(struct kunit *test)
 	bench_policies(test);
 }
 
+/* --- map and unmap beside a scan -------------------------------------- */
+
+/* What the other CPU does meanwhile */
+enum beside { BESIDE_SPIN, BESIDE_PLAIN, BESIDE_SCAN, BESIDES };
+
+/**
+ * struct scanner - whoever keeps the other CPU busy
+ * @pt: what it reads
+ * @what: how
+ * @rounds: how often so far
+ */
+struct scanner {
+	struct rviommu_pgtable *pt;
+	enum beside what;
+	unsigned long rounds;
+};
+
+static int scanner_run(void *arg)
+{
+	struct scanner *s = arg;
+	unsigned int i;
+	u64 pages;
+
+	while (!kthread_should_stop()) {
+		switch (READ_ONCE(s->what)) {
+		case BESIDE_SCAN:
+			time_scan(s->pt, true, &pages);
+			break;
+		case BESIDE_PLAIN:
+			read_tables(s->pt->root, s->pt->cfg.levels - 1);
+			break;
+		default:
+			for (i = 0; i < 100000; i++)
+				cpu_relax();
+		}
+		WRITE_ONCE(s->rounds, s->rounds + 1);
+		cond_resched();
+	}
+	return 0;
+}
+
+#define BESIDE_CALLS	512
+#define BESIDE_SAMPLES	(SAMPLES * 8)
+
+/* Pages next to those that are read are mapped and unmapped; in picoseconds per call */
+static struct timing beside_sample(struct iommu_domain *domain, unsigned int *errors)
+{
+	const u64 at = BASE + SCANNED;
+	u64 now[3];
+	unsigned int i;
+
+	now[0] = ktime_get_ns();
+	for (i = 0; i < BESIDE_CALLS; i++)
+		*errors += !!iommu_map(domain, at + i * SZ_4K, SZ_4K, SZ_4K, RW, GFP_KERNEL);
+	now[1] = ktime_get_ns();
+	for (i = 0; i < BESIDE_CALLS; i++)
+		*errors += iommu_unmap(domain, at + i * SZ_4K, SZ_4K) != SZ_4K;
+	now[2] = ktime_get_ns();
+	return (struct timing) {
+		div_u64((now[1] - now[0]) * 1000, BESIDE_CALLS),
+		div_u64((now[2] - now[1]) * 1000, BESIDE_CALLS),
+	};
+}
+
+/*
+ * On one CPU that would tell who had it when. So there are two, and the other one is never idle:
+ * what is compared is what it does, not that it does something. Samples are short, and taken in
+ * turn, because the machine below has others to serve, too.
+ */
+static void bench_scan(struct kunit *test)
+{
+	static const char * const names[] = { "nothing", "a plain loop over them", "a dirty read" };
+	u64 (*t)[BESIDE_SAMPLES] = kunit_kcalloc(test, 2 * BESIDES, sizeof(*t), GFP_KERNEL);
+	struct rviommu_unmapped u = { .tables = LIST_HEAD_INIT(u.tables) };
+	unsigned int n, k, errors = 0, all = 2 * BESIDES;
+	struct iommu_domain *domain;
+	struct task_struct *task;
+	struct kunit *running;
+	struct scanner s = {};
+	struct timing one;
+	unsigned long rounds;
+	size_t mapped;
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "one CPU would measure who has it when");
+	domain = bare(test);
+	s.pt = bare_pt(domain);
+	rviommu_pgtable_track(s.pt, RVIOMMU_TRACK_PAGES);
+	KUNIT_ASSERT_EQ(test, rviommu_pgtable_map(s.pt, BASE, SZ_1G, SZ_1G, SCANNED / SZ_1G, RW,
+						  GFP_KERNEL, &mapped), 0);
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	task = kthread_run_on_cpu(scanner_run, &s, 1, "rviommu_scan");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	running = run_no_test();
+	for (n = 0; n < BESIDE_SAMPLES * BESIDES; n++) {
+		WRITE_ONCE(s.what, n % BESIDES);
+		/* It is in the middle of that. */
+		rounds = READ_ONCE(s.rounds);
+		while (READ_ONCE(s.rounds) - rounds < 1)
+			cond_resched();
+		one = beside_sample(domain, &errors);
+		t[2 * (n % BESIDES)][n / BESIDES] = one.map;
+		t[2 * (n % BESIDES) + 1][n / BESIDES] = one.unmap;
+	}
+	run_test(running);
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, errors, 0);
+	for (k = 0; k < all; k++)
+		sort(t[k], BESIDE_SAMPLES, sizeof(t[k][0]), compare_u64, NULL);
+	kunit_info(test, "map and unmap of a 4K page, two CPUs; what the other does with 2^20 more\n");
+	kunit_info(test, "%-26s%9s%9s    (quarter, median; nanoseconds)\n", "", "map", "unmap");
+	for (k = 0; k < BESIDES; k++) {
+		const u64 *map = t[2 * k], *unmap = t[2 * k + 1];
+
+		kunit_info(test, "%-26s%4llu %4llu%4llu %4llu\n", names[k],
+			   map[BESIDE_SAMPLES / 4] / 1000, map[BESIDE_SAMPLES / 2] / 1000,
+			   unmap[BESIDE_SAMPLES / 4] / 1000, unmap[BESIDE_SAMPLES / 2] / 1000);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_pgtable_unmap(s.pt, BASE, SZ_1G, SCANNED / SZ_1G, &u),
+			SCANNED);
+	rviommu_page_retire(&u.tables);
+	bare_free(domain);
+}
+
 /* --- the simulated IOMMU ---------------------------------------------- */
 
 #if IS_ENABLED(CONFIG_RVIOMMU_SIM)
@@ -1108,6 +1235,7 @@ static void bench_sim(struct kunit *test)
 static struct kunit_case bench_cases[] = {
 	KUNIT_CASE_SLOW(bench_table),
 	KUNIT_CASE_SLOW(bench_dirty),
+	KUNIT_CASE_SLOW(bench_scan),
 	KUNIT_CASE_SLOW(bench_sim),
 	{}
 };

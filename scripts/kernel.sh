@@ -89,6 +89,7 @@ kernel_describe() {
 	um-lts)		arch=um fragments='kunit trim mutate um-lts um-kasan debug lockdep fail' release=lts ;;
 	um-plain)	arch=um fragments='kunit trim mutate plain smp debug' ;;
 	um-bench)	arch=um fragments='kunit bench' ;;
+	um-bench-smp)	arch=um fragments='kunit trim bench smp' ;;
 	x86)		arch=x86_64 fragments='kunit trim mutate x86 smp debug lockdep kasan kasan-inline fail' ;;
 	x86-kcsan)	arch=x86_64 fragments='kunit trim x86 smp kcsan' ;;
 	riscv)		arch=riscv fragments='riscv smp' ;;
