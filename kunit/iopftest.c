@@ -53,8 +53,10 @@ static void iopftest_work(struct work_struct *work)
 	struct iopf_group *group = container_of(work, struct iopf_group, work);
 	struct iopftest_space *space = iopftest_space_of(group);
 
-	if (READ_ONCE(space->mode) == IOPFTEST_STALL)
+	if (READ_ONCE(space->mode) == IOPFTEST_STALL) {
+		atomic_inc(&space->stalled);
 		wait_for_completion_timeout(&space->go, 60 * HZ);
+	}
 	iopftest_map(space, group);
 	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
 	iopf_free_group(group);
@@ -161,6 +163,21 @@ void iopftest_await_groups(struct iopftest *f, struct iopftest_space *space, uns
 	unsigned long end = jiffies + 60 * HZ;
 
 	while (atomic_read(&space->groups) < nr) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/**
+ * iopftest_await_stalled() - wait until a worker waits in a handler
+ * @f: devices and domains
+ * @space: the domain
+ */
+void iopftest_await_stalled(struct iopftest *f, struct iopftest_space *space)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (!atomic_read(&space->stalled)) {
 		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
 		schedule_timeout_uninterruptible(1);
 	}

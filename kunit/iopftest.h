@@ -47,6 +47,7 @@ enum iopftest_mode {
  * @held: groups that are kept; under @lock
  * @lock: protects @held
  * @groups: how many have come
+ * @stalled: workers that have come to wait for @go
  * @closed: it is not attached: none may come
  * @wrong: groups that came when it was @closed
  * @go: those that are stalled go on
@@ -59,6 +60,7 @@ struct iopftest_space {
 	struct list_head held;
 	spinlock_t lock; /* see above */
 	atomic_t groups;
+	atomic_t stalled;
 	bool closed;
 	atomic_t wrong;
 	struct completion go;
@@ -106,6 +108,7 @@ unsigned int iopftest_let_go(struct iopftest_space *space, enum iommu_page_respo
 unsigned int iopftest_holds(struct iopftest_space *space);
 void iopftest_await_held(struct iopftest *f, struct iopftest_space *space, unsigned int nr);
 void iopftest_await_groups(struct iopftest *f, struct iopftest_space *space, unsigned int nr);
+void iopftest_await_stalled(struct iopftest *f, struct iopftest_space *space);
 
 struct rviommu_sim_pri_stats iopftest_stats(struct iopftest *f, unsigned int dev);
 void iopftest_expect_clean(struct iopftest *f, unsigned int dev);
