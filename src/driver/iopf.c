@@ -208,6 +208,7 @@ void rviommu_iopf_exit(struct rviommu_endpoint *ep)
 	iopf_queue_free(ep->pri.queue);
 	ep->pri.queue = NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_exit);
 
 /* ----- For drivers of devices ----- */
 
