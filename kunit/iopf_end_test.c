@@ -268,13 +268,15 @@ static void end_removed(struct kunit *test)
 	iopftest_expect_clean(f, 1);
 }
 
-/* And its IOMMU with it, of which the other device has no requests. */
+/* And its IOMMU with it, of which the other devices have no requests. */
 static void end_destroyed(struct kunit *test)
 {
 	struct end_scene *s = end_up(test);
+	unsigned int i;
 
 	end_watch(s);
-	rviommu_simtest_release(test, s->f->group[1]);
+	for (i = 1; i < IOPFTEST_NR_DEVICES; i++)
+		rviommu_simtest_release(test, s->f->group[i]);
 	rviommu_simtest_destroy(test, s->f->sim);
 	KUNIT_EXPECT_EQ(test, s->detached, 1);
 }

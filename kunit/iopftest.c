@@ -38,6 +38,7 @@ static void iopftest_map(struct iopftest_space *space, struct iopf_group *group)
 {
 	struct iopf_fault *fault;
 
+	guard(mutex)(&space->mapping);
 	list_for_each_entry(fault, &group->faults, list) {
 		u64 iova = fault->fault.prm.addr;
 		unsigned int page = (iova - IOPFTEST_IOVA) / SZ_4K;
@@ -46,6 +47,22 @@ static void iopftest_map(struct iopftest_space *space, struct iopf_group *group)
 			iommu_map(space->domain, iova, virt_to_phys(iopftest_page(space, page)),
 				  SZ_4K, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
 	}
+}
+
+/**
+ * iopftest_unmap() - pages have to be asked for again
+ * @space: the domain
+ * @page: first page
+ * @nr: how many; those that are not mapped are so afterwards
+ */
+void iopftest_unmap(struct iopftest_space *space, unsigned int page, unsigned int nr)
+{
+	u64 iova = IOPFTEST_IOVA + page * SZ_4K;
+
+	guard(mutex)(&space->mapping);
+	for (; nr--; iova += SZ_4K)
+		if (iommu_iova_to_phys(space->domain, iova))
+			iommu_unmap(space->domain, iova, SZ_4K);
 }
 
 static void iopftest_work(struct work_struct *work)
@@ -305,6 +322,7 @@ struct iopftest *iopftest_up(struct kunit *test, const struct rviommu_sim_config
 		space->pages = rviommu_simtest_pages(test, SZ_64K);
 		space->domain = rviommu_simtest_domain(test, f->dev[0]);
 		space->domain->iopf_handler = iopftest_handler;
+		mutex_init(&space->mapping);
 		spin_lock_init(&space->lock);
 		init_completion(&space->go);
 		INIT_LIST_HEAD(&space->held);

@@ -9,6 +9,7 @@
 #include <linux/completion.h>
 #include <linux/iommu.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <rviommu/sim.h>
@@ -19,8 +20,8 @@ struct rviommu_pritest_job;
 
 #define IOPFTEST_IOVA		0x1000000000ULL
 #define IOPFTEST_PAGES		16
-#define IOPFTEST_NR_DEVICES	2
-#define IOPFTEST_NR_SPACES	3
+#define IOPFTEST_NR_DEVICES	3
+#define IOPFTEST_NR_SPACES	4
 
 /**
  * enum iopftest_mode - what a handler does with a group
@@ -43,6 +44,7 @@ enum iopftest_mode {
  * @handle: of the core
  * @domain: the domain
  * @pages: what it maps on demand
+ * @mapping: protects what is mapped: workers run beside each other
  * @mode: how
  * @held: groups that are kept; under @lock
  * @lock: protects @held
@@ -56,6 +58,7 @@ struct iopftest_space {
 	struct iommu_attach_handle handle;
 	struct iommu_domain *domain;
 	u8 *pages;
+	struct mutex mapping; /* see above */
 	enum iopftest_mode mode;
 	struct list_head held;
 	spinlock_t lock; /* see above */
@@ -103,6 +106,7 @@ int iopftest_fill(struct iopftest *f, unsigned int dev, u32 pasid, unsigned int 
 		  unsigned int nr, u64 seed);
 bool iopftest_has(struct iopftest_space *space, unsigned int page, u64 seed);
 
+void iopftest_unmap(struct iopftest_space *space, unsigned int page, unsigned int nr);
 unsigned int iopftest_let_go(struct iopftest_space *space, enum iommu_page_response_code code,
 			     bool map);
 unsigned int iopftest_holds(struct iopftest_space *space);
