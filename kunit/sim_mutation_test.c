@@ -1255,6 +1255,24 @@ static const char *pri_cancel(struct scene *s)
 	return pri_end(s, waited(s));
 }
 
+/* An index is asked for again while its group has no response: there can be only one. */
+static const char *pri_index_twice(struct scene *s)
+{
+	const struct rviommu_page_message message = {
+		.did = s->id, .pid = s->pasid, .pv = s->pasid, .read = true, .last = true,
+	};
+	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+	struct rviommu_prg *group;
+
+	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+		return pri_end(s, CANNOT);
+	rviommu_prgs_hand_on(prgs, group);
+	if (rviommu_prgs_add(prgs, &message, &group) == RVIOMMU_PRG_DROPPED)
+		return pri_end(s, NULL);
+	rviommu_prgs_refuse(prgs, group);
+	return pri_end(s, "two groups are outstanding that no response can be told from");
+}
+
 static const char *pri_overflow(struct scene *s)
 {
 	const char *wrong = NULL;
@@ -1373,6 +1391,8 @@ static const struct scenario scenarios[] = {
 	{ "pri_group", pri_group, .ats = true },
 	{ "pri_cancel", pri_cancel, .ats = true },
 	{ "pri_cancel_pasid", pri_cancel, .ats = true, .pasid = 5 },
+	{ "pri_index_twice", pri_index_twice, .ats = true },
+	{ "pri_index_twice_pasid", pri_index_twice, .ats = true, .pasid = 5 },
 	{ "pri_overflow", pri_overflow, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
 #endif

@@ -220,6 +220,18 @@ struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 }
 
 /**
+ * rviommu_filter_prg() - is a step of the assembly of groups done?
+ * @mutate: word of the mutation run, or NULL
+ * @what: the mutation that leaves it out
+ *
+ * Return: true if it is.
+ */
+bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what)
+{
+	return !rviommu_filters(mutate, what);
+}
+
+/**
  * rviommu_filter_publish() - how a context changes
  * @ddt: the device directory, or the one that leads there
  * @how: as it should

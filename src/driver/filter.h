@@ -47,6 +47,7 @@ struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
 					    struct rviommu_command cmd);
 struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 						 struct rviommu_command cmd);
+bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what);
 enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,
 					    enum rviommu_publish how);
 #else
@@ -87,6 +88,11 @@ static inline struct rviommu_command rviommu_filter_quarantine(const unsigned lo
 							       struct rviommu_command cmd)
 {
 	return cmd;
+}
+
+static inline bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what)
+{
+	return true;
 }
 
 static inline enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,

@@ -11,6 +11,7 @@
 #include <linux/timekeeping.h>
 #include <kunit/visibility.h>
 
+#include "filter.h"
 #include "mem.h"
 #include "prg.h"
 
@@ -74,6 +75,7 @@ int rviommu_prgs_init(struct rviommu_prgs *prgs, unsigned int requests)
 	INIT_LIST_HEAD(&prgs->free);
 	INIT_LIST_HEAD(&prgs->free_requests);
 	init_waitqueue_head(&prgs->answered);
+	prgs->mutate = NULL;
 	prgs->cookie = 0;
 	prgs->memory = rviommu_zalloc(array_size(requests, sizeof(*group) + sizeof(*request)),
 				      GFP_KERNEL);
@@ -166,7 +168,8 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 
 	guard(spinlock)(&prgs->lock);
 	/* One response is all that its index can get. */
-	if (prg_find(&prgs->outstanding, message))
+	if (rviommu_filter_prg(prgs->mutate, RVIOMMU_MUTATE_PRI_REUSE) &&
+	    prg_find(&prgs->outstanding, message))
 		return RVIOMMU_PRG_DROPPED;
 	found = prg_get(prgs, message);
 	request = list_first_entry_or_null(&prgs->free_requests, struct rviommu_prg_request, node);

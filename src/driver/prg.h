@@ -99,6 +99,7 @@ struct rviommu_prg_info {
  * @free: groups that are in no use
  * @free_requests: and requests
  * @answered: somebody may wait for a group to leave @outstanding
+ * @mutate: word of the mutation run (mutate.h), or NULL
  * @cookie: of the newest group
  * @memory: groups and requests: as many as the device may have requests outstanding
  *
@@ -116,6 +117,7 @@ struct rviommu_prgs {
 	struct list_head free;
 	struct list_head free_requests;
 	wait_queue_head_t answered;
+	const unsigned long *mutate;
 	u64 cookie;
 	void *memory;
 };

@@ -369,6 +369,7 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
 {
 	const struct rviommu_bus *bus = ep->iommu->bus;
 	unsigned int capacity;
+	int ret;
 
 	if (!ep->ats.usable || !READ_ONCE(ep->iommu->pageq.running))
 		return 0;
@@ -382,7 +383,9 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
 	}
 	if (!ep->pri.usable)
 		return 0;
-	return rviommu_prgs_init(&ep->pri.prgs, ep->pri.requests);
+	ret = rviommu_prgs_init(&ep->pri.prgs, ep->pri.requests);
+	ep->pri.prgs.mutate = &ep->iommu->mutate;
+	return ret;
 }
 
 /**
