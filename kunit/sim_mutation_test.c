@@ -1273,6 +1273,28 @@ static const char *pri_index_twice(struct scene *s)
 	return pri_end(s, "two groups are outstanding that no response can be told from");
 }
 
+/* A group that is not complete, and one of another PASID, with the same index, that is */
+static const char *pri_two_pasids(struct scene *s)
+{
+	struct rviommu_page_message message = {
+		.did = s->id, .pid = s->pasid, .pv = true, .read = true,
+	};
+	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+	const char *wrong = NULL;
+	struct rviommu_prg *group;
+
+	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_KEPT)
+		return pri_end(s, CANNOT);
+	message.pid++;
+	message.last = true;
+	if (rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+		return pri_end(s, CANNOT);
+	if (!list_is_singular(&group->requests))
+		wrong = "a request of one PASID is in the group of another";
+	rviommu_prgs_refuse(prgs, group);
+	return pri_end(s, wrong);
+}
+
 static const char *pri_overflow(struct scene *s)
 {
 	const char *wrong = NULL;
@@ -1393,6 +1415,7 @@ static const struct scenario scenarios[] = {
 	{ "pri_cancel_pasid", pri_cancel, .ats = true, .pasid = 5 },
 	{ "pri_index_twice", pri_index_twice, .ats = true },
 	{ "pri_index_twice_pasid", pri_index_twice, .ats = true, .pasid = 5 },
+	{ "pri_two_pasids", pri_two_pasids, .ats = true, .pasid = 5 },
 	{ "pri_overflow", pri_overflow, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
 #endif

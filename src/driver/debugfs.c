@@ -845,6 +845,7 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_LATE] = "pri_late",
 	[RVIOMMU_MUTATE_PRI_FENCE] = "pri_fence",
 	[RVIOMMU_MUTATE_PRI_REUSE] = "pri_reuse",
+	[RVIOMMU_MUTATE_PRI_KEY] = "pri_key",
 };
 
 /**

@@ -62,6 +62,7 @@
  * @RVIOMMU_MUTATE_PRI_LATE: a group waits for its response before its handler is asked
  * @RVIOMMU_MUTATE_PRI_FENCE: responses have reached the device when a PASID is quiet
  * @RVIOMMU_MUTATE_PRI_REUSE: a request with the index of a group that is outstanding is dropped
+ * @RVIOMMU_MUTATE_PRI_KEY: groups of several PASIDs with one index are different groups
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -115,6 +116,7 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_LATE,
 	RVIOMMU_MUTATE_PRI_FENCE,
 	RVIOMMU_MUTATE_PRI_REUSE,
+	RVIOMMU_MUTATE_PRI_KEY,
 	RVIOMMU_NR_MUTATIONS,
 };
 

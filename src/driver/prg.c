@@ -109,14 +109,15 @@ static bool prg_is_of(const struct rviommu_prg *group, u32 pasid)
 	return pasid == RVIOMMU_PRG_ALL || group->pid == pasid;
 }
 
-static struct rviommu_prg *prg_find(struct list_head *list,
+static struct rviommu_prg *prg_find(const struct rviommu_prgs *prgs, struct list_head *list,
 				    const struct rviommu_page_message *message)
 {
+	const bool by_pasid = rviommu_filter_prg(prgs->mutate, RVIOMMU_MUTATE_PRI_KEY);
 	struct rviommu_prg *group;
 
 	list_for_each_entry(group, list, node)
-		if (group->index == message->index && group->pv == message->pv &&
-		    group->pid == message->pid)
+		if (group->index == message->index &&
+		    (!by_pasid || (group->pv == message->pv && group->pid == message->pid)))
 			return group;
 	return NULL;
 }
@@ -131,7 +132,7 @@ static void prg_release(struct rviommu_prgs *prgs, struct rviommu_prg *group)
 static struct rviommu_prg *prg_get(struct rviommu_prgs *prgs,
 				   const struct rviommu_page_message *message)
 {
-	struct rviommu_prg *group = prg_find(&prgs->partial, message);
+	struct rviommu_prg *group = prg_find(prgs, &prgs->partial, message);
 
 	if (group)
 		return group;
@@ -169,7 +170,7 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 	guard(spinlock)(&prgs->lock);
 	/* One response is all that its index can get. */
 	if (rviommu_filter_prg(prgs->mutate, RVIOMMU_MUTATE_PRI_REUSE) &&
-	    prg_find(&prgs->outstanding, message))
+	    prg_find(prgs, &prgs->outstanding, message))
 		return RVIOMMU_PRG_DROPPED;
 	found = prg_get(prgs, message);
 	request = list_first_entry_or_null(&prgs->free_requests, struct rviommu_prg_request, node);
