@@ -593,6 +593,7 @@ static void sim_queue_errors(struct kunit *test)
 	}
 }
 
+#ifdef CONFIG_FAULT_INJECTION_DEBUG_FS
 /* What is mapped is reached, what is not is not. */
 static void sim_round(struct sim_fixture *f, struct iommu_domain *domain, u8 *a, u64 seed)
 {
@@ -608,7 +609,6 @@ static void sim_round(struct sim_fixture *f, struct iommu_domain *domain, u8 *a,
 /* Errors that the kernel's fault injection decides on: as often as it says, and no more. */
 static void sim_kernel_errors(struct kunit *test)
 {
-#ifdef CONFIG_FAULT_INJECTION_DEBUG_FS
 	struct sim_fixture *f = sim_up_variant(test, test->param_value);
 	struct iommu_domain *domain = sim_domain(f);
 	u8 *a = sim_pages(test);
@@ -635,10 +635,13 @@ static void sim_kernel_errors(struct kunit *test)
 				    sim_errors[i]);
 		sim_round(f, domain, a, ~i);
 	}
-#else
-	kunit_skip(test, "the kernel has no fault injection");
-#endif
 }
+#else
+static void sim_kernel_errors(struct kunit *test)
+{
+	kunit_skip(test, "the kernel has no fault injection");
+}
+#endif
 
 /* The same with devices that write, and fault, all the time, and domains that change. */
 static void sim_errors_replace(struct kunit *test)
