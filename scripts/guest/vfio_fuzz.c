@@ -182,9 +182,33 @@ static void change_domain(void)
 		on.pt_id = value();
 	ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
 }
+
+/*
+ * What VFIO has attached to PASID 0 iommufd has attached to the requester ID, and then VFIO
+ * knows of nothing there, and iommufd is asked to attach a second time. So both go first.
+ */
+static bool attach_anew(void)
+{
+	struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on), .pt_id = ioas };
+	struct vfio_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
+
+	if (container >= 0)
+		return true;
+	ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
+#ifdef VFIO_DEVICE_ATTACH_PASID
+	off.flags = VFIO_DEVICE_DETACH_PASID;
+	ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
+#endif
+	return !ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
+}
 #else
 static void change_domain(void)
 {
+}
+
+static bool attach_anew(void)
+{
+	return true;
 }
 #endif
 
@@ -227,13 +251,7 @@ static void as_new(void)
 	unmap_at(0, ~0ULL);
 	unmap_at(IOVA, SIZE);
 	expect(!ioctl(dev, VFIO_DEVICE_RESET), "the function is reset");
-#ifdef VFIO_DEVICE_BIND_IOMMUFD
-	if (container < 0) {
-		struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on), .pt_id = ioas };
-
-		expect(!ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on), "and attached");
-	}
-#endif
+	expect(attach_anew(), "and attached");
 	expect(map_at(IOVA, memory, SIZE), "memory is mapped again");
 	expect(interrupts(), "an eventfd for each interrupt");
 	for (i = 0; i < VECTORS; i++)
