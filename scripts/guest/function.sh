@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# For the scripts that give a simulated PCI function to a program, by VFIO of type 1.
-# Sourced after lib.sh.
+# For the scripts that give a simulated PCI function to a program, by VFIO: of type 1, but for
+# misuse_beside. Sourced after lib.sh.
 
 # What VFIO is built of differs; those that there are, in the order of their needs
 vfio_modules() {
@@ -46,4 +46,23 @@ hold() {
 let_go() {
 	exec 9>&-
 	wait "$holder"
+}
+
+# misuse_beside COMMAND ARGUMENT...: vfio_fuzz, with these arguments, does with one function whatever
+# it can; COMMAND, which has another one, succeeds as often as there is time for it.
+misuse_beside() {
+	neighbour=$1
+	shift
+	/guest/vfio_fuzz "$@" >/tmp/misuse 2>&1 &
+	misuse=$!
+	undisturbed=0
+	while kill -0 $misuse 2>/dev/null; do
+		$neighbour >/tmp/beside || {
+			tail -n 3 /tmp/beside
+			return 1
+		}
+		undisturbed=$((undisturbed + 1))
+	done
+	cat /tmp/misuse
+	wait $misuse && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
 }

@@ -5,6 +5,7 @@
 # and page requests; the first two so many times again, with a reset and another driver each time.
 
 . ./lib.sh
+. ./function.sh
 rounds=${1:-0}
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
 
@@ -12,8 +13,8 @@ up() {
 	insmod /modules/rviommu.ko && insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=2
 }
 
-# to_vfio FUNCTION
-to_vfio() {
+# to_cdev FUNCTION
+to_cdev() {
 	echo vfio-pci >"$1/driver_override" && basename "$1" >/sys/bus/pci/drivers_probe &&
 		wait_for 10 test -c "/dev/vfio/devices/$(ls "$1/vfio-dev")"
 }
@@ -33,27 +34,16 @@ by_registers() {
 	/guest/vfio_dma cdev "/dev/vfio/devices/$(ls "$1/vfio-dev")"
 }
 
-# misuse_beside ROUNDS SEED: one does with the second function whatever it can; nobody else notices.
-misuse_beside() {
-	/guest/vfio_fuzz "$1" "$2" cdev "/dev/vfio/devices/$(ls "$second/vfio-dev")" >/tmp/misuse 2>&1 &
-	misuse=$!
-	undisturbed=0
-	while kill -0 $misuse 2>/dev/null; do
-		by_registers "$fn" >/tmp/beside || {
-			tail -n 3 /tmp/beside
-			return 1
-		}
-		undisturbed=$((undisturbed + 1))
-	done
-	cat /tmp/misuse
-	wait $misuse && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
+# misused ROUNDS SEED: one does with the second function whatever it can; nobody else notices.
+misused() {
+	misuse_beside "by_registers $fn" "$1" "$2" cdev "/dev/vfio/devices/$(ls "$second/vfio-dev")"
 }
 
 misuse_much() {
 	seed=1
 	while [ $seed -lt 20 ]; do
 		seed=$((seed + 1))
-		misuse_beside 10000 $seed || {
+		misused 10000 $seed || {
 			echo "seed $seed"
 			return 1
 		}
@@ -93,7 +83,7 @@ again() {
 			return 1
 		}
 		if ! echo 1 >"$fn/reset" || ! nothing_attached ||
-		   ! basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind || ! to_vfio "$fn"; then
+		   ! basename "$fn" >/sys/bus/pci/drivers/vfio-pci/unbind || ! to_cdev "$fn"; then
 			echo "round $i: reset, unbind or bind"
 			return 1
 		fi
@@ -134,7 +124,7 @@ faulty_up() {
 		echo 1 >$config/$option || return 1
 	done
 	asker=/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' "$faulty/functions")
-	to_vfio "$asker"
+	to_cdev "$asker"
 }
 
 pages_on_demand() {
@@ -165,7 +155,7 @@ faulty_down() {
 
 down() {
 	for f in "$fn" "$second"; do
-		basename "$f" >/sys/bus/pci/drivers/vfio-pci/unbind || return 1
+		from_vfio "$f" || return 1
 	done
 	rmmod rviommu_sim && rmmod rviommu
 }
@@ -176,7 +166,7 @@ second=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:01.0' | head
 id=0x0100
 # Of the first CPU, on this machine
 imsic=0x28000000
-check "a function goes to vfio-pci" to_vfio "$fn"
+check "a function goes to vfio-pci" to_cdev "$fn"
 check "a program uses its PASIDs" program
 sed 's/^/    | /' /tmp/check.out
 check "nothing is left of them" nothing_attached
@@ -186,8 +176,8 @@ sed 's/^/    | /' /tmp/check.out
 check "nothing is left of that" nothing_attached
 check "a program uses registers and interrupts" by_registers "$fn"
 sed 's/^/    | /' /tmp/check.out
-check "a second function goes to vfio-pci" to_vfio "$second"
-check "one misuses it, and the other notices nothing" misuse_beside 2000 1
+check "a second function goes to vfio-pci" to_cdev "$second"
+check "one misuses it, and the other notices nothing" misused 2000 1
 sed 's/^/    | /' /tmp/check.out
 check "a program works with what was misused" by_registers "$second"
 if [ "$rounds" -gt 0 ]; then
