@@ -39,6 +39,7 @@
 #include "../src/driver/domain.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/inq.h"
+#include "../src/driver/iopf.h"
 #include "../src/driver/mem.h"
 #include "../src/driver/mutate.h"
 #include "../src/driver/prg.h"
@@ -111,6 +112,7 @@ struct scenario {
  * @held: cookie of a DMA that is under way
  * @waited: @on_wait was called
  * @count: for scenarios
+ * @released: a handler goes on
  * @at: for scenarios: when to act
  * @wrong: the first thing that a hook saw go wrong
  */
@@ -141,6 +143,7 @@ struct scene {
 	u8 held;
 	bool waited;
 	unsigned int count;
+	struct completion released;
 	unsigned int at;
 	const char *wrong;
 };
@@ -1184,13 +1187,35 @@ static const char *pri_in_queue(struct scene *s)
 	return pri_end(s, wrong);
 }
 
+/* A request as the driver has read it */
+static struct rviommu_page_message pri_read(struct scene *s, bool last)
+{
+	return (struct rviommu_page_message) {
+		.did = s->id, .pid = s->pasid, .pv = s->pasid, .read = true, .last = last,
+	};
+}
+
 /* A group of which the last request has not come */
 static bool pri_begin_partial(struct scene *s)
 {
-	if (!pri_begin(s) || pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED)
+	const struct rviommu_page_message message = pri_read(s, false);
+	struct rviommu_prg *group;
+
+	return pri_begin(s) &&
+	       rviommu_prgs_add(&s->ep->pri.prgs, &message, &group) == RVIOMMU_PRG_KEPT;
+}
+
+/* One that somebody handles, and has not responded to */
+static bool pri_begin_outstanding(struct scene *s)
+{
+	const struct rviommu_page_message message = pri_read(s, true);
+	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+	struct rviommu_prg *group;
+
+	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
 		return false;
-	rviommu_inq_service(&s->iommu->pageq);
-	return !list_empty(&s->ep->pri.prgs.partial);
+	rviommu_prgs_hand_on(prgs, group);
+	return true;
 }
 
 static const char *pri_partial(struct scene *s)
@@ -1202,20 +1227,23 @@ static const char *pri_partial(struct scene *s)
 			  "half a group is left for the next user");
 }
 
-/* One that somebody handles, and has not responded to */
+/* The same, as long as nobody has read it */
+static const char *pri_partial_in_queue(struct scene *s)
+{
+	if (!pri_begin(s) || pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED ||
+	    rviommu_iopf_cancel(s->dev, s->pasid))
+		return pri_end(s, CANNOT);
+	return pri_end(s, list_empty(&s->ep->pri.prgs.partial) ? NULL :
+			  "half a group comes out of the queue for the next user");
+}
+
 static const char *pri_outstanding(struct scene *s)
 {
-	const struct rviommu_page_message message = {
-		.did = s->id, .pid = s->pasid, .pv = s->pasid, .read = true, .last = true,
-	};
-	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
-	struct rviommu_prg *group;
-
-	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+	if (!pri_begin_outstanding(s))
 		return pri_end(s, CANNOT);
-	rviommu_prgs_hand_on(prgs, group);
 	detach(s);
-	return pri_end(s, list_empty(&prgs->outstanding) ? NULL : "the device has no response");
+	return pri_end(s, list_empty(&s->ep->pri.prgs.outstanding) ? NULL :
+			  "the device has no response");
 }
 
 static int pri_counts(struct iopf_group *group)
@@ -1255,18 +1283,33 @@ static const char *pri_cancel(struct scene *s)
 	return pri_end(s, waited(s));
 }
 
+static void end_of_dma_answered(struct scene *s)
+{
+	if (!list_empty(&s->ep->pri.prgs.outstanding))
+		s->wrong = "it waits before the last response was given";
+	let_go(s);
+}
+
+/* The response that is given there is one of those that have to be there. */
+static const char *pri_cancel_outstanding(struct scene *s)
+{
+	if (!pri_begin_outstanding(s) || map(s, 0, IOVA, PA(0), SZ_4K) || !hold(s, IOVA))
+		return pri_end(s, CANNOT);
+	s->on_wait = end_of_dma_answered;
+	if (rviommu_iopf_cancel(s->dev, s->pasid))
+		return pri_end(s, CANNOT);
+	return pri_end(s, waited(s));
+}
+
 /* An index is asked for again while its group has no response: there can be only one. */
 static const char *pri_index_twice(struct scene *s)
 {
-	const struct rviommu_page_message message = {
-		.did = s->id, .pid = s->pasid, .pv = s->pasid, .read = true, .last = true,
-	};
+	const struct rviommu_page_message message = pri_read(s, true);
 	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
 	struct rviommu_prg *group;
 
-	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+	if (!pri_begin_outstanding(s))
 		return pri_end(s, CANNOT);
-	rviommu_prgs_hand_on(prgs, group);
 	if (rviommu_prgs_add(prgs, &message, &group) == RVIOMMU_PRG_DROPPED)
 		return pri_end(s, NULL);
 	rviommu_prgs_refuse(prgs, group);
@@ -1276,17 +1319,14 @@ static const char *pri_index_twice(struct scene *s)
 /* A group that is not complete, and one of another PASID, with the same index, that is */
 static const char *pri_two_pasids(struct scene *s)
 {
-	struct rviommu_page_message message = {
-		.did = s->id, .pid = s->pasid, .pv = true, .read = true,
-	};
+	struct rviommu_page_message message = pri_read(s, true);
 	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
 	const char *wrong = NULL;
 	struct rviommu_prg *group;
 
-	if (!pri_begin(s) || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_KEPT)
+	if (!pri_begin_partial(s))
 		return pri_end(s, CANNOT);
 	message.pid++;
-	message.last = true;
 	if (rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
 		return pri_end(s, CANNOT);
 	if (!list_is_singular(&group->requests))
@@ -1299,7 +1339,8 @@ static const char *pri_overflow(struct scene *s)
 {
 	const char *wrong = NULL;
 
-	if (!pri_begin_partial(s))
+	/* One request of it was read, one is in the queue, and one is lost. */
+	if (!pri_begin_partial(s) || pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED)
 		return pri_end(s, CANNOT);
 	rviommu_model_inject(s->model, RVIOMMU_MODEL_INJECT_PQ_OF, 1);
 	if (pri_ask(s, 0) == RVIOMMU_MODEL_PR_QUEUED)
@@ -1308,6 +1349,51 @@ static const char *pri_overflow(struct scene *s)
 	if (!list_empty(&s->ep->pri.prgs.partial))
 		wrong = "a group is kept of which a request was lost";
 	return pri_end(s, wrong);
+}
+
+static void pri_work(struct work_struct *work)
+{
+	struct iopf_group *group = container_of(work, struct iopf_group, work);
+
+	wait_for_completion(&scene->released);
+	WRITE_ONCE(scene->count, 1);
+	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(group);
+}
+
+static int pri_works(struct iopf_group *group)
+{
+	INIT_WORK(&group->work, pri_work);
+	queue_work(group->fault_param->queue->wq, &group->work);
+	return 0;
+}
+
+/* Whoever waits for a handler lets it go on. */
+static unsigned long pri_patience(void)
+{
+	complete(&scene->released);
+	return MAX_JIFFY_OFFSET;
+}
+
+/* What handles a group uses the domain: it is over before that may go. */
+static const char *pri_handler_runs(struct scene *s)
+{
+	struct kunit *test = kunit_get_current_test();
+	const char *wrong;
+
+	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	s->domain[0]->iopf_handler = pri_works;
+	s->count = 0;
+	init_completion(&s->released);
+	rviommu_inq_service(&s->iommu->pageq);
+	kunit_activate_static_stub(test, rviommu_iopf_patience, pri_patience);
+	detach(s);
+	kunit_deactivate_static_stub(test, rviommu_iopf_patience);
+	wrong = READ_ONCE(s->count) ? NULL : "a handler runs, and its domain may be gone";
+	complete_all(&s->released);
+	iopf_queue_flush_dev(s->dev);
+	return pri_end(s, READ_ONCE(s->count) ? wrong : CANNOT);
 }
 
 static void pri_disable(struct device *dev)
@@ -1408,15 +1494,20 @@ static const struct scenario scenarios[] = {
 	{ "pri_in_queue_pasid", pri_in_queue, .ats = true, .pasid = 5 },
 	{ "pri_partial", pri_partial, .ats = true },
 	{ "pri_partial_pasid", pri_partial, .ats = true, .pasid = 5 },
+	{ "pri_partial_in_queue", pri_partial_in_queue, .ats = true },
+	{ "pri_partial_in_queue_pasid", pri_partial_in_queue, .ats = true, .pasid = 5 },
 	{ "pri_outstanding", pri_outstanding, .ats = true },
 	{ "pri_outstanding_pasid", pri_outstanding, .ats = true, .pasid = 5 },
 	{ "pri_group", pri_group, .ats = true },
 	{ "pri_cancel", pri_cancel, .ats = true },
 	{ "pri_cancel_pasid", pri_cancel, .ats = true, .pasid = 5 },
+	{ "pri_cancel_outstanding", pri_cancel_outstanding, .ats = true },
+	{ "pri_cancel_outstanding_pasid", pri_cancel_outstanding, .ats = true, .pasid = 5 },
 	{ "pri_index_twice", pri_index_twice, .ats = true },
 	{ "pri_index_twice_pasid", pri_index_twice, .ats = true, .pasid = 5 },
 	{ "pri_two_pasids", pri_two_pasids, .ats = true, .pasid = 5 },
 	{ "pri_overflow", pri_overflow, .ats = true },
+	{ "pri_handler_runs", pri_handler_runs, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
 #endif
 	{ "ats_refill", ats_refill, .ats = true },

@@ -12,7 +12,6 @@
 #include "change.h"
 #include "directory.h"
 #include "endpoint.h"
-#include "filter.h"
 #include "iopf.h"
 #include "pri.h"
 #include "rviommu.h"
@@ -80,6 +79,81 @@ static bool rviommu_handles_faults(struct rviommu_endpoint *ep, ioasid_t pasid)
 	return a && a->faults;
 }
 
+/**
+ * struct rviommu_handover - requests get another domain, and page requests with them
+ * @c: which, and what
+ * @had: somebody handled page requests before
+ * @has: somebody does afterwards
+ * @outcome: what became of @c
+ */
+struct rviommu_handover {
+	struct rviommu_change *c;
+	bool had;
+	bool has;
+	enum rviommu_outcome outcome;
+};
+
+static int rviommu_handover_come(struct rviommu_handover *h)
+{
+	return h->has ? rviommu_iopf_get(h->c->ep) : 0;
+}
+
+/*
+ * A request that finds an invalid context is answered with a failure by the IOMMU (spec
+ * "PCIe ATS Page Request handling"), which ends the interface. So it goes off before.
+ */
+static int rviommu_handover_off(struct rviommu_handover *h)
+{
+	if (h->had && rviommu_is_blocked(h->c->new) && h->c->ep->pri.users == 1)
+		rviommu_pri_disable(h->c->ep);
+	return 0;
+}
+
+static int rviommu_handover_change(struct rviommu_handover *h)
+{
+	h->outcome = rviommu_change(h->c);
+	if (h->outcome != RVIOMMU_CHANGE_REFUSED)
+		return 0;
+	if (h->has)
+		rviommu_iopf_put(h->c->ep);
+	return h->c->error;
+}
+
+static int rviommu_handover_go(struct rviommu_handover *h)
+{
+	if (h->had && !h->has)
+		rviommu_iopf_quiet(h->c->ep, h->c->pasid);
+	if (h->had)
+		rviommu_iopf_put(h->c->ep);
+	return 0;
+}
+
+#define RVIOMMU_HANDOVER_STEPS	4
+
+typedef int (*rviommu_handover_step)(struct rviommu_handover *h);
+
+/* The right order, and a wrong one: so that tests can show that they would notice. */
+static const rviommu_handover_step rviommu_handover_order[RVIOMMU_HANDOVER_STEPS] = {
+	rviommu_handover_come, rviommu_handover_off, rviommu_handover_change, rviommu_handover_go,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static const rviommu_handover_step rviommu_handover_off_late[RVIOMMU_HANDOVER_STEPS] = {
+	rviommu_handover_come, rviommu_handover_change, rviommu_handover_off, rviommu_handover_go,
+};
+
+static const rviommu_handover_step *rviommu_handover_steps(const struct rviommu *iommu)
+{
+	return rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_OFF) ? rviommu_handover_off_late :
+								 rviommu_handover_order;
+}
+#else
+static const rviommu_handover_step *rviommu_handover_steps(const struct rviommu *iommu)
+{
+	return rviommu_handover_order;
+}
+#endif
+
 /*
  * Requests of a device get another domain, or none, and page requests with them: who handles
  * them is there before, and what had handled them is left alone afterwards. Replaced by another
@@ -87,33 +161,22 @@ static bool rviommu_handles_faults(struct rviommu_endpoint *ep, ioasid_t pasid)
  */
 static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
 {
-	const bool had = rviommu_handles_faults(c->ep, c->pasid);
-	const bool has = c->new && c->new->iopf_handler;
-	enum rviommu_outcome outcome;
+	struct rviommu_handover h = {
+		.c = c, .had = rviommu_handles_faults(c->ep, c->pasid),
+		.has = c->new && c->new->iopf_handler,
+	};
+	const rviommu_handover_step *steps = rviommu_handover_steps(c->ep->iommu);
+	unsigned int i;
+	int ret;
 
-	if (has) {
-		c->error = rviommu_iopf_get(c->ep);
-		if (c->error)
+	for (i = 0; i < RVIOMMU_HANDOVER_STEPS; i++) {
+		ret = steps[i](&h);
+		if (ret) {
+			c->error = ret;
 			return RVIOMMU_CHANGE_REFUSED;
+		}
 	}
-	/*
-	 * A request that finds an invalid context is answered with a failure by the IOMMU (spec
-	 * "PCIe ATS Page Request handling"), which ends the interface. So it goes off before.
-	 */
-	if (had && rviommu_is_blocked(c->new) && c->ep->pri.users == 1 &&
-	    rviommu_filter_step(c->ep->iommu, RVIOMMU_MUTATE_PRI_OFF))
-		rviommu_pri_disable(c->ep);
-	outcome = rviommu_change(c);
-	if (outcome == RVIOMMU_CHANGE_REFUSED) {
-		if (has)
-			rviommu_iopf_put(c->ep);
-		return outcome;
-	}
-	if (had && !has)
-		rviommu_iopf_quiet(c->ep, c->pasid);
-	if (had)
-		rviommu_iopf_put(c->ep);
-	return outcome;
+	return h.outcome;
 }
 
 /* After a change: the device may use ATS, and page requests if somebody handles them. */

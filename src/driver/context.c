@@ -355,14 +355,13 @@ int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid)
 {
 	struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS + RVIOMMU_ATS_COMMANDS];
 	unsigned int nr = rviommu_owed_commands(owed, cmds);
+	const enum rviommu_why why = rviommu_owed_why(owed);
 	struct rviommu *iommu = owed->ep->iommu;
 	u32 fence;
 	int ret;
 
 	nr += rviommu_ats_commands(owed->ep, pasid, cmds + nr);
-	nr = rviommu_filter_links(iommu, rviommu_owed_why(owed), owed->ep->ids[0], cmds, nr);
+	nr = rviommu_filter_links(iommu, why, owed->ep->ids[0], cmds, nr);
 	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
-	if (ret || !rviommu_filter_step(iommu, RVIOMMU_MUTATE_ATTACH_WAIT))
-		return ret;
-	return rviommu_cmdq_wait(&iommu->cmdq, fence);
+	return ret ?: rviommu_cmdq_wait(&iommu->cmdq, rviommu_filter_awaited(iommu, why, fence));
 }

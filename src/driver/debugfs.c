@@ -846,6 +846,11 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_FENCE] = "pri_fence",
 	[RVIOMMU_MUTATE_PRI_REUSE] = "pri_reuse",
 	[RVIOMMU_MUTATE_PRI_KEY] = "pri_key",
+	[RVIOMMU_MUTATE_PRI_EARLY] = "pri_early",
+	[RVIOMMU_MUTATE_PRI_DISCARD_EARLY] = "pri_discard_early",
+	[RVIOMMU_MUTATE_PRI_WAIT] = "pri_wait",
+	[RVIOMMU_MUTATE_PRI_FENCE_EARLY] = "pri_fence_early",
+	[RVIOMMU_MUTATE_PRI_GAP_EARLY] = "pri_gap_early",
 };
 
 /**

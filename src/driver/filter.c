@@ -14,6 +14,7 @@
 #include "filter.h"
 #include "invalidate.h"
 #include "mutate.h"
+#include "prg.h"
 #include "rviommu.h"
 #include "space.h"
 
@@ -155,16 +156,32 @@ struct rviommu_inval rviommu_filter_inval(const struct rviommu *iommu, struct rv
 	return inval;
 }
 
+/* Which fences are not waited for */
+static const struct {
+	enum rviommu_mutation what;
+	u32 why;
+} rviommu_unawaited[] = {
+	{ RVIOMMU_MUTATE_UNMAP_WAIT, UNMAP | LINK | FLUSH },
+	{ RVIOMMU_MUTATE_ATTACH_WAIT, ATTACH | PROCESS },
+};
+
 /**
- * rviommu_filter_step() - is a step done that is no command: a wait, page requests?
+ * rviommu_filter_awaited() - which fence is waited for
  * @iommu: the IOMMU
- * @what: the mutation that leaves it out
+ * @why: why there is one
+ * @fence: the one that should be
  *
- * Return: true if it is.
+ * Return: the one that is; one that is done already stands for none.
  */
-bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what)
+u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviommu_why why, u32 fence)
 {
-	return !rviommu_mutated(iommu, what);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(rviommu_unawaited); i++)
+		if (rviommu_mutated(iommu, rviommu_unawaited[i].what) &&
+		    rviommu_unawaited[i].why & BIT(why))
+			return READ_ONCE(iommu->cmdq.completed);
+	return fence;
 }
 
 /**
@@ -220,15 +237,18 @@ struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 }
 
 /**
- * rviommu_filter_prg() - is a step of the assembly of groups done?
- * @mutate: word of the mutation run, or NULL
- * @what: the mutation that leaves it out
+ * rviommu_filter_page_message() - a page request on its way into its group
+ * @iommu: the IOMMU
+ * @message: as it should be
  *
- * Return: true if it is.
+ * Return: as it is.
  */
-bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what)
+struct rviommu_page_message rviommu_filter_page_message(const struct rviommu *iommu,
+							struct rviommu_page_message message)
 {
-	return !rviommu_filters(mutate, what);
+	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_EARLY))
+		message.last = true;
+	return message;
 }
 
 /**

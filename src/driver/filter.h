@@ -12,6 +12,7 @@
 
 struct rviommu;
 struct rviommu_inval;
+struct rviommu_page_message;
 struct rviommu_space;
 
 /**
@@ -42,12 +43,13 @@ unsigned int rviommu_filter_links(const struct rviommu *iommu, enum rviommu_why 
 				  struct rviommu_command *cmds, unsigned int nr);
 struct rviommu_inval rviommu_filter_inval(const struct rviommu *iommu,
 					  struct rviommu_inval inval);
-bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what);
+u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviommu_why why, u32 fence);
 struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
 					    struct rviommu_command cmd);
 struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 						 struct rviommu_command cmd);
-bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what);
+struct rviommu_page_message rviommu_filter_page_message(const struct rviommu *iommu,
+							struct rviommu_page_message message);
 enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,
 					    enum rviommu_publish how);
 #else
@@ -70,12 +72,14 @@ static inline unsigned int rviommu_filter_links(const struct rviommu *iommu, enu
 	return nr;
 }
 
-/* A macro: the type need not be known here. */
+/* Macros: the types need not be known here. */
 #define rviommu_filter_inval(iommu, inval)	((void)(iommu), (inval))
+#define rviommu_filter_page_message(iommu, message)	((void)(iommu), (message))
 
-static inline bool rviommu_filter_step(const struct rviommu *iommu, enum rviommu_mutation what)
+static inline u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviommu_why why,
+					 u32 fence)
 {
-	return true;
+	return fence;
 }
 
 static inline struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
@@ -88,11 +92,6 @@ static inline struct rviommu_command rviommu_filter_quarantine(const unsigned lo
 							       struct rviommu_command cmd)
 {
 	return cmd;
-}
-
-static inline bool rviommu_filter_prg(const unsigned long *mutate, enum rviommu_mutation what)
-{
-	return true;
 }
 
 static inline enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,

@@ -9,6 +9,7 @@
 #include <rviommu/regs.h>
 
 #include "inq.h"
+#include "mutate.h"
 #include "queue.h"
 
 #define INQ_ERRORS	(RVIOMMU_QCSR_MF | RVIOMMU_QCSR_OF)
@@ -59,27 +60,85 @@ static void inq_bad_index(struct rviommu_inq *in)
 	inq_give_up(in, "its tail is outside the queue");
 }
 
+/* Make room first, or the next record would overflow it again. */
+static bool inq_make_room(struct rviommu_inq *in, u32 csr)
+{
+	if (inq_read(in))
+		return true;
+	inq_bad_index(in);
+	return false;
+}
+
+/* All that came before the loss was read by now, and nothing that comes behind it. */
+static bool inq_tell_gap(struct rviommu_inq *in, u32 csr)
+{
+	if (in->ops->gap)
+		in->ops->gap(in);
+	return true;
+}
+
+static bool inq_go_on(struct rviommu_inq *in, u32 csr)
+{
+	if (!rviommu_queue_write_csr(&in->q, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE |
+				     (csr & INQ_ERRORS)))
+		return true;
+	inq_give_up(in, "it does not recover from an error");
+	return false;
+}
+
+#define INQ_RECOVERY_STEPS	3
+
+typedef bool (*inq_recovery_step)(struct rviommu_inq *in, u32 csr);
+
+/* The right order, and wrong ones: so that tests can show that they would notice. */
+static const inq_recovery_step inq_recovery_order[INQ_RECOVERY_STEPS] = {
+	inq_make_room, inq_tell_gap, inq_go_on,
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static bool inq_tell_nothing(struct rviommu_inq *in, u32 csr)
+{
+	return true;
+}
+
+static const inq_recovery_step inq_recovery_no_gap[INQ_RECOVERY_STEPS] = {
+	inq_make_room, inq_tell_nothing, inq_go_on,
+};
+
+static const inq_recovery_step inq_recovery_gap_early[INQ_RECOVERY_STEPS] = {
+	inq_tell_gap, inq_make_room, inq_go_on,
+};
+
+static const inq_recovery_step *inq_recovery_steps(const struct rviommu_inq *in)
+{
+	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP))
+		return inq_recovery_no_gap;
+	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP_EARLY))
+		return inq_recovery_gap_early;
+	return inq_recovery_order;
+}
+#else
+static const inq_recovery_step *inq_recovery_steps(const struct rviommu_inq *in)
+{
+	return inq_recovery_order;
+}
+#endif
+
 /* Records were lost. False: it was given up. */
 static bool inq_recover(struct rviommu_inq *in, u32 csr)
 {
+	const inq_recovery_step *steps = inq_recovery_steps(in);
+	unsigned int i;
+
 	if (csr & RVIOMMU_QCSR_OF)
 		atomic64_inc(&in->overflows);
 	if (csr & RVIOMMU_QCSR_MF)
 		atomic64_inc(&in->memfaults);
 	dev_err_ratelimited(in->q.bus->dev, "%s: %s, %s were lost\n", in->ops->name,
 			    csr & RVIOMMU_QCSR_MF ? "memory fault" : "overflow", in->ops->lost);
-	/* Make room first, or the next record would overflow it again. */
-	if (!inq_read(in)) {
-		inq_bad_index(in);
-		return false;
-	}
-	if (in->ops->gap)
-		in->ops->gap(in);
-	if (rviommu_queue_write_csr(&in->q, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE |
-				    (csr & INQ_ERRORS))) {
-		inq_give_up(in, "it does not recover from an error");
-		return false;
-	}
+	for (i = 0; i < INQ_RECOVERY_STEPS; i++)
+		if (!steps[i](in, csr))
+			return false;
 	return true;
 }
 

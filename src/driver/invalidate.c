@@ -259,12 +259,14 @@ static struct rviommu_attachment *rviommu_inval_behind(const struct rviommu_spac
 	return next;
 }
 
-static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr)
+static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsigned int nr,
+			       enum rviommu_why why)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		rviommu_cmdq_wait(&waiting[i]->cmdq, fences[i]);
+		rviommu_cmdq_wait(&waiting[i]->cmdq,
+				  rviommu_filter_awaited(waiting[i], why, fences[i]));
 }
 
 /*
@@ -286,16 +288,16 @@ static noinline void rviommu_inval_rounds(const struct rviommu_space *space,
 		bool dead;
 
 		if (nr == RVIOMMU_ROUND) {
-			rviommu_inval_wait(waiting, fences, nr);
+			rviommu_inval_wait(waiting, fences, nr, inval->why);
 			nr = 0;
 		}
 		dead = rviommu_inval_issue(iommu, space, inval, &fences[nr]);
 		waiting[nr] = iommu;
 		t = rviommu_inval_behind(space, t, inval, &fences[nr]);
-		if (!dead && rviommu_filter_step(iommu, RVIOMMU_MUTATE_UNMAP_WAIT))
+		if (!dead)
 			nr++;
 	}
-	rviommu_inval_wait(waiting, fences, nr);
+	rviommu_inval_wait(waiting, fences, nr, inval->why);
 	rviommu_inval_end(section);
 }
 

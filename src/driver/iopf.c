@@ -17,9 +17,9 @@
 
 #include "cmdq.h"
 #include "endpoint.h"
-#include "filter.h"
 #include "inq.h"
 #include "iopf.h"
+#include "mutate.h"
 #include "prg.h"
 #include "pri.h"
 #include "registry.h"
@@ -87,27 +87,62 @@ unsigned long rviommu_iopf_patience(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_patience);
 
-/* What is in the queue is with who handles it, or answered. */
-static void iopf_read(struct rviommu_endpoint *ep)
+/* ----- Steps towards quiet ----- */
+
+/**
+ * struct iopf_quiet - page requests of a device become quiet, step by step
+ * @ep: the device
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
+ * @timeout_ms: for so long responses are waited for, by who waits for no handler
+ * @late: one had not come until then
+ * @error: 0; -EIO: the IOMMU is out of service
+ *
+ * Of one thread, on its stack.
+ */
+struct iopf_quiet {
+	struct rviommu_endpoint *ep;
+	u32 pasid;
+	unsigned int timeout_ms;
+	bool late;
+	int error;
+};
+
+typedef void (*iopf_step)(struct iopf_quiet *quiet);
+
+/* The device asks nothing more. */
+static void iopf_switch_off(struct iopf_quiet *quiet)
 {
-	if (rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_FLUSH))
-		rviommu_inq_service(&ep->iommu->pageq);
+	rviommu_pri_disable(quiet->ep);
 }
 
-/* And what is not complete is forgotten. */
-static void iopf_forget(struct rviommu_endpoint *ep, u32 pasid)
+/* What is in the queue is with who handles it, or answered. */
+static void iopf_read(struct iopf_quiet *quiet)
 {
-	iopf_read(ep);
-	if (rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_DISCARD))
-		rviommu_prgs_discard(&ep->pri.prgs, pasid);
+	rviommu_inq_service(&quiet->ep->iommu->pageq);
+}
+
+/* What comes now comes from a device that may not ask. */
+static void iopf_close(struct iopf_quiet *quiet)
+{
+	WRITE_ONCE(quiet->ep->pri.enabled, false);
+}
+
+/* What is not complete is forgotten. */
+static void iopf_forget(struct iopf_quiet *quiet)
+{
+	rviommu_prgs_discard(&quiet->ep->pri.prgs, quiet->pasid);
+}
+
+/* What has no response yet gets one: there is nobody any more who could serve it. */
+static void iopf_refuse(struct iopf_quiet *quiet)
+{
+	rviommu_pri_refuse(quiet->ep, quiet->pasid);
 }
 
 /* The responses that were given have reached the device. */
-static int iopf_fence(struct rviommu_endpoint *ep)
+static void iopf_fence(struct iopf_quiet *quiet)
 {
-	if (!rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_FENCE))
-		return 0;
-	return rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
+	quiet->error = rviommu_cmdq_sync(&quiet->ep->iommu->cmdq, NULL, 0);
 }
 
 /**
@@ -136,15 +171,91 @@ static void iopf_too_long(struct work_struct *work)
  * Handlers that run are over. They use the domain, which may be gone soon: so they are waited
  * for however long they take. The device is not kept waiting, and the log says who is.
  */
-static void iopf_wait_for_handlers(struct rviommu_endpoint *ep, u32 pasid)
+static void iopf_wait_for_handlers(struct iopf_quiet *quiet)
 {
-	struct iopf_watch watch = { .ep = ep, .pasid = pasid };
+	struct iopf_watch watch = { .ep = quiet->ep, .pasid = quiet->pasid };
 
 	INIT_DELAYED_WORK_ONSTACK(&watch.work, iopf_too_long);
 	schedule_delayed_work(&watch.work, rviommu_iopf_patience());
-	iopf_queue_flush_dev(ep->dev);
+	iopf_queue_flush_dev(quiet->ep->dev);
 	cancel_delayed_work_sync(&watch.work);
 	destroy_delayed_work_on_stack(&watch.work);
+}
+
+/* Those who handle them may respond as before, for a while. */
+static void iopf_wait_for_responses(struct iopf_quiet *quiet)
+{
+	struct rviommu_endpoint *ep = quiet->ep;
+
+	quiet->late = !rviommu_prgs_wait(&ep->pri.prgs, quiet->pasid,
+					 msecs_to_jiffies(quiet->timeout_ms));
+	if (quiet->late)
+		dev_warn_ratelimited(ep->dev, "page requests of PASID %u had no response in %u ms: it is given here\n",
+				     quiet->pasid, quiet->timeout_ms);
+}
+
+/* A PASID is taken away: work that runs is over, so its domain may go. */
+static const iopf_step iopf_take_away[] = {
+	iopf_read, iopf_forget, iopf_wait_for_handlers, iopf_refuse, iopf_fence, NULL
+};
+
+/* Nobody handles requests any more. Who reads one right now has handed it on by the second read. */
+static const iopf_step iopf_take_all[] = {
+	iopf_switch_off, iopf_read, iopf_close, iopf_read, iopf_forget, iopf_wait_for_handlers,
+	iopf_refuse, iopf_fence, NULL
+};
+
+/* For the driver of a device, which has stopped it. */
+static const iopf_step iopf_drain[] = {
+	iopf_read, iopf_forget, iopf_wait_for_responses, iopf_refuse, iopf_fence, NULL
+};
+
+static const iopf_step iopf_cancel[] = {
+	iopf_read, iopf_forget, iopf_refuse, iopf_fence, NULL
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static void iopf_nothing(struct iopf_quiet *quiet)
+{
+}
+
+/* What a mutation run does in the place of a step */
+static const struct {
+	enum rviommu_mutation what;
+	iopf_step step;
+	iopf_step instead;
+} iopf_wrong[] = {
+	{ RVIOMMU_MUTATE_PRI_FLUSH, iopf_read, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_DISCARD, iopf_forget, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_DISCARD_EARLY, iopf_read, iopf_forget },
+	{ RVIOMMU_MUTATE_PRI_DISCARD_EARLY, iopf_forget, iopf_read },
+	{ RVIOMMU_MUTATE_PRI_WAIT, iopf_wait_for_handlers, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_REFUSE, iopf_refuse, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_FENCE, iopf_fence, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_refuse, iopf_fence },
+	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_fence, iopf_refuse },
+};
+
+static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(iopf_wrong); i++)
+		if (iopf_wrong[i].step == step && rviommu_mutated(iommu, iopf_wrong[i].what))
+			return iopf_wrong[i].instead;
+	return step;
+}
+#else
+static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)
+{
+	return step;
+}
+#endif
+
+static void iopf_run(struct iopf_quiet *quiet, const iopf_step *step)
+{
+	for (; *step; step++)
+		iopf_mutated(quiet->ep->iommu, *step)(quiet);
 }
 
 /**
@@ -152,18 +263,14 @@ static void iopf_wait_for_handlers(struct rviommu_endpoint *ep, u32 pasid)
  * @ep: the device. Its lock is held; nothing of what handles page requests may want that.
  * @pasid: the PASID, which is blocked; IOMMU_NO_PASID: the requester IDs are, and so is PASID 0
  *
- * What is in the hardware's queue is read; what is not complete is forgotten; work that
- * runs is over, so the domain may go; and what has no response yet (a user has not read it,
- * or not responded) gets one: there is nobody any more who could serve it.
+ * Not in the IOMMU, not here, and not with who handles them.
  */
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
 {
-	if (!ep->pri.users)
-		return;
-	iopf_forget(ep, pasid);
-	iopf_wait_for_handlers(ep, pasid);
-	rviommu_pri_refuse(ep, pasid);
-	iopf_fence(ep);
+	struct iopf_quiet quiet = { .ep = ep, .pasid = pasid };
+
+	if (ep->pri.users)
+		iopf_run(&quiet, iopf_take_away);
 }
 
 /**
@@ -174,16 +281,10 @@ void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
  */
 void rviommu_iopf_stop(struct rviommu_endpoint *ep)
 {
-	if (!ep->pri.queue)
-		return;
-	rviommu_pri_disable(ep);
-	iopf_read(ep);
-	WRITE_ONCE(ep->pri.enabled, false);
-	/* Who has it in his hands still has handed it on when this returns. */
-	iopf_forget(ep, RVIOMMU_PRG_ALL);
-	iopf_wait_for_handlers(ep, RVIOMMU_PRG_ALL);
-	rviommu_pri_refuse(ep, RVIOMMU_PRG_ALL);
-	iopf_fence(ep);
+	struct iopf_quiet quiet = { .ep = ep, .pasid = RVIOMMU_PRG_ALL };
+
+	if (ep->pri.queue)
+		iopf_run(&quiet, iopf_take_all);
 }
 
 /**
@@ -258,21 +359,15 @@ EXPORT_SYMBOL_GPL(rviommu_iopf_flush);
  */
 int rviommu_iopf_drain(struct device *dev, ioasid_t pasid, unsigned int timeout_ms)
 {
-	struct rviommu_endpoint *ep = iopf_device(dev);
-	bool answered;
+	struct iopf_quiet quiet = {
+		.ep = iopf_device(dev), .pasid = pasid, .timeout_ms = timeout_ms,
+	};
 
-	if (!ep)
+	if (!quiet.ep)
 		return -ENODEV;
-	if (!ep->pri.usable)
-		return 0;
-	iopf_forget(ep, pasid);
-	answered = rviommu_prgs_wait(&ep->pri.prgs, pasid, msecs_to_jiffies(timeout_ms));
-	if (!answered) {
-		dev_warn_ratelimited(dev, "page requests of PASID %u had no response in %u ms: it is given here\n",
-				     pasid, timeout_ms);
-		rviommu_pri_refuse(ep, pasid);
-	}
-	return iopf_fence(ep) ?: (answered ? 0 : -ETIMEDOUT);
+	if (quiet.ep->pri.usable)
+		iopf_run(&quiet, iopf_drain);
+	return quiet.error ?: (quiet.late ? -ETIMEDOUT : 0);
 }
 EXPORT_SYMBOL_GPL(rviommu_iopf_drain);
 
@@ -288,14 +383,12 @@ EXPORT_SYMBOL_GPL(rviommu_iopf_drain);
  */
 int rviommu_iopf_cancel(struct device *dev, ioasid_t pasid)
 {
-	struct rviommu_endpoint *ep = iopf_device(dev);
+	struct iopf_quiet quiet = { .ep = iopf_device(dev), .pasid = pasid };
 
-	if (!ep)
+	if (!quiet.ep)
 		return -ENODEV;
-	if (!ep->pri.usable)
-		return 0;
-	iopf_forget(ep, pasid);
-	rviommu_pri_refuse(ep, pasid);
-	return iopf_fence(ep);
+	if (quiet.ep->pri.usable)
+		iopf_run(&quiet, iopf_cancel);
+	return quiet.error;
 }
 EXPORT_SYMBOL_GPL(rviommu_iopf_cancel);

@@ -63,6 +63,12 @@
  * @RVIOMMU_MUTATE_PRI_FENCE: responses have reached the device when a PASID is quiet
  * @RVIOMMU_MUTATE_PRI_REUSE: a request with the index of a group that is outstanding is dropped
  * @RVIOMMU_MUTATE_PRI_KEY: groups of several PASIDs with one index are different groups
+ * @RVIOMMU_MUTATE_PRI_EARLY: a group is complete with its last request, and not before
+ * @RVIOMMU_MUTATE_PRI_DISCARD_EARLY: the queue is read before what is not complete is forgotten
+ * @RVIOMMU_MUTATE_PRI_WAIT: handlers that run are over when a PASID is quiet
+ * @RVIOMMU_MUTATE_PRI_FENCE_EARLY: the fence that waits for responses is behind the last of them
+ * @RVIOMMU_MUTATE_PRI_GAP_EARLY: after an overflow the queue is read before what is not complete
+ *                                is forgotten
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -117,6 +123,11 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_FENCE,
 	RVIOMMU_MUTATE_PRI_REUSE,
 	RVIOMMU_MUTATE_PRI_KEY,
+	RVIOMMU_MUTATE_PRI_EARLY,
+	RVIOMMU_MUTATE_PRI_DISCARD_EARLY,
+	RVIOMMU_MUTATE_PRI_WAIT,
+	RVIOMMU_MUTATE_PRI_FENCE_EARLY,
+	RVIOMMU_MUTATE_PRI_GAP_EARLY,
 	RVIOMMU_NR_MUTATIONS,
 };
 

@@ -9,7 +9,6 @@
 #include <rviommu/formats.h>
 #include <rviommu/regs.h>
 
-#include "filter.h"
 #include "inq.h"
 #include "pageq.h"
 #include "prg.h"
@@ -30,10 +29,7 @@ static void pageq_record(struct rviommu_inq *in, const void *record)
  */
 static void pageq_gap(struct rviommu_inq *in)
 {
-	struct rviommu *iommu = container_of(in, struct rviommu, pageq);
-
-	if (rviommu_filter_step(iommu, RVIOMMU_MUTATE_PRI_GAP))
-		rviommu_pri_discard(iommu);
+	rviommu_pri_discard(container_of(in, struct rviommu, pageq));
 }
 
 static struct lock_class_key pageq_key;
@@ -64,9 +60,13 @@ static const struct rviommu_inq_ops pageq_ops = {
  */
 int rviommu_pageq_init(struct rviommu *iommu, u8 entries_lg2)
 {
+	int ret;
+
 	if (!(iommu->caps & RVIOMMU_CAP_ATS))
 		return 0;
-	return rviommu_inq_init(&iommu->pageq, &pageq_ops, iommu->bus, entries_lg2,
-				iommu->pas_lg2, iommu->nid);
+	ret = rviommu_inq_init(&iommu->pageq, &pageq_ops, iommu->bus, entries_lg2,
+			       iommu->pas_lg2, iommu->nid);
+	iommu->pageq.mutate = &iommu->mutate;
+	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pageq_init);

@@ -11,8 +11,8 @@
 #include <linux/timekeeping.h>
 #include <kunit/visibility.h>
 
-#include "filter.h"
 #include "mem.h"
+#include "mutate.h"
 #include "prg.h"
 
 /**
@@ -109,15 +109,68 @@ static bool prg_is_of(const struct rviommu_prg *group, u32 pasid)
 	return pasid == RVIOMMU_PRG_ALL || group->pid == pasid;
 }
 
-static struct rviommu_prg *prg_find(const struct rviommu_prgs *prgs, struct list_head *list,
+/* ----- Which group a message is of ----- */
+
+typedef bool (*prg_compare)(const struct rviommu_prg *group,
+			    const struct rviommu_page_message *message);
+
+/**
+ * struct prg_rules - how groups are told apart
+ * @joins: does a message belong to a group whose last request has not come?
+ * @repeats: is it one of a group that waits for its response? One is all that an index can get.
+ */
+struct prg_rules {
+	prg_compare joins;
+	prg_compare repeats;
+};
+
+static bool prg_has_key(const struct rviommu_prg *group,
+			const struct rviommu_page_message *message)
+{
+	return group->index == message->index && group->pv == message->pv &&
+	       group->pid == message->pid;
+}
+
+/* The right rules, and wrong ones: so that tests can show that they would notice. */
+static const struct prg_rules prg_right = { .joins = prg_has_key, .repeats = prg_has_key };
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static bool prg_has_index(const struct rviommu_prg *group,
+			  const struct rviommu_page_message *message)
+{
+	return group->index == message->index;
+}
+
+static bool prg_never(const struct rviommu_prg *group, const struct rviommu_page_message *message)
+{
+	return false;
+}
+
+static const struct prg_rules prg_by_index = { .joins = prg_has_index, .repeats = prg_has_index };
+static const struct prg_rules prg_reuse = { .joins = prg_has_key, .repeats = prg_never };
+
+static const struct prg_rules *prg_rules(const struct rviommu_prgs *prgs)
+{
+	if (rviommu_mutates(prgs, RVIOMMU_MUTATE_PRI_KEY))
+		return &prg_by_index;
+	if (rviommu_mutates(prgs, RVIOMMU_MUTATE_PRI_REUSE))
+		return &prg_reuse;
+	return &prg_right;
+}
+#else
+static const struct prg_rules *prg_rules(const struct rviommu_prgs *prgs)
+{
+	return &prg_right;
+}
+#endif
+
+static struct rviommu_prg *prg_find(struct list_head *list, prg_compare is,
 				    const struct rviommu_page_message *message)
 {
-	const bool by_pasid = rviommu_filter_prg(prgs->mutate, RVIOMMU_MUTATE_PRI_KEY);
 	struct rviommu_prg *group;
 
 	list_for_each_entry(group, list, node)
-		if (group->index == message->index &&
-		    (!by_pasid || (group->pv == message->pv && group->pid == message->pid)))
+		if (is(group, message))
 			return group;
 	return NULL;
 }
@@ -132,7 +185,7 @@ static void prg_release(struct rviommu_prgs *prgs, struct rviommu_prg *group)
 static struct rviommu_prg *prg_get(struct rviommu_prgs *prgs,
 				   const struct rviommu_page_message *message)
 {
-	struct rviommu_prg *group = prg_find(prgs, &prgs->partial, message);
+	struct rviommu_prg *group = prg_find(&prgs->partial, prg_rules(prgs)->joins, message);
 
 	if (group)
 		return group;
@@ -168,9 +221,7 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 	struct rviommu_prg *found;
 
 	guard(spinlock)(&prgs->lock);
-	/* One response is all that its index can get. */
-	if (rviommu_filter_prg(prgs->mutate, RVIOMMU_MUTATE_PRI_REUSE) &&
-	    prg_find(prgs, &prgs->outstanding, message))
+	if (prg_find(&prgs->outstanding, prg_rules(prgs)->repeats, message))
 		return RVIOMMU_PRG_DROPPED;
 	found = prg_get(prgs, message);
 	request = list_first_entry_or_null(&prgs->free_requests, struct rviommu_prg_request, node);

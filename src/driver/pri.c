@@ -227,11 +227,13 @@ static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
 
 static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
 {
+	const struct rviommu_page_message request = rviommu_filter_page_message(ep->iommu,
+										*message);
+	struct rviommu_page_message last = request;
 	struct rviommu_prgs *prgs = &ep->pri.prgs;
-	struct rviommu_page_message last = *message;
 	struct rviommu_prg *group;
 
-	switch (rviommu_prgs_add(prgs, message, &group)) {
+	switch (rviommu_prgs_add(prgs, &request, &group)) {
 	case RVIOMMU_PRG_KEPT:
 		break;
 	case RVIOMMU_PRG_COMPLETE:
@@ -330,8 +332,6 @@ void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
 	struct rviommu_page_message message;
 
-	if (!rviommu_filter_step(ep->iommu, RVIOMMU_MUTATE_PRI_REFUSE))
-		return;
 	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &message))
 		pri_respond_invalid(ep, &message);
 }
