@@ -142,6 +142,7 @@ static void iopf_refuse(struct iopf_quiet *quiet)
 /* The responses that were given have reached the device. */
 static void iopf_fence(struct iopf_quiet *quiet)
 {
+	rviommu_pri_synchronize();
 	quiet->error = rviommu_cmdq_sync(&quiet->ep->iommu->cmdq, NULL, 0);
 }
 

@@ -28,6 +28,9 @@
  */
 DEFINE_STATIC_SRCU(rviommu_pri_srcu);
 
+/* Whoever has decided on a response, until it is queued. */
+DEFINE_STATIC_SRCU(rviommu_answer_srcu);
+
 /* ----- Responses ----- */
 
 /* PCIe "Page Request Group Response Message", Response Code */
@@ -81,12 +84,26 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 	const struct iommu_fault_page_request *prm = &fault->fault.prm;
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	struct rviommu_page_message message;
+	int section = srcu_read_lock(&rviommu_answer_srcu);
 
 	/* Of a request that is not the last one the core says something, too: no cookie. */
-	if (!rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &message))
-		return;
-	pri_respond(ep, &message,
-		    response->code == IOMMU_PAGE_RESP_SUCCESS ? PRG_SUCCESS : PRG_INVALID);
+	if (rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &message))
+		pri_respond(ep, &message, response->code == IOMMU_PAGE_RESP_SUCCESS ?
+			    PRG_SUCCESS : PRG_INVALID);
+	srcu_read_unlock(&rviommu_answer_srcu, section);
+}
+
+/**
+ * rviommu_pri_synchronize() - responses that somebody has decided on are queued
+ *
+ * A group is in no list any more when it has its response, which is a moment before that is
+ * queued: whoever finds none has to wait for those, too, before he fences.
+ *
+ * Context: may sleep.
+ */
+void rviommu_pri_synchronize(void)
+{
+	synchronize_srcu(&rviommu_answer_srcu);
 }
 
 /* ----- Messages ----- */
@@ -330,10 +347,12 @@ void rviommu_pri_discard(struct rviommu *iommu)
  */
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
+	int section = srcu_read_lock(&rviommu_answer_srcu);
 	struct rviommu_page_message message;
 
 	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &message))
 		pri_respond_invalid(ep, &message);
+	srcu_read_unlock(&rviommu_answer_srcu, section);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_refuse);
 
