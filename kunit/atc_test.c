@@ -13,6 +13,7 @@
 #include "testdev.h"
 
 #define ATS_CTRL	0x106
+#define PM_CAP		0x40
 
 /**
  * struct atc_world - a function, and the physical one if it is virtual
@@ -22,6 +23,8 @@
  * @function: a function of its own, or a virtual one
  * @ep: the driver's record of @function
  * @ctrl: its ATS control register
+ * @state: its power state, as its registers say; of the physical one, too
+ * @wakes: it wakes up when that is written
  * @writes: how often that was written
  * @deaf: writes do not arrive
  * @unreachable: nothing arrives, and reads are ones
@@ -33,6 +36,8 @@ struct atc_world {
 	struct pci_dev function;
 	struct rviommu_endpoint *ep;
 	u16 ctrl;
+	u16 state;
+	bool wakes;
 	unsigned int writes;
 	bool deaf;
 	bool unreachable;
@@ -42,7 +47,12 @@ static int atc_read(struct pci_bus *bus, unsigned int devfn, int where, int size
 {
 	struct atc_world *w = container_of(bus, struct atc_world, bus);
 
-	*value = w->unreachable ? ~0U : where == ATS_CTRL ? w->ctrl : 0;
+	if (w->unreachable)
+		*value = ~0U;
+	else if (where == ATS_CTRL)
+		*value = w->ctrl;
+	else
+		*value = where == PM_CAP + PCI_PM_CTRL ? w->state | PCI_PM_CTRL_NO_SOFT_RESET : 0;
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -55,6 +65,8 @@ static int atc_write(struct pci_bus *bus, unsigned int devfn, int where, int siz
 	w->writes++;
 	if (!w->deaf && !w->unreachable)
 		w->ctrl = value;
+	if (w->wakes)
+		w->state = 0;
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -75,6 +87,7 @@ static struct atc_world *atc_world(struct kunit *test, struct rviommu *iommu)
 	w->function.dev.bus = &pci_bus_type;
 	w->function.bus = &w->bus;
 	w->function.error_state = pci_channel_io_normal;
+	w->function.pm_cap = PM_CAP;
 	w->ep->iommu = iommu;
 	w->ep->dev = &w->function.dev;
 	w->ep->nr_ids = 1;
@@ -87,7 +100,6 @@ static struct atc_world *atc_world(struct kunit *test, struct rviommu *iommu)
 	return w;
 }
 
-/* A virtual function sleeps, and goes, with the physical one, and does not know it. */
 static void atc_power(struct kunit *test)
 {
 	static const struct {
@@ -113,6 +125,31 @@ static void atc_power(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
 }
 
+/* The kernel suspends it, and does not know yet that it sleeps. One that says so itself, does not. */
+static void atc_power_suspending(struct kunit *test)
+{
+	struct atc_world *w = atc_world(test, NULL);
+
+	if (!IS_ENABLED(CONFIG_PM))
+		kunit_skip(test, "without power management");
+#ifdef CONFIG_PM
+	w->function.current_state = PCI_D0;
+	w->state = (__force u16)PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+	w->function.dev.power.runtime_status = RPM_SUSPENDING;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_ASLEEP);
+	w->state = 0;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+	w->state = (__force u16)PCI_D3hot;
+	w->unreachable = true;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+	w->unreachable = false;
+	w->function.pm_cap = 0;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+#endif
+}
+
+/* A virtual function sleeps, and goes, with the physical one, too, and does not know it. */
 static void atc_power_virtual(struct kunit *test)
 {
 	struct atc_world *w = atc_world(test, NULL);
@@ -126,6 +163,9 @@ static void atc_power_virtual(struct kunit *test)
 	w->function.current_state = PCI_D0;
 	w->physical.current_state = PCI_D0;
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_AWAKE);
+	w->function.current_state = PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_ASLEEP);
+	w->function.current_state = PCI_D0;
 	w->physical.current_state = PCI_D3hot;
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_ASLEEP);
 	w->physical.current_state = PCI_D3cold;
@@ -145,6 +185,7 @@ static void atc_asks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->writes, 0);
 
 	w->function.current_state = PCI_D3hot;
+	w->state = (__force u16)PCI_D3hot;
 	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
 	KUNIT_EXPECT_EQ(test, w->ctrl, 0);
 	w->ctrl = PCI_ATS_CTRL_ENABLE;
@@ -159,6 +200,29 @@ static void atc_asks(struct kunit *test)
 	w->function.current_state = PCI_D0;
 	w->ep->ats.on = false;
 	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
+}
+
+/*
+ * One that woke up meanwhile may be using what it remembers, enable or not: it is asked. The
+ * kernel need not know yet that it is awake.
+ */
+static void atc_asks_woken(struct kunit *test)
+{
+	struct atc_world *w = atc_world(test, NULL);
+
+	w->function.current_state = PCI_D3hot;
+	w->state = (__force u16)PCI_D3hot;
+	w->wakes = true;
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_away(w->ep));
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_asks(w->ep));
+	KUNIT_EXPECT_EQ(test, w->ctrl, 0);
+	/* Nor one that says that it does not sleep at all. */
+	KUNIT_EXPECT_TRUE(test, rviommu_ats_asks(w->ep));
+	/* It cannot say. */
+	w->function.pm_cap = 0;
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_asks(w->ep));
+	w->ep->ats.on = false;
+	KUNIT_EXPECT_FALSE(test, rviommu_ats_away(w->ep));
 }
 
 /* After suspend the enable comes back, but not that of a device that was lost. */
@@ -187,8 +251,10 @@ static void atc_resume(struct kunit *test)
 
 static struct kunit_case atc_cases[] = {
 	KUNIT_CASE(atc_power),
+	KUNIT_CASE(atc_power_suspending),
 	KUNIT_CASE(atc_power_virtual),
 	KUNIT_CASE(atc_asks),
+	KUNIT_CASE(atc_asks_woken),
 	KUNIT_CASE(atc_resume),
 	{}
 };

@@ -1153,7 +1153,7 @@ static void attach_ats_asleep(struct kunit *test)
 		power_looks = 1;
 		fakebus_clear(td->bus);
 		rviommu_invalidate_all(&a->space);
-		KUNIT_EXPECT_EQ(test, atomic64_read(&td->iommu.cmdq.events[RVIOMMU_CMDQ_TIMEOUT]),
+		KUNIT_EXPECT_EQ(test, atomic64_read(&td->iommu.cmdq.events[RVIOMMU_CMDQ_AWAY]),
 				i + 1);
 		KUNIT_EXPECT_FALSE(test, t->ep->lost);
 		KUNIT_EXPECT_TRUE(test, t->ep->ats.on);
@@ -1166,6 +1166,55 @@ static void attach_ats_asleep(struct kunit *test)
 	EXPECT_COMMANDS(td, "awake", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER,
 			CMD_ATS(RID, SEG),
 			CMD_FENCE);
+}
+
+static unsigned int sleeps;
+static unsigned int executed;
+
+/* Asleep for so many looks, then awake; how many commands were executed at the last one */
+static enum rviommu_ats_power waking_power(const struct rviommu_endpoint *ep)
+{
+	executed = to_fakebus(ep->iommu->bus)->nr_log;
+	if (!sleeps)
+		return RVIOMMU_ATS_AWAKE;
+	sleeps--;
+	return RVIOMMU_ATS_ASLEEP;
+}
+
+/*
+ * One that wakes up before the IOMMU has forgotten may fill its cache with what is just being
+ * taken away. It is looked at again when that is over, and asked.
+ */
+static void attach_ats_wakes(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 0);
+	struct rviommu_domain *a = to_rviommu_domain(t->domain[0]);
+	struct testdev *td = t->td;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	kunit_activate_static_stub(test, rviommu_ats_power, waking_power);
+	fakebus_clear(td->bus);
+	/* Only by who waits */
+	td->fake->rate = 1;
+	sleeps = 1;
+	rviommu_invalidate_all(&a->space);
+	KUNIT_EXPECT_EQ(test, executed, 2);
+	EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER,
+			CMD_ATS(RID, SEG), CMD_FENCE);
+	sleeps = 1;
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, executed, 4);
+	EXPECT_COMMANDS(td, "replace", CMD_DDT_ALL, CMD_BARRIER, CMD_VMA(a->space.pscid),
+			CMD_FENCE, CMD_BARRIER, CMD_ATS(RID, SEG), CMD_FENCE);
+	/* While its enable was taken */
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	fakebus_clear(td->bus);
+	sleeps = 2;
+	rviommu_invalidate_all(&a->space);
+	EXPECT_COMMANDS(td, "unmap", CMD_VMA(a->space.pscid), CMD_FENCE, CMD_BARRIER,
+			CMD_ATS(RID, SEG), CMD_FENCE);
+	td->fake->rate = UINT_MAX;
+	kunit_deactivate_static_stub(test, rviommu_ats_power);
 }
 
 /* What the device has done with its cache is over, and so is what the IOMMU has cached for it. */
@@ -1552,6 +1601,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_shared_id),
 	KUNIT_CASE(attach_ats_asleep),
+	KUNIT_CASE(attach_ats_wakes),
 	KUNIT_CASE(attach_lost_forgotten),
 	KUNIT_CASE(attach_release_beside_new),
 	KUNIT_CASE(attach_ats_unmap),

@@ -41,12 +41,14 @@
  * struct lost_device - one device with an ATC
  * @timeouts: so many of its next invalidations time out
  * @hangs: and so many, after these, are not answered at all
+ * @awake: so many looks find it awake, then it sleeps
  * @reported: calls of device_lost
  * @lost: it was called
  */
 struct lost_device {
 	unsigned int timeouts;
 	unsigned int hangs;
+	unsigned int awake;
 	unsigned int reported;
 	bool lost;
 };
@@ -139,6 +141,19 @@ static bool lost_report(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 	return true;
 }
 
+static bool lost_look(struct rviommu_cmdq *cq, u16 rid, u8 seg)
+{
+	struct lost_test *t = container_of(cq, struct lost_test, cq);
+	struct lost_device *d = &t->dev[((rid - 0x100) * 2 + seg) % DEVICES];
+
+	lockdep_assert_held(&cq->lock);
+	if (d->awake) {
+		d->awake -= d->awake != FOREVER;
+		return false;
+	}
+	return true;
+}
+
 /* ----- The queue ----- */
 
 static bool lost_death(struct rviommu_cmdq *cq, bool last)
@@ -188,7 +203,7 @@ static struct lost_test *start(struct kunit *test, u8 entries_lg2)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop, t));
 	t->cq.on_dead = lost_death;
 	t->cq.ats_timeout_us = 1000;
-	rviommu_cmdq_use_ats(&t->cq, lost_report);
+	rviommu_cmdq_use_ats(&t->cq, lost_report, NULL);
 	KUNIT_ASSERT_EQ(test, 0, rviommu_cmdq_enable(&t->cq));
 	fakebus_clear(t->bus);
 	return t;
@@ -247,12 +262,12 @@ static struct lost_batch batch_for(struct lost_test *t, u32 devices)
 
 static int issue(struct lost_test *t, struct lost_batch *b)
 {
-	return rviommu_cmdq_issue(&t->cq, b->cmds, b->nr, &b->fence);
+	return rviommu_cmdq_issue_atomic(&t->cq, b->cmds, b->nr, &b->fence);
 }
 
 static int finish(struct lost_test *t, struct lost_batch *b)
 {
-	return rviommu_cmdq_wait(&t->cq, b->fence);
+	return rviommu_cmdq_wait_atomic(&t->cq, b->fence);
 }
 
 static int sync(struct lost_test *t, struct lost_batch *b)
@@ -1245,6 +1260,167 @@ static void lost_answers_too_late(struct kunit *test)
 	expect_alive(t);
 }
 
+/* ----- Devices that sleep ----- */
+
+/* Only @asleep do, after so many looks; and do not answer then. */
+static void sleep(struct lost_test *t, u32 asleep, unsigned int looks, bool hang)
+{
+	unsigned int i;
+
+	forget(t);
+	t->cq.device_away = lost_look;
+	for (i = 0; i < DEVICES; i++)
+		t->dev[i].awake = asleep & BIT(i) ? looks : FOREVER;
+	lose(t, asleep, hang);
+}
+
+/* Commands of @b for other devices than @asleep were executed, and theirs were given up. */
+static void expect_left_out(struct lost_test *t, struct lost_batch *b, u32 asleep)
+{
+	unsigned int i;
+
+	for (i = 0; i < DEVICES; i++)
+		t->dev[i].lost = asleep & BIT(i);
+	KUNIT_EXPECT_EQ(t->test, missing(t, b, fence_place(t, b->fence)), hweight32(asleep));
+	expect_reported(t, 0);
+	KUNIT_EXPECT_EQ(t->test, event(t, RVIOMMU_CMDQ_AWAY), hweight32(asleep));
+}
+
+/*
+ * Whoever falls asleep after it was asked is not waited for until the hardware gives up, which
+ * it never does here, and is not lost. The others are asked again.
+ */
+static void lost_asleep(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b;
+	u32 asleep;
+
+	/* The driver's own patience would end, too; not in time. */
+	t->cq.timeout_us = 2 * RVIOMMU_FENCE_TIMEOUT_US;
+	for (asleep = 1; asleep < 16; asleep++) {
+		sleep(t, asleep, asleep % 4, true);
+		b = batch_for(t, 0xf);
+		KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+		expect_left_out(t, &b, asleep);
+		KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_TIMEOUT), 0);
+		KUNIT_EXPECT_LE(test, event(t, RVIOMMU_CMDQ_RESTARTS), hweight32(asleep));
+	}
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* Where the hardware gives up first: likewise, without a search. */
+static void lost_asleep_timeout(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b;
+	u32 asleep;
+
+	for (asleep = 1; asleep < 16; asleep++) {
+		sleep(t, asleep, 0, false);
+		b = batch_for(t, 0xf);
+		KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+		expect_left_out(t, &b, asleep);
+		KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
+	}
+	expect_alive(t);
+}
+
+/* One of two that do not answer sleeps: the other is lost. */
+static void lost_beside_asleep(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b;
+
+	t->cq.timeout_us = 3000;
+	sleep(t, BIT(1), 0, true);
+	lose(t, BIT(2), true);
+	b = batch_for(t, 0xf);
+	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+	expect_reported(t, BIT(2));
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_AWAY), 1);
+	t->dev[1].lost = true;
+	KUNIT_EXPECT_EQ(test, missing(t, &b, fence_place(t, b.fence)), 0);
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/*
+ * What it is asked behind that fence it is asked nevertheless: the invalidation of the IOMMU's
+ * own caches that it follows has not been executed, and the device may have woken up.
+ */
+static void lost_asleep_only_until_now(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch *b = t->batch;
+	unsigned int i;
+
+	t->cq.timeout_us = 2 * RVIOMMU_FENCE_TIMEOUT_US;
+	sleep(t, BIT(0), 0, true);
+	t->dev[0].hangs = 1;
+	t->fake->rate = 0;
+	for (i = 0; i < 2; i++) {
+		b[i] = batch_for(t, BIT(0));
+		KUNIT_ASSERT_EQ(test, issue(t, &b[i]), 0);
+	}
+	WRITE_ONCE(t->fake->rate, UINT_MAX);
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, finish(t, &b[i]), 0);
+	expect_reported(t, 0);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_AWAY), 1);
+	KUNIT_EXPECT_EQ(test, missing(t, &b[0], fence_place(t, b[0].fence)), 1);
+	expect_kept(t, &b[1]);
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
+/* Whoever may sleep does not keep the CPU while hardware takes its time; who may not, does. */
+static void lost_waiter_sleeps(struct kunit *test)
+{
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b = batch_for(t, 0x3);
+	unsigned long slept;
+
+	hold(t, t->fake->reads[CQCSR / 4] + 20);
+	slept = current->nvcsw;
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, b.cmds, b.nr), 0);
+	KUNIT_EXPECT_GE(test, current->nvcsw - slept, 15);
+
+	hold(t, t->fake->reads[CQCSR / 4] + 20);
+	b = batch_for(t, 0x3);
+	KUNIT_ASSERT_EQ(test, issue(t, &b), 0);
+	preempt_disable();
+	slept = current->nvcsw;
+	KUNIT_EXPECT_EQ(test, finish(t, &b), 0);
+	KUNIT_EXPECT_EQ(test, current->nvcsw, slept);
+	preempt_enable();
+	t->fake->read_hook = NULL;
+	expect_alive(t);
+}
+
+/* Nor while there is no room, because the queue is being restarted. */
+static void lost_producer_sleeps(struct kunit *test)
+{
+	struct lost_test *t = start(test, 4);
+	unsigned long slept;
+	struct lost_batch b;
+	unsigned int i;
+
+	hold(t, t->fake->reads[CQCSR / 4] + 20);
+	for (i = 0; i < 3; i++) {
+		b = batch_for(t, 0);
+		KUNIT_ASSERT_EQ(test, issue(t, &b), 0);
+	}
+	b = batch_for(t, 0xffff);
+	slept = current->nvcsw;
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_issue(&t->cq, b.cmds, b.nr, &b.fence), 0);
+	KUNIT_EXPECT_GE(test, current->nvcsw - slept, 15);
+	KUNIT_EXPECT_EQ(test, finish(t, &b), 0);
+	t->fake->read_hook = NULL;
+	expect_alive(t);
+}
+
 /* ----- Several CPUs ----- */
 
 #define PRODUCERS	3U
@@ -1410,6 +1586,12 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_time_starts_again),
 	KUNIT_CASE(lost_answers_at_last),
 	KUNIT_CASE(lost_answers_too_late),
+	KUNIT_CASE(lost_asleep),
+	KUNIT_CASE(lost_asleep_timeout),
+	KUNIT_CASE(lost_beside_asleep),
+	KUNIT_CASE(lost_asleep_only_until_now),
+	KUNIT_CASE(lost_waiter_sleeps),
+	KUNIT_CASE(lost_producer_sleeps),
 	KUNIT_CASE(lost_under_producers),
 	{}
 };

@@ -213,6 +213,15 @@ static s64 event(struct command_test *t, enum rviommu_cmdq_event event)
 	return atomic64_read(&t->cq.events[event]);
 }
 
+/* As rviommu_cmdq_sync(), by whoever may not sleep: so it looks as often as time says. */
+static int sync_now(struct rviommu_cmdq *cq, const struct rviommu_command *cmds, unsigned int nr)
+{
+	u32 fence;
+
+	return rviommu_cmdq_issue_atomic(cq, cmds, nr, &fence) ?:
+	       rviommu_cmdq_wait_atomic(cq, fence);
+}
+
 static void make_marks(struct command_test *t, u32 first, unsigned int nr)
 {
 	unsigned int i;
@@ -224,13 +233,13 @@ static void make_marks(struct command_test *t, u32 first, unsigned int nr)
 static int sync_marks(struct command_test *t, u32 first, unsigned int nr)
 {
 	make_marks(t, first, nr);
-	return rviommu_cmdq_sync(&t->cq, t->cmds, nr);
+	return sync_now(&t->cq, t->cmds, nr);
 }
 
 static int issue_marks(struct command_test *t, u32 first, unsigned int nr, u32 *fence)
 {
 	make_marks(t, first, nr);
-	return rviommu_cmdq_issue(&t->cq, t->cmds, nr, fence);
+	return rviommu_cmdq_issue_atomic(&t->cq, t->cmds, nr, fence);
 }
 
 /*
@@ -345,7 +354,7 @@ static void command_sync(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, t->fake->reads[CQCSR / 4], 0);
 
 	fakebus_clear(t->bus);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, NULL, 0), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, NULL, 0), 0);
 	expect_marks(t, 0, 0);
 	KUNIT_EXPECT_EQ(test, executed_fences(t), 1);
 
@@ -403,7 +412,7 @@ static void command_wrap(struct kunit *test)
 	for (nr = 0; nr <= 9; nr++) {
 		for (place = 0; place < 8; place++) {
 			while (t->cq.tail != place)
-				KUNIT_ASSERT_EQ(test, rviommu_cmdq_sync(&t->cq, NULL, 0), 0);
+				KUNIT_ASSERT_EQ(test, sync_now(&t->cq, NULL, 0), 0);
 			fakebus_clear(t->bus);
 			KUNIT_ASSERT_EQ(test, sync_marks(t, 100 * nr, nr), 0);
 			expect_marks(t, 100 * nr, nr);
@@ -428,11 +437,11 @@ static void command_number_wrap(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, sync_marks(t, i, 1), 0);
 	KUNIT_EXPECT_EQ(test, t->cq.issued, 5);
 	/* from before the wrap */
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, old), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, old), 0);
 	/* not complete, however far away: */
 	hold(t, 3);
 	KUNIT_EXPECT_EQ(test, issue_marks(t, 1, 1, &fence), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], 3);
 	expect_alive(t);
 }
@@ -451,8 +460,8 @@ static void command_full(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, issue_marks(t, 6, 0, &last), 0);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_FULL), 1);
 	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], 5);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, last), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, last), 0);
 	expect_marks(t, 0, 6);
 	expect_alive(t);
 }
@@ -504,7 +513,7 @@ static void command_full_recovery(struct kunit *test)
 	t->fake->read_hook = recover_hook;
 	KUNIT_EXPECT_EQ(test, issue_marks(t, 6, 3, &fence), 0);
 	t->fake->rate = UINT_MAX;
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	expect_marks(t, 0, 9);
 	expect_alive(t);
 }
@@ -537,7 +546,7 @@ static void command_combining(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(batches); i++) {
 		KUNIT_EXPECT_EQ(test, batches[i].state, RVIOMMU_CMDQ_QUEUED);
 		KUNIT_EXPECT_EQ(test, batches[i].fence, t->cq.issued);
-		KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, batches[i].fence), 0);
+		KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, batches[i].fence), 0);
 	}
 	expect_marks(t, 0, 48);
 	expect_alive(t);
@@ -557,7 +566,7 @@ static void command_slots_stay(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, issue_marks(t, 10, 3, &second), 0);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_FULL), 1);
 	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], 20);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, second), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, second), 0);
 	expect_marks(t, 0, 13);
 }
 
@@ -579,7 +588,7 @@ static void command_illegal(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 1), 0);
 	fakebus_clear(t->bus);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, cmds, ARRAY_SIZE(cmds)), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, cmds, ARRAY_SIZE(cmds)), 0);
 	expect_executed(t, want, ARRAY_SIZE(want));
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_ILLEGAL), 2);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 2);
@@ -614,28 +623,28 @@ static void command_illegal_widened(struct kunit *test)
 	const u64 want_gvma[] = { 0x0000500200000081 };
 	const u64 want_nop[] = { NOP };
 
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, ranges, ARRAY_SIZE(ranges)), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, ranges, ARRAY_SIZE(ranges)), 0);
 	expect_executed(t, want, ARRAY_SIZE(want));
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
 
 	fakebus_clear(t->bus);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &nonleaf, 1), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &nonleaf, 1), 0);
 	expect_executed(t, want_all, 1);
 
 	fakebus_clear(t->bus);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, 0x083, 0, 1);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &pdt, 1), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &pdt, 1), 0);
 	expect_executed(t, want_ddt, 1);
 
 	fakebus_clear(t->bus);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, 0x081, 0, 1);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &gvma, 1), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &gvma, 1), 0);
 	expect_executed(t, want_gvma, 1);
 
 	/* no second stage: nothing of a guest is cached */
 	fakebus_clear(t->bus);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, 0x081, 0, 2);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &gvma, 1), 0);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &gvma, 1), 0);
 	expect_executed(t, want_nop, 1);
 	expect_alive(t);
 }
@@ -657,18 +666,18 @@ static void command_illegal_mandatory(struct kunit *test)
 	/* what took the place of the command that was left out */
 	t = start(test, 4);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, ~0ULL, NOP, 0, 1000);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &unknown, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &unknown, 1), -EIO);
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_RESTARTS), 1);
 	expect_dead(t);
 
 	t = start(test, 4);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, VMA_ALL, 0, 1);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &vma, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &vma, 1), -EIO);
 	expect_dead(t);
 
 	t = start(test, 4);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, OP_MASK, DDT_ALL, 0, 2);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&t->cq, &ddt, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, sync_now(&t->cq, &ddt, 1), -EIO);
 	expect_dead(t);
 }
 
@@ -689,11 +698,11 @@ static void command_timeout(struct kunit *test)
 
 	fakebus_trap(t->bus, FAKEBUS_TIMEOUT, OP_MASK, 4, 1, 1);
 	t->fake->rate = 0;
-	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue(&t->cq, cmds, ARRAY_SIZE(cmds), &fence), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue(&t->cq, after, ARRAY_SIZE(after), &last), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue_atomic(&t->cq, cmds, ARRAY_SIZE(cmds), &fence), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue_atomic(&t->cq, after, ARRAY_SIZE(after), &last), 0);
 	t->fake->rate = UINT_MAX;
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, last), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, last), 0);
 	expect_executed(t, want, ARRAY_SIZE(want));
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_TIMEOUT), 1);
 	expect_alive(t);
@@ -708,7 +717,7 @@ static void command_memory_fault(struct kunit *test)
 	/* at every place of the ring, so that the window to move wraps */
 	for (place = 0; place < 8; place++) {
 		while (t->cq.tail != place)
-			KUNIT_ASSERT_EQ(test, rviommu_cmdq_sync(&t->cq, NULL, 0), 0);
+			KUNIT_ASSERT_EQ(test, sync_now(&t->cq, NULL, 0), 0);
 		fakebus_clear(t->bus);
 		fakebus_trap(t->bus, FAKEBUS_MEMFAULT, OP_MASK, 1, 2, 1);
 		KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 4), 0);
@@ -738,7 +747,7 @@ static void command_interrupt(struct kunit *test)
 	t->bus->ops->write32(t->bus, IPSR, 1);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, IPSR), 0);
 	expect_executed(t, want, ARRAY_SIZE(want));
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 
 	/* never asked for, but it must not raise interrupts for ever */
 	t->fake->reg[CQCSR / 4] |= 0x800;
@@ -816,7 +825,7 @@ static void command_fence_skipped(struct kunit *test)
 	fakebus_trap(t->bus, FAKEBUS_SWALLOW, OP_MASK, OP_FENCE, 0, 1);
 	KUNIT_ASSERT_EQ(test, issue_marks(t, 0, 3, &fence), 0);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 3, 3), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	expect_alive(t);
 }
 
@@ -837,7 +846,7 @@ static void command_fence_never(struct kunit *test)
 	t->fake->rate = 0;
 	KUNIT_ASSERT_EQ(test, issue_marks(t, 0, 6, &fence), 0);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 0, 3), -EIO);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), -EIO);
 	expect_dead(t);
 
 	/* and when others completed while it was waited for */
@@ -848,7 +857,7 @@ static void command_fence_never(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, issue_marks(t, i, 1, &fence), 0);
 	fakebus_trap(t->bus, FAKEBUS_SWALLOW, OP_MASK, OP_FENCE, 5, 1000);
 	t->fake->rate = 1;
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), -EIO);
 	KUNIT_EXPECT_EQ(test, executed_fences(t), 10);
 	expect_dead(t);
 }
@@ -880,7 +889,7 @@ static void command_slow(struct kunit *test)
 	/* one command per look at cqcsr, that is, per 64 us */
 	t->cq.timeout_us = 1000;
 	t->fake->rate = 1;
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	KUNIT_EXPECT_GE(test, t->fake->reads[CQCSR / 4], 29);
 	expect_alive(t);
 }
@@ -913,7 +922,7 @@ static void command_late_write(struct kunit *test)
 	hold(t, 3);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 6, 8), 0);
 	expect_marks(t, 0, 14);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, second), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, second), 0);
 	expect_alive(t);
 }
 
@@ -988,7 +997,7 @@ static void command_off_and_on(struct kunit *test)
 	expect_marks(t, 3, 2);
 	KUNIT_EXPECT_EQ(test, executed_fences(t), 2);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(t->bus, CQCSR), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	KUNIT_EXPECT_EQ(test, sync_marks(t, 5, 3), -EIO);
 	rviommu_cmdq_handle_errors(&t->cq);
 	KUNIT_EXPECT_FALSE(test, t->cq.dead);
@@ -998,7 +1007,7 @@ static void command_off_and_on(struct kunit *test)
 	for (i = 0x18; i < 0x54; i += 4)
 		t->fake->reg[i / 4] = 0;
 	KUNIT_ASSERT_EQ(test, rviommu_cmdq_enable(&t->cq), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	expect_alive(t);
 	KUNIT_EXPECT_EQ(test, t->cq.issued, number + 1);
 }
@@ -1023,13 +1032,13 @@ static void command_off_under_producers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_disable(&t->cq), 0);
 	KUNIT_EXPECT_EQ(test, batch.state, RVIOMMU_CMDQ_FAILED);
 	KUNIT_EXPECT_TRUE(test, list_empty(&t->cq.pending));
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), -EIO);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), -EIO);
 	KUNIT_EXPECT_FALSE(test, t->cq.dead);
 
 	/* the caches are emptied after that: what was lost is not owed any more */
 	t->fake->rate = UINT_MAX;
 	KUNIT_ASSERT_EQ(test, rviommu_cmdq_enable(&t->cq), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait(&t->cq, fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	expect_alive(t);
 	expect_marks(t, 900, 2);
 }
@@ -1147,7 +1156,7 @@ static int produce(void *data)
 			fakebus_trap(p->t->bus, FAKEBUS_TIMEOUT, OP_MASK, 4, 0, 1);
 		if (p->errors && op % 16 == 12)
 			fakebus_trap(p->t->bus, FAKEBUS_MEMFAULT, 0, 0, 3, 1);
-		if (rviommu_cmdq_sync(&p->t->cq, cmds, nr))
+		if (sync_now(&p->t->cq, cmds, nr))
 			p->failed++;
 		else if (marks && !was_executed(p->t->fake, producer_mark(p, p->seq - 1)))
 			p->early++;
@@ -1276,7 +1285,7 @@ static int wait_for_fence(void *data)
 {
 	struct producer *p = data;
 
-	p->failed = rviommu_cmdq_wait(&p->t->cq, p->seq) == -EIO;
+	p->failed = rviommu_cmdq_wait_atomic(&p->t->cq, p->seq) == -EIO;
 	complete(&p->done);
 	return 0;
 }

@@ -478,7 +478,7 @@ static void atc_meanwhile(struct device *dev)
 		return;
 	for (i = 0; i < f->requests; i++)
 		cmds[i] = atc_inval(f, false, 0, IOVA);
-	KUNIT_EXPECT_EQ(test, rviommu_cmdq_issue(f->cmdq, cmds, f->requests, &f->fence), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_issue_atomic(f->cmdq, cmds, f->requests, &f->fence), 0);
 	f->requests = 0;
 	/*
 	 * Nothing is answered by now, and a look does not help. (The fence alone would

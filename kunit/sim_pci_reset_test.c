@@ -688,15 +688,12 @@ static void reset_asleep(struct kunit *test)
 	reset_attach(f, &c);
 	reset_expect_works(f, 1, true);
 	KUNIT_EXPECT_GT(test, rviommu_sim_count_atc(&pdev->dev, false, 0), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(&pdev->dev, RVIOMMU_SIM_ATC_LOST), 0);
-	/* The functions have no power management of their own. */
-	pdev->current_state = PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D3hot), 0);
 	KUNIT_EXPECT_EQ(test, iommu_unmap(f->rid, IOVA, SZ_4K), SZ_4K);
 	KUNIT_EXPECT_FALSE(test, rviommu_sim_ats_enabled(&pdev->dev));
 	reset_expect_quiet(f);
 
-	pdev->current_state = PCI_D0;
-	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(&pdev->dev, 0), 0);
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D0), 0);
 	KUNIT_EXPECT_EQ(test, reset_fill(pdev, 0, IOVA, 2), -EFAULT);
 	reset_expect_reaches(f, 0, IOVA + SZ_4K, f->page + SZ_4K, 3);
 	/* As the PCI core does where more than sleep has been. */

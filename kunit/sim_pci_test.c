@@ -487,6 +487,70 @@ static void fn_sleep(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, READ_ONCE(ep->lost));
 }
 
+/**
+ * struct fn_unmap - a thread that unmaps
+ * @domain: from this
+ * @unmapped: bytes of the page at IOVA
+ */
+struct fn_unmap {
+	struct iommu_domain *domain;
+	size_t unmapped;
+};
+
+static int fn_unmap_thread(void *data)
+{
+	struct fn_unmap *u = data;
+
+	u->unmapped = iommu_unmap(u->domain, IOVA, SZ_4K);
+	return 0;
+}
+
+/*
+ * The PCI core takes note of its sleep later than it sleeps. In between it is asked, and does not
+ * answer; when the core has taken note it is not waited for, nor is it lost.
+ */
+static void fn_falls_asleep(struct kunit *test)
+{
+	struct fn_fixture *f = fn_up_default(test);
+	struct pci_dev *pdev = fn_pdev(f, 0);
+	struct iommu_attach_handle handle;
+	struct fn_unmap u = { .domain = fn_claim(f, pdev, &handle) };
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(&pdev->dev);
+	struct rviommu_cmdq *cq = &ep->iommu->cmdq;
+	struct rviommu_sim_atc_stats before, after;
+	struct task_struct *task;
+
+	KUNIT_EXPECT_EQ(test, fn_map(f, u.domain), 0);
+	pci_set_master(pdev);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_64K, 1), 0);
+	rviommu_sim_atc_stats(&pdev->dev, &before);
+	/* Longer than anybody waits here: the simulated hardware does not give up before. */
+	cq->timeout_us = 20 * RVIOMMU_FENCE_TIMEOUT_US;
+	pci_write_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, (__force u16)PCI_D3hot);
+	task = kthread_create(fn_unmap_thread, &u, "rviommu-unmap");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	wake_up_process(task);
+	do {
+		schedule_timeout_uninterruptible(1);
+		rviommu_sim_atc_stats(&pdev->dev, &after);
+	} while (after.lost == before.lost);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(u.unmapped), 0);
+	WRITE_ONCE(pdev->current_state, PCI_D3hot);
+	KUNIT_EXPECT_EQ(test, kthread_stop_put(task), 0);
+	cq->timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	KUNIT_EXPECT_EQ(test, u.unmapped, SZ_4K);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&cq->events[RVIOMMU_CMDQ_AWAY]), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&cq->events[RVIOMMU_CMDQ_TIMEOUT]), 0);
+	KUNIT_EXPECT_FALSE(test, rviommu_sim_ats_enabled(&pdev->dev));
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(ep->lost));
+
+	KUNIT_EXPECT_EQ(test, pci_set_power_state(pdev, PCI_D0), 0);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA, SZ_4K, 2), -EFAULT);
+	KUNIT_EXPECT_EQ(test, fn_fill(pdev, IOVA + SZ_4K, SZ_4K, 2), 0);
+	fn_release(pdev, u.domain);
+}
+
 /* Put to sleep behind the driver's back, it is asked, and is lost. A reset wakes it. */
 static void fn_sleep_unknown(struct kunit *test)
 {
@@ -813,6 +877,7 @@ static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_pasid),
 	KUNIT_CASE(fn_ats),
 	KUNIT_CASE(fn_sleep),
+	KUNIT_CASE(fn_falls_asleep),
 	KUNIT_CASE(fn_sleep_unknown),
 	KUNIT_CASE(fn_reset),
 	KUNIT_CASE(fn_hotplug),

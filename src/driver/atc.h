@@ -17,6 +17,8 @@ struct rviommu_endpoint;
  * @RVIOMMU_ATS_AWAKE: it can
  * @RVIOMMU_ATS_ASLEEP: not before it wakes up; its configuration can be written
  * @RVIOMMU_ATS_OFF: it has no power, or is not there any more: it has nothing to forget
+ *
+ * In this order: the larger one is what a virtual function has of its own and of the physical one.
  */
 enum rviommu_ats_power {
 	RVIOMMU_ATS_AWAKE,
@@ -26,10 +28,11 @@ enum rviommu_ats_power {
 
 enum rviommu_ats_power rviommu_ats_power(const struct rviommu_endpoint *ep);
 bool rviommu_ats_close(const struct rviommu_endpoint *ep);
+bool rviommu_ats_away(const struct rviommu_endpoint *ep);
 bool rviommu_ats_asks(const struct rviommu_endpoint *ep);
-unsigned int rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
-				  struct rviommu_command *cmds);
-/* commands that rviommu_ats_commands() writes at most */
+/* commands that rviommu_ats_commands() writes */
 #define RVIOMMU_ATS_COMMANDS	2
+void rviommu_ats_commands(const struct rviommu_endpoint *ep, ioasid_t pasid,
+			  struct rviommu_command *cmds);
 
 #endif /* RVIOMMU_ATC_H */

@@ -108,9 +108,12 @@ static void rviommu_ats_forget_one(struct rviommu_endpoint *ep, ioasid_t pasid,
 				   enum rviommu_why why)
 {
 	struct rviommu_command cmds[RVIOMMU_ATS_COMMANDS];
-	unsigned int nr = rviommu_ats_commands(ep, pasid, cmds);
+	unsigned int nr;
 
-	nr = rviommu_filter(ep->iommu, why, cmds, nr);
+	if (!rviommu_ats_asks(ep))
+		return;
+	rviommu_ats_commands(ep, pasid, cmds);
+	nr = rviommu_filter(ep->iommu, why, cmds, RVIOMMU_ATS_COMMANDS);
 	if (nr)
 		rviommu_cmdq_sync(&ep->iommu->cmdq, cmds, nr);
 }
@@ -291,6 +294,21 @@ void rviommu_ats_take_back(struct rviommu_endpoint *ep)
 	dev_info(ep->dev, "in service again, without ATS\n");
 }
 
+/* Under RCU. A device that may use ATS has its ID for itself, so it is the ID's owner. */
+static struct rviommu_endpoint *rviommu_ats_device(struct rviommu *iommu, u16 rid, u8 seg,
+						   unsigned long *id)
+{
+	struct rviommu_endpoint *ep;
+	struct rviommu_did *entry;
+
+	xa_for_each(&iommu->dids, *id, entry) {
+		ep = READ_ONCE(entry->owner);
+		if (ep && READ_ONCE(ep->ats.usable) && ep->ats.rid == rid && ep->ats.seg == seg)
+			return ep;
+	}
+	return NULL;
+}
+
 /**
  * rviommu_ats_device_lost() - rviommu_cmdq.device_lost
  * @cq: the command queue
@@ -298,37 +316,49 @@ void rviommu_ats_take_back(struct rviommu_endpoint *ep)
  * @seg: its segment
  *
  * Under the queue's lock, with interrupts off: takes no lock but the directory's
- * for quarantine. A device that may use ATS has its ID for itself, so it is the ID's owner.
+ * for quarantine.
  *
  * Return: true if its context has just been made invalid, and IODIR.INVAL_DDT
- * is owed; false if no such device is there, or it is lost already.
+ * is owed; false if no such device is there, its ATS is off, or it is lost already.
  */
 bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg)
 {
 	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
 	struct rviommu_endpoint *ep;
-	struct rviommu_did *entry;
 	unsigned long id;
-	bool found = false;
 
-	rcu_read_lock();
-	xa_for_each(&iommu->dids, id, entry) {
-		ep = READ_ONCE(entry->owner);
-		if (!ep || !READ_ONCE(ep->ats.usable) || ep->ats.rid != rid || ep->ats.seg != seg)
-			continue;
-		/* It went to sleep, or went, after it had been asked. */
-		if (READ_ONCE(ep->lost) || !rviommu_ats_asks(ep))
-			break;
-		WRITE_ONCE(ep->ats.on, false);
-		WRITE_ONCE(ep->lost, true);
-		rviommu_ddt_quarantine(&iommu->ddt, id);
-		dev_err(iommu->dev,
-			"%s does not complete ATS invalidations: all of its DMA is blocked until it is reset or removed\n",
-			ep->name);
-		found = true;
-		break;
-	}
-	rcu_read_unlock();
-	return found;
+	guard(rcu)();
+	ep = rviommu_ats_device(iommu, rid, seg, &id);
+	if (!ep || READ_ONCE(ep->lost) || !READ_ONCE(ep->ats.on))
+		return false;
+	WRITE_ONCE(ep->ats.on, false);
+	WRITE_ONCE(ep->lost, true);
+	rviommu_ddt_quarantine(&iommu->ddt, id);
+	dev_err(iommu->dev,
+		"%s does not complete ATS invalidations: all of its DMA is blocked until it is reset or removed\n",
+		ep->name);
+	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_device_lost);
+
+/**
+ * rviommu_ats_device_away() - rviommu_cmdq.device_away
+ * @cq: the command queue
+ * @rid: Routing ID of the device
+ * @seg: its segment
+ *
+ * As rviommu_ats_device_lost().
+ *
+ * Return: true if it went to sleep, or went, after it had been asked.
+ */
+bool rviommu_ats_device_away(struct rviommu_cmdq *cq, u16 rid, u8 seg)
+{
+	struct rviommu *iommu = container_of(cq, struct rviommu, cmdq);
+	struct rviommu_endpoint *ep;
+	unsigned long id;
+
+	guard(rcu)();
+	ep = rviommu_ats_device(iommu, rid, seg, &id);
+	return ep && !rviommu_ats_asks(ep);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_device_away);

@@ -18,5 +18,6 @@ void rviommu_ats_take_back(struct rviommu_endpoint *ep);
 void rviommu_ats_suspend(struct rviommu *iommu);
 void rviommu_ats_resume(struct rviommu *iommu);
 bool rviommu_ats_device_lost(struct rviommu_cmdq *cq, u16 rid, u8 seg);
+bool rviommu_ats_device_away(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 
 #endif /* RVIOMMU_ATS_H */

@@ -10,7 +10,7 @@
  *
  * What hardware tells us is checked before it is used: a fence number or an
  * index that cannot be ends in rviommu_cmdq_kill(), not in a wild access and
- * not in a wait without end. Nothing here sleeps.
+ * not in a wait without end. Nothing here sleeps but a wait that may.
  */
 #include <kunit/visibility.h>
 #include <linux/align.h>
@@ -19,6 +19,7 @@
 #include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/io.h>
+#include <linux/ktime.h>
 #include <linux/nmi.h>
 
 #include <rviommu/regs.h>
@@ -36,6 +37,13 @@
 #define CMDQ_CHECK_US	64
 /* And from one word to the watchdog to the next. */
 #define CMDQ_WATCHDOG_US	1000000
+/* Who may sleep does after so many microseconds, and looks at the registers so much later. */
+#define CMDQ_NAP_MIN_US		CMDQ_CHECK_US
+#define CMDQ_NAP_MAX_US		2000
+/* Nobody was waited for longer than that without a look, whatever the scheduler did. */
+#define CMDQ_NAP_COUNTS_US	20000
+/* When a device is suspected of being asleep: the first time, then after twice as long. */
+#define CMDQ_AWAY_US		1000
 /* Looks at a register that is to change, a microsecond apart, while others have to wait. */
 #define CMDQ_LOOKS	8
 /* Distance of two places of rviommu_cmdq.done */
@@ -367,42 +375,78 @@ static void cmdq_ask_again(struct rviommu_cmdq *cq, u32 index, unsigned int devi
 }
 
 /*
+ * Need a device not be asked any more what @cmd asks? Only of a command that the hardware waits
+ * for: the IOTINVAL that it follows is complete, so what is taken from the device now does not
+ * come back. Not of those that are still to come.
+ */
+static bool cmdq_is_away(struct rviommu_cmdq *cq, struct rviommu_command cmd)
+{
+	u64 dword0 = le64_to_cpu(cmd.dword[0]);
+
+	return cq->device_away && cq->device_away(cq, FIELD_GET(RVIOMMU_CMD_ATS_RID, dword0),
+						  FIELD_GET(RVIOMMU_CMD_ATS_DSEG, dword0));
+}
+
+/*
+ * What the fence in slot @index waits for. Those that need not be asked any more are left out;
+ * of the others, how many devices are there, one after the other, and *@last for one of them.
+ */
+static unsigned int cmdq_unanswered(struct rviommu_cmdq *cq, u32 index,
+				    struct rviommu_command *last, bool *left_out)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	unsigned int devices = 0;
+	u32 i;
+
+	for (i = index; i != cq->head; i = (i - 1) & mask) {
+		struct rviommu_command *cmd = cmdq_slot(cq, (i - 1) & mask);
+
+		if (rviommu_cmd_is_iofence(*cmd))
+			break;
+		if (!rviommu_cmd_is_ats_inval(*cmd))
+			continue;
+		if (cmdq_is_away(cq, *cmd)) {
+			cmdq_count(cq, RVIOMMU_CMDQ_AWAY);
+			*cmd = rviommu_cmd_barrier();
+			*left_out = true;
+			continue;
+		}
+		devices += !devices || !rviommu_cmd_same_device(*cmd, *last);
+		*last = *cmd;
+	}
+	cq->head = i;
+	return devices;
+}
+
+/*
  * Spec cqcsr.cmd_to: cqh is the index of the fence that noticed. Only ATS.INVAL can
  * have timed out, and only one that lies behind the fence before: everything up to
  * that one is complete and leaves the window.
  *
- * If all of them go to one device, it is that one. If not, they are submitted again
- * with a fence behind each device's (spec "IOMMU PCIe ATS commands", note on
+ * Whoever sleeps, or has gone, is left out, and the others are asked again: they may have
+ * answered. If all that are left go to one device, it is that one. If not, they are submitted
+ * again with a fence behind each device's (spec "IOMMU PCIe ATS commands", note on
  * IOFENCE.C), and the next timeout tells.
  */
 static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 {
-	const u32 mask = rviommu_queue_mask(&cq->q);
 	struct rviommu_command last = {};
-	unsigned int devices = 0;
-	u32 i;
+	bool left_out = false;
+	unsigned int devices = cmdq_unanswered(cq, index, &last, &left_out);
 
-	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
-
-	for (i = index; i != cq->head; i = (i - 1) & mask) {
-		struct rviommu_command cmd = *cmdq_slot(cq, (i - 1) & mask);
-
-		if (rviommu_cmd_is_iofence(cmd))
-			break;
-		if (!rviommu_cmd_is_ats_inval(cmd))
-			continue;
-		devices += !devices || !rviommu_cmd_same_device(cmd, last);
-		last = cmd;
+	/* Fewer requests are progress. */
+	if (left_out) {
+		cq->restarts = 0;
+		return;
 	}
-	cq->head = i;
-	if (!devices)
+	if (!devices) {
 		cmdq_report(cq, index, "waited in vain for no device");
-	else if (devices == 1)
+	} else if (devices == 1) {
 		cmdq_lose_device(cq, last);
-	else
-		cq->split = (index - i) & mask;
-	if (devices > 1)
+	} else {
+		cq->split = (index - cq->head) & rviommu_queue_mask(&cq->q);
 		cmdq_ask_again(cq, index, devices);
+	}
 }
 
 /* Let the fences of the next run write to a place that no earlier one knows. */
@@ -605,8 +649,10 @@ static void cmdq_recover(struct rviommu_cmdq *cq)
 
 	if (csr & RVIOMMU_CQCSR_CMD_ILL)
 		cmdq_fix_illegal(cq, cqh);
-	if (csr & RVIOMMU_CQCSR_CMD_TO)
+	if (csr & RVIOMMU_CQCSR_CMD_TO) {
+		cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
 		cmdq_fix_timeout(cq, cqh);
+	}
 	if (csr & RVIOMMU_QCSR_MF) {
 		cmdq_count(cq, RVIOMMU_CMDQ_MEMFAULT);
 		cmdq_report(cq, cqh, "met a memory fault");
@@ -655,12 +701,15 @@ bool rviommu_cmdq_is_quiet(struct rviommu_cmdq *cq)
 /* ----- Waiting ----- */
 
 /*
- * One wait: @turns looks so far, @stuck_us microseconds since the number of the
- * last completed fence, @seen, last changed, or what the queue is about, @epoch.
+ * One wait, which @sleeps if it may: @turns looks so far, @stuck_us microseconds since the number
+ * of the last completed fence, @seen, last changed, or what the queue is about, @epoch; devices
+ * are suspected of being asleep at @away_us.
  */
 struct cmdq_wait {
+	bool sleeps;
 	unsigned int turns;
 	unsigned int stuck_us;
+	unsigned int away_us;
 	u32 seen;
 	u32 epoch;
 };
@@ -717,31 +766,83 @@ static bool cmdq_goes_on(const struct rviommu_cmdq *cq, const struct cmdq_wait *
 }
 
 /*
+ * Does the hardware wait for devices? Then *@index is the slot of the fence that is not complete.
+ * cqh may have gone on to that, or stay at a request until that is answered.
+ */
+static bool cmdq_waits_for_devices(struct rviommu_cmdq *cq, u32 *index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u32 cqh = cq->q.bus->ops->read32(cq->q.bus, RVIOMMU_REG_CQH);
+
+	if (cqh <= mask && rviommu_cmd_is_ats_inval(*cmdq_slot(cq, cqh)))
+		cqh = (cqh + 1) & mask;
+	*index = cqh;
+	return cqh <= mask && ((cqh - cq->head) & mask) < cmdq_used(cq) && cmdq_asks(cq, cqh);
+}
+
+/* Not a command may change while the queue is on. */
+static void cmdq_restart_at(struct rviommu_cmdq *cq, u32 index)
+{
+	cq->silent = true;
+	cq->silent_at = index;
+	cmdq_restart(cq);
+}
+
+/*
  * No fence has completed for long. If the one that is being processed waits for
  * devices, it is theirs to blame: the timeout of hardware may be longer than ours.
- * cqh may have gone on to that fence, or stay at a request until that is answered.
  */
 static void cmdq_stuck(struct rviommu_cmdq *cq)
 {
-	const u32 mask = rviommu_queue_mask(&cq->q);
-	u32 cqh;
+	bool waits;
+	u32 index;
 
 	if (!cmdq_reap(cq))
 		return;
-	cqh = cq->q.bus->ops->read32(cq->q.bus, RVIOMMU_REG_CQH);
+	waits = cmdq_waits_for_devices(cq, &index);
 	/* If one completed just now, whoever is asked since then has time. */
 	if (cmdq_read_done(cq) != cq->completed)
 		return;
-	if (cqh <= mask && rviommu_cmd_is_ats_inval(*cmdq_slot(cq, cqh)))
-		cqh = (cqh + 1) & mask;
-	if (cqh > mask || ((cqh - cq->head) & mask) >= cmdq_used(cq) || !cmdq_asks(cq, cqh)) {
+	if (!waits) {
 		cmdq_kill(cq, "no fence completes any more");
 		return;
 	}
-	/* Not a command may change while the queue is on. */
-	cq->silent = true;
-	cq->silent_at = cqh;
-	cmdq_restart(cq);
+	cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
+	cmdq_restart_at(cq, index);
+}
+
+/* Does the fence in slot @index wait for a device that need not be asked any more? */
+static bool cmdq_waits_in_vain(struct rviommu_cmdq *cq, u32 index)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u32 i;
+
+	for (i = index; i != cq->head; i = (i - 1) & mask) {
+		struct rviommu_command cmd = *cmdq_slot(cq, (i - 1) & mask);
+
+		if (rviommu_cmd_is_iofence(cmd))
+			break;
+		if (rviommu_cmd_is_ats_inval(cmd) && cmdq_is_away(cq, cmd))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * It takes longer than a device needs that is awake. One may have gone to sleep after it was
+ * asked, when nobody could know: that is no reason to wait until the hardware gives up.
+ */
+static void cmdq_suspect(struct rviommu_cmdq *cq, const struct cmdq_wait *wait)
+{
+	unsigned long flags;
+	u32 index;
+
+	spin_lock_irqsave(&cq->lock, flags);
+	if (cq->running && cq->phase == RVIOMMU_CMDQ_RUNS && !cmdq_goes_on(cq, wait) &&
+	    cmdq_reap(cq) && cmdq_waits_for_devices(cq, &index) &&
+	    cmdq_read_done(cq) == wait->seen && cmdq_waits_in_vain(cq, index))
+		cmdq_restart_at(cq, index);
+	spin_unlock_irqrestore(&cq->lock, flags);
 }
 
 static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
@@ -759,29 +860,63 @@ static void cmdq_give_up(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 	spin_unlock_irqrestore(&cq->lock, flags);
 }
 
+/* Microseconds that passed; the longer the wait takes, the longer. */
+static unsigned int cmdq_nap(const struct cmdq_wait *wait)
+{
+	unsigned int us = clamp(wait->stuck_us / 4, CMDQ_NAP_MIN_US, CMDQ_NAP_MAX_US);
+	u64 since = ktime_get_mono_fast_ns();
+
+	usleep_range(us, 2 * us);
+	return clamp_t(u64, (ktime_get_mono_fast_ns() - since) / NSEC_PER_USEC, us,
+		       CMDQ_NAP_COUNTS_US);
+}
+
+/* Microseconds that passed */
+static unsigned int cmdq_pause(const struct cmdq_wait *wait)
+{
+	if (wait->sleeps && wait->stuck_us >= CMDQ_NAP_MIN_US)
+		return cmdq_nap(wait);
+	udelay(1);
+	return 1;
+}
+
+/* From time to time, and after each nap */
+static void cmdq_look_closer(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
+{
+	if (cmdq_suspicious(cq))
+		rviommu_cmdq_handle_errors(cq);
+	if (!cq->device_away || wait->stuck_us < wait->away_us)
+		return;
+	wait->away_us = 2 * wait->stuck_us;
+	cmdq_suspect(cq, wait);
+}
+
 /* Let a little time pass, and see that the wait has an end. */
 static void cmdq_poll(struct rviommu_cmdq *cq, struct cmdq_wait *wait)
 {
+	unsigned int us;
 	u32 done;
 
 	if (wait->turns++ < CMDQ_SPINS) {
 		cpu_relax();
 		return;
 	}
-	udelay(1);
+	us = cmdq_pause(wait);
 	done = cmdq_read_done(cq);
 	/* What was submitted again has all of the time again. */
 	if (done != wait->seen || cmdq_goes_on(cq, wait) || wait->turns == CMDQ_SPINS + 1) {
 		wait->seen = done;
 		wait->epoch = READ_ONCE(cq->epoch);
 		wait->stuck_us = 0;
+		wait->away_us = CMDQ_AWAY_US;
 	}
-	if (wait->turns % CMDQ_CHECK_US == 0 && cmdq_suspicious(cq))
-		rviommu_cmdq_handle_errors(cq);
+	if (us > 1 || wait->turns % CMDQ_CHECK_US == 0)
+		cmdq_look_closer(cq, wait);
 	/* A device may take its minute, and it is known who holds this CPU up. */
 	if (wait->turns % CMDQ_WATCHDOG_US == 0)
 		touch_nmi_watchdog();
-	if (++wait->stuck_us > cmdq_patience(cq))
+	wait->stuck_us += us;
+	if (wait->stuck_us > cmdq_patience(cq))
 		cmdq_give_up(cq, wait);
 }
 
@@ -825,6 +960,18 @@ static bool cmdq_fence_done(const struct rviommu_cmdq *cq, u32 fence)
 	return done - fence <= READ_ONCE(cq->issued) - fence;
 }
 
+static int cmdq_wait(struct rviommu_cmdq *cq, u32 fence, bool sleeps)
+{
+	struct cmdq_wait wait = { .sleeps = sleeps };
+
+	while (!cmdq_fence_done(cq, fence)) {
+		if (!READ_ONCE(cq->running))
+			return -EIO;
+		cmdq_poll(cq, &wait);
+	}
+	return 0;
+}
+
 /**
  * rviommu_cmdq_wait() - wait for a fence
  * @cq: the queue
@@ -832,7 +979,7 @@ static bool cmdq_fence_done(const struct rviommu_cmdq *cq, u32 fence)
  *
  * Recovers the queue from errors meanwhile; needs no interrupt.
  *
- * Context: any, also with interrupts off. Ends when no fence at all completes
+ * Context: may sleep, and does when it takes longer than most. Ends when no fence at all completes
  * for %RVIOMMU_FENCE_TIMEOUT_US; a restart, of which there are
  * %RVIOMMU_CMDQ_MAX_RESTARTS without progress, begins that time anew, and may take
  * %RVIOMMU_ATS_TIMEOUT_US itself. Devices that are asked for the second time share one such
@@ -843,34 +990,30 @@ static bool cmdq_fence_done(const struct rviommu_cmdq *cq, u32 fence)
  */
 int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence)
 {
-	struct cmdq_wait wait = {};
-
-	while (!cmdq_fence_done(cq, fence)) {
-		if (!READ_ONCE(cq->running))
-			return -EIO;
-		cmdq_poll(cq, &wait);
-	}
-	return 0;
+	might_sleep();
+	return cmdq_wait(cq, fence, true);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_wait);
 
 /**
- * rviommu_cmdq_issue() - queue commands and a fence
+ * rviommu_cmdq_wait_atomic() - the same, for those who may not sleep, or do not know
  * @cq: the queue
- * @cmds: commands, in order
- * @nr: how many; 0: only the fence. More than the ring holds is fine.
- * @fence: set to the number of a fence behind the last of @cmds, for
- *         rviommu_cmdq_wait(). It may be shared with other producers.
+ * @fence: number from rviommu_cmdq_issue_atomic()
  *
- * Context: any, also with interrupts off. Waits when the ring is full, and while the queue is
- * being restarted.
- * Return: 0, or -EIO when the queue is out of service; @fence is not set then.
+ * Context: any, also with interrupts off.
+ * Return: as rviommu_cmdq_wait().
  */
-int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
-		       unsigned int nr, u32 *fence)
+int rviommu_cmdq_wait_atomic(struct rviommu_cmdq *cq, u32 fence)
+{
+	return cmdq_wait(cq, fence, false);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_wait_atomic);
+
+static int cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		      unsigned int nr, u32 *fence, bool sleeps)
 {
 	struct rviommu_cmdq_batch batch = { .cmds = cmds, .nr = nr };
-	struct cmdq_wait wait = {};
+	struct cmdq_wait wait = { .sleeps = sleeps };
 	enum rviommu_cmdq_state state;
 	unsigned long flags;
 	u32 completed;
@@ -909,7 +1052,42 @@ int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cm
 	*fence = batch.fence;
 	return 0;
 }
+
+/**
+ * rviommu_cmdq_issue() - queue commands and a fence
+ * @cq: the queue
+ * @cmds: commands, in order
+ * @nr: how many; 0: only the fence. More than the ring holds is fine.
+ * @fence: set to the number of a fence behind the last of @cmds, for
+ *         rviommu_cmdq_wait(). It may be shared with other producers.
+ *
+ * Context: may sleep, when the ring is full, and while the queue is being restarted.
+ * Return: 0, or -EIO when the queue is out of service; @fence is not set then.
+ */
+int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+		       unsigned int nr, u32 *fence)
+{
+	might_sleep();
+	return cmdq_issue(cq, cmds, nr, fence, true);
+}
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_issue);
+
+/**
+ * rviommu_cmdq_issue_atomic() - the same, for those who may not sleep, or do not know
+ * @cq: the queue
+ * @cmds: as rviommu_cmdq_issue()
+ * @nr: as rviommu_cmdq_issue()
+ * @fence: as rviommu_cmdq_issue(), for rviommu_cmdq_wait_atomic()
+ *
+ * Context: any, also with interrupts off.
+ * Return: as rviommu_cmdq_issue().
+ */
+int rviommu_cmdq_issue_atomic(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+			      unsigned int nr, u32 *fence)
+{
+	return cmdq_issue(cq, cmds, nr, fence, false);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_issue_atomic);
 
 /**
  * rviommu_cmdq_sync() - queue commands and wait until they are complete
@@ -989,11 +1167,14 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_init);
  * rviommu_cmdq_use_ats() - ATS.INVAL will be queued
  * @cq: the queue, initialised, not enabled
  * @device_lost: see struct rviommu_cmdq
+ * @device_away: see struct rviommu_cmdq
  */
 void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
-			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg))
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg),
+			  bool (*device_away)(struct rviommu_cmdq *cq, u16 rid, u8 seg))
 {
 	cq->device_lost = device_lost;
+	cq->device_away = device_away;
 	cq->reserve = min_t(unsigned int, RVIOMMU_ATS_SEGMENT - 1,
 			    (rviommu_queue_mask(&cq->q) + 1) / 4);
 }
@@ -1094,7 +1275,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_cmdq_disable_now);
  * Spec cqcsr: a fence, to know that fetched commands are committed, before
  * switching off.
  *
- * Context: any; see rviommu_cmdq_wait() and rviommu_cmdq_disable_now().
+ * Context: may sleep; see rviommu_cmdq_wait() and rviommu_cmdq_disable_now().
  * Return: see there.
  */
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq)

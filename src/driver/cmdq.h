@@ -50,9 +50,10 @@
  *                        fence served several)
  * @RVIOMMU_CMDQ_FULL: times a producer found no room
  * @RVIOMMU_CMDQ_ILLEGAL: cmd_ill
- * @RVIOMMU_CMDQ_TIMEOUT: cmd_to
+ * @RVIOMMU_CMDQ_TIMEOUT: cmd_to, or no fence completed for long because of a device
  * @RVIOMMU_CMDQ_MEMFAULT: cqmf
  * @RVIOMMU_CMDQ_RESTARTS: recoveries
+ * @RVIOMMU_CMDQ_AWAY: ATS.INVAL that were not answered, and given up because the device sleeps
  * @RVIOMMU_CMDQ_NR_EVENTS: number of counters
  */
 enum rviommu_cmdq_event {
@@ -64,6 +65,7 @@ enum rviommu_cmdq_event {
 	RVIOMMU_CMDQ_TIMEOUT,
 	RVIOMMU_CMDQ_MEMFAULT,
 	RVIOMMU_CMDQ_RESTARTS,
+	RVIOMMU_CMDQ_AWAY,
 	RVIOMMU_CMDQ_NR_EVENTS,
 };
 
@@ -130,7 +132,7 @@ struct rviommu_cmdq_batch {
  * @epoch: changes with @phase, and with each restart; read without the lock by waiters
  * @asked: requests to devices were outstanding when the restart began
  * @silent: the restart began because no fence completed: the device that the hardware waits for
- *          is to blame. @silent_at is where it stood.
+ *          is to blame, or asleep. @silent_at is where it stood.
  * @silent_at: see @silent
  * @again: devices are asked for the second time, until fence @again_until completes, and
  *         each has @again_us. All three are read without the lock by waiters.
@@ -171,6 +173,10 @@ struct rviommu_cmdq_batch {
  *               to it that the device's DMA is blocked once IODIR.INVAL_DDT of all
  *               devices is executed, and returns true; false: no such device, there is
  *               nothing to block. May be NULL. Constant while the queue is enabled.
+ * @device_away: called under @lock, interrupts off, when that device has not completed its
+ *               invalidations yet, and what they follow is complete: true if it need not any
+ *               more, because it sleeps, has gone, or uses ATS no more, and will use nothing that
+ *               it had cached until now. May be NULL. Constant while the queue is enabled.
  * @reserve: slots that are kept free to insert fences between the ATS.INVAL of
  *           different devices; constant while the queue is enabled
  * @split: commands at the head of the window between which a restart inserts
@@ -207,6 +213,7 @@ struct rviommu_cmdq {
 	bool dead;
 	bool (*on_dead)(struct rviommu_cmdq *cq, bool last);
 	bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg);
+	bool (*device_away)(struct rviommu_cmdq *cq, u16 rid, u8 seg);
 	unsigned int reserve;
 	u32 split;
 	unsigned int timeout_us;
@@ -219,14 +226,18 @@ int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entri
 		      u8 pas_lg2, int nid);
 void rviommu_cmdq_destroy(struct rviommu_cmdq *cq);
 void rviommu_cmdq_use_ats(struct rviommu_cmdq *cq,
-			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg));
+			  bool (*device_lost)(struct rviommu_cmdq *cq, u16 rid, u8 seg),
+			  bool (*device_away)(struct rviommu_cmdq *cq, u16 rid, u8 seg));
 int rviommu_cmdq_enable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_disable(struct rviommu_cmdq *cq);
 int rviommu_cmdq_disable_now(struct rviommu_cmdq *cq);
 
 int rviommu_cmdq_issue(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		       unsigned int nr, u32 *fence);
+int rviommu_cmdq_issue_atomic(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
+			      unsigned int nr, u32 *fence);
 int rviommu_cmdq_wait(struct rviommu_cmdq *cq, u32 fence);
+int rviommu_cmdq_wait_atomic(struct rviommu_cmdq *cq, u32 fence);
 int rviommu_cmdq_sync(struct rviommu_cmdq *cq, const struct rviommu_command *cmds,
 		      unsigned int nr);
 void rviommu_cmdq_handle_errors(struct rviommu_cmdq *cq);

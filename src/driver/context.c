@@ -340,6 +340,19 @@ void rviommu_owe_process(struct rviommu_owed *owed, const struct rviommu_dir_upd
 	rviommu_owe_space(owed, left);
 }
 
+static int rviommu_owed_send(const struct rviommu_owed *owed, struct rviommu_command *cmds,
+			     unsigned int nr)
+{
+	const enum rviommu_why why = rviommu_owed_why(owed);
+	struct rviommu *iommu = owed->ep->iommu;
+	u32 fence;
+	int ret;
+
+	nr = rviommu_filter_links(iommu, why, owed->ep->ids[0], cmds, nr);
+	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
+	return ret ?: rviommu_cmdq_wait(&iommu->cmdq, rviommu_filter_awaited(iommu, why, fence));
+}
+
 /**
  * rviommu_owed_settle() - hardware forgets what it has to
  * @owed: what is owed, and nothing afterwards
@@ -355,13 +368,18 @@ int rviommu_owed_settle(struct rviommu_owed *owed, ioasid_t pasid)
 {
 	struct rviommu_command cmds[RVIOMMU_OWED_COMMANDS + RVIOMMU_ATS_COMMANDS];
 	unsigned int nr = rviommu_owed_commands(owed, cmds);
-	const enum rviommu_why why = rviommu_owed_why(owed);
-	struct rviommu *iommu = owed->ep->iommu;
-	u32 fence;
+	const struct rviommu_endpoint *ep = owed->ep;
+	const bool on = READ_ONCE(ep->ats.on), away = rviommu_ats_away(ep);
 	int ret;
 
-	nr += rviommu_ats_commands(owed->ep, pasid, cmds + nr);
-	nr = rviommu_filter_links(iommu, why, owed->ep->ids[0], cmds, nr);
-	ret = rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, &fence);
-	return ret ?: rviommu_cmdq_wait(&iommu->cmdq, rviommu_filter_awaited(iommu, why, fence));
+	if (on && !away) {
+		rviommu_ats_commands(ep, pasid, cmds + nr);
+		nr += RVIOMMU_ATS_COMMANDS;
+	}
+	ret = rviommu_owed_send(owed, cmds, nr);
+	if (ret || !away || !rviommu_ats_asks(ep))
+		return ret;
+	/* It has woken up, and may have asked before the IOMMU had forgotten. */
+	rviommu_ats_commands(ep, pasid, cmds);
+	return rviommu_owed_send(owed, cmds, RVIOMMU_ATS_COMMANDS);
 }

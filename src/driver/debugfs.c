@@ -225,6 +225,7 @@ static int counters_show(struct seq_file *m, void *unused)
 		[RVIOMMU_CMDQ_TIMEOUT] = "timeout",
 		[RVIOMMU_CMDQ_MEMFAULT] = "memfault",
 		[RVIOMMU_CMDQ_RESTARTS] = "restarts",
+		[RVIOMMU_CMDQ_AWAY] = "away",
 	};
 	struct rviommu *iommu = m->private;
 	struct rviommu_inq *fq = &iommu->faultq;

@@ -603,7 +603,8 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 		return ret;
 	iommu->cmdq.on_dead = rviommu_out_of_service;
 	if (iommu->caps & RVIOMMU_CAP_ATS)
-		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost);
+		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost,
+				     rviommu_ats_device_away);
 	iommu->cmdq.mutate = &iommu->mutate;
 	iommu->ddt.mutate = &iommu->mutate;
 	ret = rviommu_faultq_init(iommu, RVIOMMU_FQ_LG2);

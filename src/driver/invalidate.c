@@ -148,7 +148,7 @@ static noinline int rviommu_inval_issue(struct rviommu *iommu, const struct rvio
 	unsigned int nr = rviommu_inval_commands(iommu, rviommu_space_command(space), inval, cmds);
 
 	nr = rviommu_filter(iommu, inval->why, cmds, nr);
-	return rviommu_cmdq_issue(&iommu->cmdq, cmds, nr, fence);
+	return rviommu_cmdq_issue_atomic(&iommu->cmdq, cmds, nr, fence);
 }
 
 /**
@@ -202,8 +202,23 @@ static void rviommu_atc_issue(struct rviommu *iommu, struct rviommu_atc_batch *b
 
 	batch->cmds[0] = rviommu_cmd_barrier();
 	nr = rviommu_filter(iommu, why, batch->cmds, 1 + batch->nr);
-	rviommu_cmdq_issue(&iommu->cmdq, batch->cmds, nr, fence);
+	rviommu_cmdq_issue_atomic(&iommu->cmdq, batch->cmds, nr, fence);
 	batch->nr = 0;
+}
+
+/*
+ * Has the device of a target to be asked? @fence is behind the IOTINVAL. One that sleeps might
+ * wake up before that is executed, and fill its cache from the IOTLB again: what it remembers is
+ * taken from it when the IOTLB has forgotten.
+ */
+static bool rviommu_inval_asks(const struct rviommu_endpoint *ep, u32 fence)
+{
+	if (!READ_ONCE(ep->ats.on))
+		return false;
+	if (!rviommu_ats_away(ep))
+		return true;
+	rviommu_cmdq_wait_atomic(&ep->iommu->cmdq, fence);
+	return rviommu_ats_asks(ep);
 }
 
 /* The first target that is visited, or the one behind @t; NULL: there is none. */
@@ -230,7 +245,7 @@ rviommu_inval_devices(const struct rviommu_space *space, struct rviommu_attachme
 	struct rviommu_atc_batch batch = {};
 
 	for (; t && t->ep->iommu == iommu; t = rviommu_inval_next(space, t)) {
-		if (!rviommu_ats_asks(t->ep))
+		if (!rviommu_inval_asks(t->ep, *fence))
 			continue;
 		if (!rviommu_atc_fits(iommu, &batch, t->ep))
 			rviommu_atc_issue(iommu, &batch, inval->why, fence);
@@ -265,8 +280,8 @@ static void rviommu_inval_wait(struct rviommu **waiting, const u32 *fences, unsi
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		rviommu_cmdq_wait(&waiting[i]->cmdq,
-				  rviommu_filter_awaited(waiting[i], why, fences[i]));
+		rviommu_cmdq_wait_atomic(&waiting[i]->cmdq,
+					 rviommu_filter_awaited(waiting[i], why, fences[i]));
 }
 
 /*
@@ -291,6 +306,7 @@ static noinline void rviommu_inval_rounds(const struct rviommu_space *space,
 			rviommu_inval_wait(waiting, fences, nr, inval->why);
 			nr = 0;
 		}
+		fences[nr] = 0;
 		dead = rviommu_inval_issue(iommu, space, inval, &fences[nr]);
 		waiting[nr] = iommu;
 		t = rviommu_inval_behind(space, t, inval, &fences[nr]);
