@@ -23,6 +23,7 @@
 #include "iopftest.h"
 #include "pritest.h"
 #include "simtest.h"
+#include "testlog.h"
 
 /* Nothing is mapped; the device asks for it, and real bytes move. */
 static void iopf_demand(struct kunit *test)
@@ -301,6 +302,57 @@ static void iopf_overflow_partial(struct kunit *test)
 	rviommu_sim_set_pri(f->dev[0], 0);
 }
 
+static void iopf_await_sent(struct iopftest *f, u64 requests)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (iopftest_stats(f, 0).requests < requests) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/*
+ * The queue has room for three requests, and the device would ask for eight at a time, and again,
+ * for ever. Nobody reads them before all that come at a time are there.
+ */
+static void iopf_room(struct kunit *test)
+{
+	static const u64 sent[] = { 3, 6, 8 };
+	struct rviommu_pritest_job *job;
+	struct rviommu_sim_config config;
+	struct rviommu_inq *pageq;
+	struct rviommu_bus *bus;
+	struct testlog log;
+	struct iopftest *f;
+	unsigned int i;
+
+	iopftest_config(&config);
+	config.model.pq_max_lg2 = 2;
+	config.pri_pages = 8;
+	config.pri_timeout = 30ULL * NSEC_PER_SEC;
+	testlog_start(&log);
+	f = iopftest_up(test, &config);
+	/* Each device is told of. */
+	KUNIT_EXPECT_EQ(test, testlog_lines(&log, "has no room for more"), IOPFTEST_NR_DEVICES);
+	KUNIT_EXPECT_EQ(test, f->ep[0]->pri.requests, 3);
+	pageq = &f->ep[0]->iommu->pageq;
+	bus = f->ep[0]->iommu->bus;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
+	job = iopftest_go(f, 0, 0, 0, 8, 5);
+	for (i = 0; i < ARRAY_SIZE(sent); i++) {
+		iopf_await_sent(f, sent[i]);
+		rviommu_inq_service(pageq);
+	}
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).groups, ARRAY_SIZE(sent));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).requests, 8);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&pageq->overflows), 0);
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	iopftest_expect_clean(f, 0);
+}
+
 /* The IOMMU has queued a request, and nobody was told, when the domain is taken away. */
 static void iopf_flush(struct kunit *test)
 {
@@ -414,6 +466,7 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_alone),
 	KUNIT_CASE(iopf_overflow),
 	KUNIT_CASE(iopf_overflow_partial),
+	KUNIT_CASE(iopf_room),
 	KUNIT_CASE(iopf_flush),
 	KUNIT_CASE(iopf_stranger),
 	KUNIT_CASE(iopf_hostile),

@@ -358,6 +358,23 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_refuse);
 
 /* ----- The device's own interface ----- */
 
+/*
+ * How many requests a device may have outstanding. A group of more than the queue has room for
+ * could never be complete: what is lost the IOMMU answers with Success (spec "PCIe ATS Page
+ * Request handling"), and the device asks again, for ever. Several devices may fill the queue
+ * together; then some ask again, and get on.
+ */
+static unsigned int pri_limit(const struct rviommu_endpoint *ep, u32 capacity)
+{
+	const u32 room = rviommu_queue_mask(&ep->iommu->pageq.q);
+	const u32 wanted = min(capacity, RVIOMMU_PRI_REQUESTS);
+
+	if (wanted > room)
+		dev_notice(ep->dev, "may have %u page requests outstanding instead of %u: the IOMMU's queue has no room for more\n",
+			   room, wanted);
+	return min(wanted, room);
+}
+
 static void pri_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 {
 	int pos = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PRI);
@@ -375,7 +392,7 @@ static void pri_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 	ep->pri.usable = true;
 	ep->pri.pasid = status & PCI_PRI_STATUS_PASID;
 	ep->pri.ctrl = pos + PCI_PRI_CTRL;
-	ep->pri.requests = min(capacity, RVIOMMU_PRI_REQUESTS);
+	ep->pri.requests = pri_limit(ep, capacity);
 }
 
 /**
@@ -397,7 +414,7 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
 	} else {
 		capacity = bus->pri ? bus->pri->capacity(ep->dev) : 0;
 		ep->pri.usable = capacity;
-		ep->pri.requests = min(capacity, RVIOMMU_PRI_REQUESTS);
+		ep->pri.requests = pri_limit(ep, capacity);
 		ep->pri.pasid = capacity && bus->pri->status(ep->dev) & PCI_PRI_STATUS_PASID;
 	}
 	if (!ep->pri.usable)

@@ -15,7 +15,7 @@
 struct rviommu;
 struct rviommu_endpoint;
 
-/* Requests that a device may have outstanding, if it can have so many */
+/* Requests that a device may have outstanding, if it can have so many and the queue, too */
 #define RVIOMMU_PRI_REQUESTS	64
 
 /**
