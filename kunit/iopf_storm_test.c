@@ -76,6 +76,16 @@ static void storm_begin(struct iopftest *f, struct storm_flooder *flooder, unsig
 	KUNIT_ASSERT_EQ(f->test, kunit_add_action_or_reset(f->test, storm_end, flooder), 0);
 }
 
+/* In the middle of a group of the third device, once a round: the last request is lost. */
+static struct rviommu_sim *storm_sim;
+static atomic_t storm_lose;
+
+static void storm_in_request(struct device *dev)
+{
+	if (atomic_xchg(&storm_lose, 0))
+		rviommu_model_inject(rviommu_sim_model(storm_sim), RVIOMMU_MODEL_INJECT_PQ_OF, 1);
+}
+
 static struct iopftest *storm_up(struct kunit *test)
 {
 	struct rviommu_sim_config config;
@@ -93,6 +103,8 @@ static struct iopftest *storm_up(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[0]), 0);
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[1]), 0);
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 2, &f->space[3]), 0);
+	storm_sim = f->sim;
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_in_request(f->dev[2], storm_in_request), 0);
 	return f;
 }
 
@@ -161,10 +173,10 @@ static void storm_queue(struct kunit *test)
 		iopftest_unmap(from, 0, IOPFTEST_PAGES);
 		storm_await(f, before);
 		/* One request is lost at least. The third one has what it asks for. */
-		page = round % IOPFTEST_PAGES;
-		iopftest_unmap(&f->space[3], page, 1);
-		rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_OF, 1);
-		KUNIT_EXPECT_EQ(test, iopftest_fill(f, 2, 0, page, 1, round), 0);
+		page = 2 * round % IOPFTEST_PAGES;
+		iopftest_unmap(&f->space[3], page, 2);
+		atomic_set(&storm_lose, 1);
+		KUNIT_EXPECT_EQ(test, iopftest_fill(f, 2, 0, page, 2, round), 0);
 		KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[3], page, round));
 		rviommu_inq_service(pageq);
 	}
@@ -178,6 +190,9 @@ static void storm_queue(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pageq->running);
 	for (i = 0; i < IOPFTEST_NR_DEVICES; i++)
 		storm_expect_answered(f, i);
+	/* What was left of groups that lost their end came in no other. */
+	for (i = 0; i < IOPFTEST_NR_SPACES; i++)
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->space[i].mixed), 0);
 	/* Of its requests some may have been lost, but none was refused. */
 	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 2).invalid, 0);
 	/* And all of them work. */

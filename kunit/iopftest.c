@@ -34,9 +34,11 @@ static u8 *iopftest_page(struct iopftest_space *space, unsigned int page)
 	return space->pages + (IOPFTEST_PAGES - 1 - page) * SZ_4K;
 }
 
-static void iopftest_map(struct iopftest_space *space, struct iopf_group *group)
+/* Returns 0 or the last error. */
+static int iopftest_map(struct iopftest_space *space, struct iopf_group *group)
 {
 	struct iopf_fault *fault;
+	int ret = 0;
 
 	guard(mutex)(&space->mapping);
 	list_for_each_entry(fault, &group->faults, list) {
@@ -44,9 +46,29 @@ static void iopftest_map(struct iopftest_space *space, struct iopf_group *group)
 		unsigned int page = (iova - IOPFTEST_IOVA) / SZ_4K;
 
 		if (page < IOPFTEST_PAGES && !iommu_iova_to_phys(space->domain, iova))
-			iommu_map(space->domain, iova, virt_to_phys(iopftest_page(space, page)),
-				  SZ_4K, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+			ret = iommu_map(space->domain, iova,
+					virt_to_phys(iopftest_page(space, page)), SZ_4K,
+					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL) ?: ret;
 	}
+	return ret;
+}
+
+/*
+ * Is a group one that a device has sent? All that devices ask for here are pages that follow each
+ * other, each once. What is left of one that lost its end would be in the next one of its index.
+ */
+static bool iopftest_is_whole(struct iopf_group *group)
+{
+	unsigned long pages = 0, page;
+	struct iopf_fault *fault;
+
+	list_for_each_entry(fault, &group->faults, list) {
+		page = (fault->fault.prm.addr - IOPFTEST_IOVA) / SZ_4K;
+		if (page >= BITS_PER_LONG || pages & BIT(page))
+			return false;
+		pages |= BIT(page);
+	}
+	return pages >> __ffs(pages) == GENMASK(hweight_long(pages) - 1, 0);
 }
 
 /**
@@ -69,13 +91,14 @@ static void iopftest_work(struct work_struct *work)
 {
 	struct iopf_group *group = container_of(work, struct iopf_group, work);
 	struct iopftest_space *space = iopftest_space_of(group);
+	int ret;
 
 	if (READ_ONCE(space->mode) == IOPFTEST_STALL) {
 		atomic_inc(&space->stalled);
 		wait_for_completion_timeout(&space->go, 60 * HZ);
 	}
-	iopftest_map(space, group);
-	iopf_group_response(group, IOMMU_PAGE_RESP_SUCCESS);
+	ret = iopftest_map(space, group);
+	iopf_group_response(group, ret ? IOMMU_PAGE_RESP_INVALID : IOMMU_PAGE_RESP_SUCCESS);
 	iopf_free_group(group);
 }
 
@@ -84,6 +107,8 @@ static int iopftest_handler(struct iopf_group *group)
 	struct iopftest_space *space = iopftest_space_of(group);
 
 	atomic_inc(&space->groups);
+	if (!iopftest_is_whole(group))
+		atomic_inc(&space->mixed);
 	if (READ_ONCE(space->closed))
 		atomic_inc(&space->wrong);
 	switch (READ_ONCE(space->mode)) {

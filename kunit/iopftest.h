@@ -49,6 +49,7 @@ enum iopftest_mode {
  * @held: groups that are kept; under @lock
  * @lock: protects @held
  * @groups: how many have come
+ * @mixed: of which so many were of more than one thing that a device asked for
  * @stalled: workers that have come to wait for @go
  * @closed: it is not attached: none may come
  * @wrong: groups that came when it was @closed
@@ -63,6 +64,7 @@ struct iopftest_space {
 	struct list_head held;
 	spinlock_t lock; /* see above */
 	atomic_t groups;
+	atomic_t mixed;
 	atomic_t stalled;
 	bool closed;
 	atomic_t wrong;
