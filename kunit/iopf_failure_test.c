@@ -4,14 +4,17 @@
  * the driver, of the core, of the exerciser. The thread of the test does what allocates, and
  * only its allocations count.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/iommu.h>
+#include <linux/kthread.h>
 #include <linux/limits.h>
 #include <linux/pci_regs.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
+#include <linux/workqueue.h>
 #include <rviommu/bus.h>
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
@@ -21,9 +24,11 @@
 #include "../src/driver/iopf.h"
 #include "../src/driver/queue.h"
 #include "../src/driver/rviommu.h"
+#include "../src/sim/demand.h"
 #include "iopftest.h"
 #include "pritest.h"
 #include "simtest.h"
+#include "testdev.h"
 
 /* No path here has so many allocations. */
 #define MANY		1000
@@ -308,10 +313,147 @@ static void failure_demand(struct kunit *test)
 	kunit_info(test, "%u allocations, %u of them necessary", nth - 2, refused);
 }
 
+/* ----- Who maps for it ----- */
+
+/**
+ * struct failure_worker - the thread of the test is the worker of "demand"
+ * @test: the test
+ * @nth: allocation that fails when the first group is handled; 0: none
+ * @failed: it did
+ */
+struct failure_worker {
+	struct kunit *test;
+	unsigned int nth;
+	bool failed;
+};
+
+/* What is called in place of sim_ex_demand_queue() has no argument for it. */
+static struct failure_worker *failure_worker_now;
+
+static int failure_work(void *work)
+{
+	((struct work_struct *)work)->func(work);
+	return 0;
+}
+
+static void failure_queue(struct iopf_group *group)
+{
+	struct failure_worker *w = failure_worker_now;
+	int ret;
+
+	if (!w->nth) {
+		failure_work(&group->work);
+		return;
+	}
+	w->failed = failure_call(w->test, w->nth, true, failure_work, &group->work, &ret);
+	w->nth = 0;
+}
+
+/**
+ * struct failure_user - "demand", in a thread of its own
+ * @dev: the device
+ * @ret: how it ended
+ * @done: it has
+ */
+struct failure_user {
+	struct device *dev;
+	int ret;
+	struct completion done;
+};
+
+static int failure_use(void *data)
+{
+	struct failure_user *user = data;
+
+	user->ret = rviommu_sim_exercise(user->dev, "demand 1 1", NULL);
+	complete(&user->done);
+	return 0;
+}
+
+/* All of it; what it ended with */
+static int failure_demand_once(struct kunit *test, struct rviommu_inq *pageq, struct device *dev)
+{
+	struct failure_user *user = kunit_kzalloc(test, sizeof(*user), GFP_KERNEL);
+	unsigned long end = jiffies + 60 * HZ;
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(test, user);
+	user->dev = dev;
+	init_completion(&user->done);
+	task = kthread_run(failure_use, user, "failure_use");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	while (!completion_done(&user->done)) {
+		KUNIT_ASSERT_FALSE(test, time_after(jiffies, end));
+		rviommu_inq_service(pageq);
+		schedule_timeout_uninterruptible(1);
+	}
+	return user->ret;
+}
+
+/*
+ * The worker has no memory to map what is asked for: that is one response, Invalid Request, and
+ * nothing is left, neither of the page nor of the tables that it was to be in.
+ */
+static void failure_demand_worker(struct kunit *test)
+{
+	struct failure_worker w = { .test = test };
+	struct rviommu_sim_pri_stats before = {}, after = {};
+	struct rviommu_sim_config config;
+	struct rviommu_endpoint *ep;
+	unsigned int nth, refused = 0;
+	struct rviommu_bus *bus;
+	struct rviommu_sim *sim;
+	struct device *dev;
+	long live;
+	int ret;
+
+	iopftest_config(&config);
+	config.exerciser = true;
+	config.pri_timeout = 600ULL * NSEC_PER_SEC;
+	sim = rviommu_simtest_create(test, "rviommu_kunit_failure", &config);
+	dev = rviommu_sim_endpoint(sim, 0);
+	ep = dev_iommu_priv_get(dev);
+	bus = ep->iommu->bus;
+	failure_worker_now = &w;
+	kunit_activate_static_stub(test, sim_ex_demand_queue, failure_queue);
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
+	/* What stays from the first time on is there. */
+	KUNIT_ASSERT_EQ(test, failure_demand_once(test, &ep->iommu->pageq, dev), 0);
+	live = testdev_live();
+	w.failed = true;
+	for (nth = 1; w.failed && nth < MANY; nth++) {
+		w.nth = nth;
+		KUNIT_EXPECT_EQ(test, rviommu_sim_pri_stats(dev, &before), 0);
+		ret = failure_demand_once(test, &ep->iommu->pageq, dev);
+		KUNIT_EXPECT_EQ(test, rviommu_sim_pri_stats(dev, &after), 0);
+		KUNIT_EXPECT_TRUE_MSG(test, !ret || ret == -EFAULT, "allocation %u: %d", nth, ret);
+		refused += ret ? 1 : 0;
+		/* The page that could not be mapped, or the one that is nobody's */
+		KUNIT_EXPECT_EQ(test, after.invalid - before.invalid, 1);
+		KUNIT_EXPECT_EQ(test, after.groups - before.groups, ret ? 1 : 3);
+		KUNIT_EXPECT_EQ(test, after.responses - before.responses,
+				after.groups - before.groups);
+		KUNIT_EXPECT_EQ(test, after.outstanding, 0);
+		KUNIT_EXPECT_EQ(test, after.unexpected, 0);
+		KUNIT_EXPECT_EQ(test, ep->pri.users, 0);
+		KUNIT_EXPECT_TRUE(test, list_empty(&ep->pri.prgs.partial));
+		KUNIT_EXPECT_TRUE(test, list_empty(&ep->pri.prgs.outstanding));
+		KUNIT_EXPECT_EQ(test, testdev_live(), live);
+	}
+	kunit_deactivate_static_stub(test, sim_ex_demand_queue);
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	KUNIT_EXPECT_FALSE(test, w.failed);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	/* Two tables below the root, at least */
+	KUNIT_EXPECT_GE(test, refused, 2);
+	kunit_info(test, "%u allocations, %u of them necessary", nth - 2, refused);
+}
+
 static struct kunit_case failure_cases[] = {
 	KUNIT_CASE(failure_requests),
 	KUNIT_CASE_PARAM(failure_first, failure_how_gen_params),
 	KUNIT_CASE(failure_demand),
+	KUNIT_CASE(failure_demand_worker),
 	{}
 };
 

@@ -7,6 +7,8 @@
  * Who meets whom: works of the handler run beside each other, in a queue of the core's that the
  * IOMMU's driver waits for before the domain is detached. So what they use may go after that.
  */
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/iommu.h>
@@ -95,11 +97,24 @@ static void demand_work(struct work_struct *work)
 	iopf_free_group(group);
 }
 
+/**
+ * sim_ex_demand_queue() - a group gets its worker
+ * @group: the group, with its work
+ *
+ * A function so that a test can be the worker, and be without memory.
+ */
+void sim_ex_demand_queue(struct iopf_group *group)
+{
+	KUNIT_STATIC_STUB_REDIRECT(sim_ex_demand_queue, group);
+	queue_work(group->fault_param->queue->wq, &group->work);
+}
+EXPORT_SYMBOL_IF_KUNIT(sim_ex_demand_queue);
+
 /* It may sleep, but who calls it has more to do. */
 static int demand_handler(struct iopf_group *group)
 {
 	INIT_WORK(&group->work, demand_work);
-	queue_work(group->fault_param->queue->wq, &group->work);
+	sim_ex_demand_queue(group);
 	return 0;
 }
 

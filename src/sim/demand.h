@@ -11,6 +11,7 @@ struct exerciser;
 struct iommu_attach_handle;
 struct iommu_domain;
 struct iommu_group;
+struct iopf_group;
 
 int iommu_attach_group_handle(struct iommu_domain *domain, struct iommu_group *group,
 			      struct iommu_attach_handle *handle);
@@ -18,6 +19,7 @@ void iommu_detach_group_handle(struct iommu_domain *domain, struct iommu_group *
 
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
 int sim_ex_demand(struct exerciser *ex, unsigned int pages, unsigned int threads, u32 pasid);
+void sim_ex_demand_queue(struct iopf_group *group);
 #else
 static inline int sim_ex_demand(struct exerciser *ex, unsigned int pages, unsigned int threads,
 				u32 pasid)
