@@ -440,27 +440,58 @@ static void exercise_demand_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 4 1", NULL), 0);
 }
 
+/* A command waits for a page that does not come. */
+static void demand_start_lost(struct kunit *test, struct exercise_user *user, struct device *dev,
+			      const char *command)
+{
+	struct rviommu_sim_pri_stats stats = {};
+
+	rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST);
+	exercise_start(test, user, dev, command);
+	while (!stats.lost && !rviommu_sim_pri_stats(dev, &stats))
+		schedule_timeout_uninterruptible(1);
+}
+
+static const char * const demand_waits[] = { "demand 16 2", "demand 16 2 9" };
+
+/* The driver is told to let go of its device meanwhile. It does, and can have it again. */
+static void exercise_demand_unbind(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct device *dev;
+	unsigned int i;
+
+	demand_config(test, &config, 0);
+	config.pri_timeout = 600ULL * NSEC_PER_SEC;
+	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	for (i = 0; i < ARRAY_SIZE(demand_waits); i++) {
+		struct exercise_user user = {};
+
+		demand_start_lost(test, &user, dev, demand_waits[i]);
+		device_release_driver(dev);
+		kthread_stop(user.task);
+		KUNIT_EXPECT_EQ(test, user.ret, -ENODEV);
+		put_device(user.dev);
+		rviommu_sim_set_pri(dev, 0);
+		KUNIT_ASSERT_EQ(test, device_attach(dev), 1);
+		KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, demand_waits[i], NULL), 0);
+	}
+}
+
 /* The device is pulled out while it waits for a page that does not come. */
 static void exercise_demand_removal(struct kunit *test)
 {
-	static const char * const commands[] = { "demand 16 2", "demand 16 2 9" };
 	struct rviommu_sim_config config;
 	unsigned int i;
 
 	demand_config(test, &config, 0);
 	config.pri_timeout = 600ULL * NSEC_PER_SEC;
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+	for (i = 0; i < ARRAY_SIZE(demand_waits); i++) {
 		struct rviommu_sim *sim = rviommu_sim_create("rviommu_kunit_demand", &config);
 		struct exercise_user user = {};
-		struct rviommu_sim_pri_stats stats = {};
-		struct device *dev;
 
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
-		dev = rviommu_sim_endpoint(sim, 0);
-		rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST);
-		exercise_start(test, &user, dev, commands[i]);
-		while (!stats.lost && !rviommu_sim_pri_stats(dev, &stats))
-			schedule_timeout_uninterruptible(1);
+		demand_start_lost(test, &user, rviommu_sim_endpoint(sim, 0), demand_waits[i]);
 		rviommu_sim_destroy(sim);
 		KUNIT_EXPECT_EQ(test, READ_ONCE(user.ret), -ENODEV);
 		kthread_stop(user.task);
@@ -563,6 +594,7 @@ static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE(exercise_demand_impossible),
 	KUNIT_CASE(exercise_demand_memory),
 	KUNIT_CASE(exercise_demand_lost),
+	KUNIT_CASE(exercise_demand_unbind),
 	KUNIT_CASE(exercise_demand_removal),
 	{}
 };

@@ -676,16 +676,24 @@ static void ex_put(struct exerciser *ex)
  * sim_exerciser_remove() - let go of a device
  * @dev: as of sim_exerciser_probe()
  *
- * Commands end after the round that they are in, and those that wait do not begin.
+ * Commands end after the round that they are in, and those that wait do not begin. A DMA that
+ * waits for a page does so no longer: whoever should respond may never.
  */
 void sim_exerciser_remove(struct device *dev)
 {
 	struct exerciser *ex = dev_get_drvdata(dev);
+	struct sim_engine *engine = sim_engine_get(dev);
 
 	WRITE_ONCE(ex->gone, true);
+	if (engine)
+		sim_pri_halt(&engine->pri);
 	debugfs_remove_recursive(ex->dir);
 	ex_put(ex);
 	wait_for_completion(&ex->idle);
+	if (engine) {
+		sim_pri_start(&engine->pri);
+		sim_engine_put(engine);
+	}
 	destroy_workqueue(ex->wq);
 	mutex_destroy(&ex->lock);
 	mutex_destroy(&ex->text_lock);
