@@ -125,7 +125,7 @@ static void atc_power(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
 }
 
-/* The kernel suspends it, and does not know yet that it sleeps. One that says so itself, does not. */
+/* The kernel suspends it, and does not know yet that it sleeps. One that only says so does not. */
 static void atc_power_suspending(struct kunit *test)
 {
 	struct atc_world *w = atc_world(test, NULL);

@@ -699,7 +699,8 @@ static void command_timeout(struct kunit *test)
 	fakebus_trap(t->bus, FAKEBUS_TIMEOUT, OP_MASK, 4, 1, 1);
 	t->fake->rate = 0;
 	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue_atomic(&t->cq, cmds, ARRAY_SIZE(cmds), &fence), 0);
-	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue_atomic(&t->cq, after, ARRAY_SIZE(after), &last), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_cmdq_issue_atomic(&t->cq, after, ARRAY_SIZE(after), &last),
+			0);
 	t->fake->rate = UINT_MAX;
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, fence), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_cmdq_wait_atomic(&t->cq, last), 0);

@@ -132,6 +132,7 @@ bool rviommu_ats_away(const struct rviommu_endpoint *ep)
 {
 	return READ_ONCE(ep->ats.on) && rviommu_ats_power(ep) != RVIOMMU_ATS_AWAKE;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_away);
 
 /**
  * rviommu_ats_asks() - has a device to be asked to forget something?
