@@ -4,21 +4,19 @@
  * function on demand, by iommufd's fault queue: with PASID and without, right, wrong, late and
  * not at all. Prints each step; exit status 0 if all was as it should be.
  *
- * The function waits for a response for much longer than what happens "soon" here. So a wait
- * that ends without one was ended by the kernel; and none is for ever.
+ * The function waits for a response for an hour, which is longer than this may run. So a wait that
+ * ends was ended by the kernel, and how long that takes is not looked at.
  */
 #include <poll.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "vfio.h"
 
 #define IOVA		0x10000000ULL
 #define PAGES		16
 #define PASID		5
-#define PATIENCE	120
-/* Seconds; a third of what the function waits, on a machine that is emulated and looks on itself */
-#define SOON		20
+/* Seconds, on a machine that is emulated and looks on itself */
+#define PATIENCE	240
 
 /**
  * struct job - DMA in a thread of its own
@@ -114,7 +112,7 @@ static bool asked(void)
 {
 	struct pollfd poll_fd = { .fd = fault_fd, .events = POLLIN };
 
-	return poll(&poll_fd, 1, SOON * 1000) == 1;
+	return poll(&poll_fd, 1, -1) == 1;
 }
 
 /* Read at most @max requests: how many it was, or the error, negative */
@@ -231,7 +229,6 @@ static void lies(struct space *s, __u32 pasid)
 /* One request is read and one is not, and none is ever answered: what is taken away ends both. */
 static void never(__u32 pasid, int (*take_away)(__u32 pasid), const char *what)
 {
-	time_t begun = time(NULL);
 	struct iommu_hwpt_pgfault fault;
 	struct job job[2];
 	int ret;
@@ -245,7 +242,6 @@ static void never(__u32 pasid, int (*take_away)(__u32 pasid), const char *what)
 	expect(ret == EFAULT || ret == EIO, "the first DMA is refused");
 	ret = end(&job[1]);
 	expect(ret == EFAULT || ret == EIO, "and so is the other");
-	expect(time(NULL) - begun < SOON, "soon");
 	expect(fault_fd < 0 || answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) == EINVAL,
 	       "there is nothing left to respond to");
 }
