@@ -48,13 +48,26 @@ let_go() {
 	wait "$holder"
 }
 
-# misuse_beside COMMAND ARGUMENT...: vfio_fuzz, with these arguments, does with one function whatever
-# it can; COMMAND, which has another one, succeeds as often as there is time for it.
+# bystands FILE PID: while that runs, nothing changes what is read from FILE.
+bystands() {
+	cat "$1" >/tmp/bystander || return 1
+	while kill -0 "$2" 2>/dev/null; do
+		cmp /tmp/bystander "$1" || return 1
+		usleep 20000
+	done
+}
+
+# misuse_beside BYSTANDER COMMAND ARGUMENT...: vfio_fuzz, with these arguments, does with one function
+# whatever it can; COMMAND, which has another one, succeeds as often as there is time for it; and the
+# configuration of the function BYSTANDER, which nobody has, remains as it is.
 misuse_beside() {
-	neighbour=$1
-	shift
+	bystander=$1/config
+	neighbour=$2
+	shift 2
 	/guest/vfio_fuzz "$@" >/tmp/misuse 2>&1 &
 	misuse=$!
+	bystands "$bystander" $misuse &
+	bystands=$!
 	undisturbed=0
 	while kill -0 $misuse 2>/dev/null; do
 		$neighbour >/tmp/beside || {
@@ -64,5 +77,5 @@ misuse_beside() {
 		undisturbed=$((undisturbed + 1))
 	done
 	cat /tmp/misuse
-	wait $misuse && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
+	wait $misuse && wait $bystands && echo "beside it: $undisturbed times" && [ $undisturbed -gt 0 ]
 }

@@ -9,7 +9,7 @@
 
 up() {
 	insmod /modules/configfs.ko && insmod /modules/rviommu.ko &&
-		insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=2
+		insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=3
 }
 
 vfio_up() {
@@ -32,7 +32,7 @@ both() {
 
 # One does with the first whatever it can; nobody else notices.
 misused() {
-	misuse_beside "program $2" 5000 1 type1 "$(group "$1")" "$(basename "$1")"
+	misuse_beside "$third" "program $2" 5000 1 type1 "$(group "$1")" "$(basename "$1")"
 }
 
 down() {
@@ -46,6 +46,7 @@ check "the simulated IOMMU and its functions" up
 check "VFIO, which accepts no unsafe interrupts" vfio_up
 first=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
 second=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:01.0' | head -n 1)
+third=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:02.0' | head -n 1)
 check "a function goes to vfio-pci" to_vfio "$first"
 check "and another one" to_vfio "$second"
 check "a program works with the first" program "$first"

@@ -10,7 +10,7 @@ rounds=${1:-0}
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
 
 up() {
-	insmod /modules/rviommu.ko && insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=2
+	insmod /modules/rviommu.ko && insmod /modules/rviommu_sim.ko endpoints=1 pci_functions=3
 }
 
 # to_cdev FUNCTION
@@ -36,7 +36,7 @@ by_registers() {
 
 # misused ROUNDS SEED: one does with the second function whatever it can; nobody else notices.
 misused() {
-	misuse_beside "by_registers $fn" "$1" "$2" cdev "/dev/vfio/devices/$(ls "$second/vfio-dev")"
+	misuse_beside "$third" "by_registers $fn" "$1" "$2" cdev "/dev/vfio/devices/$(ls "$second/vfio-dev")"
 }
 
 misuse_much() {
@@ -169,6 +169,7 @@ down() {
 check "the simulated IOMMU and its functions" up
 fn=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
 second=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:01.0' | head -n 1)
+third=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:02.0' | head -n 1)
 id=0x0100
 # Of the first CPU, on this machine
 imsic=0x28000000

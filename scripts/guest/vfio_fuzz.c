@@ -6,15 +6,26 @@
  * Equal seeds make equal runs, as far as the program goes.
  *
  * The function may do what it likes to the program's memory that is mapped for it. It must not
- * touch what is not, and after a reset it must work as it did before.
+ * touch what is not, nor what is not any more; and after a reset it must do nothing of what it
+ * did before, and work.
  */
 #include "vfio_function.h"
 
 /* At most: a command of all bytes that there may be takes its time */
 #define LONG	(4 * SIZE)
 
+/* What memory that the function may not touch has in it: the pattern of this */
+#define OWN	(~0ULL)
+/* Where a page of it is mapped for a while; commands and rings go there, too. */
+#define LENT	(IOVA + SIZE)
+/* What the rest of memory is after a reset */
+#define QUIET	0x5a
+
 static __u64 state;
-static unsigned char *canary;
+static unsigned char *canary, *lent;
+static bool is_own;
+static unsigned int touched;
+static __u32 registers[RVIOMMU_SIM_VSEC_LENGTH / 4];
 
 /* xorshift64*: the same everywhere */
 static __u64 any(void)
@@ -66,7 +77,8 @@ static void anything_in_config(void)
 {
 	static const size_t sizes[] = { 1, 2, 4, 8, 3 };
 
-	write_config(below(PCI_CFG_SPACE_EXP_SIZE), value(), sizes[below(5)]);
+	/* Most of what there is comes first. */
+	write_config(below(PCI_STD_HEADER_SIZEOF << below(7)), value(), sizes[below(5)]);
 }
 
 static void anything_in_registers(void)
@@ -95,16 +107,20 @@ static struct rviommu_sim_descriptor anything(void)
 	return d;
 }
 
-static void anything_as_command(void)
+static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
 {
-	struct rviommu_sim_descriptor d = anything();
 	__u32 word[sizeof(d) / 4];
 	unsigned int i;
 
 	memcpy(word, &d, sizeof(word));
 	for (i = 0; i < sizeof(d) / 4; i++)
 		write_config(vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i, word[i], 4);
-	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, chance(8) ? value() : 1, 4);
+	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, doorbell, 4);
+}
+
+static void anything_as_command(void)
+{
+	go(anything(), chance(8) ? value() : RVIOMMU_SIM_DOORBELL_GO);
 }
 
 /* Rings change under the function, which reads and writes them while others do. */
@@ -138,6 +154,57 @@ static void change_mapping(void)
 	else
 		unmap_at(address(), value());
 	map_at(chance(4) ? value() : IOVA + first * PAGE, memory + first * PAGE, pages * PAGE);
+}
+
+static unsigned char *own_page(void)
+{
+	unsigned char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+
+	expect(page != MAP_FAILED, "memory that is not mapped for the function");
+	for (i = 0; i < PAGE; i++)
+		page[i] = pattern(OWN, i);
+	return page;
+}
+
+/* If the function is busy, or may not, it does not. */
+static void write_to_lent(void)
+{
+	write_config(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	go(command(RVIOMMU_SIM_CMD_FILL, LENT + below(PAGE - 64), 64, value()),
+	   RVIOMMU_SIM_DOORBELL_GO);
+}
+
+static void look_at_lent(void)
+{
+	touched += is_own && !holds(lent, PAGE, OWN);
+}
+
+/* A page that the function has is taken away from it, under its DMA. From then on it is our own. */
+static void take_back(void)
+{
+	unsigned int i;
+
+	look_at_lent();
+	write_to_lent();
+	if (!unmap_at(LENT, PAGE))
+		return;
+	for (i = 0; i < PAGE; i++)
+		lent[i] = pattern(OWN, i);
+	is_own = true;
+	write_to_lent();
+}
+
+static void lend_or_take_back(void)
+{
+	if (chance(2)) {
+		take_back();
+		return;
+	}
+	look_at_lent();
+	is_own = false;
+	map_at(LENT, lent, PAGE);
 }
 
 static void change_interrupts(void)
@@ -221,7 +288,8 @@ static const struct {
 	{ 30, anything_as_command },
 	{ 20, anything_as_ring },
 	{ 20, anything_in_registers },
-	{ 15, anything_in_config },
+	{ 10, anything_in_config },
+	{ 5, lend_or_take_back },
 	{ 6, change_mapping },
 	{ 4, change_domain },
 	{ 3, change_interrupts },
@@ -239,7 +307,53 @@ static void act(void)
 
 static bool untouched(void)
 {
-	return holds(canary, PAGE, ~0ULL);
+	look_at_lent();
+	if (touched)
+		printf("%u times after it was unmapped\n", touched);
+	return !touched && holds(canary, PAGE, OWN);
+}
+
+static void read_registers(__u32 *to)
+{
+	unsigned int i;
+
+	for (i = RVIOMMU_SIM_REG_FEATURES / 4; i < RVIOMMU_SIM_VSEC_LENGTH / 4; i++)
+		to[i] = get(vsec + 4 * i);
+}
+
+static bool registers_as_before(void)
+{
+	__u32 now[RVIOMMU_SIM_VSEC_LENGTH / 4] = {};
+
+	read_registers(now);
+	return !memcmp(now, registers, sizeof(now));
+}
+
+/* As much to do as there is room for: it is not over when the function is reset. */
+static void keep_busy(void)
+{
+	struct rviommu_sim_descriptor *d = (void *)memory;
+	const off_t at = vsec + RVIOMMU_SIM_REG_RING(0);
+	const unsigned int nr = SIZE / 2 / sizeof(*d);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		d[i] = command(RVIOMMU_SIM_CMD_FILL, IOVA + SIZE / 2, SIZE / 2, i);
+	put(at + RVIOMMU_SIM_RING_BASE_LO, IOVA);
+	put(at + RVIOMMU_SIM_RING_BASE_HI, 0);
+	put(at + RVIOMMU_SIM_RING_CONTROL, RVIOMMU_SIM_RING_ENABLE | __builtin_ctz(nr) << 8);
+	put(at + RVIOMMU_SIM_RING_TAIL, nr - 1);
+}
+
+/* In what was not written to since the reset */
+static bool is_quiet(void)
+{
+	unsigned int i;
+
+	for (i = PAGE; i < SIZE; i++)
+		if (memory[i] != QUIET)
+			return false;
+	return true;
 }
 
 /* All that can be left over from before goes, and then it is a function like any other. */
@@ -251,8 +365,14 @@ static void as_new(void)
 	unmap_at(0, ~0ULL);
 	unmap_at(IOVA, SIZE);
 	expect(!ioctl(dev, VFIO_DEVICE_RESET), "the function is reset");
-	expect(attach_anew(), "and attached");
+	expect(registers_as_before(), "its registers are what they were in the beginning");
+	expect(attach_anew(), "it is attached");
 	expect(map_at(IOVA, memory, SIZE), "memory is mapped again");
+	expect(master(), "it may master the bus");
+	keep_busy();
+	expect(!ioctl(dev, VFIO_DEVICE_RESET), "it is reset while it works");
+	expect(registers_as_before(), "of which its registers tell nothing");
+	memset(memory, QUIET, SIZE);
 	expect(interrupts(), "an eventfd for each interrupt");
 	for (i = 0; i < VECTORS; i++)
 		if (read(event[i], &count, sizeof(count)) < 0)
@@ -260,6 +380,7 @@ static void as_new(void)
 	expect(master(), "it may master the bus");
 	expect(quick(RVIOMMU_SIM_CMD_FILL, IOVA, PAGE, 7) == RVIOMMU_SIM_STATUS_OK &&
 	       holds(memory, PAGE, 7), "DMA and interrupt work as before");
+	expect(is_quiet(), "and it does nothing else");
 }
 
 int main(int argc, char **argv)
@@ -272,10 +393,10 @@ int main(int argc, char **argv)
 	state = strtoull(argv[2], NULL, 0) | 1;
 	if (!take_function(argc - 3, argv + 3))
 		return 2;
-	canary = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	expect(canary != MAP_FAILED, "memory that is not mapped for the function");
-	for (i = 0; i < PAGE; i++)
-		canary[i] = pattern(~0ULL, i);
+	read_registers(registers);
+	canary = own_page();
+	lent = own_page();
+	is_own = true;
 	for (i = 0; i < rounds; i++)
 		act();
 	expect(untouched(), "memory that was not mapped is as it was");
