@@ -5,7 +5,8 @@
  * whose addresses are the IOVAs of the function there. Prints each step to the serial port; the
  * exit status of QEMU is 1 if all was as it should be, and 3 otherwise.
  *
- * Loaded by the Multiboot protocol: 32 bits, no paging, all of memory at its own address.
+ * Loaded by the Multiboot protocol: 32 bits, no paging, all of memory at its own address. Made
+ * by scripts/inner.
  */
 #include "../../include/uapi/linux/rviommu_sim.h"
 
@@ -74,7 +75,7 @@ static void expect(int good, const char *what)
 {
 	print(good ? "ok: " : "not ok: ");
 	print(what);
-	print("\r\n");
+	print("\n");
 	if (!good)
 		finish(1);
 }

@@ -26,10 +26,16 @@ modprobe() {
 	*)		needs='' ;;
 	esac
 	for need in $needs; do
-		[ -d "/sys/module/$(echo "$need" | tr - _)" ] || [ ! -e "/modules/$need.ko" ] ||
-			insmod "/modules/$need.ko" || return 1
+		[ ! -e "/modules/$need.ko" ] || load_once "$need" || return 1
 	done
-	insmod "/modules/$module.ko" "$@"
+	load_once "$module" "$@"
+}
+
+load_once() {
+	[ -d "/sys/module/$(echo "$1" | tr - _)" ] && return
+	file=/modules/$1.ko
+	shift
+	insmod "$file" "$@"
 }
 
 # said WANTED SAID
@@ -98,6 +104,8 @@ session() (
 
 insmod /modules/configfs.ko
 mount -t configfs none /sys/kernel/config
+# Where the page says that it is
+cp /guest/inner /tmp/
 for file in /sessions/*; do
 	check "$(head -n 1 "$file")" session "$file"
 done
