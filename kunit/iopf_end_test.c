@@ -8,7 +8,7 @@
 #include <kunit/test.h>
 #include <linux/iommu.h>
 #include <linux/notifier.h>
-#include <linux/pci_regs.h>
+#include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/sizes.h>
 #include <rviommu/bus.h>
@@ -16,10 +16,13 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/cmdq.h"
+#include "../src/driver/compat.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/trace.h"
 #include "iopftest.h"
 #include "pritest.h"
 #include "simtest.h"
@@ -35,20 +38,27 @@ enum {
 	END_JOBS,
 };
 
+/* Success, and Invalid Request; no other is sent. */
+#define END_CODES	2
+
 /**
  * struct end_scene - a device with requests in all these places
  * @f: devices and domains; device 0, of which one domain handles a PASID, and nothing else
  * @job: whose requests they are
  * @bus: registers of the IOMMU
+ * @responses: that the driver has sent, to anything, by their code
  * @nb: for the moment at which the device's driver would be unbound
  * @detached: that was
+ * @surprise: the device is gone when its driver hears of it
  */
 struct end_scene {
 	struct iopftest *f;
 	struct rviommu_pritest_job *job[END_JOBS];
 	struct rviommu_bus *bus;
+	atomic_t responses[END_CODES];
 	struct notifier_block nb;
 	unsigned int detached;
+	bool surprise;
 };
 
 /* What hooks have no argument for */
@@ -89,20 +99,47 @@ static unsigned long end_patience(void)
 	return RVIOMMU_IOPF_PATIENCE_S * HZ;
 }
 
-static struct end_scene *end_up(struct kunit *test)
+static void end_response(void *data, const struct rviommu_bus *bus, const char *device,
+			 const struct rviommu_page_message *message, u8 code, u64 latency_ns)
+{
+	struct end_scene *s = data;
+
+	if (!WARN_ON_ONCE(code >= END_CODES))
+		atomic_inc(&s->responses[code]);
+}
+
+static void end_count_no_more(void *s)
+{
+	unregister_trace_rviommu_page_response(end_response, s);
+	tracepoint_synchronize_unregister();
+}
+
+static void end_count_responses(struct end_scene *s)
+{
+	if (!IS_ENABLED(CONFIG_TRACEPOINTS))
+		kunit_skip(s->f->test, "no tracepoints in this kernel");
+	KUNIT_ASSERT_EQ(s->f->test, register_trace_rviommu_page_response(end_response, s), 0);
+	KUNIT_ASSERT_EQ(s->f->test, kunit_add_action_or_reset(s->f->test, end_count_no_more, s), 0);
+}
+
+static void end_config(struct rviommu_sim_config *config)
+{
+	iopftest_config(config);
+	/* No job gives up: it has a response, or its device goes. */
+	config->pri_timeout = 600ULL * NSEC_PER_SEC;
+}
+
+static struct end_scene *end_up_with(struct kunit *test, const struct rviommu_sim_config *config)
 {
 	struct end_scene *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-	struct rviommu_sim_config config;
 	struct iopftest *f;
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	iopftest_config(&config);
-	/* No job gives up: it has a response, or its device goes. */
-	config.pri_timeout = 600ULL * NSEC_PER_SEC;
-	f = iopftest_up(test, &config);
+	f = iopftest_up(test, config);
 	s->f = f;
 	s->bus = f->ep[0]->iommu->bus;
 	end_now = s;
+	end_count_responses(s);
 	kunit_activate_static_stub(test, rviommu_iopf_patience, end_patience);
 	f->space[1].mode = IOPFTEST_STALL;
 	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
@@ -122,6 +159,21 @@ static struct end_scene *end_up(struct kunit *test)
 	return s;
 }
 
+static struct end_scene *end_up(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+
+	end_config(&config);
+	return end_up_with(test, &config);
+}
+
+/* One for each group that was complete: the stalled one; the one that is held, and the unread. */
+static void end_expect_responses(struct end_scene *s)
+{
+	KUNIT_EXPECT_EQ(s->f->test, atomic_read(&s->responses[0]), 1);
+	KUNIT_EXPECT_EQ(s->f->test, atomic_read(&s->responses[1]), 2);
+}
+
 /* Each group has had its response, and only one that could be served had a good one. */
 static void end_expect_quiet(struct end_scene *s)
 {
@@ -137,6 +189,7 @@ static void end_expect_quiet(struct end_scene *s)
 	KUNIT_EXPECT_EQ(test, pri->users, 0);
 	KUNIT_EXPECT_FALSE(test, pri->enabled);
 	KUNIT_EXPECT_EQ(test, iopftest_holds(&s->f->space[1]), 1);
+	end_expect_responses(s);
 }
 
 /* What the driver of the device does when it is unbound */
@@ -154,6 +207,7 @@ static void end_too_late(struct end_scene *s)
 {
 	KUNIT_EXPECT_EQ(s->f->test,
 			iopftest_let_go(&s->f->space[1], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	end_expect_responses(s);
 }
 
 static void end_expect_jobs(struct end_scene *s, int ret)
@@ -227,15 +281,12 @@ static void end_reset(struct kunit *test)
 static int end_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
 	struct end_scene *s = container_of(nb, struct end_scene, nb);
-	u32 tail;
 
 	if (action != BUS_NOTIFY_DEL_DEVICE || data != s->f->dev[0])
 		return NOTIFY_DONE;
 	end_expect_jobs(s, -ENODEV);
 	end_detach(s);
-	tail = end_read32(s, RVIOMMU_REG_CQT);
 	end_too_late(s);
-	KUNIT_EXPECT_EQ(s->f->test, end_read32(s, RVIOMMU_REG_CQT), tail);
 	rviommu_simtest_release(s->f->test, s->f->group[0]);
 	return NOTIFY_OK;
 }
@@ -268,6 +319,32 @@ static void end_removed(struct kunit *test)
 	iopftest_expect_clean(f, 1);
 }
 
+/*
+ * It does not say that it forgets what it is told to forget, and is taken out of
+ * service for that. Its page requests have their responses all the same.
+ */
+static void end_silent(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct end_scene *s;
+	struct iopftest *f;
+
+	end_config(&config);
+	config.model.ats_timeout = NSEC_PER_MSEC;
+	s = end_up_with(test, &config);
+	f = s->f;
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(f->dev[0], RVIOMMU_SIM_ATC_LOST), 0);
+	end_detach(s);
+	KUNIT_EXPECT_TRUE(test, f->ep[0]->lost);
+	end_too_late(s);
+	rviommu_sim_reset_pri(f->dev[0]);
+	end_expect_jobs(s, -EFAULT);
+	s->bus->ops->write32(s->bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 1, 0, 0, 4, 9), 0);
+	iopftest_expect_clean(f, 1);
+}
+
 /* And its IOMMU with it, of which the other devices have no requests. */
 static void end_destroyed(struct kunit *test)
 {
@@ -281,10 +358,142 @@ static void end_destroyed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->detached, 1);
 }
 
+/* ----- A PCI function ----- */
+
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+
+static int end_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	return 0;
+}
+
+/* Gone: nothing that is written or sent reaches it, and it says nothing. */
+static void end_expect_gone(struct end_scene *s, struct pci_dev *pdev)
+{
+	u16 word = 0;
+
+	KUNIT_EXPECT_NE(s->f->test, pci_read_config_word(pdev, PCI_VENDOR_ID, &word), 0);
+	KUNIT_EXPECT_EQ(s->f->test, word, 0xffff);
+	KUNIT_EXPECT_TRUE(s->f->test, pci_dev_is_disconnected(pdev));
+	end_expect_jobs(s, -ENODEV);
+}
+
+/* It is there, and hears the responses. Half a group has none. */
+static void end_expect_there(struct end_scene *s)
+{
+	struct rviommu_sim_pri_stats stats = iopftest_stats(s->f, 0);
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(s->f->test, stats.responses, 3);
+	KUNIT_EXPECT_EQ(s->f->test, stats.unexpected, 0);
+	KUNIT_EXPECT_EQ(s->f->test, stats.outstanding, 1);
+	for (i = 0; i < END_JOBS; i++)
+		if (i != END_PARTIAL)
+			KUNIT_EXPECT_EQ(s->f->test, rviommu_pritest_end(s->f->test, s->job[i]),
+					-EFAULT);
+	KUNIT_EXPECT_FALSE(s->f->test, completion_done(&s->job[END_PARTIAL]->done));
+}
+
+/* Its driver lets go of it, as drivers do, and does not ask whether it is still there. */
+static void end_remove(struct pci_dev *pdev)
+{
+	struct end_scene *s = end_now;
+	struct rviommu_endpoint *ep = s->f->ep[0];
+
+	if (s->surprise)
+		end_expect_gone(s, pdev);
+	end_detach(s);
+	if (!s->surprise)
+		end_expect_there(s);
+	end_too_late(s);
+	/* Nobody waits for what it cannot answer, nor blames it. */
+	KUNIT_EXPECT_EQ(s->f->test,
+			atomic64_read(&ep->iommu->cmdq.events[RVIOMMU_CMDQ_TIMEOUT]), 0);
+	KUNIT_EXPECT_FALSE(s->f->test, ep->lost);
+	rviommu_simtest_release(s->f->test, s->f->group[0]);
+}
+
+static struct pci_driver end_driver = {
+	.name = "rviommu-kunit-end",
+	.probe = end_probe,
+	.remove = end_remove,
+	/* The test has it, for all of its life. */
+	.driver_managed_dma = true,
+};
+
+static void end_unregister(void *unused)
+{
+	pci_unregister_driver(&end_driver);
+}
+
+static void end_bind(struct end_scene *s)
+{
+	struct pci_dev *pdev = to_pci_dev(s->f->dev[0]);
+	struct kunit *test = s->f->test;
+
+	KUNIT_ASSERT_EQ(test, pci_register_driver(&end_driver), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, end_unregister, NULL), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_set_driver_override(pdev, end_driver.name), 0);
+	KUNIT_ASSERT_EQ(test, device_attach(&pdev->dev), 1);
+}
+
+#endif
+
+static const bool end_surprises[] = { false, true };
+
+static void end_desc(const bool *surprise, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "with%s notice", *surprise ? "out" : "");
+}
+
+KUNIT_ARRAY_PARAM(end_surprise, end_surprises, end_desc);
+
+/* It is removed, or pulled out; the next one in its slot works, and so do others. */
+static void end_function(struct kunit *test)
+{
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+	struct rviommu_sim_config config;
+	struct end_scene *s;
+	struct iopftest *f;
+
+	end_config(&config);
+	config.endpoints = 0;
+	config.pci_functions = IOPFTEST_NR_DEVICES;
+	s = end_up_with(test, &config);
+	f = s->f;
+	end_bind(s);
+	s->surprise = *(const bool *)test->param_value;
+	rviommu_sim_remove_function(f->sim, 0, s->surprise);
+	KUNIT_ASSERT_EQ(test, s->detached, 1);
+	if (!s->surprise)
+		KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, s->job[END_PARTIAL]), -ENODEV);
+	end_expect_responses(s);
+	s->bus->ops->write32(s->bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 1, 0, 0, 4, 9), 0);
+	iopftest_expect_clean(f, 1);
+
+	KUNIT_ASSERT_EQ(test, rviommu_sim_add_function(f->sim, 0), 0);
+	f->dev[0] = rviommu_sim_function(f->sim, 0);
+	f->ep[0] = dev_iommu_priv_get(f->dev[0]);
+	f->group[0] = rviommu_simtest_claim(test, f->dev[0]);
+	pci_set_master(to_pci_dev(f->dev[0]));
+	WRITE_ONCE(f->space[1].mode, IOPFTEST_MAP);
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, PASID, 8, 4, 9), 0);
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+	iopftest_expect_clean(f, 0);
+#else
+	kunit_skip(test, "no simulated PCI functions");
+#endif
+}
+
 static struct kunit_case end_cases[] = {
 	KUNIT_CASE(end_unused),
 	KUNIT_CASE(end_reset),
 	KUNIT_CASE(end_removed),
+	KUNIT_CASE(end_silent),
+	KUNIT_CASE_PARAM(end_function, end_surprise_gen_params),
 	KUNIT_CASE(end_destroyed),
 	{}
 };

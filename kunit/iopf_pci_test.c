@@ -10,19 +10,25 @@
 #include <rviommu/sim.h>
 
 #include "../src/driver/endpoint.h"
+#include "../src/driver/rviommu.h"
 #include "iopftest.h"
 #include "pritest.h"
 
 #define PASID	5
 
+static void fn_config(struct rviommu_sim_config *config)
+{
+	iopftest_config(config);
+	config->endpoints = 0;
+	config->pci_functions = IOPFTEST_NR_DEVICES;
+	config->pri_capacity = 16;
+}
+
 static struct iopftest *fn_up(struct kunit *test)
 {
 	struct rviommu_sim_config config;
 
-	iopftest_config(&config);
-	config.endpoints = 0;
-	config.pci_functions = IOPFTEST_NR_DEVICES;
-	config.pri_capacity = 16;
+	fn_config(&config);
 	return iopftest_up(test, &config);
 }
 
@@ -39,7 +45,7 @@ static void fn_expect_on(struct iopftest *f, bool on)
 {
 	KUNIT_EXPECT_EQ(f->test, fn_read(f, PCI_PRI_CTRL), on ? PCI_PRI_CTRL_ENABLE : 0);
 	if (on)
-		KUNIT_EXPECT_EQ(f->test, fn_read(f, PCI_PRI_ALLOC_REQ), 16);
+		KUNIT_EXPECT_EQ(f->test, fn_read(f, PCI_PRI_ALLOC_REQ), f->ep[0]->pri.requests);
 }
 
 /* On with the first who handles them, off after the last, and real bytes in between */
@@ -63,6 +69,24 @@ static void fn_demand(struct kunit *test)
 	fn_expect_on(f, true);
 	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
 	fn_expect_on(f, false);
+	iopftest_expect_clean(f, 0);
+}
+
+/* It is allowed what the queue of the IOMMU has room for. */
+static void fn_room(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct iopftest *f;
+
+	fn_config(&config);
+	config.model.pq_max_lg2 = 2;
+	config.pri_pages = 8;
+	f = iopftest_up(test, &config);
+	KUNIT_EXPECT_EQ(test, f->ep[0]->pri.requests, 3);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, fn_read(f, PCI_PRI_ALLOC_REQ), 3);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 8, 1), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.overflows), 0);
 	iopftest_expect_clean(f, 0);
 }
 
@@ -123,6 +147,7 @@ static void fn_reset(struct kunit *test)
 
 static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_demand),
+	KUNIT_CASE(fn_room),
 	KUNIT_CASE(fn_sleeps),
 	KUNIT_CASE(fn_reset),
 	{}
