@@ -171,6 +171,13 @@ static void atc_power_virtual(struct kunit *test)
 	w->physical.current_state = PCI_D3cold;
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
 	w->physical.current_state = PCI_D0;
+	/* It may sleep on its own, too. */
+	w->function.current_state = PCI_D3hot;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_ASLEEP);
+	w->physical.current_state = PCI_D3cold;
+	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
+	w->physical.current_state = PCI_D0;
+	w->function.current_state = PCI_UNKNOWN;
 	w->physical.error_state = pci_channel_io_perm_failure;
 	KUNIT_EXPECT_EQ(test, rviommu_ats_power(w->ep), RVIOMMU_ATS_OFF);
 }

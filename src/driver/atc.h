@@ -13,7 +13,7 @@
 struct rviommu_endpoint;
 
 /**
- * enum rviommu_ats_power - can a device be asked to forget?
+ * enum rviommu_ats_power - can a device be asked to forget? The later, the less.
  * @RVIOMMU_ATS_AWAKE: it can
  * @RVIOMMU_ATS_ASLEEP: not before it wakes up; its configuration can be written
  * @RVIOMMU_ATS_OFF: it has no power, or is not there any more: it has nothing to forget

@@ -43,6 +43,12 @@ static void rviommu_ats_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pd
 	pos = pci_find_ext_capability(owner, PCI_EXT_CAP_ID_ATS);
 	if (!pos || pci_read_config_word(owner, pos + PCI_ATS_CAP, &cap))
 		return;
+	/*
+	 * Nor has a virtual function a smallest translation unit: it is that of the physical one,
+	 * which has to have it before there are any.
+	 */
+	if (pci_prepare_ats(pdev, PAGE_SHIFT))
+		return;
 	ep->ats = (struct rviommu_ats){
 		.usable = true,
 		/* 0 is 32 */
@@ -101,6 +107,20 @@ static void rviommu_ats_switch_off(struct rviommu_endpoint *ep)
 		pci_disable_ats(to_pci_dev(ep->dev));
 	else
 		ep->iommu->bus->ats->disable(ep->dev);
+}
+
+/*
+ * Does nothing answer where the device's registers were? pci_device_is_present() would not do: it
+ * asks the physical function, and a virtual one goes with VF Enable, be it by a reset.
+ */
+static bool rviommu_ats_absent(const struct rviommu_endpoint *ep)
+{
+	u16 ctrl;
+
+	if (!dev_is_pci(ep->dev))
+		return false;
+	return pci_read_config_word(to_pci_dev(ep->dev), ep->ats.ctrl, &ctrl) ||
+	       PCI_POSSIBLE_ERROR(ctrl);
 }
 
 /* Requests with @pasid, or without */
@@ -208,7 +228,7 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 	if (!ep->ats.enabled)
 		return;
 	/* One that was pulled out will answer nothing, and has nothing left. */
-	if (dev_is_pci(ep->dev) && !pci_device_is_present(to_pci_dev(ep->dev)))
+	if (rviommu_ats_absent(ep))
 		WRITE_ONCE(ep->ats.on, false);
 	rviommu_ats_switch_off(ep);
 	ep->ats.enabled = false;
