@@ -28,6 +28,10 @@ struct rviommu_sim;
  *                 and up of one bus; a kernel without PCI_ATS and PCI_PASID has none
  * @pci_bus: number of that bus. The device_id of a function is its routing ID:
  *           pci_bus << 8 | slot << 3.
+ * @vfs: virtual functions that each of them can have. Software enables them; all of them have
+ *       to have routing IDs of their own.
+ * @vf_offset: First VF Offset: from a function to the first one, in routing IDs
+ * @vf_stride: VF Stride: from one to the next
  * @ats: devices say that they can do ATS
  * @pri: devices say that they have a page request interface, if they can do ATS
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
@@ -54,6 +58,9 @@ struct rviommu_sim_config {
 	bool wired;
 	unsigned int pci_functions;
 	u8 pci_bus;
+	u16 vfs;
+	u16 vf_offset;
+	u16 vf_stride;
 	bool ats;
 	bool pri;
 	u8 pasid_bits;
@@ -81,6 +88,8 @@ void rviommu_sim_remove_endpoint(struct rviommu_sim *sim, unsigned int index);
 
 /* With CONFIG_RVIOMMU_SIM_PCI */
 struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index);
+struct device *rviommu_sim_virtual_function(struct rviommu_sim *sim, unsigned int index,
+					    unsigned int nr);
 int rviommu_sim_add_function(struct rviommu_sim *sim, unsigned int index);
 void rviommu_sim_remove_function(struct rviommu_sim *sim, unsigned int index, bool surprise);
 int rviommu_sim_interrupt(struct rviommu_sim *sim, unsigned int index, unsigned int vector);

@@ -143,6 +143,14 @@ static void sim_forget_all(struct sim_atc *atc)
 	atc->generation++;
 }
 
+/* The first @nr requests are in no queue any more; the lock is held. */
+static void sim_dequeue(struct sim_atc *atc, unsigned int nr)
+{
+	atc->queued -= nr;
+	memmove(&atc->queue[0], &atc->queue[nr], atc->queued * sizeof(atc->queue[0]));
+	atomic_sub(nr, &atc->shared->waiting);
+}
+
 /*
  * Do what was asked for where no lock could be taken. The lock is held, and nobody
  * has looked at anything yet.
@@ -158,7 +166,7 @@ static void sim_catch_up(struct sim_atc *atc)
 	if (todo & SIM_ATC_DROP_QUEUE) {
 		list_splice_tail_init(&atc->draining, &atc->dead);
 		atc->stats.lost += atc->queued;
-		atc->queued = 0;
+		sim_dequeue(atc, atc->queued);
 	}
 }
 
@@ -284,8 +292,7 @@ static u32 sim_process(struct sim_atc *atc)
 			atc->stats.answers++;
 			done |= BIT(atc->queue[0].itag);
 		}
-		atc->queued--;
-		memmove(&atc->queue[0], &atc->queue[1], atc->queued * sizeof(atc->queue[0]));
+		sim_dequeue(atc, 1);
 	}
 	return done;
 }
@@ -331,11 +338,12 @@ static void sim_invalidate(struct sim_atc *atc, const struct rviommu_model_ats_m
 		atc->stats.lost++;
 		goto out;
 	}
-	if (atc->queued >= atc->depth)
+	if (atomic_read(&atc->shared->waiting) >= atc->depth)
 		atc->stats.overflows++;
 	/* Only after a time-out can there be more than there are tags. */
 	if (atc->queued == SIM_ATC_QUEUE)
 		goto out;
+	atomic_inc(&atc->shared->waiting);
 	r = &atc->queue[atc->queued++];
 	*r = (struct sim_atc_request) {
 		.itag = msg->itag,
@@ -643,7 +651,7 @@ void sim_atc_pull(struct sim_atc *atc)
 
 	spin_lock_irqsave(&atc->lock, flags);
 	atc->gone = true;
-	atc->queued = 0;
+	sim_dequeue(atc, atc->queued);
 	spin_unlock_irqrestore(&atc->lock, flags);
 }
 
@@ -665,6 +673,7 @@ int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id)
 	atc->id = id;
 	atc->depth = sim->config.ats_depth;
 	atc->limit = sim->config.atc_limit;
+	atc->shared = atc;
 	spin_lock_init(&atc->lock);
 	INIT_LIST_HEAD(&atc->entries);
 	INIT_LIST_HEAD(&atc->dead);
@@ -690,6 +699,18 @@ void sim_atc_del(struct sim_atc *atc)
 	spin_lock_irqsave(&atc->lock, flags);
 	sim_forget_all(atc);
 	spin_unlock_irqrestore(&atc->lock, flags);
+}
+
+/**
+ * sim_atc_share() - a virtual function queues requests where the physical one does
+ * @atc: the virtual function's, to which no request is sent yet
+ * @with: the physical function's, which stays longer
+ *
+ * Each is on its own but for the depth of the queue (PCIe "ATS Capability Register").
+ */
+void sim_atc_share(struct sim_atc *atc, struct sim_atc *with)
+{
+	atc->shared = with;
 }
 
 /* ----- Looking in ----- */

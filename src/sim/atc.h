@@ -51,6 +51,9 @@ struct sim_atc_request {
  * @sim: the instance; constant
  * @id: device_id; constant
  * @depth: requests that the device says it can queue; constant
+ * @shared: the ATC that has the queue's depth: itself, or that of the physical function.
+ *          Constant once requests can come.
+ * @waiting: requests in the queues of all those
  * @on: the device asks for translations; written without the lock, which cannot be
  *      taken where configuration space is written
  * @asleep: the device may send nothing, likewise; READ_ONCE and WRITE_ONCE
@@ -73,6 +76,8 @@ struct sim_atc {
 	struct rviommu_sim *sim;
 	u32 id;
 	unsigned int depth;
+	struct sim_atc *shared;
+	atomic_t waiting;
 	bool on;
 	bool asleep;
 	atomic_t todo;
@@ -92,6 +97,7 @@ struct sim_atc {
 
 int sim_atc_add(struct sim_atc *atc, struct rviommu_sim *sim, u32 id);
 void sim_atc_del(struct sim_atc *atc);
+void sim_atc_share(struct sim_atc *atc, struct sim_atc *with);
 void sim_atc_pull(struct sim_atc *atc);
 void sim_atc_enable(struct sim_atc *atc, bool on);
 void sim_atc_sleep(struct sim_atc *atc, bool asleep);

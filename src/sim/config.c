@@ -11,6 +11,7 @@
 #include "atc.h"
 #include "pri.h"
 #include "sim.h"
+#include "sriov.h"
 
 /* Physical addresses of every machine that this runs on fit. */
 #define SIM_PAS		56
@@ -25,6 +26,8 @@ void rviommu_sim_config_init(struct rviommu_sim_config *config)
 		.endpoints = 4,
 		.first_id = 0x10,
 		.pci_bus = 1,
+		.vf_offset = 1,
+		.vf_stride = 1,
 		.pri = true,
 		.pasid_bits = 20,
 		.ats_depth = 32,
@@ -81,23 +84,32 @@ static const char *sim_pri_check(const struct rviommu_sim_config *config)
 }
 
 /* The functions' IDs and those of the endpoints are told apart. */
+static const char *sim_id_check(const struct rviommu_sim_config *config, u32 id)
+{
+	id += config->pci_bus << 8;
+	if (id >> sim_id_lg2(config))
+		return "the PCI functions' routing IDs are wider than the directory";
+	if (id >= config->first_id && id - config->first_id < config->endpoints)
+		return "endpoints and PCI functions have the same device IDs";
+	return NULL;
+}
+
 static const char *sim_pci_check(const struct rviommu_sim_config *config)
 {
-	unsigned int i;
+	const char *why;
+	unsigned int i, k;
 
 	if (config->pci_functions > RVIOMMU_SIM_MAX_FUNCTIONS)
 		return "one PCI bus has 32 slots";
 	if (config->pci_functions && !IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI))
 		return "this kernel has no PCI ATS and PASID, so there are no PCI functions";
-	for (i = 0; i < config->pci_functions; i++) {
-		u32 id = config->pci_bus << 8 | i << 3;
-
-		if (id >> sim_id_lg2(config))
-			return "the PCI functions' routing IDs are wider than the directory";
-		if (id >= config->first_id && id - config->first_id < config->endpoints)
-			return "endpoints and PCI functions have the same device IDs";
+	why = sim_sriov_check(config);
+	for (i = 0; i < config->pci_functions && !why; i++) {
+		why = sim_id_check(config, i << 3);
+		for (k = 0; k < config->vfs && !why; k++)
+			why = sim_id_check(config, sim_sriov_id(config, i, k));
 	}
-	return NULL;
+	return why;
 }
 
 /**

@@ -112,6 +112,9 @@ SIM_ATTR(switches, si->config.model.switches, "%#llx");
 SIM_ATTR(seed, si->config.model.seed, "%llu");
 SIM_ATTR(pci_functions, si->config.pci_functions, "%llu");
 SIM_ATTR(pci_bus, si->config.pci_bus, "%#llx");
+SIM_ATTR(vfs, si->config.vfs, "%llu");
+SIM_ATTR(vf_offset, si->config.vf_offset, "%#llx");
+SIM_ATTR(vf_stride, si->config.vf_stride, "%#llx");
 SIM_ATTR(pri, si->config.pri, "%llu");
 SIM_ATTR(ats, si->config.ats, "%llu");
 SIM_ATTR(pasid_bits, si->config.pasid_bits, "%llu");
@@ -186,6 +189,9 @@ static struct configfs_attribute *sim_attrs[] = {
 	&sim_attr_seed,
 	&sim_attr_pci_functions,
 	&sim_attr_pci_bus,
+	&sim_attr_vfs,
+	&sim_attr_vf_offset,
+	&sim_attr_vf_stride,
 	&sim_attr_pri,
 	&sim_attr_ats,
 	&sim_attr_pasid_bits,

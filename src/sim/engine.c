@@ -370,7 +370,6 @@ void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct d
 	engine->dev = dev;
 	engine->id = id;
 	engine->gone = false;
-	init_rwsem(&engine->moving);
 	refcount_set(&engine->users, 1);
 	init_completion(&engine->idle);
 	sim_pri_start(&engine->pri);

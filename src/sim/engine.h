@@ -33,7 +33,8 @@ struct rviommu_sim;
  * @users: jobs under way, and one until sim_engine_del()
  * @idle: of which there is none left
  * @can_reset: the device can be reset while it works; constant since before sim_engine_add()
- * @moving: if @can_reset, held for reading while bytes move, for writing by who waits for that
+ * @moving: if @can_reset, held for reading while bytes move, for writing by who waits for that;
+ *          initialised by who sets that
  * @enabled: SIM_ENGINE_*; READ_ONCE and WRITE_ONCE
  * @in_flight: a test's; READ_ONCE and WRITE_ONCE
  * @resets: counts them: a job ends when it changes; likewise

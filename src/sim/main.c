@@ -31,6 +31,10 @@ static unsigned int pci_functions = IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI) ? 2 : 0;
 module_param(pci_functions, uint, 0444);
 MODULE_PARM_DESC(pci_functions, "PCI functions behind it (default: 2, if this kernel can)");
 
+static ushort vfs;
+module_param(vfs, ushort, 0444);
+MODULE_PARM_DESC(vfs, "Virtual functions that each of them can have (default: 0)");
+
 static bool wired;
 module_param(wired, bool, 0444);
 MODULE_PARM_DESC(wired, "Its interrupts are wires (default: messages)");
@@ -57,6 +61,7 @@ static int __init sim_default_create(void)
 	rviommu_model_config_fit(&sim_default.model);
 	sim_default.endpoints = endpoints;
 	sim_default.pci_functions = pci_functions;
+	sim_default.vfs = vfs;
 	sim_default.wired = wired;
 	sim_default.exerciser = exerciser;
 	sim_default.model.switches = switches;

@@ -18,13 +18,19 @@
 #include "config_space.h"
 #include "engine.h"
 #include "msi.h"
+#include "sriov.h"
 
 /* Not canonical in any mode, and wider than a physical address */
 #define SIM_MSI_DOORBELL	(BIT_ULL(63) | 0x51300000)
 
-/* A message's data: the function and its vector */
-#define SIM_MSI_SLOT_SHIFT	5
-#define SIM_MSI_HWIRQS		(32 << SIM_MSI_SLOT_SHIFT)
+/*
+ * A message's data, 16 bits: the function and its vector. A bridge has so few buses that the low
+ * bits of a routing ID say which function it is.
+ */
+#define SIM_MSI_ID_SHIFT	5
+#define SIM_MSI_ID_MASK		(SIM_SRIOV_IDS - 1)
+#define SIM_MSI_HWIRQS		(SIM_SRIOV_IDS << SIM_MSI_ID_SHIFT)
+static_assert(SIM_MSI_HWIRQS <= 1 << 16);
 
 /* ----- The host bridge: messages become interrupts ----- */
 
@@ -61,7 +67,7 @@ static int sim_msi_alloc(struct irq_domain *domain, unsigned int irq, unsigned i
 {
 	msi_alloc_info_t *info = arg;
 	struct pci_dev *pdev = to_pci_dev(info->desc->dev);
-	irq_hw_number_t hwirq = PCI_SLOT(pdev->devfn) << SIM_MSI_SLOT_SHIFT;
+	irq_hw_number_t hwirq = (pci_dev_id(pdev) & SIM_MSI_ID_MASK) << SIM_MSI_ID_SHIFT;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
@@ -106,7 +112,6 @@ static const struct msi_parent_ops sim_msi_parent_ops = {
 int sim_msi_domain_add(struct sim_msi_domain *msis, unsigned int id)
 {
 	struct irq_domain_info info = {
-		.size = SIM_MSI_HWIRQS,
 		.hwirq_max = SIM_MSI_HWIRQS,
 		.domain_flags = IRQ_DOMAIN_FLAG_MSI_PARENT | IRQ_DOMAIN_FLAG_ISOLATED_MSI,
 		.bus_token = DOMAIN_BUS_PCI_MSI,
@@ -149,7 +154,7 @@ static void sim_msi_write(struct sim_msi *msi, u64 address, u32 data)
 {
 	if (address != SIM_MSI_DOORBELL)
 		sim_engine_post(msi->engine, address, data);
-	else if (data >> SIM_MSI_SLOT_SHIFT == msi->slot)
+	else if (data >> SIM_MSI_ID_SHIFT == (msi->id & SIM_MSI_ID_MASK))
 		generic_handle_domain_irq_safe(msi->bridge->domain, data);
 }
 

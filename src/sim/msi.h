@@ -31,7 +31,7 @@ struct sim_msi_domain {
  * struct sim_msi - the interrupts of one function
  * @engine: who writes a message that goes to memory, and says whether the function may write
  * @bridge: where its messages go
- * @slot: which function of it
+ * @id: routing ID of the function
  * @lock: the one of configuration space
  * @cap: the capability in there
  * @work: sends messages
@@ -42,7 +42,7 @@ struct sim_msi_domain {
 struct sim_msi {
 	struct sim_engine *engine;
 	const struct sim_msi_domain *bridge;
-	unsigned int slot;
+	u16 id;
 	raw_spinlock_t *lock; /* see above */
 	u8 *cap;
 	struct irq_work work;

@@ -6,6 +6,8 @@
  *
  * A function's device_id is its routing ID: bus number and slot. No function has
  * memory: the registers of its DMA engine are in configuration space.
+ *
+ * A function may have virtual functions, which are there when its registers say so (sriov.c).
  */
 #define pr_fmt(fmt) "rviommu_sim: " fmt
 
@@ -27,6 +29,7 @@
 #include "pci.h"
 #include "registers.h"
 #include "sim.h"
+#include "sriov.h"
 #include "text.h"
 
 /*
@@ -49,20 +52,40 @@
 #define SIM_CAP_ATS	0x110
 #define SIM_CAP_PRI	0x120
 #define SIM_CAP_VSEC	0x140
-#define SIM_CFG_SIZE	(SIM_CAP_VSEC + RVIOMMU_SIM_VSEC_LENGTH)
+#define SIM_CAP_ACS	0x220
+#define SIM_CAP_SRIOV	0x240
+#define SIM_CFG_SIZE	(SIM_CAP_SRIOV + PCI_EXT_CAP_SRIOV_SIZEOF)
+
+static_assert(SIM_CAP_VSEC + RVIOMMU_SIM_VSEC_LENGTH <= SIM_CAP_ACS);
+
+/**
+ * struct sim_space - what configuration space is like
+ * @reset: after a reset
+ * @writable: bits of it that software can write
+ */
+struct sim_space {
+	u8 reset[SIM_CFG_SIZE];
+	u8 writable[SIM_CFG_SIZE];
+};
 
 /**
  * struct sim_function - one PCI function, plugged in or not
  * @engine: its DMA engine, in use while a struct pci_dev of it is registered
  * @pci: where it is
- * @slot: and which; function 0 of that slot
- * @plugged: it is there. Under sim_pci.lock.
+ * @slot: and which; function 0 of that slot, or a virtual function of it
+ * @id: its routing ID, counted from the first of the bridge
+ * @physical: the physical function of a virtual one; else itself
+ * @virtuals: its virtual functions, as many as config.vfs says; NULL: none
+ * @space: what its configuration space is like
+ * @plugged: it is there. Under sim_pci.lock; a virtual function is plugged in with its physical
+ *           one.
  * @pdev: the core's name for it while registered. Written by the bus notifier.
  * @reset: waits until no bytes move, and ends a reset
  * @msi: its interrupts
  * @regs: the registers of its engine
- * @lock: protects what follows. Raw: configuration space is accessed under a raw lock.
- * @present: it responds, unless
+ * @lock: protects what follows, in the virtual functions, too. Raw: configuration space is
+ *        accessed under a raw lock.
+ * @present: it responds; of a virtual function: it is enabled; unless
  * @resetting: it is in a reset
  * @config: its configuration space
  */
@@ -70,6 +93,10 @@ struct sim_function {
 	struct sim_engine engine;
 	struct sim_pci *pci;
 	unsigned int slot;
+	unsigned int id;
+	struct sim_function *physical;
+	struct sim_function *virtuals;
+	const struct sim_space *space;
 	bool plugged;
 	struct pci_dev *pdev;
 	struct work_struct reset;
@@ -87,16 +114,17 @@ struct sim_function {
  * @sim: the instance
  * @domain: PCI domain
  * @bridge: the host bridge
- * @busn: its only bus number
+ * @busn: its bus numbers: one, and those that virtual functions are on
  * @msis: takes the functions' messages
  * @wq: where commands are carried out
  * @lock: plugging in and pulling out
- * @reset_value: configuration space after a reset
- * @writable: bits of it that software can write
+ * @space: what configuration space is like
+ * @virtual_space: that of virtual functions
  * @functions: by index, which is the slot
  * @hook_lock: protects @hook and @hook_arg; held while the hook runs
  * @hook: rviommu_sim_set_reset_hook(), or NULL
  * @hook_arg: for @hook
+ * @virtuals: virtual functions, config.vfs of each function
  */
 struct sim_pci {
 #ifdef CONFIG_X86
@@ -109,12 +137,13 @@ struct sim_pci {
 	struct sim_msi_domain msis;
 	struct workqueue_struct *wq;
 	struct mutex lock; /* see above */
-	u8 reset_value[SIM_CFG_SIZE];
-	u8 writable[SIM_CFG_SIZE];
+	struct sim_space space;
+	struct sim_space virtual_space;
 	struct sim_function functions[RVIOMMU_SIM_MAX_FUNCTIONS];
 	struct mutex hook_lock; /* see above */
 	void (*hook)(unsigned int index, void *arg);
 	void *hook_arg;
+	struct sim_function virtuals[];
 };
 
 /* A domain number is free until the root bus of it is registered. */
@@ -123,9 +152,9 @@ static DEFINE_MUTEX(sim_domain_lock);
 /* ----- What a function looks like ----- */
 
 /* Put a capability at @where behind the one before it, @last. */
-static void sim_ext_cap(struct sim_pci *pci, unsigned int *last, unsigned int where, u16 id)
+static void sim_ext_cap(struct sim_space *space, unsigned int *last, unsigned int where, u16 id)
 {
-	u8 *r = pci->reset_value;
+	u8 *r = space->reset;
 
 	/* The first has to be where the list begins, be it an empty one. */
 	if (*last)
@@ -140,7 +169,8 @@ static void sim_ext_cap(struct sim_pci *pci, unsigned int *last, unsigned int wh
 static void sim_pci_layout(struct sim_pci *pci)
 {
 	const struct rviommu_sim_config *config = &pci->sim->config;
-	u8 *r = pci->reset_value, *w = pci->writable;
+	struct sim_space *space = &pci->space;
+	u8 *r = space->reset, *w = space->writable;
 	unsigned int last = 0;
 
 	rviommu_cfg_put(r, PCI_VENDOR_ID, 2, SIM_VENDOR);
@@ -180,14 +210,14 @@ static void sim_pci_layout(struct sim_pci *pci)
 	rviommu_cfg_put(w, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK);
 
 	if (config->pasid_bits) {
-		sim_ext_cap(pci, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
+		sim_ext_cap(space, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
 		rviommu_cfg_put(r, SIM_CAP_PASID + PCI_PASID_CAP, 2, PCI_PASID_CAP_EXEC |
 				PCI_PASID_CAP_PRIV | config->pasid_bits << 8);
 		rviommu_cfg_put(w, SIM_CAP_PASID + PCI_PASID_CTRL, 2, PCI_PASID_CTRL_ENABLE |
 				PCI_PASID_CTRL_EXEC | PCI_PASID_CTRL_PRIV);
 	}
 	if (config->ats) {
-		sim_ext_cap(pci, &last, SIM_CAP_ATS, PCI_EXT_CAP_ID_ATS);
+		sim_ext_cap(space, &last, SIM_CAP_ATS, PCI_EXT_CAP_ID_ATS);
 		/* 0 says 32. Addresses are page aligned, bit 5; bit 6: the Global bit works. */
 		rviommu_cfg_put(r, SIM_CAP_ATS + PCI_ATS_CAP, 2,
 				config->ats_depth % 32 | BIT(5) | BIT(6));
@@ -195,94 +225,169 @@ static void sim_pci_layout(struct sim_pci *pci)
 				PCI_ATS_CTRL_STU(~0));
 	}
 	if (config->ats && config->pri) {
-		sim_ext_cap(pci, &last, SIM_CAP_PRI, PCI_EXT_CAP_ID_PRI);
+		sim_ext_cap(space, &last, SIM_CAP_PRI, PCI_EXT_CAP_ID_PRI);
 		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_CTRL, 2, PCI_PRI_CTRL_ENABLE |
 				PCI_PRI_CTRL_RESET);
 		rviommu_cfg_put(r, SIM_CAP_PRI + PCI_PRI_MAX_REQ, 4, config->pri_capacity);
 		rviommu_cfg_put(w, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4, ~0);
 	}
-	sim_ext_cap(pci, &last, SIM_CAP_VSEC, PCI_EXT_CAP_ID_VNDR);
+	sim_ext_cap(space, &last, SIM_CAP_VSEC, PCI_EXT_CAP_ID_VNDR);
 	sim_registers_layout(r + SIM_CAP_VSEC);
+	if (config->vfs) {
+		/* It controls nothing: no function can reach another one but through the IOMMU. */
+		sim_ext_cap(space, &last, SIM_CAP_ACS, PCI_EXT_CAP_ID_ACS);
+		sim_ext_cap(space, &last, SIM_CAP_SRIOV, PCI_EXT_CAP_ID_SRIOV);
+		sim_sriov_layout(config, r + SIM_CAP_SRIOV);
+	}
+}
+
+/* What is the same for all functions of a device is read in the virtual ones, too. */
+static void sim_share(struct sim_pci *pci, unsigned int where, unsigned int size)
+{
+	memcpy(pci->virtual_space.reset + where, pci->space.reset + where, size);
+}
+
+/*
+ * "VF/PF Configuration Space": a virtual function has neither IDs nor memory of its own. It has
+ * the PASIDs and the page request interface of the physical one, sleeps with it, and shares the
+ * queue and the smallest translation unit of its ATS.
+ */
+static void sim_pci_layout_virtual(struct sim_pci *pci)
+{
+	struct sim_space *space = &pci->virtual_space;
+	u8 *r = space->reset, *w = space->writable;
+	unsigned int last = 0;
+
+	rviommu_cfg_put(r, PCI_VENDOR_ID, 4, ~0U);
+	rviommu_cfg_put(w, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	sim_share(pci, PCI_STATUS, 2);
+	sim_share(pci, PCI_CLASS_REVISION, 4);
+	sim_share(pci, PCI_SUBSYSTEM_VENDOR_ID, 4);
+	sim_share(pci, PCI_CAPABILITY_LIST, 1);
+
+	sim_share(pci, SIM_CAP_EXP, PCI_EXP_DEVCTL);
+	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_CAP_LIST_NEXT, 1, SIM_CAP_MSI);
+	rviommu_cfg_put(w, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+	sim_share(pci, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4);
+	sim_msi_layout(r + SIM_CAP_MSI, w + SIM_CAP_MSI);
+
+	if (pci->sim->config.ats) {
+		sim_ext_cap(space, &last, SIM_CAP_ATS, PCI_EXT_CAP_ID_ATS);
+		rviommu_cfg_put(r, SIM_CAP_ATS + PCI_ATS_CAP, 2, BIT(5) | BIT(6));
+		rviommu_cfg_put(w, SIM_CAP_ATS + PCI_ATS_CTRL, 2, PCI_ATS_CTRL_ENABLE);
+	}
+	sim_ext_cap(space, &last, SIM_CAP_VSEC, PCI_EXT_CAP_ID_VNDR);
+	sim_registers_layout(r + SIM_CAP_VSEC);
+	sim_ext_cap(space, &last, SIM_CAP_ACS, PCI_EXT_CAP_ID_ACS);
 }
 
 /* ----- Configuration space; no lock but the function's may be taken ----- */
 
-static void sim_function_power(struct sim_function *fn)
+static bool sim_is_virtual(const struct sim_function *fn)
 {
-	memcpy(fn->config, fn->pci->reset_value, sizeof(fn->config));
-	WRITE_ONCE(fn->engine.enabled, 0);
-	sim_atc_reset(&fn->engine.atc);
-	sim_pri_reset_function(&fn->engine.pri);
-}
-
-/* "Function Level Reset": all is as after power-on once what moves has moved. */
-static void sim_function_reset(struct sim_function *fn)
-{
-	WRITE_ONCE(fn->engine.resets, fn->engine.resets + 1);
-	sim_function_power(fn);
-	fn->resetting = true;
-	schedule_work(&fn->reset);
-}
-
-static void sim_function_reset_work(struct work_struct *work)
-{
-	struct sim_function *fn = container_of(work, struct sim_function, reset);
-	unsigned long flags;
-
-	down_write(&fn->engine.moving);
-	up_write(&fn->engine.moving);
-	sim_registers_flush(&fn->regs);
-	irq_work_sync(&fn->msi.work);
-	mutex_lock(&fn->pci->hook_lock);
-	if (fn->pci->hook)
-		fn->pci->hook(fn->slot, fn->pci->hook_arg);
-	mutex_unlock(&fn->pci->hook_lock);
-	raw_spin_lock_irqsave(&fn->lock, flags);
-	fn->resetting = false;
-	raw_spin_unlock_irqrestore(&fn->lock, flags);
-}
-
-static bool sim_function_has_pri(const struct sim_function *fn)
-{
-	return fn->pci->sim->config.ats && fn->pci->sim->config.pri;
+	return fn->physical != fn;
 }
 
 /*
- * "Page Request Extended Capability". Reset reads as 0, and is one while the interface is not
- * enabled; a change of the allocation while it is, is undefined, and has no effect here.
+ * In D3hot a function answers who reads or writes its registers, and begins nothing. A virtual
+ * one is as awake as the physical one.
  */
-static void sim_function_apply_pri(struct sim_function *fn)
-{
-	u16 ctrl = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
-
-	sim_pri_allocate(&fn->engine.pri,
-			 rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4));
-	sim_pri_enable(&fn->engine.pri, ctrl & PCI_PRI_CTRL_ENABLE);
-	if (ctrl & PCI_PRI_CTRL_RESET)
-		sim_pri_reset(&fn->engine.pri);
-	rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, ctrl & ~PCI_PRI_CTRL_RESET);
-}
-
-/* In D3hot a function answers who reads or writes its registers, and begins nothing. */
 static bool sim_function_sleeps(const struct sim_function *fn)
 {
-	u16 ctrl = rviommu_cfg_get(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2);
+	u16 ctrl = rviommu_cfg_get(fn->physical->config, SIM_CAP_PM + PCI_PM_CTRL, 2);
 
 	return (ctrl & PCI_PM_CTRL_STATE_MASK) == (__force u16)PCI_D3hot;
 }
 
-/* Let what the registers say come true. */
-static void sim_function_apply(struct sim_function *fn)
+static void sim_function_power(struct sim_function *fn)
+{
+	memcpy(fn->config, fn->space->reset, sizeof(fn->config));
+	WRITE_ONCE(fn->engine.enabled, 0);
+	sim_atc_reset(&fn->engine.atc);
+	/* What is not there answers as little as what sleeps. */
+	if (sim_is_virtual(fn))
+		sim_atc_sleep(&fn->engine.atc, !fn->present || sim_function_sleeps(fn));
+	sim_pri_reset_function(&fn->engine.pri);
+}
+
+/* Nothing moves, and nothing is on its way, that was begun before. */
+static void sim_function_quiesce(struct sim_function *fn)
+{
+	down_write(&fn->engine.moving);
+	up_write(&fn->engine.moving);
+	sim_registers_flush(&fn->regs);
+	irq_work_sync(&fn->msi.work);
+}
+
+static unsigned int sim_nr_virtuals(const struct sim_function *fn)
+{
+	return fn->virtuals ? fn->pci->sim->config.vfs : 0;
+}
+
+/* A reset of a physical function ends when its virtual ones are quiet, too. */
+static void sim_function_reset_work(struct work_struct *work)
+{
+	struct sim_function *fn = container_of(work, struct sim_function, reset);
+	unsigned long flags;
+	unsigned int i;
+
+	sim_function_quiesce(fn);
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		sim_function_quiesce(&fn->virtuals[i]);
+	mutex_lock(&fn->pci->hook_lock);
+	if (fn->pci->hook && !sim_is_virtual(fn))
+		fn->pci->hook(fn->slot, fn->pci->hook_arg);
+	mutex_unlock(&fn->pci->hook_lock);
+	raw_spin_lock_irqsave(&fn->physical->lock, flags);
+	fn->resetting = false;
+	raw_spin_unlock_irqrestore(&fn->physical->lock, flags);
+}
+
+static bool sim_has_pri(const struct sim_pci *pci)
+{
+	return pci->sim->config.ats && pci->sim->config.pri;
+}
+
+/*
+ * "Page Request Extended Capability". Reset is one while the interface is not enabled; a change
+ * of the allocation while it is, is undefined, and has no effect here. All functions share one
+ * interface. The device divides what it may have outstanding, be they enabled or not.
+ */
+static void sim_function_apply_pri(struct sim_function *fn)
+{
+	const u8 *config = fn->physical->config;
+	u16 ctrl = rviommu_cfg_get(config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+	u32 allocation = min(rviommu_cfg_get(config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4),
+			     fn->pci->sim->config.pri_capacity);
+	unsigned int nr = sim_nr_virtuals(fn->physical);
+	u32 share = allocation / (1 + nr);
+
+	sim_pri_allocate(&fn->engine.pri, sim_is_virtual(fn) ? share : allocation - nr * share);
+	sim_pri_enable(&fn->engine.pri, ctrl & PCI_PRI_CTRL_ENABLE);
+	if (ctrl & PCI_PRI_CTRL_RESET)
+		sim_pri_reset(&fn->engine.pri);
+}
+
+/* It has stopped when all have that share it. */
+static u16 sim_function_pri_status(struct sim_function *fn)
+{
+	u16 status = sim_pri_status(&fn->engine.pri);
+	unsigned int i;
+
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		if (!(sim_pri_status(&fn->virtuals[i].engine.pri) & PCI_PRI_STATUS_STOPPED))
+			status &= ~PCI_PRI_STATUS_STOPPED;
+	return status;
+}
+
+/* What the registers say that the engine may do; PASIDs are those of the physical function. */
+static void sim_function_enable(struct sim_function *fn)
 {
 	u16 command = rviommu_cfg_get(fn->config, PCI_COMMAND, 2);
-	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
+	u16 pasid = rviommu_cfg_get(fn->physical->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
 	u16 ats = rviommu_cfg_get(fn->config, SIM_CAP_ATS + PCI_ATS_CTRL, 2);
 	unsigned long enabled = 0;
 
-	if (rviommu_cfg_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
-		sim_function_reset(fn);
-		return;
-	}
 	if (command & PCI_COMMAND_MASTER)
 		enabled |= SIM_ENGINE_MASTER;
 	if (pasid & PCI_PASID_CTRL_ENABLE) {
@@ -293,18 +398,78 @@ static void sim_function_apply(struct sim_function *fn)
 	WRITE_ONCE(fn->engine.enabled, sim_function_sleeps(fn) ? 0 : enabled);
 	sim_atc_sleep(&fn->engine.atc, sim_function_sleeps(fn));
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
-	if (sim_function_has_pri(fn))
+	if (sim_has_pri(fn->pci))
 		sim_function_apply_pri(fn);
 	sim_msi_apply(&fn->msi);
+}
+
+/* "Function Level Reset": all is as after power-on once what moves has moved. */
+static void sim_function_reset(struct sim_function *fn)
+{
+	WRITE_ONCE(fn->engine.resets, fn->engine.resets + 1);
+	sim_function_power(fn);
+	/* What the physical function says of it, it says still. */
+	if (sim_is_virtual(fn) && fn->present)
+		sim_function_enable(fn);
+	fn->resetting = true;
+	schedule_work(&fn->reset);
+}
+
+/* A virtual function comes, or goes with all it did. Both are resets. */
+static void sim_virtual_switch(struct sim_function *fn, bool on)
+{
+	fn->present = on;
+	if (!on) {
+		sim_function_reset(fn);
+		return;
+	}
+	sim_function_power(fn);
+	sim_function_enable(fn);
+}
+
+/* Let what the registers of a physical function say of its virtual ones come true. */
+static void sim_virtuals_apply(struct sim_function *fn)
+{
+	unsigned int i, nr = sim_sriov_enabled(fn->config + SIM_CAP_SRIOV);
+
+	for (i = 0; i < sim_nr_virtuals(fn); i++) {
+		struct sim_function *virtual = &fn->virtuals[i];
+		bool on = i < nr;
+
+		if (virtual->present != on)
+			sim_virtual_switch(virtual, on);
+		else if (virtual->present)
+			sim_function_enable(virtual);
+	}
+}
+
+/* Let what the registers say come true. What only begins something reads as 0. */
+static void sim_function_apply(struct sim_function *fn)
+{
+	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
+
+	if (rviommu_cfg_get(fn->config, SIM_CAP_EXP + PCI_EXP_DEVCTL, 2) & PCI_EXP_DEVCTL_BCR_FLR) {
+		sim_function_reset(fn);
+		sim_virtuals_apply(fn);
+		return;
+	}
+	sim_function_enable(fn);
+	sim_virtuals_apply(fn);
+	rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2, pri & ~PCI_PRI_CTRL_RESET);
 }
 
 static struct sim_function *sim_function_at(struct pci_bus *bus, unsigned int devfn)
 {
 	struct sim_pci *pci = bus->sysdata;
+	const struct rviommu_sim_config *config = &pci->sim->config;
+	unsigned int id = PCI_DEVID(bus->number, devfn) - PCI_DEVID(pci->busn.start, 0);
+	unsigned int slot, index;
 
-	if (bus->number != pci->busn.start || PCI_FUNC(devfn))
+	if (id >> 3 < config->pci_functions && !PCI_FUNC(devfn))
+		return &pci->functions[id >> 3];
+	if (!sim_sriov_find(config, id, &slot, &index))
 		return NULL;
-	return &pci->functions[PCI_SLOT(devfn)];
+	return &pci->functions[slot].virtuals[index];
 }
 
 static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
@@ -316,18 +481,18 @@ static int sim_config_read(struct pci_bus *bus, unsigned int devfn, int where, i
 	*value = ~0U;
 	if (!fn)
 		return ret;
-	raw_spin_lock_irqsave(&fn->lock, flags);
+	raw_spin_lock_irqsave(&fn->physical->lock, flags);
 	if (fn->present && !fn->resetting) {
 		rviommu_cfg_put(fn->config, SIM_CAP_EXP + PCI_EXP_DEVSTA, 2,
 				rwsem_is_locked(&fn->engine.moving) ? PCI_EXP_DEVSTA_TRPND : 0);
-		if (sim_function_has_pri(fn))
+		if (sim_has_pri(fn->pci) && !sim_is_virtual(fn))
 			rviommu_cfg_put(fn->config, SIM_CAP_PRI + PCI_PRI_STATUS, 2,
-					sim_pri_status(&fn->engine.pri));
+					sim_function_pri_status(fn));
 		*value = where + size <= SIM_CFG_SIZE ?
 			 rviommu_cfg_get(fn->config, where, size) : 0;
 		ret = PCIBIOS_SUCCESSFUL;
 	}
-	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	raw_spin_unlock_irqrestore(&fn->physical->lock, flags);
 	return ret;
 }
 
@@ -337,17 +502,33 @@ static u8 sim_written_ones(unsigned int where, unsigned int size, u32 value, uns
 	return byte >= where && byte < where + size ? value >> 8 * (byte - where) : 0;
 }
 
+/* Is ATS on in a function, or in one that has its PASIDs? */
+static bool sim_uses_ats(struct sim_function *fn)
+{
+	unsigned int i;
+
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		if (sim_atc_is_on(&fn->virtuals[i].engine.atc))
+			return true;
+	return sim_atc_is_on(&fn->engine.atc);
+}
+
 static void sim_function_write(struct sim_function *fn, unsigned int where, unsigned int size,
 			       u32 value)
 {
-	u32 mask = rviommu_cfg_get(fn->pci->writable, where, size);
+	u32 mask = rviommu_cfg_get(fn->space->writable, where, size);
 	u32 old = rviommu_cfg_get(fn->config, where, size);
 	u16 pasid = rviommu_cfg_get(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2);
 	u32 allocation = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_ALLOC_REQ, 4);
 	u16 pri = rviommu_cfg_get(fn->config, SIM_CAP_PRI + PCI_PRI_CTRL, 2);
 	u16 power = rviommu_cfg_get(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2), state;
 
-	if (where >= SIM_CAP_VSEC) {
+	if (where >= SIM_CAP_SRIOV && fn->virtuals) {
+		sim_sriov_write(fn->config + SIM_CAP_SRIOV, where - SIM_CAP_SRIOV, size, value);
+		sim_virtuals_apply(fn);
+		return;
+	}
+	if (where >= SIM_CAP_VSEC && where < SIM_CAP_VSEC + RVIOMMU_SIM_VSEC_LENGTH) {
 		sim_registers_write(&fn->regs, where - SIM_CAP_VSEC, size, value);
 		return;
 	}
@@ -357,7 +538,7 @@ static void sim_function_write(struct sim_function *fn, unsigned int where, unsi
 	if (state == (__force u16)PCI_D1 || state == (__force u16)PCI_D2)
 		rviommu_cfg_put(fn->config, SIM_CAP_PM + PCI_PM_CTRL, 2, power);
 	/* Undefined while ATS is on: it remains what it was. */
-	if (sim_atc_is_on(&fn->engine.atc))
+	if (sim_uses_ats(fn))
 		rviommu_cfg_put(fn->config, SIM_CAP_PASID + PCI_PASID_CTRL, 2, pasid);
 	/* Likewise */
 	if (pri & PCI_PRI_CTRL_ENABLE)
@@ -375,13 +556,13 @@ static int sim_config_write(struct pci_bus *bus, unsigned int devfn, int where, 
 
 	if (!fn)
 		return ret;
-	raw_spin_lock_irqsave(&fn->lock, flags);
+	raw_spin_lock_irqsave(&fn->physical->lock, flags);
 	if (fn->present && !fn->resetting) {
 		if (where + size <= SIM_CFG_SIZE)
 			sim_function_write(fn, where, size, value);
 		ret = PCIBIOS_SUCCESSFUL;
 	}
-	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	raw_spin_unlock_irqrestore(&fn->physical->lock, flags);
 	return ret;
 }
 
@@ -441,34 +622,97 @@ static struct notifier_block sim_pci_nb = {
 	.priority = 1,
 };
 
-static void sim_function_unplug(struct sim_function *fn, bool surprise)
+/* The core's name for a virtual function, with a reference, or NULL */
+static struct pci_dev *sim_virtual_get(const struct sim_function *fn)
 {
-	struct pci_dev *pdev;
-	unsigned long flags;
+	const struct sim_pci *pci = fn->pci;
 
-	if (!fn->plugged)
-		return;
-	pdev = pci_get_slot(fn->pci->bridge->bus, PCI_DEVFN(fn->slot, 0));
-	if (surprise) {
-		WRITE_ONCE(fn->engine.gone, true);
-		raw_spin_lock_irqsave(&fn->lock, flags);
-		fn->present = false;
-		raw_spin_unlock_irqrestore(&fn->lock, flags);
-		sim_atc_pull(&fn->engine.atc);
-		sim_pri_pull(&fn->engine.pri);
+	return pci_get_domain_bus_and_slot(pci->domain, pci->busn.start + (fn->id >> 8),
+					   fn->id & 0xff);
+}
+
+/* It answers nothing any more; the virtual ones go with the physical one. */
+static void sim_function_vanish(struct sim_function *fn)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	WRITE_ONCE(fn->engine.gone, true);
+	raw_spin_lock_irqsave(&fn->physical->lock, flags);
+	fn->present = false;
+	raw_spin_unlock_irqrestore(&fn->physical->lock, flags);
+	sim_atc_pull(&fn->engine.atc);
+	sim_pri_pull(&fn->engine.pri);
+	for (i = 0; i < sim_nr_virtuals(fn); i++) {
+		struct pci_dev *pdev = sim_virtual_get(&fn->virtuals[i]);
+
+		sim_function_vanish(&fn->virtuals[i]);
 		if (pdev)
 			pdev->error_state = pci_channel_io_perm_failure;
+		pci_dev_put(pdev);
 	}
-	if (pdev) {
+}
+
+/*
+ * As who pulls a function does: its driver ends, and so do the virtual functions that it
+ * has left, which hold the physical one.
+ */
+static void sim_function_remove(struct pci_dev *pdev)
+{
+	down_write(&sim_registering);
+	pci_lock_rescan_remove();
+	if (pci_num_vf(pdev)) {
+		device_release_driver(&pdev->dev);
+		pci_disable_sriov(pdev);
+	}
+	pci_stop_and_remove_bus_device(pdev);
+	pci_unlock_rescan_remove();
+	up_write(&sim_registering);
+}
+
+/* Those that somebody has left who took the physical function out himself */
+static void sim_virtuals_remove(struct sim_function *fn)
+{
+	unsigned int i;
+
+	for (i = 0; i < sim_nr_virtuals(fn); i++) {
+		struct pci_dev *pdev = sim_virtual_get(&fn->virtuals[i]);
+
+		if (!pdev)
+			continue;
 		down_write(&sim_registering);
 		pci_stop_and_remove_bus_device_locked(pdev);
 		up_write(&sim_registering);
+		pci_dev_put(pdev);
 	}
-	pci_dev_put(pdev);
+}
 
-	raw_spin_lock_irqsave(&fn->lock, flags);
-	fn->present = false;
-	raw_spin_unlock_irqrestore(&fn->lock, flags);
+/* The IOMMU finds its ATC and its page request interface, from now on until ... */
+static int sim_function_register(struct sim_function *fn)
+{
+	u16 id = PCI_DEVID(fn->pci->busn.start, 0) + fn->id;
+	int ret;
+
+	ret = sim_atc_add(&fn->engine.atc, fn->pci->sim, id);
+	if (ret)
+		return ret;
+	ret = sim_pri_add(&fn->engine.pri, fn->pci->sim, id);
+	if (ret)
+		sim_atc_del(&fn->engine.atc);
+	else
+		fn->plugged = true;
+	return ret;
+}
+
+/* ... here, if at all. Whoever accessed its registers is done. */
+static void sim_function_unregister(struct sim_function *fn)
+{
+	unsigned int i;
+
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		sim_function_unregister(&fn->virtuals[i]);
+	if (!fn->plugged)
+		return;
 	flush_work(&fn->reset);
 	sim_registers_flush(&fn->regs);
 	sim_pri_del(&fn->engine.pri);
@@ -476,31 +720,79 @@ static void sim_function_unplug(struct sim_function *fn, bool surprise)
 	fn->plugged = false;
 }
 
+static int sim_function_register_all(struct sim_function *fn)
+{
+	unsigned int i;
+	int ret;
+
+	ret = sim_function_register(fn);
+	for (i = 0; i < sim_nr_virtuals(fn) && !ret; i++) {
+		ret = sim_function_register(&fn->virtuals[i]);
+		if (ret)
+			break;
+		sim_atc_share(&fn->virtuals[i].engine.atc, &fn->engine.atc);
+		sim_pri_share(&fn->virtuals[i].engine.pri, &fn->engine.pri);
+	}
+	if (ret)
+		sim_function_unregister(fn);
+	return ret;
+}
+
+static void sim_function_unplug(struct sim_function *fn, bool surprise)
+{
+	struct pci_dev *pdev;
+	unsigned long flags;
+	unsigned int i;
+
+	if (!fn->plugged)
+		return;
+	pdev = pci_get_slot(fn->pci->bridge->bus, PCI_DEVFN(fn->slot, 0));
+	if (surprise) {
+		sim_function_vanish(fn);
+		if (pdev)
+			pdev->error_state = pci_channel_io_perm_failure;
+	}
+	if (pdev)
+		sim_function_remove(pdev);
+	pci_dev_put(pdev);
+	sim_virtuals_remove(fn);
+
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	fn->present = false;
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		fn->virtuals[i].present = false;
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	sim_function_unregister(fn);
+}
+
+/* As it comes from the factory; none of its virtual functions is there. */
+static void sim_function_begin(struct sim_function *fn)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	raw_spin_lock_irqsave(&fn->lock, flags);
+	sim_function_power(fn);
+	for (i = 0; i < sim_nr_virtuals(fn); i++)
+		sim_function_power(&fn->virtuals[i]);
+	fn->present = true;
+	raw_spin_unlock_irqrestore(&fn->lock, flags);
+}
+
 static int sim_function_plug(struct sim_function *fn)
 {
 	struct pci_bus *bus = fn->pci->bridge->bus;
-	u16 id = PCI_DEVID(bus->number, PCI_DEVFN(fn->slot, 0));
 	struct pci_dev *pdev;
-	unsigned long flags;
 	int ret;
 
 	if (fn->plugged)
 		return -EEXIST;
-	ret = sim_atc_add(&fn->engine.atc, fn->pci->sim, id);
+	ret = sim_function_register_all(fn);
 	if (ret)
 		return ret;
-	ret = sim_pri_add(&fn->engine.pri, fn->pci->sim, id);
-	if (ret) {
-		sim_atc_del(&fn->engine.atc);
-		return ret;
-	}
-	fn->plugged = true;
 	/* Who scans the bus meanwhile would find it, and here it would be added twice. */
 	pci_lock_rescan_remove();
-	raw_spin_lock_irqsave(&fn->lock, flags);
-	sim_function_power(fn);
-	fn->present = true;
-	raw_spin_unlock_irqrestore(&fn->lock, flags);
+	sim_function_begin(fn);
 	pdev = pci_scan_single_device(bus, PCI_DEVFN(fn->slot, 0));
 	if (pdev)
 		pci_bus_add_device(pdev);
@@ -534,6 +826,28 @@ struct device *rviommu_sim_function(struct rviommu_sim *sim, unsigned int index)
 	return pdev ? &pdev->dev : NULL;
 }
 EXPORT_SYMBOL_GPL(rviommu_sim_function);
+
+/**
+ * rviommu_sim_virtual_function() - a virtual function of a PCI function
+ * @sim: the instance
+ * @index: of the physical function, from 0
+ * @nr: which of its virtual functions, from 0
+ *
+ * Return: the device (a struct pci_dev's), which stays until it is removed, or NULL: there is no
+ * such function, or it is not enabled.
+ */
+struct device *rviommu_sim_virtual_function(struct rviommu_sim *sim, unsigned int index,
+					    unsigned int nr)
+{
+	struct sim_function *fn = sim_function(sim, index);
+	struct pci_dev *pdev;
+
+	if (!fn || nr >= sim_nr_virtuals(fn))
+		return NULL;
+	pdev = READ_ONCE(fn->virtuals[nr].pdev);
+	return pdev ? &pdev->dev : NULL;
+}
+EXPORT_SYMBOL_GPL(rviommu_sim_virtual_function);
 
 /**
  * rviommu_sim_add_function() - plug a PCI function in
@@ -629,16 +943,28 @@ EXPORT_SYMBOL_GPL(rviommu_sim_set_reset_hook);
 
 /* ----- debugfs ----- */
 
+static void sim_virtual_show(struct seq_file *s, const struct sim_function *fn, unsigned int index)
+{
+	seq_printf(s, "%u.%u %04x:%02x:%02x.%u enabled\n", fn->slot, index, fn->pci->domain,
+		   (u8)(fn->pci->busn.start + (fn->id >> 8)), PCI_SLOT(fn->id), PCI_FUNC(fn->id));
+}
+
 static int sim_functions_show(struct seq_file *s, void *unused)
 {
 	struct rviommu_sim *sim = s->private;
 	struct sim_pci *pci = sim->pci;
-	unsigned int i;
+	unsigned int i, k;
 
 	mutex_lock(&pci->lock);
-	for (i = 0; i < sim->config.pci_functions; i++)
+	for (i = 0; i < sim->config.pci_functions; i++) {
+		struct sim_function *fn = &pci->functions[i];
+
 		seq_printf(s, "%u %04x:%02x:%02x.0 %s\n", i, pci->domain, (u8)pci->busn.start, i,
-			   pci->functions[i].plugged ? "plugged" : "empty");
+			   fn->plugged ? "plugged" : "empty");
+		for (k = 0; k < sim_nr_virtuals(fn); k++)
+			if (READ_ONCE(fn->virtuals[k].present))
+				sim_virtual_show(s, &fn->virtuals[k], k);
+	}
 	mutex_unlock(&pci->lock);
 	return 0;
 }
@@ -765,7 +1091,7 @@ static int sim_bridge_add(struct sim_pci *pci)
 	pci->busn = (struct resource){
 		.name = "rviommu_sim",
 		.start = pci->sim->config.pci_bus,
-		.end = pci->sim->config.pci_bus,
+		.end = pci->sim->config.pci_bus + sim_sriov_buses(&pci->sim->config) - 1,
 		.flags = IORESOURCE_BUS,
 	};
 	ret = sim_msi_domain_add(&pci->msis, pci->domain);
@@ -826,6 +1152,50 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 	kvfree(pci);
 }
 
+/* A function that is not there yet; @fn has its memory */
+static void sim_function_init(struct sim_pci *pci, struct sim_function *fn, unsigned int slot,
+			      unsigned int id)
+{
+	fn->pci = pci;
+	fn->slot = slot;
+	fn->id = id;
+	fn->physical = &pci->functions[slot];
+	fn->space = sim_is_virtual(fn) ? &pci->virtual_space : &pci->space;
+	/* Until it is added. */
+	fn->engine.gone = true;
+	init_rwsem(&fn->engine.moving);
+	raw_spin_lock_init(&fn->lock);
+	INIT_WORK(&fn->reset, sim_function_reset_work);
+	fn->msi.engine = &fn->engine;
+	fn->msi.bridge = &pci->msis;
+	fn->msi.id = PCI_DEVID(pci->sim->config.pci_bus, 0) + id;
+	fn->msi.lock = &fn->physical->lock;
+	fn->msi.cap = fn->config + SIM_CAP_MSI;
+	sim_msi_init(&fn->msi);
+	fn->regs.engine = &fn->engine;
+	fn->regs.msi = &fn->msi;
+	fn->regs.wq = pci->wq;
+	fn->regs.lock = &fn->physical->lock;
+	fn->regs.cap = fn->config + SIM_CAP_VSEC;
+	sim_registers_init(&fn->regs);
+}
+
+static void sim_functions_init(struct sim_pci *pci)
+{
+	const struct rviommu_sim_config *config = &pci->sim->config;
+	unsigned int i, k;
+
+	for (i = 0; i < RVIOMMU_SIM_MAX_FUNCTIONS; i++)
+		sim_function_init(pci, &pci->functions[i], i, i << 3);
+	for (i = 0; i < config->pci_functions && config->vfs; i++) {
+		struct sim_function *virtuals = pci->virtuals + i * config->vfs;
+
+		pci->functions[i].virtuals = virtuals;
+		for (k = 0; k < config->vfs; k++)
+			sim_function_init(pci, &virtuals[k], i, sim_sriov_id(config, i, k));
+	}
+}
+
 /**
  * sim_pci_create() - a host bridge with functions, if the instance has any
  * @sim: the instance, whose IOMMU works
@@ -844,7 +1214,8 @@ int sim_pci_create(struct rviommu_sim *sim)
 	/* to_pci_sysdata() */
 	BUILD_BUG_ON(offsetof(struct sim_pci, sysdata));
 #endif
-	pci = kvzalloc(sizeof(*pci), GFP_KERNEL);
+	pci = kvzalloc(struct_size(pci, virtuals, sim->config.pci_functions * sim->config.vfs),
+		       GFP_KERNEL);
 	if (!pci)
 		return -ENOMEM;
 	pci->wq = alloc_workqueue("rviommu_sim_pci", WQ_UNBOUND, 0);
@@ -856,28 +1227,9 @@ int sim_pci_create(struct rviommu_sim *sim)
 	mutex_init(&pci->lock);
 	mutex_init(&pci->hook_lock);
 	sim_pci_layout(pci);
-	for (i = 0; i < RVIOMMU_SIM_MAX_FUNCTIONS; i++) {
-		struct sim_function *fn = &pci->functions[i];
-
-		fn->pci = pci;
-		fn->slot = i;
-		/* Until it is added. */
-		fn->engine.gone = true;
-		raw_spin_lock_init(&fn->lock);
-		INIT_WORK(&fn->reset, sim_function_reset_work);
-		fn->msi.engine = &fn->engine;
-		fn->msi.bridge = &pci->msis;
-		fn->msi.slot = i;
-		fn->msi.lock = &fn->lock;
-		fn->msi.cap = fn->config + SIM_CAP_MSI;
-		sim_msi_init(&fn->msi);
-		fn->regs.engine = &fn->engine;
-		fn->regs.msi = &fn->msi;
-		fn->regs.wq = pci->wq;
-		fn->regs.lock = &fn->lock;
-		fn->regs.cap = fn->config + SIM_CAP_VSEC;
-		sim_registers_init(&fn->regs);
-	}
+	if (sim->config.vfs)
+		sim_pci_layout_virtual(pci);
+	sim_functions_init(pci);
 	sim->pci = pci;
 	ret = sim_bridge_add(pci);
 	for (i = 0; i < sim->config.pci_functions && !ret; i++)

@@ -35,7 +35,7 @@
  */
 bool sim_pri_may_send(const struct sim_pri *pri)
 {
-	return pri->enabled && !pri->failed && !pri->halted && !pri->gone;
+	return pri->enabled && !READ_ONCE(pri->shared->failed) && !pri->halted && !pri->gone;
 }
 
 /* "PRG Response PASID Required" */
@@ -164,22 +164,57 @@ static void sim_pri_close_all(struct sim_pri *pri, int result)
 
 /* ----- Responses ----- */
 
-/*
- * "Response Code Field": after a Response Failure, and that is what unused codes are, too, no
- * request is sent and no response heard until the interface is enabled anew. None of its
- * groups will have a response.
- */
-static void sim_pri_fail(struct sim_pri *pri)
+/* The status says so, in the registers that the interface has or shares. */
+static void sim_pri_note(struct sim_pri *pri, u16 flag)
+{
+	struct sim_pri *shared = pri->shared;
+
+	if (shared != pri)
+		raw_spin_lock_nested(&shared->lock, SINGLE_DEPTH_NESTING);
+	shared->flags |= flag;
+	if (flag == PCI_PRI_STATUS_RF)
+		WRITE_ONCE(shared->failed, true);
+	if (shared != pri)
+		raw_spin_unlock(&shared->lock);
+}
+
+/* None of its groups will have a response. */
+static void sim_pri_give_up(struct sim_pri *pri)
 {
 	struct sim_pri_group *g;
 
-	pri->stats.failures++;
-	pri->flags |= PCI_PRI_STATUS_RF;
-	pri->failed = true;
 	list_for_each_entry(g, &pri->open, node)
 		if (g->job)
 			g->job->response = RVIOMMU_MODEL_PRGR_FAILURE;
 	sim_pri_close_all(pri, -EFAULT);
+}
+
+/*
+ * "Response Code Field": after a Response Failure, and that is what unused codes are, too, no
+ * request is sent and no response heard until the interface is enabled anew.
+ */
+static void sim_pri_fail(struct sim_pri *pri)
+{
+	pri->stats.failures++;
+	sim_pri_note(pri, PCI_PRI_STATUS_RF);
+	sim_pri_give_up(pri);
+}
+
+/* Nor will those of others that share the interface. No lock is held. */
+static void sim_pri_fail_others(struct sim_pri *pri)
+{
+	unsigned long index, flags;
+	struct sim_pri *other;
+
+	rcu_read_lock();
+	xa_for_each(&pri->sim->pris, index, other) {
+		if (other == pri || other->shared != pri->shared)
+			continue;
+		raw_spin_lock_irqsave(&other->lock, flags);
+		sim_pri_give_up(other);
+		raw_spin_unlock_irqrestore(&other->lock, flags);
+	}
+	rcu_read_unlock();
 }
 
 /*
@@ -214,7 +249,7 @@ static void sim_pri_take(struct sim_pri *pri, const struct rviommu_model_ats_msg
 	}
 	g = sim_pri_find(pri, msg, true);
 	if (!g) {
-		pri->flags |= PCI_PRI_STATUS_UPRGI;
+		sim_pri_note(pri, PCI_PRI_STATUS_UPRGI);
 		if (sim_pri_find(pri, msg, false))
 			pri->stats.early++;
 		else
@@ -233,19 +268,23 @@ static void sim_pri_take(struct sim_pri *pri, const struct rviommu_model_ats_msg
 
 static void sim_pri_hear(struct sim_pri *pri, const struct rviommu_model_ats_msg *msg)
 {
+	bool was_failed = true;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&pri->lock, flags);
 	if (!pri->gone) {
+		was_failed = READ_ONCE(pri->shared->failed);
 		pri->stats.responses++;
 		if (pri->switches & RVIOMMU_SIM_PRI_LOST)
 			pri->stats.lost++;
-		else if (pri->failed)
+		else if (was_failed)
 			pri->stats.ignored++;
 		else
 			sim_pri_take(pri, msg);
 	}
 	raw_spin_unlock_irqrestore(&pri->lock, flags);
+	if (!was_failed && READ_ONCE(pri->shared->failed))
+		sim_pri_fail_others(pri);
 }
 
 /**
@@ -396,7 +435,7 @@ void sim_pri_enable(struct sim_pri *pri, bool on)
 	raw_spin_lock_irqsave(&pri->lock, flags);
 	if (on && !pri->enabled) {
 		pri->flags = 0;
-		pri->failed = false;
+		WRITE_ONCE(pri->failed, false);
 	}
 	pri->enabled = on;
 	if (!on)
@@ -445,7 +484,7 @@ void sim_pri_reset_function(struct sim_pri *pri)
 
 	raw_spin_lock_irqsave(&pri->lock, flags);
 	pri->enabled = false;
-	pri->failed = false;
+	WRITE_ONCE(pri->failed, false);
 	pri->marker_due = false;
 	pri->flags = 0;
 	pri->allocation = 0;
@@ -550,6 +589,7 @@ int sim_pri_add(struct sim_pri *pri, struct rviommu_sim *sim, u32 id)
 	memset(pri, 0, sizeof(*pri));
 	pri->sim = sim;
 	pri->id = id;
+	pri->shared = pri;
 	pri->switches = sim->config.pri_switches;
 	raw_spin_lock_init(&pri->lock);
 	INIT_LIST_HEAD(&pri->open);
@@ -571,6 +611,19 @@ int sim_pri_add(struct sim_pri *pri, struct rviommu_sim *sim, u32 id)
 void sim_pri_del(struct sim_pri *pri)
 {
 	xa_erase(&pri->sim->pris, pri->id);
+}
+
+/**
+ * sim_pri_share() - a virtual function has the interface of the physical one
+ * @pri: the virtual function's, which is off
+ * @with: the physical function's, which stays longer
+ *
+ * Each has its own groups: a response comes to who has asked. What software sets in the one
+ * interface its owner hands on to each, and of what the device may have outstanding a part.
+ */
+void sim_pri_share(struct sim_pri *pri, struct sim_pri *with)
+{
+	pri->shared = with;
 }
 
 /* ----- Looking in ----- */

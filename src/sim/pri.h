@@ -104,17 +104,20 @@ struct sim_pri_fault {
  * struct sim_pri - the page request interface of one device
  * @sim: the instance; constant
  * @id: device_id; constant
+ * @shared: whose status is its: its own, or that of the physical function. Constant once it can
+ *          be used.
  * @lock: protects the rest. Raw: configuration space is accessed under a raw lock. Taken with
- *        interrupts off: responses arrive anywhere. The model is not called under it.
+ *        interrupts off: responses arrive anywhere. The model is not called under it. That of
+ *        @shared is taken inside.
  * @in_request: a test's; READ_ONCE and WRITE_ONCE
  * @enabled: the Enable bit
- * @failed: there was a Response Failure: nothing is sent and nothing heard until @enabled is
- *          cleared and set again
+ * @failed: of @shared: there was a Response Failure: nothing is sent and nothing heard until
+ *          @enabled is cleared and set again. Read with READ_ONCE by who shares it.
  * @halted: its engine ends
  * @gone: the device hears nothing any more
  * @marker_due: a Stop Marker is late
  * @marker_pasid: for this PASID
- * @flags: PCI_PRI_STATUS_RF, PCI_PRI_STATUS_UPRGI
+ * @flags: of @shared: PCI_PRI_STATUS_RF, PCI_PRI_STATUS_UPRGI
  * @switches: RVIOMMU_SIM_PRI_*
  * @allocation: requests that it may have outstanding
  * @outstanding: requests that it has
@@ -131,6 +134,7 @@ struct sim_pri_fault {
 struct sim_pri {
 	struct rviommu_sim *sim;
 	u32 id;
+	struct sim_pri *shared;
 	raw_spinlock_t lock; /* see above */
 	void (*in_request)(struct device *dev);
 	bool enabled;
@@ -152,6 +156,7 @@ struct sim_pri {
 
 int sim_pri_add(struct sim_pri *pri, struct rviommu_sim *sim, u32 id);
 void sim_pri_del(struct sim_pri *pri);
+void sim_pri_share(struct sim_pri *pri, struct sim_pri *with);
 void sim_pri_start(struct sim_pri *pri);
 void sim_pri_halt(struct sim_pri *pri);
 void sim_pri_pull(struct sim_pri *pri);
