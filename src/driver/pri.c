@@ -273,18 +273,21 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 }
 
 /*
- * Of a device that is not known, or sends page requests although its interface is off: it gets
- * the response that it may wait for. Nobody knows whether with a PASID.
+ * Of a device that is not known, or sends page requests although its interface is off, or is on
+ * for others that share it: it gets the response that it may wait for. If it is not known, nobody
+ * knows whether with a PASID.
  */
-static void pri_stranger(struct rviommu *iommu, const char *device,
-			 const struct rviommu_page_message *message)
+static void pri_stranger(struct rviommu *iommu, const struct rviommu_endpoint *ep,
+			 const char *device, const struct rviommu_page_message *message)
 {
+	bool pasid = message->pv && ep && ep->pri.usable && ep->pri.pasid;
+
 	dev_warn_ratelimited(iommu->dev, "page request of device %#x, which may send none\n",
 			     message->did);
 	if (!message->last)
 		return;
 	atomic64_inc(&iommu->strangers);
-	pri_send(iommu, device, message->did, message->did >> 16, false, message, PRG_INVALID);
+	pri_send(iommu, device, message->did, message->did >> 16, pasid, message, PRG_INVALID);
 }
 
 /**
@@ -308,7 +311,7 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 	} else if (ep && READ_ONCE(ep->pri.enabled)) {
 		pri_request(ep, message);
 	} else {
-		pri_stranger(iommu, device, message);
+		pri_stranger(iommu, ep, device, message);
 	}
 	srcu_read_unlock(&rviommu_pri_srcu, section);
 }
@@ -377,17 +380,19 @@ static unsigned int pri_limit(const struct rviommu_endpoint *ep, u32 capacity)
 
 static void pri_init_pci(struct rviommu_endpoint *ep, struct pci_dev *pdev)
 {
-	int pos = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_PRI);
+	struct pci_dev *owner = pci_physfn(pdev);
+	int pos = pci_find_ext_capability(owner, PCI_EXT_CAP_ID_PRI);
 	u32 capacity;
 	u16 status;
 
 	/*
-	 * Virtual functions have the interface of the physical one, which is not ours to switch.
-	 * And without the PCI core's part nobody would switch it on again after a sleep or a reset.
+	 * Virtual functions have the interface of the physical one. When that is on, they may send
+	 * requests, too, be it somebody's wish or not, and have to get responses of the right kind.
+	 * Without the PCI core's part nobody would switch it on again after a sleep or a reset.
 	 */
-	if (!IS_ENABLED(CONFIG_PCI_PRI) || !pos || pdev->is_virtfn ||
-	    pci_read_config_dword(pdev, pos + PCI_PRI_MAX_REQ, &capacity) || !capacity ||
-	    pci_read_config_word(pdev, pos + PCI_PRI_STATUS, &status))
+	if (!IS_ENABLED(CONFIG_PCI_PRI) || !pos ||
+	    pci_read_config_dword(owner, pos + PCI_PRI_MAX_REQ, &capacity) || !capacity ||
+	    pci_read_config_word(owner, pos + PCI_PRI_STATUS, &status))
 		return;
 	ep->pri.usable = true;
 	ep->pri.pasid = status & PCI_PRI_STATUS_PASID;
@@ -444,6 +449,16 @@ static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)
 #endif
 }
 
+/* Does the PCI core know that a function's interface is on? */
+static bool pri_told_pci(struct pci_dev *pdev)
+{
+#ifdef CONFIG_PCI_PRI
+	return pdev->pri_enabled;
+#else
+	return false;
+#endif
+}
+
 /* PCIe "Page Request Control Register": only when it has stopped; a reset makes it. */
 static int pri_enable_pci(struct rviommu_endpoint *ep)
 {
@@ -451,6 +466,9 @@ static int pri_enable_pci(struct rviommu_endpoint *ep)
 	const int base = ep->pri.ctrl - PCI_PRI_CTRL;
 	u16 status;
 
+	/* That of a virtual function is on with the physical one's, and is not its to switch. */
+	if (pdev->is_virtfn)
+		return pri_told_pci(pci_physfn(pdev)) ? 0 : -ENODEV;
 	if (pci_read_config_word(pdev, base + PCI_PRI_STATUS, &status))
 		return -EIO;
 	if (!(status & PCI_PRI_STATUS_STOPPED))
@@ -506,6 +524,8 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep)
 	if (!ep->pri.enabled)
 		return;
 	if (dev_is_pci(ep->dev)) {
+		if (to_pci_dev(ep->dev)->is_virtfn)
+			return;
 		pri_tell_pci(to_pci_dev(ep->dev), 0);
 		pci_write_config_word(to_pci_dev(ep->dev), ep->pri.ctrl, 0);
 	} else {

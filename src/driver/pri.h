@@ -23,7 +23,7 @@ struct rviommu_endpoint;
  * @usable: it has one, and IOMMU and kernel have what serves it: DC.tc.EN_PRI is set whenever
  *          EN_ATS is. Constant once probed.
  * @pasid: it expects the PASID of its request in the response (DC.tc.PRPR). Constant.
- * @ctrl: of a PCI function: its Page Request control register
+ * @ctrl: of a PCI function: its Page Request control register, or the physical function's
  * @requests: how many it may have outstanding. Constant.
  * @enabled: its own enable is on; written under the device's lock, read with READ_ONCE
  * @users: attachments that handle page requests; under the device's lock
