@@ -164,6 +164,36 @@ static void no_capability(struct rviommu_sim_config *c)
 	rviommu_model_config_fit(&c->model);
 }
 
+static void memory_for_functions(struct rviommu_sim_config *c)
+{
+	c->bar_start = SZ_4G;
+	c->bar_size = SZ_64K;
+}
+
+static void crooked_memory(struct rviommu_sim_config *c)
+{
+	memory_for_functions(c);
+	c->bar_start += SZ_2K;
+}
+
+static void crooked_end(struct rviommu_sim_config *c)
+{
+	memory_for_functions(c);
+	c->bar_size -= 1;
+}
+
+static void wrapping_memory(struct rviommu_sim_config *c)
+{
+	c->bar_start = -(u64)SZ_4K;
+	c->bar_size = SZ_8K;
+}
+
+static void little_memory(struct rviommu_sim_config *c)
+{
+	memory_for_functions(c);
+	c->pci_functions = 17;
+}
+
 static const struct sim_refusal refusals[] = {
 	{ "nothing", NULL, nothing },
 	{ "no endpoints", NULL, no_endpoints },
@@ -189,6 +219,12 @@ static const struct sim_refusal refusals[] = {
 	{ "no time for devices", "ats_timeout", no_patience },
 	{ "more time than there is", "ats_timeout", endless_patience },
 	{ "no capability", "", no_capability },
+	{ "memory for functions", NULL, memory_for_functions },
+	{ "memory from within a page", "4 KiB", crooked_memory },
+	{ "memory to within a page", "4 KiB", crooked_end },
+	{ "memory that wraps", "4 KiB", wrapping_memory },
+	{ "memory for fewer functions", IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI) ? "page" : "no PCI",
+	  little_memory },
 };
 
 KUNIT_ARRAY_PARAM_DESC(refusal, refusals, name);

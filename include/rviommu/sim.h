@@ -17,6 +17,8 @@ struct rviommu_sim;
 
 #define RVIOMMU_SIM_MAX_ENDPOINTS	64
 #define RVIOMMU_SIM_MAX_FUNCTIONS	32
+/* Memory of a PCI function, bytes */
+#define RVIOMMU_SIM_BAR_SIZE		0x1000ULL
 
 /**
  * struct rviommu_sim_config - one simulated IOMMU before it is built
@@ -32,6 +34,9 @@ struct rviommu_sim;
  *       to have routing IDs of their own.
  * @vf_offset: First VF Offset: from a function to the first one, in routing IDs
  * @vf_stride: VF Stride: from one to the next
+ * @bar_start: physical address of memory for the functions, which the kernel does not use
+ * @bar_size: bytes of that; 0: they have none. Both are multiples of %RVIOMMU_SIM_BAR_SIZE,
+ *            which each function gets. With memory they have MSI-X, too.
  * @ats: devices say that they can do ATS
  * @pri: devices say that they have a page request interface, if they can do ATS
  * @pasid_bits: width of the PASIDs of devices, 0 (they have none) to 20
@@ -61,6 +66,8 @@ struct rviommu_sim_config {
 	u16 vfs;
 	u16 vf_offset;
 	u16 vf_stride;
+	u64 bar_start;
+	u64 bar_size;
 	bool ats;
 	bool pri;
 	u8 pasid_bits;

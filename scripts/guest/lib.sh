@@ -80,7 +80,9 @@ load() {
 # The suites for the simulated IOMMU need its module, but no instance of its own.
 load_suites() {
 	grep -q '^rviommu_sim ' /proc/modules || insmod /modules/rviommu_sim.ko instance=0 || return 1
-	insmod /modules/rviommu_kunit.ko
+	# As modprobe does it
+	# shellcheck disable=SC2046	# one word each
+	insmod /modules/rviommu_kunit.ko $(tr ' ' '\n' </proc/cmdline | sed -n 's/^rviommu_kunit\.//p')
 }
 
 # Every function but the host bridge and the IOMMU has a group.

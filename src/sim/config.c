@@ -103,6 +103,11 @@ static const char *sim_pci_check(const struct rviommu_sim_config *config)
 		return "one PCI bus has 32 slots";
 	if (config->pci_functions && !IS_ENABLED(CONFIG_RVIOMMU_SIM_PCI))
 		return "this kernel has no PCI ATS and PASID, so there are no PCI functions";
+	if ((config->bar_start | config->bar_size) % RVIOMMU_SIM_BAR_SIZE ||
+	    config->bar_start + config->bar_size < config->bar_start)
+		return "memory of PCI functions begins and ends with a page of 4 KiB";
+	if (config->bar_size && config->bar_size / RVIOMMU_SIM_BAR_SIZE < config->pci_functions)
+		return "each PCI function has a page of the memory, and there are not so many";
 	why = sim_sriov_check(config);
 	for (i = 0; i < config->pci_functions && !why; i++) {
 		why = sim_id_check(config, i << 3);

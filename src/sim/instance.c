@@ -512,7 +512,7 @@ static const struct rviommu_pri_ops sim_pri_ops = {
  *
  * Return: the instance; -EINVAL for a configuration that cannot be (the log
  * says why); -EEXIST if there is one of that name; -ENODEV if the driver does not
- * take it; -ENOMEM.
+ * take it; -EBUSY or -ENXIO if the memory for functions cannot be had; -ENOMEM.
  */
 struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config)
 {

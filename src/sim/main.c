@@ -35,6 +35,12 @@ static ushort vfs;
 module_param(vfs, ushort, 0444);
 MODULE_PARM_DESC(vfs, "Virtual functions that each of them can have (default: 0)");
 
+/* What it names is written to: where the kernel is locked down, nobody can name it. */
+static unsigned long long bar_memory[2];
+static unsigned int bar_words;
+module_param_hw_array(bar_memory, ullong, iomem, &bar_words, 0444);
+MODULE_PARM_DESC(bar_memory, "START,SIZE of memory for them, which the kernel was told at boot to leave alone (default: none)");
+
 static bool wired;
 module_param(wired, bool, 0444);
 MODULE_PARM_DESC(wired, "Its interrupts are wires (default: messages)");
@@ -62,10 +68,16 @@ static int __init sim_default_create(void)
 	sim_default.endpoints = endpoints;
 	sim_default.pci_functions = pci_functions;
 	sim_default.vfs = vfs;
+	sim_default.bar_start = bar_memory[0];
+	sim_default.bar_size = bar_memory[1];
 	sim_default.wired = wired;
 	sim_default.exerciser = exerciser;
 	sim_default.model.switches = switches;
 	sim_default.model.seed = seed;
+	if (bar_words && !bar_memory[1]) {
+		pr_err("rviommu_sim: bar_memory is START,SIZE\n");
+		return -EINVAL;
+	}
 	if (ddt_levels && rviommu_sim_config_levels(&sim_default, ddt_levels)) {
 		pr_err("rviommu_sim: ddt_levels is not 0 to 3\n");
 		return -EINVAL;

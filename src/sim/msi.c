@@ -60,8 +60,8 @@ static struct irq_chip sim_msi_chip = {
 };
 
 /*
- * All vectors of a function at once, the first of which is the one in its capability. The core
- * asks for no more than that has.
+ * MSI: all vectors of a function at once, the first of which is the one in its capability. MSI-X:
+ * one after the other. The core asks for no more than the function has.
  */
 static int sim_msi_alloc(struct irq_domain *domain, unsigned int irq, unsigned int nr, void *arg)
 {
@@ -70,6 +70,7 @@ static int sim_msi_alloc(struct irq_domain *domain, unsigned int irq, unsigned i
 	irq_hw_number_t hwirq = (pci_dev_id(pdev) & SIM_MSI_ID_MASK) << SIM_MSI_ID_SHIFT;
 	unsigned int i;
 
+	hwirq += info->desc->msi_index;
 	for (i = 0; i < nr; i++)
 		irq_domain_set_info(domain, irq + i, hwirq + i, &sim_msi_chip, NULL,
 				    handle_edge_irq, NULL, "edge");
@@ -85,7 +86,8 @@ static const struct irq_domain_ops sim_msi_domain_ops = {
 static bool sim_msi_init_dev(struct device *dev, struct irq_domain *domain,
 			     struct irq_domain *parent, struct msi_domain_info *info)
 {
-	if (info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSI)
+	if (info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSI &&
+	    info->bus_token != DOMAIN_BUS_PCI_DEVICE_MSIX)
 		return false;
 	info->flags |= MSI_FLAG_USE_DEF_DOM_OPS | MSI_FLAG_USE_DEF_CHIP_OPS;
 	info->chip->irq_ack = irq_chip_ack_parent;
@@ -93,7 +95,8 @@ static bool sim_msi_init_dev(struct device *dev, struct irq_domain *domain,
 }
 
 static const struct msi_parent_ops sim_msi_parent_ops = {
-	.supported_flags = MSI_GENERIC_FLAGS_MASK | MSI_FLAG_MULTI_PCI_MSI,
+	.supported_flags = MSI_GENERIC_FLAGS_MASK | MSI_FLAG_MULTI_PCI_MSI | MSI_FLAG_PCI_MSIX |
+			   MSI_FLAG_PCI_MSIX_ALLOC_DYN,
 	.bus_select_token = DOMAIN_BUS_PCI_MSI,
 	.prefix = "rviommu-sim-",
 	.init_dev_msi_info = sim_msi_init_dev,
@@ -146,11 +149,16 @@ void sim_msi_domain_del(struct sim_msi_domain *msis)
 	msis->domain = NULL;
 }
 
-/*
- * A message of a function. One to the doorbell that names an interrupt which is not the
- * function's, or that nobody has, ends there.
+/**
+ * sim_msi_write() - send a message of a function
+ * @msi: interrupts of the function
+ * @address: where to
+ * @data: what
+ *
+ * One to the doorbell that names an interrupt which is not the function's, or that nobody has,
+ * ends there. Called without a lock: the handler of the interrupt runs here.
  */
-static void sim_msi_write(struct sim_msi *msi, u64 address, u32 data)
+void sim_msi_write(struct sim_msi *msi, u64 address, u32 data)
 {
 	if (address != SIM_MSI_DOORBELL)
 		sim_engine_post(msi->engine, address, data);
@@ -179,7 +187,7 @@ void sim_msi_layout(u8 *value, u8 *writable)
 
 static bool sim_msi_enabled(const struct sim_msi *msi)
 {
-	return rviommu_cfg_get(msi->cap, PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_ENABLE;
+	return !msi->unused && rviommu_cfg_get(msi->cap, PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_ENABLE;
 }
 
 /* Vectors that it was allotted; more than there are, and the reserved values, are all. */

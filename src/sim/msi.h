@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Interrupts of PCI functions: the capability, and what the host bridge makes of messages. */
+/* Interrupts of PCI functions: MSI, and what the host bridge makes of any messages. */
 #ifndef RVIOMMU_SIM_MSI_H
 #define RVIOMMU_SIM_MSI_H
 
@@ -34,6 +34,7 @@ struct sim_msi_domain {
  * @id: routing ID of the function
  * @lock: the one of configuration space
  * @cap: the capability in there
+ * @unused: it is as if they were not enabled: the function has others, and these are
  * @work: sends messages
  *
  * Whoever raises a vector, or unmasks one, may hold any lock, that of the interrupt itself
@@ -45,11 +46,13 @@ struct sim_msi {
 	u16 id;
 	raw_spinlock_t *lock; /* see above */
 	u8 *cap;
+	bool unused;
 	struct irq_work work;
 };
 
 int sim_msi_domain_add(struct sim_msi_domain *msis, unsigned int id);
 void sim_msi_domain_del(struct sim_msi_domain *msis);
+void sim_msi_write(struct sim_msi *msi, u64 address, u32 data);
 
 void sim_msi_layout(u8 *value, u8 *writable);
 void sim_msi_init(struct sim_msi *msi);

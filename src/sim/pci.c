@@ -4,8 +4,8 @@
  * root-complex integrated endpoints that exist only here. The PCI core finds them
  * as it finds any other, and so do drivers and VFIO.
  *
- * A function's device_id is its routing ID: bus number and slot. No function has
- * memory: the registers of its DMA engine are in configuration space.
+ * A function's device_id is its routing ID: bus number and slot. The registers of its DMA
+ * engine are in configuration space; memory it has only where there is some to spare.
  *
  * A function may have virtual functions, which are there when its registers say so (sriov.c).
  */
@@ -21,11 +21,13 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "bar.h"
 #include "compat.h"
 #include "config_space.h"
 #include "device.h"
 #include "engine.h"
 #include "msi.h"
+#include "msix.h"
 #include "pci.h"
 #include "registers.h"
 #include "sim.h"
@@ -48,6 +50,7 @@
 #define SIM_CAP_EXP	0x40
 #define SIM_CAP_MSI	0x80
 #define SIM_CAP_PM	0x98
+#define SIM_CAP_MSIX	0xa0
 #define SIM_CAP_PASID	0x100
 #define SIM_CAP_ATS	0x110
 #define SIM_CAP_PRI	0x120
@@ -82,6 +85,8 @@ struct sim_space {
  * @pdev: the core's name for it while registered. Written by the bus notifier.
  * @reset: waits until no bytes move, and ends a reset
  * @msi: its interrupts
+ * @bar: its memory, if it has any,
+ * @msix: and the interrupts that it has then
  * @regs: the registers of its engine
  * @lock: protects what follows, in the virtual functions, too. Raw: configuration space is
  *        accessed under a raw lock.
@@ -101,6 +106,8 @@ struct sim_function {
 	struct pci_dev *pdev;
 	struct work_struct reset;
 	struct sim_msi msi;
+	struct sim_bar bar;
+	struct sim_msix msix;
 	struct sim_registers regs;
 	raw_spinlock_t lock; /* see above */
 	bool present;
@@ -115,6 +122,7 @@ struct sim_function {
  * @domain: PCI domain
  * @bridge: the host bridge
  * @busn: its bus numbers: one, and those that virtual functions are on
+ * @window: memory for the functions
  * @msis: takes the functions' messages
  * @wq: where commands are carried out
  * @lock: plugging in and pulling out
@@ -134,6 +142,7 @@ struct sim_pci {
 	int domain;
 	struct pci_host_bridge *bridge;
 	struct resource busn;
+	struct sim_window window;
 	struct sim_msi_domain msis;
 	struct workqueue_struct *wq;
 	struct mutex lock; /* see above */
@@ -208,6 +217,11 @@ static void sim_pci_layout(struct sim_pci *pci)
 	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_PMC, 2, 3);
 	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_NO_SOFT_RESET);
 	rviommu_cfg_put(w, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK);
+	if (pci->window.base) {
+		sim_bar_layout(r, w);
+		sim_msix_layout(r + SIM_CAP_MSIX, w + SIM_CAP_MSIX);
+		rviommu_cfg_put(r, SIM_CAP_PM + PCI_CAP_LIST_NEXT, 1, SIM_CAP_MSIX);
+	}
 
 	if (config->pasid_bits) {
 		sim_ext_cap(space, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
@@ -302,6 +316,7 @@ static bool sim_function_sleeps(const struct sim_function *fn)
 static void sim_function_power(struct sim_function *fn)
 {
 	memcpy(fn->config, fn->space->reset, sizeof(fn->config));
+	sim_msix_apply(&fn->msix);
 	WRITE_ONCE(fn->engine.enabled, 0);
 	sim_atc_reset(&fn->engine.atc);
 	/* What is not there answers as little as what sleeps. */
@@ -316,7 +331,7 @@ static void sim_function_quiesce(struct sim_function *fn)
 	down_write(&fn->engine.moving);
 	up_write(&fn->engine.moving);
 	sim_registers_flush(&fn->regs);
-	irq_work_sync(&fn->msi.work);
+	sim_msix_flush(&fn->msix);
 }
 
 static unsigned int sim_nr_virtuals(const struct sim_function *fn)
@@ -334,6 +349,8 @@ static void sim_function_reset_work(struct work_struct *work)
 	sim_function_quiesce(fn);
 	for (i = 0; i < sim_nr_virtuals(fn); i++)
 		sim_function_quiesce(&fn->virtuals[i]);
+	sim_bar_clear(&fn->bar);
+	sim_msix_clear(&fn->msix);
 	mutex_lock(&fn->pci->hook_lock);
 	if (fn->pci->hook && !sim_is_virtual(fn))
 		fn->pci->hook(fn->slot, fn->pci->hook_arg);
@@ -400,6 +417,9 @@ static void sim_function_enable(struct sim_function *fn)
 	sim_atc_enable(&fn->engine.atc, ats & PCI_ATS_CTRL_ENABLE);
 	if (sim_has_pri(fn->pci))
 		sim_function_apply_pri(fn);
+	if (sim_bar_apply(&fn->bar))
+		sim_msix_clear(&fn->msix);
+	sim_msix_apply(&fn->msix);
 	sim_msi_apply(&fn->msi);
 }
 
@@ -600,6 +620,9 @@ static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void 
 			pci_err(pdev, "cannot be put behind %s: %d\n", sim->name, ret);
 			return NOTIFY_DONE;
 		}
+		/* Where the register says. If that cannot be, the core looks for a place. */
+		if (fn->pci->window.base && !sim_is_virtual(fn) && !pdev->resource[0].parent)
+			pci_claim_resource(pdev, 0);
 		fn->engine.can_reset = true;
 		sim_engine_add(&fn->engine, sim, &pdev->dev, pci_dev_id(pdev));
 		WRITE_ONCE(fn->pdev, pdev);
@@ -610,7 +633,7 @@ static int sim_pci_notify(struct notifier_block *nb, unsigned long action, void 
 		WRITE_ONCE(fn->pdev, NULL);
 		sim_engine_del(&fn->engine);
 		/* No message is on its way any more. */
-		irq_work_sync(&fn->msi.work);
+		sim_msix_flush(&fn->msix);
 		return NOTIFY_OK;
 	}
 	return NOTIFY_DONE;
@@ -715,6 +738,7 @@ static void sim_function_unregister(struct sim_function *fn)
 		return;
 	flush_work(&fn->reset);
 	sim_registers_flush(&fn->regs);
+	sim_msix_flush(&fn->msix);
 	sim_pri_del(&fn->engine.pri);
 	sim_atc_del(&fn->engine.atc);
 	fn->plugged = false;
@@ -775,6 +799,8 @@ static void sim_function_begin(struct sim_function *fn)
 	sim_function_power(fn);
 	for (i = 0; i < sim_nr_virtuals(fn); i++)
 		sim_function_power(&fn->virtuals[i]);
+	if (fn->pci->window.base)
+		sim_bar_place(&fn->bar, fn->slot);
 	fn->present = true;
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
 }
@@ -916,7 +942,7 @@ int rviommu_sim_interrupt(struct rviommu_sim *sim, unsigned int index, unsigned 
 	raw_spin_lock_irqsave(&fn->lock, flags);
 	present = fn->present;
 	if (present)
-		sim_msi_raise(&fn->msi, vector);
+		sim_msix_raise(&fn->msix, vector);
 	raw_spin_unlock_irqrestore(&fn->lock, flags);
 	return present ? 0 : -ENODEV;
 }
@@ -1102,6 +1128,8 @@ static int sim_bridge_add(struct sim_pci *pci)
 	/* The bus takes it from there, and each function from the bus. */
 	dev_set_msi_domain(&bridge->dev, pci->msis.domain);
 	pci_add_resource(&bridge->windows, &pci->busn);
+	if (pci->window.base)
+		pci_add_resource(&bridge->windows, &pci->window.res);
 	bridge->sysdata = pci;
 	bridge->ops = &sim_pci_ops;
 	bridge->busnr = pci->busn.start;
@@ -1146,6 +1174,7 @@ void sim_pci_destroy(struct rviommu_sim *sim)
 		sim_domain_put(pci->domain);
 	}
 	sim->pci = NULL;
+	sim_window_del(&pci->window);
 	destroy_workqueue(pci->wq);
 	mutex_destroy(&pci->lock);
 	mutex_destroy(&pci->hook_lock);
@@ -1172,8 +1201,15 @@ static void sim_function_init(struct sim_pci *pci, struct sim_function *fn, unsi
 	fn->msi.lock = &fn->physical->lock;
 	fn->msi.cap = fn->config + SIM_CAP_MSI;
 	sim_msi_init(&fn->msi);
+	fn->bar.window = &pci->window;
+	fn->bar.config = fn->config;
+	fn->msix.msi = &fn->msi;
+	fn->msix.bar = &fn->bar;
+	if (pci->window.base && !sim_is_virtual(fn))
+		fn->msix.cap = fn->config + SIM_CAP_MSIX;
+	sim_msix_init(&fn->msix);
 	fn->regs.engine = &fn->engine;
-	fn->regs.msi = &fn->msi;
+	fn->regs.msix = &fn->msix;
 	fn->regs.wq = pci->wq;
 	fn->regs.lock = &fn->physical->lock;
 	fn->regs.cap = fn->config + SIM_CAP_VSEC;
@@ -1206,7 +1242,7 @@ int sim_pci_create(struct rviommu_sim *sim)
 {
 	struct sim_pci *pci;
 	unsigned int i;
-	int ret;
+	int ret = 0;
 
 	if (!sim->config.pci_functions)
 		return 0;
@@ -1222,6 +1258,14 @@ int sim_pci_create(struct rviommu_sim *sim)
 	if (!pci->wq) {
 		kvfree(pci);
 		return -ENOMEM;
+	}
+	if (sim->config.bar_size)
+		ret = sim_window_add(&pci->window, sim->name, sim->config.bar_start,
+				     sim->config.bar_size);
+	if (ret) {
+		destroy_workqueue(pci->wq);
+		kvfree(pci);
+		return ret;
 	}
 	pci->sim = sim;
 	mutex_init(&pci->lock);

@@ -13,6 +13,7 @@
 #include "config_space.h"
 #include "engine.h"
 #include "msi.h"
+#include "msix.h"
 #include "registers.h"
 #include "sim.h"
 
@@ -170,7 +171,7 @@ static void sim_interrupt(struct sim_registers *regs, const struct rviommu_sim_d
 	u32 command = le32_to_cpu(d->command);
 
 	if (command & RVIOMMU_SIM_COMMAND_INTERRUPT)
-		sim_msi_raise(regs->msi, FIELD_GET(RVIOMMU_SIM_COMMAND_VECTOR, command));
+		sim_msix_raise(regs->msix, FIELD_GET(RVIOMMU_SIM_COMMAND_VECTOR, command));
 }
 
 /* What software can write of a register of a ring, as it is now */
@@ -402,7 +403,7 @@ static void sim_ring_done(struct sim_registers *regs, unsigned int ring,
 		FIELD_PREP(RVIOMMU_SIM_RING_ERROR_STATUS, step->status) |
 		FIELD_PREP(RVIOMMU_SIM_RING_ERROR_CAUSE, step->cause));
 	if (control & RVIOMMU_SIM_RING_INTERRUPT)
-		sim_msi_raise(regs->msi, FIELD_GET(RVIOMMU_SIM_RING_VECTOR, control));
+		sim_msix_raise(regs->msix, FIELD_GET(RVIOMMU_SIM_RING_VECTOR, control));
 }
 
 static void sim_ring_work(struct work_struct *work)

@@ -10,7 +10,7 @@
 #include <uapi/linux/rviommu_sim.h>
 
 struct sim_engine;
-struct sim_msi;
+struct sim_msix;
 struct sim_registers;
 
 /* Who carries commands out: one for the register, one for each ring */
@@ -31,7 +31,7 @@ struct sim_worker {
 /**
  * struct sim_registers - the registers of one function
  * @engine: moves the bytes
- * @msi: its interrupts
+ * @msix: its interrupts
  * @wq: where workers run
  * @lock: the one of configuration space. Raw, taken in atomic context: a doorbell only
  *        queues a worker.
@@ -46,7 +46,7 @@ struct sim_worker {
  */
 struct sim_registers {
 	struct sim_engine *engine;
-	struct sim_msi *msi;
+	struct sim_msix *msix;
 	struct workqueue_struct *wq;
 	raw_spinlock_t *lock; /* see above */
 	u8 *cap;
