@@ -12,18 +12,38 @@ up() {
 		insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=3
 }
 
+# What scripts/stock has the kernel leave alone, with memmap=
+memory=0x10000000,0x10000
+
+again_with_memory() {
+	insmod /modules/rviommu.ko &&
+		insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=3 bar_memory=$memory
+}
+
+# refused MEMORY WHY: it is not taken, and the kernel's log says why, each time that insmod tries.
+refused() {
+	insmod /modules/rviommu.ko || return 1
+	if insmod /modules/rviommu_sim.ko endpoints=0 bar_memory="$1"; then
+		rmmod rviommu_sim rviommu
+		return 1
+	fi
+	rmmod rviommu && dmesg | grep -q "rviommu_sim: .*$2" && return
+	dmesg | grep rviommu_sim | tail -n 3
+	return 1
+}
+
 vfio_up() {
 	vfio_modules && grep -qx N /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
 }
 
 program() {
-	/guest/vfio_dma type1 "$(group "$1")" "$(basename "$1")"
+	"/guest/${2:-vfio_dma}" type1 "$(group "$1")" "$(basename "$1")"
 }
 
 # The same addresses, and each finds what is its own there.
 both() {
-	program "$1" >/tmp/first &
-	program "$2" || return 1
+	program "$1" "$3" >/tmp/first &
+	program "$2" "$3" || return 1
 	wait $! || {
 		tail -n 3 /tmp/first
 		return 1
@@ -32,7 +52,7 @@ both() {
 
 # One does with the first whatever it can; nobody else notices.
 misused() {
-	misuse_beside "$third" "program $2" 5000 1 type1 "$(group "$1")" "$(basename "$1")"
+	misuse_beside "$third" "program $2 ${3:-vfio_dma}" 5000 1 type1 "$(group "$1")" "$(basename "$1")"
 }
 
 down() {
@@ -52,10 +72,23 @@ check "and another one" to_vfio "$second"
 check "a program works with the first" program "$first"
 sed 's/^/    | /' /tmp/check.out
 check "and a second time" program "$first"
-check "and two programs, one with each, at once" both "$first" "$second"
+check "and two programs, one with each, at once" both "$first" "$second" vfio_dma
 check "one misuses a function, and the other notices nothing" misused "$first" "$second"
 sed 's/^/    | /' /tmp/check.out
 check "a program works with the first" program "$first"
+check "all modules go" down "$first" "$second"
+
+check "memory that the kernel uses is refused" refused 0x8000000,0x10000 "is the kernel's memory"
+check "what is no memory is refused" refused 0xd0000000,0x10000 'no memory at'
+check "a size is missing" refused 0x10000000 'is START,SIZE'
+check "functions with memory that was set aside" again_with_memory
+check "a function goes to vfio-pci" to_vfio "$first"
+check "and another one" to_vfio "$second"
+check "a program has MSI-X of the first" program "$first" vfio_msix
+sed 's/^/    | /' /tmp/check.out
+check "and two programs, one with each, at once" both "$first" "$second" vfio_msix
+check "what works without memory works with it" both "$first" "$second" vfio_dma
+check "one misuses a function, and the other has MSI-X all the same" misused "$first" "$second" vfio_msix
 check "all modules go" down "$first" "$second"
 check "nothing alarming in the kernel's log" dmesg_clean
 finish

@@ -34,6 +34,7 @@
 #define VECTORS	8
 
 static int container = -1, dev;
+static __u32 irq_index = VFIO_PCI_MSI_IRQ_INDEX;
 static off_t config, vsec;
 static unsigned char *memory;
 static int event[VECTORS];
@@ -193,7 +194,7 @@ static inline bool interrupts(void)
 		char room[sizeof(struct vfio_irq_set) + sizeof(event)];
 	} irqs = {
 		.set = {
-			.argsz = sizeof(irqs), .index = VFIO_PCI_MSI_IRQ_INDEX, .count = VECTORS,
+			.argsz = sizeof(irqs), .index = irq_index, .count = VECTORS,
 			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
 		},
 	};
