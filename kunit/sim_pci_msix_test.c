@@ -134,7 +134,7 @@ static struct msix_fixture *msix_up(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, pci_enable_device(f->pdev[i]), 0);
 		pci_set_master(f->pdev[i]);
 		f->memory[i] = ioremap(pci_resource_start(f->pdev[i], 0), SZ_4K);
-		KUNIT_ASSERT_NOT_NULL(test, f->memory[i]);
+		KUNIT_ASSERT_TRUE(test, !!f->memory[i]);
 	}
 	f->cap = f->pdev[0]->msix_cap;
 	KUNIT_ASSERT_NE(test, f->cap, 0);
@@ -194,7 +194,7 @@ static void msix_expect(struct msix_fixture *f, unsigned int i, unsigned int vec
 
 	while (atomic_read(&f->count[i][vector]) < count && time_before(jiffies, end))
 		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_EQ_MSG(f->test, atomic_read(&f->count[i][vector]), count,
+	KUNIT_ASSERT_EQ_MSG(f->test, atomic_read(&f->count[i][vector]), count,
 			    "function %u, vector %u", i, vector);
 }
 
@@ -217,7 +217,7 @@ static void msix_sent(struct msix_fixture *f)
 
 	while (msix_pending(f) && time_before(jiffies, end))
 		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_EQ(f->test, msix_pending(f), 0);
+	KUNIT_ASSERT_EQ(f->test, msix_pending(f), 0);
 }
 
 /* ----- Memory ----- */
@@ -492,7 +492,7 @@ static void msix_disable(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][2]), 2 * i);
 		enable_irq(irq);
 		msix_expect(f, 0, 2, 2 * i + 2);
-		KUNIT_EXPECT_EQ(test, msix_pending(f), 0);
+		KUNIT_ASSERT_EQ(test, msix_pending(f), 0);
 	}
 	KUNIT_EXPECT_EQ(test, irq_set_affinity(irq, cpumask_of(0)), 0);
 	msix_settle(f, 0, 2);
