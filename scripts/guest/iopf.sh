@@ -66,7 +66,8 @@ each_once() {
 		END {
 			for (key in open)
 				if (open[key]) { print "left " open[key] " of" key; bad = 1 }
-			print asked + 0 " groups, one response each"
+			if (!bad)
+				print asked + 0 " groups, one response each"
 			exit bad || !asked
 		}' /tmp/trace
 }
