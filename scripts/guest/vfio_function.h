@@ -201,6 +201,8 @@ static inline bool interrupts(void)
 	unsigned int i;
 
 	for (i = 0; i < VECTORS; i++) {
+		if (event[i] > 0)
+			close(event[i]);
 		event[i] = eventfd(0, EFD_NONBLOCK);
 		if (event[i] < 0)
 			return false;
