@@ -13,13 +13,13 @@ modules() {
 	insmod /modules/configfs.ko && insmod /modules/rviommu.ko && vfio_modules
 }
 
-# with_virtual NUMBER
+# with_virtual NUMBER FUNCTIONS: each has so many
 with_virtual() {
-	insmod /modules/rviommu_sim.ko endpoints=0 pci_functions=1 vfs="$1"
+	insmod /modules/rviommu_sim.ko endpoints=0 pci_functions="$2" vfs="$1"
 }
 
 too_many() {
-	! with_virtual 2048 && dmesg | grep -q 'virtual functions are on at most 8 buses'
+	! with_virtual 2048 1 && dmesg | grep -q 'virtual functions are on at most 8 buses'
 }
 
 # numvfs NUMBER
@@ -60,9 +60,10 @@ both() {
 		type1 "$(group "$second")" "$(basename "$second") $token"
 }
 
-# One does with the first whatever it can; the other one notices nothing.
+# One does with the first whatever it can; the other one notices nothing, nor does who nobody has.
 misused() {
-	misuse_beside "program $second" 3000 1 type1 "$(group "$first")" "$(basename "$first") $token"
+	misuse_beside "$other" "program $second" 3000 1 type1 "$(group "$first")" \
+		"$(basename "$first") $token"
 }
 
 # The core enables again what a reset of the physical function has taken away.
@@ -97,11 +98,12 @@ down() {
 
 check "the driver and VFIO" modules
 check "a function with more virtual ones than there is room for is refused" too_many
-check "a function that can have virtual ones" with_virtual 3
+check "a function that can have virtual ones, and one beside it" with_virtual 3 2
 physical=$(find /sys/bus/pci/devices/ -maxdepth 1 -name '[1-9a-f]*:01:00.0' | head -n 1)
 first=${physical%.0}.1
 second=${physical%.0}.2
 third=${physical%.0}.3
+other=${physical%0.0}1.0
 check "it has none, and can have three" grep -qx 3 "$physical/sriov_totalvfs"
 check "the function goes to vfio-pci" to_vfio "$physical"
 check "which enables none when it is not told so" eval '! numvfs 2'
