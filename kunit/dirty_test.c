@@ -693,7 +693,7 @@ static const char *flags_want(u32 flags, u64 clear)
 	/* FAULT_ID_VALID is the core's: a driver never sees it. */
 	if (flags & IOMMU_HWPT_FAULT_ID_VALID || (nest && pasid))
 		return "-";
-	if (dirty && clear & RVIOMMU_CAP_AMO_HWAD)
+	if (dirty && (clear & RVIOMMU_CAP_AMO_HWAD || !IS_ENABLED(CONFIG_IOMMUFD_DRIVER)))
 		return "-";
 	if (nest || (!first && !pasid))
 		return !second ? "-" : dirty ? "second+d" : "second";

@@ -71,6 +71,7 @@ struct scene;
  * @switches: worst cases of the hardware
  * @unowned: the device stays with its default domain
  * @ats: the device has ATS; there is a second one then
+ * @tracks: it is about dirty tracking, which a kernel without iommufd has not
  * @pasid: what domains are attached to, 0: the requester ID
  */
 struct scenario {
@@ -81,6 +82,7 @@ struct scenario {
 	u32 switches;
 	bool unowned;
 	bool ats;
+	bool tracks;
 	u32 pasid;
 };
 
@@ -1448,17 +1450,17 @@ static const struct scenario scenarios[] = {
 	{ "unmap_under_replace", unmap_under_replace },
 	{ "replace_step_by_step", replace_step_by_step },
 	{ "unmap_in_suspend", unmap_in_suspend },
-	{ "dirty_again", dirty_again },
-	{ "dirty_from_now_on", dirty_from_now_on },
-	{ "dirty_meanwhile", dirty_meanwhile },
-	{ "dirty_under_dma", dirty_under_dma },
+	{ "dirty_again", dirty_again, .tracks = true },
+	{ "dirty_from_now_on", dirty_from_now_on, .tracks = true },
+	{ "dirty_meanwhile", dirty_meanwhile, .tracks = true },
+	{ "dirty_under_dma", dirty_under_dma, .tracks = true },
 	{ "unmap_page_guest", unmap_page, .clear = CAP_FIRST },
 	{ "unmap_table_guest", unmap_table, .clear = CAP_FIRST },
 	{ "replace_guest", replace, .clear = CAP_FIRST },
 	{ "replace_owes", replace_owes, .clear = CAP_FIRST },
-	{ "dirty_again_guest", dirty_again, .clear = CAP_FIRST },
+	{ "dirty_again_guest", dirty_again, .tracks = true, .clear = CAP_FIRST },
 	{ "unmap_page_no_range", unmap_page, .clear = NO_RANGE },
-	{ "dirty_again_no_range", dirty_again, .clear = NO_RANGE },
+	{ "dirty_again_no_range", dirty_again, .tracks = true, .clear = NO_RANGE },
 	{ "unmap_napot_no_range", unmap_napot, .clear = NO_RANGE },
 	{ "unmap_table_no_range", unmap_table, .clear = NO_RANGE },
 	{ "leaf_for_table_no_range", leaf_for_table, .clear = NO_RANGE },
@@ -1472,7 +1474,7 @@ static const struct scenario scenarios[] = {
 	  .switches = RVIOMMU_MODEL_WORD_BY_WORD },
 	{ "replace_pasid", replace, .pasid = 5 },
 	{ "unmap_page_pasid", unmap_page, .pasid = 5 },
-	{ "dirty_again_pasid", dirty_again, .pasid = 5 },
+	{ "dirty_again_pasid", dirty_again, .tracks = true, .pasid = 5 },
 	{ "replace_pasid_out_of_order", replace_out_of_order,
 	  .switches = RVIOMMU_MODEL_DELAY_COMMANDS, .pasid = 5 },
 	{ "unmap_under_replace_pasid", unmap_under_replace, .pasid = 5 },
@@ -1482,8 +1484,8 @@ static const struct scenario scenarios[] = {
 	{ "attach_pasid_across_walk", attach_across_walk,
 	  .switches = RVIOMMU_MODEL_WORD_BY_WORD, .pasid = 5 },
 	{ "unmap_ats", unmap_ats, .ats = true },
-	{ "dirty_ats", dirty_ats, .ats = true },
-	{ "dirty_pasid_ats", dirty_ats, .ats = true, .pasid = 5 },
+	{ "dirty_ats", dirty_ats, .tracks = true, .ats = true },
+	{ "dirty_pasid_ats", dirty_ats, .tracks = true, .ats = true, .pasid = 5 },
 	{ "replace_ats", replace_ats, .ats = true },
 	{ "replace_pasid_ats", replace_ats, .ats = true, .pasid = 5 },
 	{ "ats_behind_fence", ats_behind_fence, .ats = true },
@@ -1597,6 +1599,8 @@ static const char *scene_play(struct scene *s, const struct scenario *sc, unsign
 	const char *wrong = CANNOT;
 	unsigned int i;
 
+	if (sc->tracks && !IS_ENABLED(CONFIG_IOMMUFD_DRIVER))
+		return NULL;
 	s->retired = 0;
 	s->count = 0;
 	s->wrong = NULL;
@@ -1706,6 +1710,9 @@ static void mutation(struct kunit *test)
 
 	if (!IS_ENABLED(CONFIG_IOMMU_IOPF) && which >= RVIOMMU_MUTATE_PRI_FLUSH)
 		kunit_skip(test, "this kernel has no page requests");
+	if (!IS_ENABLED(CONFIG_IOMMUFD_DRIVER) && which >= RVIOMMU_MUTATE_DIRTY_INVAL &&
+	    which <= RVIOMMU_MUTATE_DIRTY_START)
+		kunit_skip(test, "this kernel has no dirty tracking");
 	play(test, BIT(which), wrong);
 	for (i = 0; i < ARRAY_SIZE(scenarios); i++) {
 		if (!wrong[i])
