@@ -22,6 +22,7 @@
 #include "../src/driver/pri.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
+#include "prgtest.h"
 #include "simtest.h"
 
 #define IOVA		0x1000000000ULL
@@ -325,7 +326,7 @@ static void bench_pri_assembly(struct kunit *test)
 				ways[w].run(b, sizes[s]);
 				b->ns[0][i] = ktime_get_ns() - now;
 				bench_let_go(b);
-				while (rviommu_prgs_take(&b->ep->pri.prgs, RVIOMMU_PRG_ALL, &which))
+				while (prgtest_take(&b->ep->pri.prgs, RVIOMMU_PRG_ALL, &which))
 					;
 			}
 			kunit_info(test, "groups of %2u, %-22s median %4llu ns a request\n",

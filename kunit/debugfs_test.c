@@ -32,6 +32,7 @@
 #include "../src/driver/record.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/static.h"
+#include "prgtest.h"
 #include "testdev.h"
 
 #define TEXT_SIZE	SZ_64K
@@ -1031,7 +1032,7 @@ static void test_page_requests(struct kunit *test)
 	expect_group(test, &text, "group pasid 7 index 3 assembling requests 1 age_us ");
 	KUNIT_EXPECT_NULL(test, strstr(text, "\ngroup"));
 
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(&f->ep->pri.prgs, 5, &which));
+	KUNIT_ASSERT_TRUE(test, prgtest_take(&f->ep->pri.prgs, 5, &which));
 	KUNIT_EXPECT_NE(test, which.since, 0);
 	text = read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE);
 	expect_group(test, &text, "group pasid none index 3 handed_on requests 1 age_us ");
@@ -1175,7 +1176,7 @@ static int page_churn(void *arg)
 		if (round % 7 == 0)
 			rviommu_prgs_discard(&ep->pri.prgs, round % 3);
 		if (round % 4 == 0)
-			rviommu_prgs_take(&ep->pri.prgs, RVIOMMU_PRG_ALL, &which);
+			prgtest_take(&ep->pri.prgs, RVIOMMU_PRG_ALL, &which);
 		cond_resched();
 	}
 	/* Pairs with test_page_churn(). */

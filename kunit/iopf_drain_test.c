@@ -5,6 +5,7 @@
  */
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/sizes.h>
@@ -17,6 +18,7 @@
 #include "../src/driver/endpoint.h"
 #include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
+#include "../src/driver/pri.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/space.h"
 #include "iopftest.h"
@@ -96,7 +98,8 @@ static bool drain_is_empty(struct iopftest *f)
 	struct rviommu_prgs *prgs = &f->ep[0]->pri.prgs;
 
 	guard(spinlock)(&prgs->lock);
-	return list_empty(&prgs->partial) && list_empty(&prgs->outstanding);
+	return list_empty(&prgs->partial) && list_empty(&prgs->outstanding) &&
+	       list_empty(&prgs->answers);
 }
 
 /* Once somebody waits for it, what is held gets its response. */
@@ -219,11 +222,9 @@ static void drain_partial(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
 }
 
-/* The IOMMU has queued a request, and told nobody: it is read. */
-static void drain_reads(struct kunit *test)
+/* The IOMMU queues a request, and tells nobody. */
+static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f)
 {
-	const struct drain_how *how = test->param_value;
-	struct iopftest *f = drain_up(test, IOPFTEST_MAP);
 	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
 	struct rviommu_pritest_job *job;
 	unsigned long end;
@@ -232,9 +233,26 @@ static void drain_reads(struct kunit *test)
 	job = iopftest_go(f, 0, PASID, 0, 1, 3);
 	for (end = jiffies + 60 * HZ; bus->ops->read32(bus, RVIOMMU_REG_PQT) ==
 				      bus->ops->read32(bus, RVIOMMU_REG_PQH);) {
-		KUNIT_ASSERT_FALSE(test, time_after(jiffies, end));
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
 		schedule_timeout_uninterruptible(1);
 	}
+	return job;
+}
+
+static void drain_read_again(struct iopftest *f)
+{
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+
+	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+}
+
+/* It is read all the same. */
+static void drain_reads(struct kunit *test)
+{
+	const struct drain_how *how = test->param_value;
+	struct iopftest *f = drain_up(test, IOPFTEST_MAP);
+	struct rviommu_pritest_job *job = drain_go_unread(f);
+
 	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], PASID), 0);
 	/* Who handles it was asked at once; whether he was quicker than a cancellation is open. */
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[1].groups), 1);
@@ -242,7 +260,7 @@ static void drain_reads(struct kunit *test)
 		rviommu_pritest_end(test, job);
 	else
 		KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
-	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	drain_read_again(f);
 	drain_down(f);
 }
 
@@ -420,6 +438,159 @@ static void drain_reused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 2, 1), 0);
 }
 
+/**
+ * struct drain_moment - what others do at a certain moment of one thread
+ * @f: devices and domains
+ * @same: somebody who has to wait until that moment is over
+ * @passed: he did not
+ * @other: what became of those who need not wait
+ */
+struct drain_moment {
+	struct iopftest *f;
+	struct drain_thread *same;
+	bool passed;
+	int other;
+};
+
+/* Locks of the core may be held: a failure must not end the thread here. */
+static void drain_act(struct drain_moment *m, int (*same)(struct iopftest *f),
+		      struct wait_queue_head *where, int (*other)(struct iopftest *f))
+{
+	struct drain_thread *t = drain_start(m->f, other);
+	unsigned long end = jiffies + 60 * HZ;
+
+	m->other = wait_for_completion_timeout(&t->done, 60 * HZ) ? t->ret : -ETIMEDOUT;
+	m->same = drain_start(m->f, same);
+	while (!wq_has_sleeper(where) && !completion_done(&m->same->done) &&
+	       time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	m->passed = completion_done(&m->same->done);
+}
+
+static int drain_this(struct iopftest *f)
+{
+	return rviommu_iopf_drain(f->dev[0], PASID, LONG_MS);
+}
+
+static int drain_others(struct iopftest *f)
+{
+	return rviommu_iopf_drain(f->dev[0], OTHER, LONG_MS) ?:
+	       rviommu_iopf_drain(f->dev[1], IOMMU_NO_PASID, LONG_MS);
+}
+
+static void drain_decided(struct rviommu *iommu)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+
+	drain_act(m, drain_this, &m->f->ep[0]->pri.prgs.answered, drain_others);
+}
+
+/*
+ * Who responds has decided to, and nothing is queued yet: a fence would say that the response is
+ * with the device. Another PASID and another device have nothing to do with it.
+ */
+static void drain_behind_response(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 7);
+	struct drain_moment m = { .f = f };
+
+	test->priv = &m;
+	iopftest_await_held(f, &f->space[1], 1);
+	kunit_activate_static_stub(test, rviommu_pri_seam, drain_decided);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, true), 1);
+	KUNIT_ASSERT_NOT_NULL(test, m.same);
+	KUNIT_EXPECT_EQ(test, m.other, 0);
+	KUNIT_EXPECT_FALSE(test, m.passed);
+	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	drain_down(f);
+}
+
+static int drain_await_this(struct iopftest *f)
+{
+	rviommu_pri_await_message(f->ep[0]);
+	return 0;
+}
+
+static int drain_await_other(struct iopftest *f)
+{
+	rviommu_pri_await_message(f->ep[1]);
+	return 0;
+}
+
+static int drain_asked(struct iopf_group *group)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+
+	drain_act(m, drain_await_this, &m->f->ep[0]->iommu->asked, drain_await_other);
+	return -EBUSY;
+}
+
+/* The message of a device is looked at: the device stays meanwhile, and another one may go. */
+static void drain_during_message(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct drain_moment m = { .f = f };
+	struct rviommu_pritest_job *job;
+
+	test->priv = &m;
+	f->space[1].domain->iopf_handler = drain_asked;
+	job = drain_go_unread(f);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	KUNIT_ASSERT_NOT_NULL(test, m.same);
+	KUNIT_EXPECT_EQ(test, m.other, 0);
+	KUNIT_EXPECT_FALSE(test, m.passed);
+	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	drain_read_again(f);
+	drain_down(f);
+}
+
+static int drain_exit_this(struct iopftest *f)
+{
+	rviommu_pri_exit(f->ep[0]);
+	return 0;
+}
+
+static int drain_exit_other(struct iopftest *f)
+{
+	rviommu_pri_exit(f->ep[1]);
+	return 0;
+}
+
+static void drain_answers_stranger(struct rviommu *iommu)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+
+	drain_act(m, drain_exit_this, &iommu->asked, drain_exit_other);
+}
+
+/* The same of one that may send none, and does. */
+static void drain_during_strange_message(struct kunit *test)
+{
+	struct rviommu_page_message message = { .read = true, .last = true };
+	struct drain_moment m = {};
+	struct rviommu_sim_config config;
+	struct rviommu *iommu;
+
+	iopftest_config(&config);
+	config.pri = false;
+	m.f = iopftest_up(test, &config);
+	iommu = m.f->ep[0]->iommu;
+	message.did = m.f->ep[0]->ids[0];
+	test->priv = &m;
+	kunit_activate_static_stub(test, rviommu_pri_seam, drain_answers_stranger);
+	mutex_lock(&iommu->pageq.lock);
+	rviommu_pri_message(iommu, &message);
+	mutex_unlock(&iommu->pageq.lock);
+	KUNIT_ASSERT_NOT_NULL(test, m.same);
+	KUNIT_EXPECT_EQ(test, m.other, 0);
+	KUNIT_EXPECT_FALSE(test, m.passed);
+	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+}
+
 static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_waits),
 	KUNIT_CASE(drain_times_out),
@@ -431,6 +602,9 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_alone),
 	KUNIT_CASE(drain_stalled),
 	KUNIT_CASE(drain_stalled_last),
+	KUNIT_CASE(drain_behind_response),
+	KUNIT_CASE(drain_during_message),
+	KUNIT_CASE(drain_during_strange_message),
 	KUNIT_CASE(drain_reused),
 	{}
 };

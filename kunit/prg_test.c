@@ -8,13 +8,10 @@
 #include <linux/kthread.h>
 #include <linux/prandom.h>
 
-#include "../src/driver/prg.h"
+#include "prgtest.h"
 #include "testdev.h"
 
 #define REQUESTS	8
-
-/* What was answered last: of no interest */
-static struct rviommu_page_message answered;
 
 static struct rviommu_prgs *start(struct kunit *test)
 {
@@ -132,9 +129,9 @@ static void prg_interleaved(struct kunit *test)
 	for (i = 0; i < 4; i++) {
 		const u64 cookie = group[i]->cookie;
 
-		KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie, &answered));
+		KUNIT_EXPECT_TRUE(test, prgtest_answer(prgs, cookie));
 		/* One response, whoever comes second. */
-		KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
+		KUNIT_EXPECT_FALSE(test, prgtest_answer(prgs, cookie));
 		expect_room(test, prgs, 0, 3 - i, 6 - 2 * i);
 	}
 	rviommu_prgs_exit(prgs);
@@ -165,7 +162,7 @@ static void prg_excess(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, false, &group), RVIOMMU_PRG_DROPPED);
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, true, &group), RVIOMMU_PRG_REFUSED);
 	expect_room(test, prgs, 0, REQUESTS, REQUESTS);
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie, &answered));
+	KUNIT_EXPECT_TRUE(test, prgtest_answer(prgs, group->cookie));
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, i, 0, true, &group), RVIOMMU_PRG_COMPLETE);
 	rviommu_prgs_exit(prgs);
 }
@@ -209,12 +206,12 @@ static void prg_reused(struct kunit *test)
 	expect_room(test, prgs, 0, 1, 1);
 	/* Of another PASID it is another group. */
 	KUNIT_EXPECT_EQ(test, add(prgs, 0, 5, 0x2000, true, &other), RVIOMMU_PRG_COMPLETE);
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, cookie, &answered));
+	KUNIT_EXPECT_TRUE(test, prgtest_answer(prgs, cookie));
 	KUNIT_EXPECT_EQ(test, add(prgs, 1, 5, 0x3000, true, &other), RVIOMMU_PRG_COMPLETE);
 	/* A late response to the first one is none to the next that has its index. */
 	KUNIT_EXPECT_NE(test, other->cookie, cookie);
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, other->cookie, &answered));
+	KUNIT_EXPECT_FALSE(test, prgtest_answer(prgs, cookie));
+	KUNIT_EXPECT_TRUE(test, prgtest_answer(prgs, other->cookie));
 	expect_room(test, prgs, 0, 1, 1);
 	rviommu_prgs_exit(prgs);
 }
@@ -235,18 +232,18 @@ static void prg_take(struct kunit *test)
 		if (i == 4)
 			cookie = group->cookie;
 	}
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, 1, &which));
+	KUNIT_ASSERT_TRUE(test, prgtest_take(prgs, 1, &which));
 	KUNIT_EXPECT_EQ(test, which.index, 1);
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, 1, &which));
+	KUNIT_ASSERT_TRUE(test, prgtest_take(prgs, 1, &which));
 	KUNIT_EXPECT_EQ(test, which.index, 4);
 	KUNIT_EXPECT_EQ(test, which.pid, 1);
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_take(prgs, 1, &which));
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, cookie, &answered));
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
+	KUNIT_EXPECT_FALSE(test, prgtest_take(prgs, 1, &which));
+	KUNIT_EXPECT_FALSE(test, prgtest_answer(prgs, cookie));
+	KUNIT_ASSERT_TRUE(test, prgtest_take(prgs, IOMMU_NO_PASID, &which));
 	KUNIT_EXPECT_EQ(test, which.index, 0);
 	KUNIT_EXPECT_FALSE(test, which.pv);
 	for (i = 0; i < 3; i++) {
-		KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, RVIOMMU_PRG_ALL, &which));
+		KUNIT_ASSERT_TRUE(test, prgtest_take(prgs, RVIOMMU_PRG_ALL, &which));
 		KUNIT_EXPECT_EQ(test, which.index, left[i]);
 	}
 	expect_room(test, prgs, 0, 0, 0);
@@ -268,7 +265,7 @@ static void prg_wait(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, 1, 1));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, RVIOMMU_PRG_ALL, 1));
 	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, IOMMU_NO_PASID, 1));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_answer(prgs, one->cookie, &answered));
+	KUNIT_EXPECT_TRUE(test, prgtest_answer(prgs, one->cookie));
 	KUNIT_EXPECT_TRUE(test, rviommu_prgs_wait(prgs, 1, 1));
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, 2, 1));
 	rviommu_prgs_exit(prgs);
@@ -295,7 +292,7 @@ static int answer(void *data)
 	while (!wq_has_sleeper(&a->prgs->answered) && time_before(jiffies, end))
 		schedule_timeout_uninterruptible(1);
 	add(a->prgs, 1, 7, 0, true, &a->newer);
-	rviommu_prgs_answer(a->prgs, a->cookie, &answered);
+	prgtest_answer(a->prgs, a->cookie);
 	return 0;
 }
 
@@ -315,6 +312,80 @@ static void prg_wait_ends(struct kunit *test)
 	kthread_stop_put(thread);
 	KUNIT_EXPECT_EQ(test, length(&a.prgs->outstanding), 1);
 	rviommu_prgs_exit(a.prgs);
+}
+
+/**
+ * struct settler - a thread that waits for responses on their way
+ * @prgs: of the device
+ * @pasid: those of this PASID
+ * @over: it waits no more
+ */
+struct settler {
+	struct rviommu_prgs *prgs;
+	u32 pasid;
+	bool over;
+};
+
+static int settle(void *data)
+{
+	struct settler *s = data;
+
+	rviommu_prgs_settle(s->prgs, s->pasid);
+	/* Pairs with await_settler(). */
+	smp_store_release(&s->over, true);
+	return 0;
+}
+
+/* Start to wait, and return as soon as it sleeps, or is over; then true. */
+static bool await_settler(struct kunit *test, struct settler *s, struct task_struct **thread)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	*thread = kthread_run(settle, s, "rviommu-settle");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(*thread));
+	get_task_struct(*thread);
+	while (!wq_has_sleeper(&s->prgs->answered) && !smp_load_acquire(&s->over)) {
+		KUNIT_ASSERT_FALSE(test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+	return smp_load_acquire(&s->over);
+}
+
+/*
+ * Responses that are on their way: those of one PASID or all are waited for, whatever has
+ * become of their groups and comes meanwhile.
+ */
+static void prg_settle(struct kunit *test)
+{
+	struct settler all = { start(test), RVIOMMU_PRG_ALL };
+	struct rviommu_prgs *prgs = all.prgs;
+	struct settler one = { prgs, 1 };
+	struct rviommu_prg_answer answer[3];
+	struct task_struct *thread[2];
+	struct rviommu_prg *group;
+
+	rviommu_prgs_settle(prgs, RVIOMMU_PRG_ALL);
+	KUNIT_ASSERT_EQ(test, add(prgs, 1, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
+	/* What has none is not waited for. */
+	rviommu_prgs_settle(prgs, RVIOMMU_PRG_ALL);
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie, &answer[0]));
+	expect_room(test, prgs, 0, 0, 0);
+	KUNIT_ASSERT_EQ(test, add(prgs, 2, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, 2, &answer[1]));
+	rviommu_prgs_settle(prgs, 3);
+
+	KUNIT_EXPECT_FALSE(test, await_settler(test, &one, &thread[0]));
+	/* Somebody asks again, and is answered: that is not waited for. */
+	KUNIT_ASSERT_EQ(test, add(prgs, 1, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie, &answer[2]));
+	rviommu_prgs_answered(prgs, &answer[0]);
+	kthread_stop_put(thread[0]);
+	KUNIT_EXPECT_FALSE(test, await_settler(test, &all, &thread[1]));
+	rviommu_prgs_answered(prgs, &answer[2]);
+	rviommu_prgs_answered(prgs, &answer[1]);
+	kthread_stop_put(thread[1]);
+	KUNIT_EXPECT_TRUE(test, list_empty(&prgs->answers));
+	rviommu_prgs_exit(prgs);
 }
 
 #define INDICES		4
@@ -356,8 +427,7 @@ static void prg_random(struct kunit *test)
 
 		switch (r >> 20 & 7) {
 		case 0:
-			KUNIT_ASSERT_EQ(test, rviommu_prgs_answer(prgs, p->cookie, &answered),
-					!!p->cookie);
+			KUNIT_ASSERT_EQ(test, prgtest_answer(prgs, p->cookie), !!p->cookie);
 			requests -= p->nr;
 			groups -= !!p->cookie;
 			p->nr = 0;
@@ -431,9 +501,9 @@ static void prg_zero(struct kunit *test)
 	/* but are another group */
 	KUNIT_ASSERT_EQ(test, add(prgs, 0, 1, 0, true, &group), RVIOMMU_PRG_COMPLETE);
 	KUNIT_EXPECT_FALSE(test, rviommu_prgs_wait(prgs, IOMMU_NO_PASID, 1));
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
+	KUNIT_EXPECT_TRUE(test, prgtest_take(prgs, IOMMU_NO_PASID, &which));
 	KUNIT_EXPECT_TRUE(test, which.pv);
-	KUNIT_EXPECT_TRUE(test, rviommu_prgs_take(prgs, IOMMU_NO_PASID, &which));
+	KUNIT_EXPECT_TRUE(test, prgtest_take(prgs, IOMMU_NO_PASID, &which));
 	KUNIT_EXPECT_FALSE(test, which.pv);
 	expect_room(test, prgs, 0, 0, 0);
 	rviommu_prgs_exit(prgs);
@@ -449,8 +519,8 @@ static void prg_refuse(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, rviommu_prgs_add(prgs, &message, &group), RVIOMMU_PRG_COMPLETE);
 	/* It is nobody else's meanwhile. */
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_answer(prgs, group->cookie, &answered));
-	KUNIT_EXPECT_FALSE(test, rviommu_prgs_take(prgs, RVIOMMU_PRG_ALL, &which));
+	KUNIT_EXPECT_FALSE(test, prgtest_answer(prgs, group->cookie));
+	KUNIT_EXPECT_FALSE(test, prgtest_take(prgs, RVIOMMU_PRG_ALL, &which));
 	rviommu_prgs_refuse(prgs, group);
 	expect_room(test, prgs, 0, 0, 0);
 	rviommu_prgs_exit(prgs);
@@ -481,6 +551,7 @@ static struct kunit_case prg_cases[] = {
 	KUNIT_CASE(prg_take),
 	KUNIT_CASE(prg_wait),
 	KUNIT_CASE(prg_wait_ends),
+	KUNIT_CASE(prg_settle),
 	KUNIT_CASE(prg_random),
 	KUNIT_CASE(prg_zero),
 	KUNIT_CASE(prg_refuse),

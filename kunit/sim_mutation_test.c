@@ -1303,6 +1303,50 @@ static const char *pri_cancel_outstanding(struct scene *s)
 	return pri_end(s, waited(s));
 }
 
+/**
+ * struct pri_answer - a response that somebody has decided on
+ * @prgs: of the device
+ * @answer: the response
+ */
+struct pri_answer {
+	struct rviommu_prgs *prgs;
+	struct rviommu_prg_answer answer;
+};
+
+/* He queues it when somebody waits for that, or nobody will any more. */
+static int pri_answers(void *data)
+{
+	struct pri_answer *a = data;
+
+	while (!wq_has_sleeper(&a->prgs->answered) && !kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	rviommu_prgs_answered(a->prgs, &a->answer);
+	return 0;
+}
+
+/* A response of somebody else is one of those, too, before it is queued. */
+static const char *pri_cancel_answered(struct scene *s)
+{
+	struct pri_answer a = { .prgs = &s->ep->pri.prgs };
+	const char *wrong = NULL;
+	struct task_struct *task;
+
+	if (!pri_begin_outstanding(s) || !rviommu_prgs_take(a.prgs, s->pasid, &a.answer))
+		return pri_end(s, CANNOT);
+	task = kthread_run(pri_answers, &a, "rviommu_answer");
+	if (IS_ERR(task)) {
+		rviommu_prgs_answered(a.prgs, &a.answer);
+		return pri_end(s, CANNOT);
+	}
+	get_task_struct(task);
+	if (rviommu_iopf_cancel(s->dev, s->pasid))
+		wrong = CANNOT;
+	else if (!list_empty(&a.prgs->answers))
+		wrong = "it fences before a response is queued";
+	kthread_stop_put(task);
+	return pri_end(s, wrong);
+}
+
 /* An index is asked for again while its group has no response: there can be only one. */
 static const char *pri_index_twice(struct scene *s)
 {
@@ -1505,6 +1549,8 @@ static const struct scenario scenarios[] = {
 	{ "pri_cancel_pasid", pri_cancel, .ats = true, .pasid = 5 },
 	{ "pri_cancel_outstanding", pri_cancel_outstanding, .ats = true },
 	{ "pri_cancel_outstanding_pasid", pri_cancel_outstanding, .ats = true, .pasid = 5 },
+	{ "pri_cancel_answered", pri_cancel_answered, .ats = true },
+	{ "pri_cancel_answered_pasid", pri_cancel_answered, .ats = true, .pasid = 5 },
 	{ "pri_index_twice", pri_index_twice, .ats = true },
 	{ "pri_index_twice_pasid", pri_index_twice, .ats = true, .pasid = 5 },
 	{ "pri_two_pasids", pri_two_pasids, .ats = true, .pasid = 5 },

@@ -852,6 +852,7 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_WAIT] = "pri_wait",
 	[RVIOMMU_MUTATE_PRI_FENCE_EARLY] = "pri_fence_early",
 	[RVIOMMU_MUTATE_PRI_GAP_EARLY] = "pri_gap_early",
+	[RVIOMMU_MUTATE_PRI_SETTLE] = "pri_settle",
 };
 
 /**

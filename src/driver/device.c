@@ -589,6 +589,7 @@ int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 	iommu->nid = dev_to_node(dev);
 	spin_lock_init(&iommu->ddtp_lock);
 	xa_init(&iommu->dids);
+	init_waitqueue_head(&iommu->asked);
 	mutex_init(&iommu->endpoints_lock);
 	INIT_LIST_HEAD(&iommu->endpoints);
 

@@ -139,10 +139,15 @@ static void iopf_refuse(struct iopf_quiet *quiet)
 	rviommu_pri_refuse(quiet->ep, quiet->pasid);
 }
 
+/* Whoever else has decided on a response has queued it. */
+static void iopf_settle(struct iopf_quiet *quiet)
+{
+	rviommu_prgs_settle(&quiet->ep->pri.prgs, quiet->pasid);
+}
+
 /* The responses that were given have reached the device. */
 static void iopf_fence(struct iopf_quiet *quiet)
 {
-	rviommu_pri_synchronize();
 	quiet->error = rviommu_cmdq_sync(&quiet->ep->iommu->cmdq, NULL, 0);
 }
 
@@ -197,22 +202,22 @@ static void iopf_wait_for_responses(struct iopf_quiet *quiet)
 
 /* A PASID is taken away: work that runs is over, so its domain may go. */
 static const iopf_step iopf_take_away[] = {
-	iopf_read, iopf_forget, iopf_wait_for_handlers, iopf_refuse, iopf_fence, NULL
+	iopf_read, iopf_forget, iopf_wait_for_handlers, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
 /* Nobody handles requests any more. Who reads one right now has handed it on by the second read. */
 static const iopf_step iopf_take_all[] = {
 	iopf_switch_off, iopf_read, iopf_close, iopf_read, iopf_forget, iopf_wait_for_handlers,
-	iopf_refuse, iopf_fence, NULL
+	iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
 /* For the driver of a device, which has stopped it. */
 static const iopf_step iopf_drain[] = {
-	iopf_read, iopf_forget, iopf_wait_for_responses, iopf_refuse, iopf_fence, NULL
+	iopf_read, iopf_forget, iopf_wait_for_responses, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
 static const iopf_step iopf_cancel[] = {
-	iopf_read, iopf_forget, iopf_refuse, iopf_fence, NULL
+	iopf_read, iopf_forget, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
 #ifdef CONFIG_RVIOMMU_DEBUG
@@ -235,6 +240,7 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_FENCE, iopf_fence, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_refuse, iopf_fence },
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_fence, iopf_refuse },
+	{ RVIOMMU_MUTATE_PRI_SETTLE, iopf_settle, iopf_nothing },
 };
 
 static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)

@@ -69,6 +69,7 @@
  * @RVIOMMU_MUTATE_PRI_FENCE_EARLY: the fence that waits for responses is behind the last of them
  * @RVIOMMU_MUTATE_PRI_GAP_EARLY: after an overflow the queue is read before what is not complete
  *                                is forgotten
+ * @RVIOMMU_MUTATE_PRI_SETTLE: responses of others are queued before that fence
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -128,6 +129,7 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_WAIT,
 	RVIOMMU_MUTATE_PRI_FENCE_EARLY,
 	RVIOMMU_MUTATE_PRI_GAP_EARLY,
+	RVIOMMU_MUTATE_PRI_SETTLE,
 	RVIOMMU_NR_MUTATIONS,
 };
 

@@ -5,7 +5,7 @@
  *
  * A group is known by PASID and index: groups of several PASIDs may have the same index at a
  * time. Nothing here allocates but rviommu_prgs_init(), and nothing waits but
- * rviommu_prgs_wait().
+ * rviommu_prgs_wait() and rviommu_prgs_settle().
  */
 #include <linux/bitfield.h>
 #include <linux/timekeeping.h>
@@ -72,6 +72,7 @@ int rviommu_prgs_init(struct rviommu_prgs *prgs, unsigned int requests)
 	spin_lock_init(&prgs->lock);
 	INIT_LIST_HEAD(&prgs->partial);
 	INIT_LIST_HEAD(&prgs->outstanding);
+	INIT_LIST_HEAD(&prgs->answers);
 	INIT_LIST_HEAD(&prgs->free);
 	INIT_LIST_HEAD(&prgs->free_requests);
 	init_waitqueue_head(&prgs->answered);
@@ -272,10 +273,10 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_refuse);
 
 /*
  * Take the oldest group out of those that are outstanding: of @pasid, and the one that @cookie
- * says, unless it is 0. @which becomes its last request. False if there is none.
+ * says, unless it is 0. @answer becomes one to its last request. False if there is none.
  */
 static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
-		      struct rviommu_page_message *which)
+		      struct rviommu_prg_answer *answer)
 {
 	struct rviommu_prg *group;
 	bool found = false;
@@ -284,8 +285,10 @@ static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
 	list_for_each_entry(group, &prgs->outstanding, node) {
 		if (!prg_is_of(group, pasid) || (cookie && group->cookie != cookie))
 			continue;
-		*which = list_last_entry(&group->requests, struct rviommu_prg_request,
-					 node)->message;
+		answer->cookie = group->cookie;
+		answer->message = list_last_entry(&group->requests, struct rviommu_prg_request,
+						  node)->message;
+		list_add_tail(&answer->node, &prgs->answers);
 		prg_release(prgs, group);
 		found = true;
 		break;
@@ -300,15 +303,15 @@ static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
  * rviommu_prgs_answer() - may a group have its response?
  * @prgs: of the device
  * @cookie: of the group; 0 is that of none
- * @which: what the response has to be to
+ * @answer: filled in here, and the caller's until rviommu_prgs_answered()
  *
  * Context: any but an interrupt.
- * Return: true if the caller sends it; false if somebody else has.
+ * Return: true if the caller sends it; false if somebody else does, or has.
  */
 bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
-			 struct rviommu_page_message *which)
+			 struct rviommu_prg_answer *answer)
 {
-	return cookie && prgs_take(prgs, RVIOMMU_PRG_ALL, cookie, which);
+	return cookie && prgs_take(prgs, RVIOMMU_PRG_ALL, cookie, answer);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_answer);
 
@@ -342,17 +345,31 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_discard);
  * rviommu_prgs_take() - a group that is outstanding gets its response from the caller
  * @prgs: of the device
  * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
- * @which: what the response has to be to
+ * @answer: as for rviommu_prgs_answer()
  *
  * The oldest. Whoever handles it finds that it was answered, rviommu_prgs_answer().
  *
  * Return: false if there is none.
  */
-bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which)
+bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_prg_answer *answer)
 {
-	return prgs_take(prgs, pasid, 0, which);
+	return prgs_take(prgs, pasid, 0, answer);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_take);
+
+/**
+ * rviommu_prgs_answered() - a response is queued
+ * @prgs: of the device
+ * @answer: from rviommu_prgs_answer() or rviommu_prgs_take()
+ */
+void rviommu_prgs_answered(struct rviommu_prgs *prgs, struct rviommu_prg_answer *answer)
+{
+	spin_lock(&prgs->lock);
+	list_del(&answer->node);
+	spin_unlock(&prgs->lock);
+	wake_up_all(&prgs->answered);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_answered);
 
 static void prg_describe(struct rviommu_prg *group, bool handed_on,
 			 struct rviommu_prg_info *info)
@@ -395,6 +412,12 @@ unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_inf
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_list);
 
+static u64 prgs_newest(struct rviommu_prgs *prgs)
+{
+	guard(spinlock)(&prgs->lock);
+	return prgs->cookie;
+}
+
 static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
 {
 	struct rviommu_prg *group;
@@ -418,11 +441,37 @@ static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
  */
 bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout)
 {
-	u64 newest;
+	const u64 newest = prgs_newest(prgs);
 
-	spin_lock(&prgs->lock);
-	newest = prgs->cookie;
-	spin_unlock(&prgs->lock);
 	return wait_event_timeout(prgs->answered, prgs_quiet(prgs, pasid, newest), timeout);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_wait);
+
+static bool prgs_settled(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
+{
+	struct rviommu_prg_answer *answer;
+
+	guard(spinlock)(&prgs->lock);
+	list_for_each_entry(answer, &prgs->answers, node)
+		if ((pasid == RVIOMMU_PRG_ALL || answer->message.pid == pasid) &&
+		    answer->cookie <= newest)
+			return false;
+	return true;
+}
+
+/**
+ * rviommu_prgs_settle() - responses that somebody has decided on are queued
+ * @prgs: of the device
+ * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
+ *
+ * Those to groups that are there now, or were. Takes as long as it takes to queue them: whoever
+ * does waits for room in the command queue of the device's own IOMMU, which is bounded.
+ * May sleep.
+ */
+void rviommu_prgs_settle(struct rviommu_prgs *prgs, u32 pasid)
+{
+	const u64 newest = prgs_newest(prgs);
+
+	wait_event(prgs->answered, prgs_settled(prgs, pasid, newest));
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_settle);

@@ -92,13 +92,30 @@ struct rviommu_prg_info {
 };
 
 /**
+ * struct rviommu_prg_answer - a response that somebody has decided on, and not queued yet
+ * @node: on rviommu_prgs.answers
+ * @cookie: rviommu_prg.cookie of the group, which may be another one by now
+ * @message: the last request of the group: what the response has to be to
+ *
+ * On the stack of who queues it, from rviommu_prgs_answer() or rviommu_prgs_take() to
+ * rviommu_prgs_answered().
+ */
+struct rviommu_prg_answer {
+	struct list_head node;
+	u64 cookie;
+	struct rviommu_page_message message;
+};
+
+/**
  * struct rviommu_prgs - the groups of one device
  * @lock: protects everything here; a leaf lock. Interrupts on: nobody needs it in one.
  * @partial: struct rviommu_prg.node: the last request has not come, oldest first
  * @outstanding: those that were handed on, and wait for their response, oldest first
+ * @answers: struct rviommu_prg_answer.node: those that left @outstanding, and whose responses
+ *           are not queued yet
  * @free: groups that are in no use
  * @free_requests: and requests
- * @answered: somebody may wait for a group to leave @outstanding
+ * @answered: somebody may wait for a group to leave @outstanding, or @answers
  * @mutate: word of the mutation run (mutate.h), or NULL
  * @cookie: of the newest group
  * @memory: groups and requests: as many as the device may have requests outstanding
@@ -108,12 +125,15 @@ struct rviommu_prg_info {
  * all memory is there from the beginning, and a device that asks for more is not served.
  *
  * Whoever takes a group out of @outstanding sends the response, so there is exactly one. A
- * group is known by its cookie from then on: its index may be used again.
+ * group is known by its cookie from then on: its index may be used again. Its memory may, too:
+ * the device can ask for more as soon as the response is queued, before whoever queued it is
+ * seen to have done so. A fence that stands for responses has to come behind @answers.
  */
 struct rviommu_prgs {
 	spinlock_t lock; /* see above */
 	struct list_head partial;
 	struct list_head outstanding;
+	struct list_head answers;
 	struct list_head free;
 	struct list_head free_requests;
 	wait_queue_head_t answered;
@@ -153,9 +173,11 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 void rviommu_prgs_hand_on(struct rviommu_prgs *prgs, struct rviommu_prg *group);
 void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group);
 bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
-			 struct rviommu_page_message *which);
+			 struct rviommu_prg_answer *answer);
 unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid);
-bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_page_message *which);
+bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_prg_answer *answer);
+void rviommu_prgs_answered(struct rviommu_prgs *prgs, struct rviommu_prg_answer *answer);
+void rviommu_prgs_settle(struct rviommu_prgs *prgs, u32 pasid);
 unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_info *info,
 			       unsigned int max);
 bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout);

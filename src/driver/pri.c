@@ -8,9 +8,10 @@
  * response comes from the handler, at any time, by any thread; or from whoever takes
  * the handler away. rviommu_prgs sees to it that there is one.
  */
-#include <linux/pci.h>
-#include <linux/srcu.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
+#include <linux/pci.h>
+#include <linux/wait.h>
 
 #include "attachment.h"
 #include "cmdq.h"
@@ -22,20 +23,25 @@
 #include "rviommu.h"
 #include "trace.h"
 
-/*
- * Whoever looks at a message: the device that he finds stays until he has handed it on, which
- * allocates. Whoever releases a device waits for him.
- */
-DEFINE_STATIC_SRCU(rviommu_pri_srcu);
-
-/* Whoever has decided on a response, until it is queued. */
-DEFINE_STATIC_SRCU(rviommu_answer_srcu);
-
 /* ----- Responses ----- */
 
 /* PCIe "Page Request Group Response Message", Response Code */
 #define PRG_SUCCESS	0
 #define PRG_INVALID	1
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/**
+ * rviommu_pri_seam() - between the decision on a response and its way into the command queue
+ * @iommu: of the device
+ *
+ * Does nothing. Here a test lets others act.
+ */
+void rviommu_pri_seam(struct rviommu *iommu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_pri_seam, iommu);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_seam);
+#endif
 
 static void pri_send(struct rviommu *iommu, const char *device, u16 rid, u8 seg, bool pv,
 		     const struct rviommu_page_message *message, u8 code)
@@ -45,6 +51,7 @@ static void pri_send(struct rviommu *iommu, const char *device, u16 rid, u8 seg,
 
 	if (pv)
 		cmd = rviommu_cmd_with_pasid(cmd, message->pid);
+	rviommu_pri_seam(iommu);
 	/* Nobody waits for it. -EIO: nothing is translated any more, nor answered. */
 	rviommu_cmdq_issue(&iommu->cmdq, &cmd, 1, &fence);
 	if (trace_rviommu_page_response_enabled())
@@ -66,6 +73,13 @@ static void pri_respond_invalid(struct rviommu_endpoint *ep,
 	pri_respond(ep, message, PRG_INVALID);
 }
 
+/* A group that is in no list any more: from now on only @answer says that it is not quiet. */
+static void pri_answer(struct rviommu_endpoint *ep, struct rviommu_prg_answer *answer, u8 code)
+{
+	pri_respond(ep, &answer->message, code);
+	rviommu_prgs_answered(&ep->pri.prgs, answer);
+}
+
 /**
  * rviommu_page_response() - iommu_ops: a handler responds
  * @dev: the device
@@ -83,38 +97,37 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 {
 	const struct iommu_fault_page_request *prm = &fault->fault.prm;
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
-	struct rviommu_page_message message;
-	int section = srcu_read_lock(&rviommu_answer_srcu);
+	struct rviommu_prg_answer answer;
 
 	/* Of a request that is not the last one the core says something, too: no cookie. */
-	if (rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &message))
-		pri_respond(ep, &message, response->code == IOMMU_PAGE_RESP_SUCCESS ?
-			    PRG_SUCCESS : PRG_INVALID);
-	srcu_read_unlock(&rviommu_answer_srcu, section);
-}
-
-/**
- * rviommu_pri_synchronize() - responses that somebody has decided on are queued
- *
- * A group is in no list any more when it has its response, which is a moment before that is
- * queued: whoever finds none has to wait for those, too, before he fences.
- *
- * Context: may sleep.
- */
-void rviommu_pri_synchronize(void)
-{
-	synchronize_srcu(&rviommu_answer_srcu);
+	if (rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &answer))
+		pri_answer(ep, &answer, response->code == IOMMU_PAGE_RESP_SUCCESS ?
+			   PRG_SUCCESS : PRG_INVALID);
 }
 
 /* ----- Messages ----- */
 
-static struct rviommu_endpoint *pri_device(struct rviommu *iommu, u32 id)
+/*
+ * The device of a message, or NULL. It stays until pri_end(): what is done with the message
+ * sleeps, so RCU is not enough.
+ */
+static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 {
+	struct rviommu_endpoint *ep;
 	struct rviommu_did *did;
 
 	guard(rcu)();
 	did = xa_load(&iommu->dids, id);
-	return did ? READ_ONCE(did->owner) : NULL;
+	ep = did ? READ_ONCE(did->owner) : NULL;
+	/* Inside: who has waited for readers of RCU sees it, rviommu_pri_await_message(). */
+	WRITE_ONCE(iommu->asking, ep);
+	return ep;
+}
+
+static void pri_end(struct rviommu *iommu)
+{
+	smp_store_release(&iommu->asking, NULL);
+	wake_up_all(&iommu->asked);
 }
 
 /* Does somebody handle requests with this PASID, or without? */
@@ -299,8 +312,7 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_endpoint *e
  */
 void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message)
 {
-	int section = srcu_read_lock(&rviommu_pri_srcu);
-	struct rviommu_endpoint *ep = pri_device(iommu, message->did);
+	struct rviommu_endpoint *ep = pri_begin(iommu, message->did);
 	const char *device = ep ? ep->name : "unknown";
 
 	trace_rviommu_page_request(iommu->bus, device, message);
@@ -313,9 +325,27 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 	} else {
 		pri_stranger(iommu, ep, device, message);
 	}
-	srcu_read_unlock(&rviommu_pri_srcu, section);
+	pri_end(iommu);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
+
+/**
+ * rviommu_pri_await_message() - nobody looks at a message of a device any more
+ * @ep: the device; it has none of its IDs any more
+ *
+ * A message of another device is not waited for, nor one that comes to another IOMMU.
+ *
+ * Context: may sleep.
+ */
+void rviommu_pri_await_message(struct rviommu_endpoint *ep)
+{
+	struct rviommu *iommu = ep->iommu;
+
+	/* Who has found it by one of its IDs has said so. */
+	synchronize_rcu();
+	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_await_message);
 
 /**
  * rviommu_pri_discard() - messages were lost
@@ -328,19 +358,16 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
  */
 void rviommu_pri_discard(struct rviommu *iommu)
 {
-	int section = srcu_read_lock(&rviommu_pri_srcu);
 	struct rviommu_did *did;
 	unsigned long id;
 
-	rcu_read_lock();
+	guard(rcu)();
 	xa_for_each(&iommu->dids, id, did) {
 		struct rviommu_endpoint *ep = READ_ONCE(did->owner);
 
 		if (ep && ep->pri.usable)
 			rviommu_prgs_discard(&ep->pri.prgs, RVIOMMU_PRG_ALL);
 	}
-	rcu_read_unlock();
-	srcu_read_unlock(&rviommu_pri_srcu, section);
 }
 
 /**
@@ -350,12 +377,12 @@ void rviommu_pri_discard(struct rviommu *iommu)
  */
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
-	int section = srcu_read_lock(&rviommu_answer_srcu);
-	struct rviommu_page_message message;
+	struct rviommu_prg_answer answer;
 
-	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &message))
-		pri_respond_invalid(ep, &message);
-	srcu_read_unlock(&rviommu_answer_srcu, section);
+	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &answer)) {
+		atomic64_inc(&ep->pri.refused);
+		pri_answer(ep, &answer, PRG_INVALID);
+	}
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_refuse);
 
@@ -435,10 +462,12 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
  */
 void rviommu_pri_exit(struct rviommu_endpoint *ep)
 {
-	if (ep->pri.usable)
-		synchronize_srcu(&rviommu_pri_srcu);
+	/* Be it one that may send none: who reads what it sends all the same has it, too. */
+	if (ep->iommu->pageq.q.base)
+		rviommu_pri_await_message(ep);
 	rviommu_prgs_exit(&ep->pri.prgs);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_exit);
 
 /* What the PCI core restores after a sleep or a reset; 0: nothing. It exports no more of it. */
 static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)

@@ -58,7 +58,7 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep);
 void rviommu_pri_disable(struct rviommu_endpoint *ep);
 void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message);
 void rviommu_pri_discard(struct rviommu *iommu);
-void rviommu_pri_synchronize(void);
+void rviommu_pri_await_message(struct rviommu_endpoint *ep);
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid);
 void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 			   struct iommu_page_response *response);
@@ -73,6 +73,14 @@ static inline void rviommu_pri_disable(struct rviommu_endpoint *ep)
 }
 
 static inline void rviommu_pri_exit(struct rviommu_endpoint *ep)
+{
+}
+#endif
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void rviommu_pri_seam(struct rviommu *iommu);
+#else
+static inline void rviommu_pri_seam(struct rviommu *iommu)
 {
 }
 #endif

@@ -20,6 +20,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 
 #include <rviommu/bus.h>
@@ -33,6 +34,7 @@
 
 struct dentry;
 struct rviommu;
+struct rviommu_endpoint;
 
 /**
  * struct rviommu_irq - one interrupt vector of an IOMMU
@@ -64,6 +66,9 @@ struct rviommu_irq {
  * @fault_log: of faults that no device is known to have caused; under faultq.lock
  * @pageq: page-request queue; its memory is NULL where the IOMMU or the kernel has no page
  *         requests. Nobody waits for a handler of page requests under its lock.
+ * @asking: the device whose message is looked at, or NULL; written under pageq.lock, so there is
+ *          one at a time. It is not freed meanwhile: rviommu_pri_await_message().
+ * @asked: somebody may wait for @asking to be another one
  * @strangers: requests of devices that may send none, and that wanted a response; read by
  *             debugfs
  * @irqs: interrupt vectors
@@ -105,6 +110,8 @@ struct rviommu {
 	struct rviommu_inq faultq;
 	struct rviommu_fault_log fault_log;
 	struct rviommu_inq pageq;
+	struct rviommu_endpoint *asking;
+	wait_queue_head_t asked;
 	atomic64_t strangers;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
