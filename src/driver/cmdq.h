@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The command queue: submission, fences, recovery.
+ * The command queue: submission, fences, recovery, bring-up.
  */
 #ifndef RVIOMMU_CMDQ_H
 #define RVIOMMU_CMDQ_H
@@ -90,7 +90,7 @@ enum rviommu_cmdq_state {
  *                     long as that takes rviommu_cmdq.running is true, for those who wait.
  *
  * All but the first wait for hardware, which may take long. Nobody waits under the lock: each
- * look is a step (cmdq_step()), and whoever waits for the queue takes it now and then.
+ * look is a step (cmdq_recover.c), and whoever waits for the queue takes it now and then.
  */
 enum rviommu_cmdq_phase {
 	RVIOMMU_CMDQ_RUNS,
