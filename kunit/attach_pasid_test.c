@@ -1114,6 +1114,42 @@ static void attach_ats_shared_id(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, has_en_ats(td, DID));
 }
 
+/* How often was a device about to be asked, and how often under a lock that others need? */
+static unsigned int asks, asks_locked;
+
+static enum rviommu_ats_power count_asks(const struct rviommu_endpoint *ep)
+{
+	asks++;
+	asks_locked += mutex_is_locked(&ep->iommu->endpoints_lock);
+	return RVIOMMU_ATS_AWAKE;
+}
+
+/* A device may take its minute to answer: others come and go meanwhile. */
+static void attach_ats_asks_alone(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 4, 0);
+	struct device *dev = testdev_add_one(t->td, 0x20);
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(testdev_ep(dev), t->domain[0]), 0);
+	KUNIT_ASSERT_TRUE(test, t->ep->ats.on && testdev_ep(dev)->ats.on);
+	asks = 0;
+	asks_locked = 0;
+	kunit_activate_static_stub(test, rviommu_ats_power, count_asks);
+	/* One goes. */
+	testdev_del(t->td, dev);
+	KUNIT_EXPECT_GT(test, asks, 0);
+	KUNIT_EXPECT_EQ(test, asks_locked, 0);
+	/* One comes that has the ID of another. */
+	asks = 0;
+	dev = testdev_add_one(t->td, DID);
+	KUNIT_EXPECT_GT(test, asks, 0);
+	KUNIT_EXPECT_EQ(test, asks_locked, 0);
+	kunit_deactivate_static_stub(test, rviommu_ats_power);
+	testdev_del(t->td, dev);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
+}
+
 static enum rviommu_ats_power power;
 static unsigned int power_looks;
 
@@ -1600,6 +1636,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_waits_alone),
 	KUNIT_CASE(attach_ats_unusable),
 	KUNIT_CASE(attach_ats_shared_id),
+	KUNIT_CASE(attach_ats_asks_alone),
 	KUNIT_CASE(attach_ats_asleep),
 	KUNIT_CASE(attach_ats_wakes),
 	KUNIT_CASE(attach_lost_forgotten),

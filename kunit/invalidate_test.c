@@ -616,7 +616,7 @@ static void invalidate_attachment_memory(struct kunit *test)
 	rviommu_attachment_put(a);
 	rviommu_attachment_put(b);
 	mutex_unlock(&ep->lock);
-	rviommu_endpoint_retire(ep);
+	rviommu_endpoint_put(ep);
 	free_domain(dom);
 }
 
@@ -713,7 +713,7 @@ static void invalidate_targets_race(struct kunit *test)
 	}
 	testdev_unlink(first);
 	for (i = 0; i < 4; i++)
-		rviommu_endpoint_retire(ep[i]);
+		rviommu_endpoint_put(ep[i]);
 	free_domain(stress.dom);
 }
 

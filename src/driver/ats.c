@@ -275,7 +275,8 @@ static void rviommu_ats_reopen(struct rviommu_endpoint *ep)
  * @iommu: the IOMMU, which translates again
  *
  * A function that has not woken up yet gets its enable back from the PCI core then. What is no
- * PCI function is asked.
+ * PCI function is asked. While the system wakes up nobody comes or goes, nor looks at the devices,
+ * so nobody is kept waiting for the lock.
  */
 void rviommu_ats_resume(struct rviommu *iommu)
 {

@@ -54,9 +54,9 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
 
 /**
  * rviommu_attach_without_ats() - a device has to do without ATS from now on
- * @ep: the device; it has no PASIDs. Nobody releases it meanwhile.
+ * @ep: the device; it has no PASIDs
  *
- * It goes on with what it is attached to. Only the word tc of its contexts changes, for
+ * It goes on with what it is attached to, unless it goes: see rviommu_detach_begin(). Only the word tc of its contexts changes, for
  * which no memory is needed, and no request that EN_ATS is for is under way then.
  */
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
@@ -447,6 +447,22 @@ void rviommu_detach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_pasid);
 
 /* ----- Release ----- */
+
+/**
+ * rviommu_detach_begin() - nothing of a device that goes has to be waited for any more
+ * @ep: the device; the core will not attach it again
+ *
+ * Neither who handles its page requests, nor the device itself, which is asked to forget while
+ * its context is valid. Not under a lock of others, as what follows is.
+ */
+void rviommu_detach_begin(struct rviommu_endpoint *ep)
+{
+	guard(mutex)(&ep->lock);
+	rviommu_iopf_stop(ep);
+	rviommu_ats_disable(ep);
+	WRITE_ONCE(ep->ats.usable, false);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_detach_begin);
 
 /**
  * rviommu_detach_release() - block what only this device uses, before it goes

@@ -12,6 +12,7 @@ struct rviommu_endpoint;
 int rviommu_attach(struct rviommu_endpoint *ep, struct iommu_domain *new);
 int rviommu_attach_reserve(struct rviommu_endpoint *ep);
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep);
+void rviommu_detach_begin(struct rviommu_endpoint *ep);
 void rviommu_detach_release(struct rviommu_endpoint *ep);
 int rviommu_attach_pasid(struct rviommu_endpoint *ep, ioasid_t pasid, struct iommu_domain *new,
 			 struct iommu_domain *old);

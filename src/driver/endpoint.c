@@ -137,6 +137,14 @@ int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fws
 	return 0;
 }
 
+static void rviommu_endpoint_destroy(struct rviommu_endpoint *ep)
+{
+	mutex_destroy(&ep->lock);
+	rviommu_free(ep->spare);
+	rviommu_free(ep->updates);
+	rviommu_free(ep);
+}
+
 /**
  * rviommu_endpoint_create() - the record of a device
  * @iommu: the IOMMU it is behind
@@ -156,6 +164,7 @@ struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned
 	ep->nr_ids = nr_ids;
 	ep->blocked.ep = ep;
 	ep->blocked.pasid = IOMMU_NO_PASID;
+	refcount_set(&ep->refs, 1);
 	spin_lock_init(&ep->fault_lock);
 	rviommu_fault_log_init(&ep->fault_log);
 	mutex_init(&ep->lock);
@@ -169,18 +178,6 @@ struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_create);
 
-/**
- * rviommu_endpoint_destroy() - free the record of a device
- * @ep: the device; nothing is attached, and nobody looks at it
- */
-void rviommu_endpoint_destroy(struct rviommu_endpoint *ep)
-{
-	mutex_destroy(&ep->lock);
-	rviommu_free(ep->spare);
-	rviommu_free(ep->updates);
-	rviommu_free(ep);
-}
-
 static void rviommu_endpoint_free(struct rcu_head *rcu)
 {
 	rviommu_endpoint_destroy(container_of(rcu, struct rviommu_endpoint, rcu));
@@ -192,14 +189,31 @@ static void rviommu_endpoint_drop(struct rcu_head *rcu)
 }
 
 /**
- * rviommu_endpoint_retire() - free a device's record when nobody looks at it any more
- * @ep: the device; nothing is attached, and nobody finds it from now on
+ * rviommu_endpoint_get() - a device's record stays until rviommu_endpoint_put()
+ * @ep: the device; endpoints_lock is held
+ *
+ * The record alone: the device may go, and then has no ATS any more.
+ *
+ * Return: @ep.
  */
-void rviommu_endpoint_retire(struct rviommu_endpoint *ep)
+struct rviommu_endpoint *rviommu_endpoint_get(struct rviommu_endpoint *ep)
 {
-	rviommu_inval_call(&ep->rcu, rviommu_endpoint_drop);
+	refcount_inc(&ep->refs);
+	return ep;
 }
-EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_retire);
+
+/**
+ * rviommu_endpoint_put() - a device's record is not needed any more
+ * @ep: the device; if it was the last one who needed it, nothing is attached
+ *
+ * Freed when nobody looks at it any more.
+ */
+void rviommu_endpoint_put(struct rviommu_endpoint *ep)
+{
+	if (refcount_dec_and_test(&ep->refs))
+		rviommu_inval_call(&ep->rcu, rviommu_endpoint_drop);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_put);
 
 /**
  * rviommu_endpoint_fault() - count a fault on the device that caused it

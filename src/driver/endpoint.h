@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/xarray.h>
@@ -80,6 +81,8 @@ struct rviommu_ats {
  * @last_fault: the newest one; written by the fault thread under @fault_lock
  * @fault_lock: protects @last_fault; a leaf lock
  * @fault_log: what is said of them; under faultq.lock of @iommu
+ * @refs: what the IOMMU core has, and whoever found it on @node and goes on without
+ *        rviommu.endpoints_lock
  * @rcu: freed through SRCU and RCU: an unmap, or the fault path, may still hold it
  * @node: on rviommu.endpoints
  * @debugfs: its directory
@@ -114,6 +117,7 @@ struct rviommu_endpoint {
 	struct rviommu_fault last_fault;
 	spinlock_t fault_lock; /* see above */
 	struct rviommu_fault_log fault_log;
+	refcount_t refs;
 	struct rcu_head rcu;
 	struct rviommu_pdt pdt;
 	struct xarray pasids;
@@ -134,8 +138,8 @@ int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fws
 int rviommu_get_dids(struct rviommu_endpoint *ep);
 void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr);
 struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned int nr_ids);
-void rviommu_endpoint_destroy(struct rviommu_endpoint *ep);
-void rviommu_endpoint_retire(struct rviommu_endpoint *ep);
+struct rviommu_endpoint *rviommu_endpoint_get(struct rviommu_endpoint *ep);
+void rviommu_endpoint_put(struct rviommu_endpoint *ep);
 bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,
 			    u64 *hidden);
 void rviommu_endpoint_name(struct rviommu *iommu, u32 did, char *buf, size_t size);

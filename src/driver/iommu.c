@@ -44,22 +44,34 @@ static bool rviommu_capable(struct device *dev, enum iommu_cap cap)
 	}
 }
 
+/* The device that had an ID before @ep came; with a reference. NULL: it has it for itself. */
+static struct rviommu_endpoint *rviommu_shares_id(struct rviommu_endpoint *ep, u32 id)
+{
+	struct rviommu_did *did;
+
+	guard(mutex)(&ep->iommu->endpoints_lock);
+	did = xa_load(&ep->iommu->dids, id);
+	return did->owner == ep ? NULL : rviommu_endpoint_get(did->owner);
+}
+
 /*
  * ATS needs an ID for itself: a Routing ID that stands for two devices says neither which ATC to
- * empty nor who did not answer, and EN_ATS is for all who have the ID. endpoints_lock is held, so
- * nobody goes.
+ * empty nor who did not answer, and EN_ATS is for all who have the ID. @ep is known, and
+ * nothing is attached to it yet. The other device is asked to forget, which may take it long: so
+ * under none but its own lock.
  */
 static void rviommu_share_ids(struct rviommu_endpoint *ep)
 {
+	struct rviommu_endpoint *other;
 	unsigned int i;
 
 	for (i = 0; i < ep->nr_ids; i++) {
-		struct rviommu_did *did = xa_load(&ep->iommu->dids, ep->ids[i]);
-
-		if (did->users == 1)
+		other = rviommu_shares_id(ep, ep->ids[i]);
+		if (!other)
 			continue;
-		rviommu_attach_without_ats(did->owner);
 		WRITE_ONCE(ep->ats.usable, false);
+		rviommu_attach_without_ats(other);
+		rviommu_endpoint_put(other);
 	}
 }
 
@@ -134,14 +146,13 @@ static struct iommu_device *rviommu_probe_device(struct device *dev)
 	if (!ret)
 		ret = rviommu_get_dids(ep);
 	mutex_unlock(&iommu->ddt.lock);
-	if (!ret) {
-		rviommu_share_ids(ep);
+	if (!ret)
 		list_add_tail(&ep->node, &iommu->endpoints);
-	}
 	mutex_unlock(&iommu->endpoints_lock);
 	if (ret)
 		goto err_pri;
 
+	rviommu_share_ids(ep);
 	rviommu_link_device(ep);
 	dev_iommu_priv_set(dev, ep);
 	rviommu_debugfs_add_endpoint(ep);
@@ -152,7 +163,8 @@ err_pri:
 err_pasid:
 	rviommu_pasid_exit(ep);
 err:
-	rviommu_endpoint_destroy(ep);
+	/* It may have been found by one of its IDs. */
+	rviommu_endpoint_put(ep);
 	return ERR_PTR(ret);
 }
 
@@ -168,11 +180,7 @@ static void rviommu_release_device(struct device *dev)
 	/* Waits for readers, which take endpoints_lock. */
 	rviommu_debugfs_remove_endpoint(ep);
 	rviommu_unlink_device(ep);
-	/* Waits for who handles its page requests: not under a lock of others. */
-	mutex_lock(&ep->lock);
-	rviommu_iopf_stop(ep);
-	mutex_unlock(&ep->lock);
-
+	rviommu_detach_begin(ep);
 	mutex_lock(&iommu->endpoints_lock);
 	rviommu_detach_release(ep);
 	mutex_lock(&iommu->ddt.lock);
@@ -184,7 +192,7 @@ static void rviommu_release_device(struct device *dev)
 	rviommu_pri_exit(ep);
 	rviommu_pasid_exit(ep);
 
-	rviommu_endpoint_retire(ep);
+	rviommu_endpoint_put(ep);
 }
 
 /**

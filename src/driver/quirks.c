@@ -196,7 +196,7 @@ static enum rviommu_verdict rviommu_test_svnapot(struct rviommu *iommu)
 		rviommu_detach_release(ep);
 		mutex_unlock(&iommu->endpoints_lock);
 	}
-	rviommu_endpoint_retire(ep);
+	rviommu_endpoint_put(ep);
 free_domain:
 	dom->space.domain.ops->free(&dom->space.domain);
 	return verdict;
