@@ -782,6 +782,93 @@ static void lost_illegal_response(struct kunit *test)
 	expect_alive(t);
 }
 
+/* How often a response was executed, with this code */
+static unsigned int responses(struct lost_test *t, struct rviommu_command response, u8 code)
+{
+	unsigned int i, n = 0;
+
+	response.dword[1] &= ~cpu_to_le64(0xfULL << 44);
+	response.dword[1] |= cpu_to_le64((u64)code << 44);
+	for (i = 0; i < min(t->fake->nr_log, FAKEBUS_LOG); i++)
+		n += rviommu_cmd_equal(t->fake->log[i], response);
+	return n;
+}
+
+/* What is for the devices, between two responses to one of which the index may be used again */
+static struct lost_batch batch_beside(struct lost_test *t, u32 devices,
+				      const struct rviommu_command *r)
+{
+	struct lost_batch b = {}, others = batch_for(t, devices);
+	unsigned int i;
+
+	add(&b, r[0]);
+	for (i = 0; i < others.nr; i++)
+		add(&b, others.cmds[i]);
+	add(&b, r[1]);
+	return b;
+}
+
+/* Devices do not answer: what was sent to another one meanwhile is not sent again. */
+static void lost_beside_response(struct kunit *test)
+{
+	const struct rviommu_command r[] = {
+		rviommu_cmd_ats_prgr(0x104, 0, 5, RVIOMMU_PRG_INVALID),
+		rviommu_cmd_ats_prgr(0x104, 0, 6, RVIOMMU_PRG_INVALID),
+	};
+	struct lost_test *t = start(test, 6);
+	u32 lost;
+
+	for (lost = 1; lost < 16; lost++) {
+		struct lost_batch b;
+
+		forget(t);
+		lose(t, lost, false);
+		b = batch_beside(t, 0xf, r);
+		KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
+		expect_reported(t, lost);
+		KUNIT_EXPECT_EQ(test, responses(t, r[0], RVIOMMU_PRG_INVALID), 1);
+		KUNIT_EXPECT_EQ(test, responses(t, r[1], RVIOMMU_PRG_INVALID), 1);
+		KUNIT_EXPECT_EQ(test, responses(t, r[0], RVIOMMU_PRG_SUCCESS), 0);
+		KUNIT_EXPECT_EQ(test, responses(t, r[1], RVIOMMU_PRG_SUCCESS), 0);
+	}
+	expect_alive(t);
+}
+
+/*
+ * The same without cmd_to: nobody knows whether it was sent. So it is sent again, in a way that
+ * does no harm. What the hardware has not come to is as it was.
+ */
+static void lost_silent_beside_response(struct kunit *test)
+{
+	const struct rviommu_command r[] = {
+		rviommu_cmd_ats_prgr(0x104, 0, 5, RVIOMMU_PRG_INVALID),
+		rviommu_cmd_ats_prgr(0x104, 0, 6, RVIOMMU_PRG_INVALID),
+		rviommu_cmd_ats_prgr(0x104, 0, 7, RVIOMMU_PRG_INVALID),
+	};
+	struct lost_test *t = start(test, 6);
+	struct lost_batch b, next = {};
+
+	t->cq.timeout_us = 300;
+	t->fake->rate = 0;
+	lose(t, 1, true);
+	b = batch_beside(t, 1, r);
+	add(&next, r[2]);
+	KUNIT_ASSERT_EQ(test, issue(t, &b), 0);
+	KUNIT_ASSERT_EQ(test, issue(t, &next), 0);
+	t->fake->rate = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, finish(t, &next), 0);
+	expect_reported(t, 1);
+	/* Before a fence that has completed */
+	KUNIT_EXPECT_EQ(test, responses(t, r[0], RVIOMMU_PRG_INVALID), 1);
+	KUNIT_EXPECT_EQ(test, responses(t, r[0], RVIOMMU_PRG_SUCCESS), 0);
+	KUNIT_EXPECT_EQ(test, responses(t, r[1], RVIOMMU_PRG_INVALID), 1);
+	KUNIT_EXPECT_EQ(test, responses(t, r[1], RVIOMMU_PRG_SUCCESS), 1);
+	KUNIT_EXPECT_EQ(test, responses(t, r[2], RVIOMMU_PRG_INVALID), 1);
+	KUNIT_EXPECT_EQ(test, responses(t, r[2], RVIOMMU_PRG_SUCCESS), 0);
+	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
+	expect_alive(t);
+}
+
 static void fence_bit_hook(struct fakebus *fake, unsigned int offset, void *arg)
 {
 	if (offset == CQCSR && fake->reg[CQCSR / 4] & 0x200)
@@ -1568,6 +1655,8 @@ static struct kunit_case lost_cases[] = {
 	KUNIT_CASE(lost_and_illegal),
 	KUNIT_CASE(lost_illegal_inval),
 	KUNIT_CASE(lost_illegal_response),
+	KUNIT_CASE(lost_beside_response),
+	KUNIT_CASE(lost_silent_beside_response),
 	KUNIT_CASE(lost_and_fence_bit),
 	KUNIT_CASE(lost_and_gone),
 	KUNIT_CASE(lost_and_stuck),

@@ -176,6 +176,9 @@ struct rviommu_command {
 /* ATS.PRGR, doubleword 1 */
 #define RVIOMMU_CMD_ATS_PRGR_INDEX	GENMASK_ULL(40, 32)
 #define RVIOMMU_CMD_ATS_PRGR_CODE	GENMASK_ULL(47, 44)
+/* PCIe "Page Request Group Response Message", Response Code */
+#define RVIOMMU_PRG_SUCCESS		0
+#define RVIOMMU_PRG_INVALID		1
 
 /**
  * struct rviommu_fault_record - one 32-byte record of the fault queue

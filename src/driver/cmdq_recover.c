@@ -10,6 +10,7 @@
 #include <kunit/visibility.h>
 #include <linux/delay.h>
 #include <linux/export.h>
+#include <linux/minmax.h>
 
 #include <rviommu/regs.h>
 
@@ -225,6 +226,19 @@ static void cmdq_fix_timeout(struct rviommu_cmdq *cq, u32 index)
 
 /* ----- The restart ----- */
 
+/*
+ * Spec cqcsr.cmd_to: all other commands before the fence in slot @index have completed. So no
+ * response among them is sent again: the device may have used its index again.
+ */
+static void cmdq_keep_responses(struct rviommu_cmdq *cq, u32 index)
+{
+	u32 i;
+
+	for (i = cq->head; i != index; i = (i + 1) & rviommu_queue_mask(&cq->q))
+		if (rviommu_cmd_is_ats_prgr(*rviommu_cmdq_slot(cq, i)))
+			*rviommu_cmdq_slot(cq, i) = rviommu_cmd_barrier();
+}
+
 /* Is there an ATS.INVAL that may not be complete? */
 static bool cmdq_has_asked(struct rviommu_cmdq *cq)
 {
@@ -234,6 +248,27 @@ static bool cmdq_has_asked(struct rviommu_cmdq *cq)
 		if (rviommu_cmd_is_ats_inval(*rviommu_cmdq_slot(cq, i)))
 			return true;
 	return false;
+}
+
+/* How many commands of the window may have been executed? The queue is off. */
+static u32 cmdq_fetched(const struct rviommu_cmdq *cq)
+{
+	const u32 mask = rviommu_queue_mask(&cq->q);
+	u32 cqh = cq->q.bus->ops->read32(cq->q.bus, RVIOMMU_REG_CQH);
+
+	return cqh > mask ? rviommu_cmdq_used(cq) :
+			    min((cqh - cq->head) & mask, rviommu_cmdq_used(cq));
+}
+
+/*
+ * A command that may have been executed, or aborted (spec cqcsr.cqen). Whatever the IOMMU
+ * does twice does no harm. But a device may take a response that comes twice for one to a
+ * later group with the same index; so it is Success now, by which the device tries again, and
+ * asks again where that was wrong.
+ */
+static struct rviommu_command cmdq_again(struct rviommu_command cmd)
+{
+	return rviommu_cmd_is_ats_prgr(cmd) ? rviommu_cmd_as_success(cmd) : cmd;
 }
 
 /*
@@ -246,10 +281,12 @@ static void cmdq_resubmit(struct rviommu_cmdq *cq)
 	const u32 mask = rviommu_queue_mask(&cq->q);
 	const u64 old_pa = cq->done_pa;
 	const struct rviommu_command *asked = NULL;
-	u32 i, n = rviommu_cmdq_used(cq);
+	u32 i, n = rviommu_cmdq_used(cq), fetched = cmdq_fetched(cq);
 
 	for (i = 0; i < n; i++)
 		cq->scratch[i] = *rviommu_cmdq_slot(cq, (cq->head + i) & mask);
+	for (i = 0; i < fetched; i++)
+		cq->scratch[i] = cmdq_again(cq->scratch[i]);
 
 	rviommu_cmdq_move_done(cq);
 	cq->head = 0;
@@ -380,6 +417,7 @@ static void cmdq_repair(struct rviommu_cmdq *cq, u32 index, u32 csr)
 	if (csr & RVIOMMU_CQCSR_CMD_TO) {
 		rviommu_cmdq_count(cq, RVIOMMU_CMDQ_TIMEOUT);
 		cmdq_fix_timeout(cq, index);
+		cmdq_keep_responses(cq, index);
 	}
 	if (csr & RVIOMMU_QCSR_MF) {
 		rviommu_cmdq_count(cq, RVIOMMU_CMDQ_MEMFAULT);

@@ -279,6 +279,19 @@ struct rviommu_command rviommu_cmd_ats_prgr(u16 rid, u8 seg, u16 index, u8 code)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_cmd_ats_prgr);
 
 /**
+ * rviommu_cmd_as_success() - the same response, but Success
+ * @cmd: from rviommu_cmd_ats_prgr()
+ *
+ * Return: the command.
+ */
+struct rviommu_command rviommu_cmd_as_success(struct rviommu_command cmd)
+{
+	cmd.dword[1] &= ~cpu_to_le64(RVIOMMU_CMD_ATS_PRGR_CODE);
+	cmd.dword[1] |= cpu_to_le64(FIELD_PREP(RVIOMMU_CMD_ATS_PRGR_CODE, RVIOMMU_PRG_SUCCESS));
+	return cmd;
+}
+
+/**
  * rviommu_cmd_with_pasid() - those with a PASID, instead of those without
  * @cmd: from rviommu_cmd_ats_inval()
  * @pasid: the PASID
@@ -361,6 +374,17 @@ bool rviommu_cmd_is_iodir(struct rviommu_command cmd)
 bool rviommu_cmd_is_ats_inval(struct rviommu_command cmd)
 {
 	return cmd_op(cmd) == CMD_OP(ATS, ATS_INVAL);
+}
+
+/**
+ * rviommu_cmd_is_ats_prgr() - is a command a response?
+ * @cmd: the command
+ *
+ * Return: true if it is.
+ */
+bool rviommu_cmd_is_ats_prgr(struct rviommu_command cmd)
+{
+	return cmd_op(cmd) == CMD_OP(ATS, ATS_PRGR);
 }
 
 /**

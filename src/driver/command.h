@@ -25,6 +25,7 @@ struct rviommu_command rviommu_cmd_inval_pdt(u32 did, u32 pid);
 struct rviommu_command rviommu_cmd_iofence(u64 pa, u32 data);
 struct rviommu_command rviommu_cmd_barrier(void);
 struct rviommu_command rviommu_cmd_ats_prgr(u16 rid, u8 seg, u16 index, u8 code);
+struct rviommu_command rviommu_cmd_as_success(struct rviommu_command cmd);
 struct rviommu_command rviommu_cmd_ats_inval(u16 rid, u8 seg);
 struct rviommu_command rviommu_cmd_with_pasid(struct rviommu_command cmd, u32 pasid);
 struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u64 iova,
@@ -33,6 +34,7 @@ struct rviommu_command rviommu_cmd_with_atc_range(struct rviommu_command cmd, u6
 bool rviommu_cmd_is_iofence(struct rviommu_command cmd);
 bool rviommu_cmd_is_iodir(struct rviommu_command cmd);
 bool rviommu_cmd_is_ats_inval(struct rviommu_command cmd);
+bool rviommu_cmd_is_ats_prgr(struct rviommu_command cmd);
 bool rviommu_cmd_is_ats(struct rviommu_command cmd);
 bool rviommu_cmd_same_device(struct rviommu_command a, struct rviommu_command b);
 bool rviommu_cmd_same_shape(struct rviommu_command a, struct rviommu_command b);

@@ -25,10 +25,6 @@
 
 /* ----- Responses ----- */
 
-/* PCIe "Page Request Group Response Message", Response Code */
-#define PRG_SUCCESS	0
-#define PRG_INVALID	1
-
 #if IS_ENABLED(CONFIG_KUNIT)
 /**
  * rviommu_pri_seam() - between the decision on a response and its way into the command queue
@@ -70,7 +66,7 @@ static void pri_respond_invalid(struct rviommu_endpoint *ep,
 				const struct rviommu_page_message *message)
 {
 	atomic64_inc(&ep->pri.refused);
-	pri_respond(ep, message, PRG_INVALID);
+	pri_respond(ep, message, RVIOMMU_PRG_INVALID);
 }
 
 /* A group that is in no list any more: from now on only @answer says that it is not quiet. */
@@ -102,7 +98,7 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 	/* Of a request that is not the last one the core says something, too: no cookie. */
 	if (rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &answer))
 		pri_answer(ep, &answer, response->code == IOMMU_PAGE_RESP_SUCCESS ?
-			   PRG_SUCCESS : PRG_INVALID);
+			   RVIOMMU_PRG_SUCCESS : RVIOMMU_PRG_INVALID);
 }
 
 /* ----- Messages ----- */
@@ -300,7 +296,7 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_endpoint *e
 	if (!message->last)
 		return;
 	atomic64_inc(&iommu->strangers);
-	pri_send(iommu, device, message->did, message->did >> 16, pasid, message, PRG_INVALID);
+	pri_send(iommu, device, message->did, message->did >> 16, pasid, message, RVIOMMU_PRG_INVALID);
 }
 
 /**
@@ -381,7 +377,7 @@ void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 
 	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &answer)) {
 		atomic64_inc(&ep->pri.refused);
-		pri_answer(ep, &answer, PRG_INVALID);
+		pri_answer(ep, &answer, RVIOMMU_PRG_INVALID);
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_refuse);
