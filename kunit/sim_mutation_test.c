@@ -1343,7 +1343,9 @@ static const char *pri_cancel_answered(struct scene *s)
 		wrong = CANNOT;
 	else if (!list_empty(&a.prgs->answers))
 		wrong = "it fences before a response is queued";
-	kthread_stop_put(task);
+	/* One that was stopped before it ran has done nothing. */
+	if (kthread_stop_put(task))
+		rviommu_prgs_answered(a.prgs, &a.answer);
 	return pri_end(s, wrong);
 }
 
