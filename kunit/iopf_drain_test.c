@@ -223,14 +223,14 @@ static void drain_partial(struct kunit *test)
 }
 
 /* The IOMMU queues a request, and tells nobody. */
-static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f)
+static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f, u32 pasid)
 {
 	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
 	struct rviommu_pritest_job *job;
 	unsigned long end;
 
 	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
-	job = iopftest_go(f, 0, PASID, 0, 1, 3);
+	job = iopftest_go(f, 0, pasid, 0, 1, 3);
 	for (end = jiffies + 60 * HZ; bus->ops->read32(bus, RVIOMMU_REG_PQT) ==
 				      bus->ops->read32(bus, RVIOMMU_REG_PQH);) {
 		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
@@ -251,7 +251,7 @@ static void drain_reads(struct kunit *test)
 {
 	const struct drain_how *how = test->param_value;
 	struct iopftest *f = drain_up(test, IOPFTEST_MAP);
-	struct rviommu_pritest_job *job = drain_go_unread(f);
+	struct rviommu_pritest_job *job = drain_go_unread(f, PASID);
 
 	KUNIT_EXPECT_EQ(test, how->say(f->dev[0], PASID), 0);
 	/* Who handles it was asked at once; whether he was quicker than a cancellation is open. */
@@ -537,7 +537,7 @@ static void drain_during_message(struct kunit *test)
 
 	test->priv = &m;
 	f->space[1].domain->iopf_handler = drain_asked;
-	job = drain_go_unread(f);
+	job = drain_go_unread(f, PASID);
 	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
 	KUNIT_ASSERT_NOT_NULL(test, m.same);
 	KUNIT_EXPECT_EQ(test, m.other, 0);
@@ -546,6 +546,90 @@ static void drain_during_message(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
 	drain_read_again(f);
 	drain_down(f);
+}
+
+static int drain_replace_this(struct iopftest *f)
+{
+	return iopftest_attach(f, 0, &f->space[2]);
+}
+
+static int drain_replace_other(struct iopftest *f)
+{
+	int ret = iopftest_attach(f, 1, &f->space[3]);
+
+	return ret ?: iopftest_attach(f, 1, &f->space[2]);
+}
+
+static int drain_asked_replaced(struct iopf_group *group)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+
+	drain_act(m, drain_replace_this, &m->f->ep[0]->iommu->asked, drain_replace_other);
+	return -EBUSY;
+}
+
+/*
+ * Who handles requests is replaced while one is on its way to him. The core has found him, and
+ * keeps nothing that would make him stay.
+ */
+static void drain_replaced_during_message(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct drain_moment m = { .f = f };
+	struct rviommu_pritest_job *job;
+
+	test->priv = &m;
+	f->space[0].domain->iopf_handler = drain_asked_replaced;
+	job = drain_go_unread(f, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	KUNIT_ASSERT_NOT_NULL(test, m.same);
+	KUNIT_EXPECT_EQ(test, m.other, 0);
+	KUNIT_EXPECT_FALSE(test, m.passed);
+	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	drain_read_again(f);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 2), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[2], 0, 2));
+	drain_down(f);
+}
+
+#define ASKS	10
+
+/* The device asks again as soon as it has its response, so often. */
+static void drain_asks_again(struct rviommu *iommu)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+	const struct rviommu_page_message message = {
+		.did = m->f->ep[0]->ids[0], .pid = PASID, .pv = true, .read = true, .last = true,
+	};
+	struct rviommu_prgs *prgs = &m->f->ep[0]->pri.prgs;
+	struct rviommu_prg *group;
+
+	if (m->other == ASKS || rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_COMPLETE)
+		return;
+	rviommu_prgs_hand_on(prgs, group);
+	m->other++;
+}
+
+/* What it has asked until now is cancelled, and nobody is busy with it for ever. */
+static void drain_cancels_once(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
+	struct drain_moment m = { .f = f };
+
+	test->priv = &m;
+	iopftest_await_held(f, &f->space[1], 1);
+	kunit_activate_static_stub(test, rviommu_pri_seam, drain_asks_again);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_cancel(f->dev[0], PASID), 0);
+	kunit_deactivate_static_stub(test, rviommu_pri_seam);
+	KUNIT_EXPECT_EQ(test, m.other, 1);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&f->ep[0]->pri.prgs.outstanding));
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, false);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_cancel(f->dev[0], PASID), 0);
+	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
 }
 
 static int drain_exit_this(struct iopftest *f)
@@ -605,6 +689,8 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_behind_response),
 	KUNIT_CASE(drain_during_message),
 	KUNIT_CASE(drain_during_strange_message),
+	KUNIT_CASE(drain_replaced_during_message),
+	KUNIT_CASE(drain_cancels_once),
 	KUNIT_CASE(drain_reused),
 	{}
 };

@@ -101,6 +101,41 @@ static void vf_demand(struct kunit *test)
 	iopftest_expect_clean(f, 0);
 }
 
+static u16 vf_enable(struct iopftest *f)
+{
+	u16 value = 0xffff;
+
+	pci_read_config_word(to_pci_dev(f->dev[0]), f->ep[0]->pri.ctrl, &value);
+	return value & PCI_PRI_CTRL_ENABLE;
+}
+
+/* Nobody handles the physical function's requests any more: those of a virtual one go on. */
+static void vf_outlives(struct kunit *test)
+{
+	struct iopftest *f = vf_up(test, 20ULL * NSEC_PER_SEC);
+	unsigned int round;
+
+	for (round = 0; round < 2; round++) {
+		KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+		KUNIT_ASSERT_EQ(test, iopftest_attach(f, VIRTUAL, &f->space[1]), 0);
+		iopftest_detach(f, 0);
+		KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, round, 1, round), 0);
+		KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[1], round, round));
+		/* It comes back, without a break for the other. */
+		KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+		KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, round, 1, 5), 0);
+		KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 4 + round, 1, 6), 0);
+		iopftest_detach(f, 0);
+		KUNIT_EXPECT_NE(test, vf_enable(f), 0);
+		iopftest_detach(f, VIRTUAL);
+		/* The last one switches off, whoever it is. */
+		KUNIT_EXPECT_EQ(test, vf_enable(f), 0);
+		KUNIT_EXPECT_EQ(test, f->ep[0]->pri.virtuals, 0);
+	}
+	iopftest_expect_clean(f, VIRTUAL);
+	iopftest_expect_clean(f, 0);
+}
+
 /* Nobody handles them: they get the response that the function knows for its own, and at once. */
 static void vf_unasked(struct kunit *test)
 {
@@ -198,6 +233,7 @@ static void vf_credits(struct kunit *test)
 
 static struct kunit_case vf_cases[] = {
 	KUNIT_CASE(vf_demand),
+	KUNIT_CASE(vf_outlives),
 	KUNIT_CASE(vf_unasked),
 	KUNIT_CASE(vf_failure),
 	KUNIT_CASE(vf_credits),

@@ -302,6 +302,52 @@ static void iopf_overflow_partial(struct kunit *test)
 	rviommu_sim_set_pri(f->dev[0], 0);
 }
 
+static const struct rviommu_bus_ops *iopf_bus_ops;
+
+static u32 iopf_bad_tail(struct rviommu_bus *bus, unsigned int offset)
+{
+	return offset == RVIOMMU_REG_PQT ? 0xfffffffe : iopf_bus_ops->read32(bus, offset);
+}
+
+/*
+ * The queue cannot be trusted, and is given up: nothing is left of what was not complete. Nobody
+ * is attached any more who would wait for requests, and who is goes on without.
+ */
+static void iopf_given_up(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct rviommu_bus_ops ops;
+	struct rviommu_bus *bus;
+	struct iopftest *f;
+
+	iopftest_config(&config);
+	config.pri_timeout = 20 * NSEC_PER_MSEC;
+	f = iopftest_up(test, &config);
+	bus = f->ep[0]->iommu->bus;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	rviommu_sim_set_pri(f->dev[0], RVIOMMU_SIM_PRI_NO_LAST);
+	KUNIT_EXPECT_NE(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
+	rviommu_sim_set_pri(f->dev[0], 0);
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
+	KUNIT_EXPECT_FALSE(test, list_empty(&f->ep[0]->pri.prgs.partial));
+	iopf_bus_ops = bus->ops;
+	ops = *bus->ops;
+	ops.read32 = iopf_bad_tail;
+	bus->ops = &ops;
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
+	bus->ops = iopf_bus_ops;
+	KUNIT_EXPECT_FALSE(test, f->ep[0]->iommu->pageq.running);
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
+
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 1, &f->space[1]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, &f->space[1]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iommu_map(f->space[0].domain, IOPFTEST_IOVA,
+					virt_to_phys(f->space[0].pages), SZ_4K,
+					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
+	iopftest_detach(f, 0);
+}
+
 static void iopf_await_sent(struct iopftest *f, u64 requests)
 {
 	unsigned long end = jiffies + 60 * HZ;
@@ -466,6 +512,7 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_alone),
 	KUNIT_CASE(iopf_overflow),
 	KUNIT_CASE(iopf_overflow_partial),
+	KUNIT_CASE(iopf_given_up),
 	KUNIT_CASE(iopf_room),
 	KUNIT_CASE(iopf_flush),
 	KUNIT_CASE(iopf_stranger),

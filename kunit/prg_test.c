@@ -371,7 +371,7 @@ static void prg_settle(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, rviommu_prgs_answer(prgs, group->cookie, &answer[0]));
 	expect_room(test, prgs, 0, 0, 0);
 	KUNIT_ASSERT_EQ(test, add(prgs, 2, 0, 0, true, &group), RVIOMMU_PRG_COMPLETE);
-	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, 2, &answer[1]));
+	KUNIT_ASSERT_TRUE(test, rviommu_prgs_take(prgs, 2, U64_MAX, &answer[1]));
 	rviommu_prgs_settle(prgs, 3);
 
 	KUNIT_EXPECT_FALSE(test, await_settler(test, &one, &thread[0]));

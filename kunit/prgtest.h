@@ -5,6 +5,8 @@
 #ifndef RVIOMMU_KUNIT_PRGTEST_H
 #define RVIOMMU_KUNIT_PRGTEST_H
 
+#include <linux/limits.h>
+
 #include "../src/driver/prg.h"
 
 /* As rviommu_prgs_answer(); the response is queued when this returns. */
@@ -24,7 +26,7 @@ static inline bool prgtest_take(struct rviommu_prgs *prgs, u32 pasid,
 {
 	struct rviommu_prg_answer answer;
 
-	if (!rviommu_prgs_take(prgs, pasid, &answer))
+	if (!rviommu_prgs_take(prgs, pasid, U64_MAX, &answer))
 		return false;
 	rviommu_prgs_answered(prgs, &answer);
 	*which = answer.message;

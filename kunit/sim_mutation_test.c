@@ -1331,7 +1331,7 @@ static const char *pri_cancel_answered(struct scene *s)
 	const char *wrong = NULL;
 	struct task_struct *task;
 
-	if (!pri_begin_outstanding(s) || !rviommu_prgs_take(a.prgs, s->pasid, &a.answer))
+	if (!pri_begin_outstanding(s) || !rviommu_prgs_take(a.prgs, s->pasid, U64_MAX, &a.answer))
 		return pri_end(s, CANNOT);
 	task = kthread_run(pri_answers, &a, "rviommu_answer");
 	if (IS_ERR(task)) {

@@ -93,9 +93,16 @@ struct rviommu_handover {
 	enum rviommu_outcome outcome;
 };
 
+/* A queue that was given up brings nobody a request. */
 static int rviommu_handover_come(struct rviommu_handover *h)
 {
-	return h->has ? rviommu_iopf_get(h->c->ep) : 0;
+	struct rviommu_endpoint *ep = h->c->ep;
+
+	if (!h->has)
+		return 0;
+	if (!READ_ONCE(ep->iommu->pageq.running) && !h->c->must)
+		return -ENODEV;
+	return rviommu_iopf_get(ep);
 }
 
 /*
@@ -121,7 +128,9 @@ static int rviommu_handover_change(struct rviommu_handover *h)
 
 static int rviommu_handover_go(struct rviommu_handover *h)
 {
-	if (h->had && !h->has)
+	if (h->had && h->has)
+		rviommu_iopf_replaced(h->c->ep);
+	else if (h->had)
 		rviommu_iopf_quiet(h->c->ep, h->c->pasid);
 	if (h->had)
 		rviommu_iopf_put(h->c->ep);

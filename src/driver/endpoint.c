@@ -15,6 +15,7 @@
 #include "invalidate.h"
 #include "mem.h"
 #include "record.h"
+#include "registry.h"
 #include "rviommu.h"
 
 static void rviommu_did_free(struct rcu_head *rcu)
@@ -186,6 +187,19 @@ static void rviommu_endpoint_free(struct rcu_head *rcu)
 static void rviommu_endpoint_drop(struct rcu_head *rcu)
 {
 	call_rcu(rcu, rviommu_endpoint_free);
+}
+
+/**
+ * rviommu_endpoint_of() - what the driver knows of a device
+ * @dev: the device, which stays
+ *
+ * Return: its record, or NULL: it is not behind an IOMMU of ours.
+ */
+struct rviommu_endpoint *rviommu_endpoint_of(struct device *dev)
+{
+	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
+
+	return fwspec && rviommu_find(fwspec->iommu_fwnode) ? dev_iommu_priv_get(dev) : NULL;
 }
 
 /**

@@ -69,7 +69,8 @@ struct rviommu_ats {
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
  * @name: copy of its name, for the fault path
- * @lock: what is attached to it changes, or its ATS. Other devices do not need it, so what waits
+ * @lock: what is attached to it changes, or its ATS. Other devices do not need it, but for the
+ *        virtual functions of a physical one, whose lock is inside theirs. So what waits
  *        for this one waits under it; what changes directories takes ddt.lock inside.
  * @attached: what its requester IDs use: @blocked, if nothing; NULL before the first attach.
  *            Written under @lock, read there or under RCU: rviommu_attached().
@@ -138,6 +139,7 @@ int rviommu_take_ids(struct rviommu_endpoint *ep, const struct iommu_fwspec *fws
 int rviommu_get_dids(struct rviommu_endpoint *ep);
 void rviommu_put_dids(struct rviommu_endpoint *ep, unsigned int nr);
 struct rviommu_endpoint *rviommu_endpoint_create(struct rviommu *iommu, unsigned int nr_ids);
+struct rviommu_endpoint *rviommu_endpoint_of(struct device *dev);
 struct rviommu_endpoint *rviommu_endpoint_get(struct rviommu_endpoint *ep);
 void rviommu_endpoint_put(struct rviommu_endpoint *ep);
 bool rviommu_endpoint_fault(struct rviommu *iommu, const struct rviommu_fault *fault,

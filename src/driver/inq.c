@@ -46,10 +46,20 @@ static void inq_clear_interrupt(struct rviommu_inq *in)
 	in->q.bus->ops->write32(in->q.bus, RVIOMMU_REG_IPSR, in->ops->interrupt);
 }
 
+/* All that came before the loss was read by now, and nothing that comes behind it. */
+static bool inq_tell_gap(struct rviommu_inq *in, u32 csr)
+{
+	if (in->ops->gap)
+		in->ops->gap(in);
+	return true;
+}
+
 static void inq_give_up(struct rviommu_inq *in, const char *why)
 {
 	dev_err(in->q.bus->dev, "%s: %s, %s any more\n", in->ops->name, why, in->ops->over);
 	WRITE_ONCE(in->running, false);
+	/* What was to come will not. */
+	inq_tell_gap(in, 0);
 	if (!rviommu_queue_disable(&in->q))
 		inq_clear_interrupt(in);
 }
@@ -67,14 +77,6 @@ static bool inq_make_room(struct rviommu_inq *in, u32 csr)
 		return true;
 	inq_bad_index(in);
 	return false;
-}
-
-/* All that came before the loss was read by now, and nothing that comes behind it. */
-static bool inq_tell_gap(struct rviommu_inq *in, u32 csr)
-{
-	if (in->ops->gap)
-		in->ops->gap(in);
-	return true;
 }
 
 static bool inq_go_on(struct rviommu_inq *in, u32 csr)
@@ -164,6 +166,7 @@ static void inq_service(struct rviommu_inq *in)
 			in->ops->name);
 		WRITE_ONCE(q->on, false);
 		WRITE_ONCE(in->running, false);
+		inq_tell_gap(in, 0);
 		return;
 	}
 	if (csr & INQ_ERRORS && !inq_recover(in, csr))

@@ -22,7 +22,6 @@
 #include "mutate.h"
 #include "prg.h"
 #include "pri.h"
-#include "registry.h"
 #include "rviommu.h"
 
 /* It stays until the device goes: taken out of it, groups that a user still has would be freed. */
@@ -167,15 +166,21 @@ static void iopf_too_long(struct work_struct *work)
 {
 	struct iopf_watch *watch = container_of(to_delayed_work(work), struct iopf_watch, work);
 	struct rviommu_endpoint *ep = watch->ep;
+	struct rviommu_prg_info oldest;
+	char whose[32] = "";
 
-	dev_err(ep->dev, "its page requests are handled for too long: they are answered, and whoever handles them is waited for\n");
+	if (rviommu_prgs_list(&ep->pri.prgs, &oldest, 1) && oldest.handed_on)
+		scnprintf(whose, sizeof(whose), ", those of PASID %u first", oldest.pid);
+	dev_err(ep->dev, "its page requests are handled for too long%s: they are answered, and whoever handles them is waited for\n",
+		whose);
 	rviommu_pri_refuse(ep, watch->pasid);
 	schedule_delayed_work(&watch->work, rviommu_iopf_patience());
 }
 
 /*
  * Handlers that run are over. They use the domain, which may be gone soon: so they are waited
- * for however long they take. The device is not kept waiting, and the log says who is.
+ * for however long they take. The device is not kept waiting, and the log says who is. The
+ * core has one queue of them for a device, so those of its other PASIDs are waited for, too.
  */
 static void iopf_wait_for_handlers(struct iopf_quiet *quiet)
 {
@@ -281,6 +286,19 @@ void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
 }
 
 /**
+ * rviommu_iopf_replaced() - who handles page requests is another one now
+ * @ep: the device. Its lock is held.
+ *
+ * Nothing is drained: what the first one has it answers. But the core looks up who handles a
+ * request, keeps no reference, and sleeps before it asks him: who replaces him forgets him soon.
+ * A message that was handed on before the core's own record changes may have found him.
+ */
+void rviommu_iopf_replaced(struct rviommu_endpoint *ep)
+{
+	rviommu_pri_pass_message(ep);
+}
+
+/**
  * rviommu_iopf_stop() - nothing is left of the page requests of a device, and none come
  * @ep: the device. Its lock is held.
  *
@@ -320,14 +338,6 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_exit);
 
 /* ----- For drivers of devices ----- */
 
-/* NULL: it is not behind an IOMMU of ours. Its driver calls, so it stays. */
-static struct rviommu_endpoint *iopf_device(struct device *dev)
-{
-	struct iommu_fwspec *fwspec = dev_iommu_fwspec_get(dev);
-
-	return fwspec && rviommu_find(fwspec->iommu_fwnode) ? dev_iommu_priv_get(dev) : NULL;
-}
-
 /**
  * rviommu_iopf_flush() - what a device has asked until now is with who handles it
  * @dev: the device
@@ -340,7 +350,7 @@ static struct rviommu_endpoint *iopf_device(struct device *dev)
  */
 int rviommu_iopf_flush(struct device *dev)
 {
-	struct rviommu_endpoint *ep = iopf_device(dev);
+	struct rviommu_endpoint *ep = rviommu_endpoint_of(dev);
 
 	if (!ep)
 		return -ENODEV;
@@ -367,7 +377,7 @@ EXPORT_SYMBOL_GPL(rviommu_iopf_flush);
 int rviommu_iopf_drain(struct device *dev, ioasid_t pasid, unsigned int timeout_ms)
 {
 	struct iopf_quiet quiet = {
-		.ep = iopf_device(dev), .pasid = pasid, .timeout_ms = timeout_ms,
+		.ep = rviommu_endpoint_of(dev), .pasid = pasid, .timeout_ms = timeout_ms,
 	};
 
 	if (!quiet.ep)
@@ -390,7 +400,7 @@ EXPORT_SYMBOL_GPL(rviommu_iopf_drain);
  */
 int rviommu_iopf_cancel(struct device *dev, ioasid_t pasid)
 {
-	struct iopf_quiet quiet = { .ep = iopf_device(dev), .pasid = pasid };
+	struct iopf_quiet quiet = { .ep = rviommu_endpoint_of(dev), .pasid = pasid };
 
 	if (!quiet.ep)
 		return -ENODEV;

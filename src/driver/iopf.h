@@ -19,6 +19,8 @@ int rviommu_iopf_get(struct rviommu_endpoint *ep);
 int rviommu_iopf_start(struct rviommu_endpoint *ep);
 void rviommu_iopf_put(struct rviommu_endpoint *ep);
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid);
+void rviommu_iopf_replaced(struct rviommu_endpoint *ep);
+void rviommu_iopf_replaced(struct rviommu_endpoint *ep);
 void rviommu_iopf_stop(struct rviommu_endpoint *ep);
 void rviommu_iopf_exit(struct rviommu_endpoint *ep);
 unsigned long rviommu_iopf_patience(void);
@@ -38,6 +40,14 @@ static inline void rviommu_iopf_put(struct rviommu_endpoint *ep)
 }
 
 static inline void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+}
+
+static inline void rviommu_iopf_replaced(struct rviommu_endpoint *ep)
+{
+}
+
+static inline void rviommu_iopf_replaced(struct rviommu_endpoint *ep)
 {
 }
 

@@ -272,10 +272,10 @@ void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_refuse);
 
 /*
- * Take the oldest group out of those that are outstanding: of @pasid, and the one that @cookie
- * says, unless it is 0. @answer becomes one to its last request. False if there is none.
+ * Take the oldest group out of those that are outstanding: of @pasid, and from @oldest to @newest.
+ * @answer becomes one to its last request. False if there is none.
  */
-static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
+static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 oldest, u64 newest,
 		      struct rviommu_prg_answer *answer)
 {
 	struct rviommu_prg *group;
@@ -283,7 +283,7 @@ static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
 
 	spin_lock(&prgs->lock);
 	list_for_each_entry(group, &prgs->outstanding, node) {
-		if (!prg_is_of(group, pasid) || (cookie && group->cookie != cookie))
+		if (!prg_is_of(group, pasid) || group->cookie < oldest || group->cookie > newest)
 			continue;
 		answer->cookie = group->cookie;
 		answer->message = list_last_entry(&group->requests, struct rviommu_prg_request,
@@ -311,7 +311,7 @@ static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 cookie,
 bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
 			 struct rviommu_prg_answer *answer)
 {
-	return cookie && prgs_take(prgs, RVIOMMU_PRG_ALL, cookie, answer);
+	return cookie && prgs_take(prgs, RVIOMMU_PRG_ALL, cookie, cookie, answer);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_answer);
 
@@ -342,18 +342,34 @@ unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_discard);
 
 /**
+ * rviommu_prgs_newest() - which group is the newest?
+ * @prgs: of the device
+ *
+ * A device that goes on asking keeps nobody who looks no further.
+ *
+ * Return: its cookie; 0 if there has been none.
+ */
+u64 rviommu_prgs_newest(struct rviommu_prgs *prgs)
+{
+	guard(spinlock)(&prgs->lock);
+	return prgs->cookie;
+}
+
+/**
  * rviommu_prgs_take() - a group that is outstanding gets its response from the caller
  * @prgs: of the device
  * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
+ * @newest: up to this one
  * @answer: as for rviommu_prgs_answer()
  *
  * The oldest. Whoever handles it finds that it was answered, rviommu_prgs_answer().
  *
  * Return: false if there is none.
  */
-bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_prg_answer *answer)
+bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 newest,
+		       struct rviommu_prg_answer *answer)
 {
-	return prgs_take(prgs, pasid, 0, answer);
+	return prgs_take(prgs, pasid, 0, newest, answer);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_take);
 
@@ -412,12 +428,6 @@ unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_inf
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_prgs_list);
 
-static u64 prgs_newest(struct rviommu_prgs *prgs)
-{
-	guard(spinlock)(&prgs->lock);
-	return prgs->cookie;
-}
-
 static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
 {
 	struct rviommu_prg *group;
@@ -441,7 +451,7 @@ static bool prgs_quiet(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
  */
 bool rviommu_prgs_wait(struct rviommu_prgs *prgs, u32 pasid, unsigned long timeout)
 {
-	const u64 newest = prgs_newest(prgs);
+	const u64 newest = rviommu_prgs_newest(prgs);
 
 	return wait_event_timeout(prgs->answered, prgs_quiet(prgs, pasid, newest), timeout);
 }
@@ -470,7 +480,7 @@ static bool prgs_settled(struct rviommu_prgs *prgs, u32 pasid, u64 newest)
  */
 void rviommu_prgs_settle(struct rviommu_prgs *prgs, u32 pasid)
 {
-	const u64 newest = prgs_newest(prgs);
+	const u64 newest = rviommu_prgs_newest(prgs);
 
 	wait_event(prgs->answered, prgs_settled(prgs, pasid, newest));
 }

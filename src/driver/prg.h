@@ -175,7 +175,9 @@ void rviommu_prgs_refuse(struct rviommu_prgs *prgs, struct rviommu_prg *group);
 bool rviommu_prgs_answer(struct rviommu_prgs *prgs, u64 cookie,
 			 struct rviommu_prg_answer *answer);
 unsigned int rviommu_prgs_discard(struct rviommu_prgs *prgs, u32 pasid);
-bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, struct rviommu_prg_answer *answer);
+u64 rviommu_prgs_newest(struct rviommu_prgs *prgs);
+bool rviommu_prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 newest,
+		       struct rviommu_prg_answer *answer);
 void rviommu_prgs_answered(struct rviommu_prgs *prgs, struct rviommu_prg_answer *answer);
 void rviommu_prgs_settle(struct rviommu_prgs *prgs, u32 pasid);
 unsigned int rviommu_prgs_list(struct rviommu_prgs *prgs, struct rviommu_prg_info *info,

@@ -326,20 +326,31 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
 
 /**
- * rviommu_pri_await_message() - nobody looks at a message of a device any more
- * @ep: the device; it has none of its IDs any more
+ * rviommu_pri_pass_message() - a message of a device that is looked at now has been handed on
+ * @ep: the device
  *
  * A message of another device is not waited for, nor one that comes to another IOMMU.
  *
  * Context: may sleep.
  */
-void rviommu_pri_await_message(struct rviommu_endpoint *ep)
+void rviommu_pri_pass_message(struct rviommu_endpoint *ep)
 {
 	struct rviommu *iommu = ep->iommu;
 
+	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
+}
+
+/**
+ * rviommu_pri_await_message() - nobody looks at a message of a device any more
+ * @ep: the device; it has none of its IDs any more
+ *
+ * Context: may sleep.
+ */
+void rviommu_pri_await_message(struct rviommu_endpoint *ep)
+{
 	/* Who has found it by one of its IDs has said so. */
 	synchronize_rcu();
-	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
+	rviommu_pri_pass_message(ep);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_await_message);
 
@@ -370,12 +381,15 @@ void rviommu_pri_discard(struct rviommu *iommu)
  * rviommu_pri_refuse() - groups that are outstanding are answered here, and not handled any more
  * @ep: the device
  * @pasid: of this PASID, or %RVIOMMU_PRG_ALL
+ *
+ * Those that are outstanding now: a device may go on asking.
  */
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid)
 {
+	const u64 newest = rviommu_prgs_newest(&ep->pri.prgs);
 	struct rviommu_prg_answer answer;
 
-	while (rviommu_prgs_take(&ep->pri.prgs, pasid, &answer)) {
+	while (rviommu_prgs_take(&ep->pri.prgs, pasid, newest, &answer)) {
 		atomic64_inc(&ep->pri.refused);
 		pri_answer(ep, &answer, RVIOMMU_PRG_INVALID);
 	}
@@ -484,6 +498,50 @@ static bool pri_told_pci(struct pci_dev *pdev)
 #endif
 }
 
+/*
+ * That of a virtual function is the physical one's, and is not its to switch on. But it stays on
+ * as long as somebody needs it.
+ */
+static int pri_join(struct rviommu_endpoint *ep)
+{
+	struct pci_dev *owner = pci_physfn(to_pci_dev(ep->dev));
+	struct rviommu_endpoint *physical = rviommu_endpoint_of(&owner->dev);
+	int ret;
+
+	if (!physical)
+		return pri_told_pci(owner) ? 0 : -ENODEV;
+	mutex_lock_nested(&physical->lock, SINGLE_DEPTH_NESTING);
+	ret = pri_told_pci(owner) ? 0 : -ENODEV;
+	if (!ret && !ep->pri.joined) {
+		ep->pri.joined = true;
+		physical->pri.virtuals++;
+	}
+	mutex_unlock(&physical->lock);
+	return ret;
+}
+
+static void pri_switch_off(struct rviommu_endpoint *ep)
+{
+	struct pci_dev *pdev = to_pci_dev(ep->dev);
+
+	pri_tell_pci(pdev, 0);
+	pci_write_config_word(pdev, ep->pri.ctrl, 0);
+}
+
+static void pri_leave(struct rviommu_endpoint *ep)
+{
+	struct rviommu_endpoint *physical;
+
+	if (!ep->pri.joined)
+		return;
+	ep->pri.joined = false;
+	physical = rviommu_endpoint_of(&pci_physfn(to_pci_dev(ep->dev))->dev);
+	mutex_lock_nested(&physical->lock, SINGLE_DEPTH_NESTING);
+	if (!--physical->pri.virtuals && !physical->pri.users)
+		pri_switch_off(physical);
+	mutex_unlock(&physical->lock);
+}
+
 /* PCIe "Page Request Control Register": only when it has stopped; a reset makes it. */
 static int pri_enable_pci(struct rviommu_endpoint *ep)
 {
@@ -491,11 +549,13 @@ static int pri_enable_pci(struct rviommu_endpoint *ep)
 	const int base = ep->pri.ctrl - PCI_PRI_CTRL;
 	u16 status;
 
-	/* That of a virtual function is on with the physical one's, and is not its to switch. */
 	if (pdev->is_virtfn)
-		return pri_told_pci(pci_physfn(pdev)) ? 0 : -ENODEV;
+		return pri_join(ep);
 	if (pci_read_config_word(pdev, base + PCI_PRI_STATUS, &status))
 		return -EIO;
+	/* It was left on for the virtual ones. */
+	if (ep->pri.virtuals && !(status & PCI_PRI_STATUS_STOPPED))
+		return 0;
 	if (!(status & PCI_PRI_STATUS_STOPPED))
 		pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_RESET);
 	pci_write_config_dword(pdev, base + PCI_PRI_ALLOC_REQ, ep->pri.requests);
@@ -548,12 +608,10 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep)
 {
 	if (!ep->pri.enabled)
 		return;
-	if (dev_is_pci(ep->dev)) {
-		if (to_pci_dev(ep->dev)->is_virtfn)
-			return;
-		pri_tell_pci(to_pci_dev(ep->dev), 0);
-		pci_write_config_word(to_pci_dev(ep->dev), ep->pri.ctrl, 0);
-	} else {
+	if (!dev_is_pci(ep->dev))
 		ep->iommu->bus->pri->disable(ep->dev);
-	}
+	else if (to_pci_dev(ep->dev)->is_virtfn)
+		pri_leave(ep);
+	else if (!ep->pri.virtuals)
+		pri_switch_off(ep);
 }

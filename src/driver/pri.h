@@ -25,6 +25,10 @@ struct rviommu_endpoint;
  * @pasid: it expects the PASID of its request in the response (DC.tc.PRPR). Constant.
  * @ctrl: of a PCI function: its Page Request control register, or the physical function's
  * @requests: how many it may have outstanding. Constant.
+ * @joined: of a virtual function: it is one of the physical one's @virtuals. Under the device's
+ *          lock.
+ * @virtuals: of a physical function: virtual ones that need its interface. Under the device's
+ *            lock, which theirs are outside of.
  * @enabled: its own enable is on; written under the device's lock, read with READ_ONCE
  * @users: attachments that handle page requests; under the device's lock
  * @queue: the core's: what handles them; from the first of @users on, until the device goes.
@@ -42,6 +46,8 @@ struct rviommu_pri {
 	bool pasid;
 	u16 ctrl;
 	unsigned int requests;
+	bool joined;
+	unsigned int virtuals;
 	bool enabled;
 	unsigned int users;
 	struct iopf_queue *queue;
@@ -58,6 +64,7 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep);
 void rviommu_pri_disable(struct rviommu_endpoint *ep);
 void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message);
 void rviommu_pri_discard(struct rviommu *iommu);
+void rviommu_pri_pass_message(struct rviommu_endpoint *ep);
 void rviommu_pri_await_message(struct rviommu_endpoint *ep);
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid);
 void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
