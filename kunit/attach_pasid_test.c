@@ -31,6 +31,7 @@
 #include "../src/driver/rviommu.h"
 #include "../src/driver/space.h"
 #include "../src/driver/static.h"
+#include "../src/driver/trace.h"
 #include "testdev.h"
 
 #define CAP_PD8		BIT_ULL(38)
@@ -496,6 +497,73 @@ static void attach_two_ids(struct kunit *test)
 		expect_process(t, ids[i], 5, b);
 	}
 	rviommu_detach_pasid(t->ep, 5);
+}
+
+/**
+ * struct seen - contexts that came into force, as people see them
+ * @nr: how many
+ * @how: each, how
+ * @id: device_id or PASID
+ * @process: which
+ * @valid: it translates
+ */
+struct seen {
+	unsigned int nr;
+	struct {
+		enum rviommu_publish how;
+		u32 id;
+		bool process;
+		bool valid;
+	} context[4];
+};
+
+static void see(void *data, const struct rviommu_bus *bus, const char *device, bool process,
+		const struct rviommu_dir_update *update)
+{
+	struct seen *seen = data;
+	const unsigned int i = seen->nr++;
+
+	if (i >= ARRAY_SIZE(seen->context))
+		return;
+	seen->context[i].how = update->how;
+	seen->context[i].id = update->id;
+	seen->context[i].process = process;
+	seen->context[i].valid = update->new.word[0] & 1;
+}
+
+static void expect_seen(struct kunit *test, struct seen *seen, bool process, u32 id, bool valid,
+			enum rviommu_publish how)
+{
+	KUNIT_EXPECT_EQ(test, seen->nr, 1);
+	KUNIT_EXPECT_EQ(test, seen->context[0].process, process);
+	KUNIT_EXPECT_EQ(test, seen->context[0].id, id);
+	KUNIT_EXPECT_EQ(test, seen->context[0].valid, valid);
+	KUNIT_EXPECT_EQ(test, seen->context[0].how, how);
+	seen->nr = 0;
+}
+
+/* Each context that changes is traced, and nothing else. */
+static void attach_watched(struct kunit *test)
+{
+	struct pasid_test *t = start(test, 0, BIT(17));
+	struct seen seen = {};
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->domain[0]), 0);
+	KUNIT_ASSERT_EQ(test, attach(t, 5, t->domain[0]), 0);
+	KUNIT_ASSERT_EQ(test, register_trace_rviommu_publish(see, &seen), 0);
+	KUNIT_EXPECT_EQ(test, attach(t, 6, t->domain[1]), 0);
+	expect_seen(test, &seen, true, 6, true, RVIOMMU_PUBLISH_VALID);
+	KUNIT_EXPECT_EQ(test, attach(t, 6, t->domain[1]), 0);
+	KUNIT_EXPECT_EQ(test, seen.nr, 0);
+	rviommu_detach_pasid(t->ep, 6);
+	expect_seen(test, &seen, true, 6, false, RVIOMMU_PUBLISH_WORD);
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->domain[1]), 0);
+	expect_seen(test, &seen, true, 0, true, RVIOMMU_PUBLISH_PAGE);
+	rviommu_detach_pasid(t->ep, 5);
+	expect_seen(test, &seen, false, DID, true, RVIOMMU_PUBLISH_PAGE);
+	unregister_trace_rviommu_publish(see, &seen);
+	tracepoint_synchronize_unregister();
+	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 }
 
 /* Another device has one of the IDs: it would have our PASIDs, too. */
@@ -1622,6 +1690,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_notify_valid),
 	KUNIT_CASE(attach_root),
 	KUNIT_CASE(attach_two_ids),
+	KUNIT_CASE(attach_watched),
 	KUNIT_CASE(attach_shared_id),
 	KUNIT_CASE(attach_limits),
 	KUNIT_CASE(attach_order),

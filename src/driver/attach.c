@@ -291,13 +291,18 @@ static int rviommu_attach_rid(struct rviommu_endpoint *ep, struct iommu_domain *
 		ret = -EBUSY;
 	if (ret)
 		return ret;
-	if (rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED)
+	switch (rviommu_change_handler(&c)) {
+	case RVIOMMU_CHANGE_REFUSED:
 		return c.error;
-	ret = rviommu_attach_start(ep);
-	/* Out of service: everything is blocked, and the new domain is as good as the old. */
-	if (!ret || c.error)
+	case RVIOMMU_CHANGE_OUT:
+		/* Everything is blocked, and the new domain is as good as the old. */
 		return 0;
-	rviommu_attach_undo(ep, IOMMU_NO_PASID, old);
+	case RVIOMMU_CHANGE_DONE:
+		break;
+	}
+	ret = rviommu_attach_start(ep);
+	if (ret)
+		rviommu_attach_undo(ep, IOMMU_NO_PASID, old);
 	return ret;
 }
 
@@ -330,7 +335,7 @@ static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
 		.ep = ep, .pasid = pasid, .new = new,
 		.must = rviommu_goes_back(ep, pasid, new),
 	};
-	int ret;
+	int ret = 0;
 
 	/* The core does not know of a PASID that could not be attached again. */
 	WARN_ONCE(old && said && said != old,
@@ -339,9 +344,16 @@ static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
 		return -EBUSY;
 	if (new == old)
 		return 0;
-	if (rviommu_change_handler(&c) == RVIOMMU_CHANGE_REFUSED)
+	switch (rviommu_change_handler(&c)) {
+	case RVIOMMU_CHANGE_REFUSED:
 		return c.error;
-	ret = c.error ?: rviommu_attach_start(ep);
+	case RVIOMMU_CHANGE_OUT:
+		ret = -EIO;
+		break;
+	case RVIOMMU_CHANGE_DONE:
+		ret = rviommu_attach_start(ep);
+		break;
+	}
 	/* The core's record stays as it is when it is told so. */
 	if (ret)
 		rviommu_attach_undo(ep, pasid, old);

@@ -45,6 +45,7 @@
 #include "pasid.h"
 #include "rviommu.h"
 #include "space.h"
+#include "trace.h"
 
 static int rviommu_change_reserve(struct rviommu_change *c)
 {
@@ -262,6 +263,18 @@ static int rviommu_change_renew(struct rviommu_change *c)
 	return 0;
 }
 
+static void rviommu_change_trace(const struct rviommu_endpoint *ep, bool process,
+				 const struct rviommu_dir_update *updates, unsigned int nr)
+{
+	unsigned int i;
+
+	if (!trace_rviommu_publish_enabled())
+		return;
+	for (i = 0; i < nr; i++)
+		if (updates[i].how != RVIOMMU_PUBLISH_NONE)
+			trace_rviommu_publish(ep->iommu->bus, ep->name, process, &updates[i]);
+}
+
 static int rviommu_change_publish(struct rviommu_change *c)
 {
 	struct rviommu_endpoint *ep = c->ep;
@@ -274,6 +287,8 @@ static int rviommu_change_publish(struct rviommu_change *c)
 	if (c->nr_process)
 		rviommu_dir_publish(&ep->pdt.dir, c->process, c->nr_process);
 	rviommu_dir_publish(&ep->iommu->ddt.dir, ep->updates, c->nr_devices);
+	rviommu_change_trace(ep, true, c->process, c->nr_process);
+	rviommu_change_trace(ep, false, ep->updates, c->nr_devices);
 	return 0;
 }
 

@@ -60,8 +60,8 @@ enum rviommu_outcome {
  * @nr_devices: device contexts on their way: so many of rviommu_endpoint.updates
  * @entered: the space of @to leads to @to
  * @published: the new contexts are in force: it can only go on
- * @error: why it was refused: -ENOMEM, or what prepare of a directory returns. After publish:
- *         0 or -EIO.
+ * @error: why it was refused: -ENOMEM, or what prepare of a directory returns. After publish it
+ *         is -EIO where the outcome is %RVIOMMU_CHANGE_OUT, or 0.
  *
  * On the stack of a writer, who holds the device's lock; fills in @ep to @keep_shared, and the
  * rest is zero. Both links of an attachment are made and cut by the transaction itself, so they

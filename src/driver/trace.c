@@ -7,6 +7,7 @@
 
 #if IS_ENABLED(CONFIG_RVIOMMU_KUNIT_TEST)
 /* For the tests, which look on. */
+EXPORT_TRACEPOINT_SYMBOL_GPL(rviommu_publish);
 EXPORT_TRACEPOINT_SYMBOL_GPL(rviommu_page_request);
 EXPORT_TRACEPOINT_SYMBOL_GPL(rviommu_page_response);
 #endif

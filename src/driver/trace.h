@@ -14,6 +14,7 @@
 #include <rviommu/bus.h>
 #include <rviommu/formats.h>
 
+#include "directory.h"
 #include "prg.h"
 #include "record.h"
 
@@ -67,6 +68,41 @@ TRACE_EVENT(rviommu_command,
 			   __entry->dword1 = le64_to_cpu(cmd->dword[1]);
 			   ),
 	    TP_printk("%s: %016llx %016llx", __get_str(iommu), __entry->dword0, __entry->dword1)
+);
+
+/*
+ * A context is in force from now on, of a device_id or of a PASID of a device; hardware has still to
+ * forget what it was before. Not where nothing changes.
+ */
+TRACE_EVENT(rviommu_publish,
+	    TP_PROTO(const struct rviommu_bus *bus, const char *device, bool process,
+		     const struct rviommu_dir_update *update),
+	    TP_ARGS(bus, device, process, update),
+	    TP_STRUCT__entry(__string(iommu, bus->name)
+			     __string(device, device)
+			     __field(u64, fsc)
+			     __field(u32, id)
+			     __field(u32, how)
+			     __field(bool, process)
+			     __field(bool, valid)
+			     ),
+	    TP_fast_assign(__assign_str(iommu);
+			   __assign_str(device);
+			   __entry->fsc = process ? update->new.pc.word[RVIOMMU_PC_FSC] :
+						    update->new.dc.word[RVIOMMU_DC_FSC];
+			   __entry->id = update->id;
+			   __entry->how = update->how;
+			   __entry->process = process;
+			   __entry->valid = update->new.word[0] & 1;
+			   ),
+	    TP_printk("%s: %s %s=%#x valid=%d fsc=%#llx how=%s",
+		      __get_str(iommu), __get_str(device), __entry->process ? "pasid" : "did",
+		      __entry->id, __entry->valid, __entry->fsc,
+		      __print_symbolic(__entry->how,
+				       { RVIOMMU_PUBLISH_VALID, "valid" },
+				       { RVIOMMU_PUBLISH_WORD, "word" },
+				       { RVIOMMU_PUBLISH_PAGE, "page" },
+				       { RVIOMMU_PUBLISH_BREAK, "break" }))
 );
 
 /* A message of the page-request queue, Stop Markers included, before anything is done about it. */
