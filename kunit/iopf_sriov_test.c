@@ -8,11 +8,14 @@
 #include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
+#include <linux/workqueue.h>
+#include <rviommu/model.h>
 #include <rviommu/sim.h>
 
 #include "../src/driver/cmdq.h"
 #include "../src/driver/command.h"
 #include "../src/driver/endpoint.h"
+#include "../src/driver/inq.h"
 #include "../src/driver/rviommu.h"
 #include "hw.h"
 #include "iopftest.h"
@@ -167,6 +170,20 @@ static void vf_unasked(struct kunit *test)
 	iommu_detach_group_handle(domain, f->group[VIRTUAL]);
 }
 
+/* A page request for which the IOMMU finds no context: it responds with a failure. */
+static void vf_stray_request(struct iopftest *f)
+{
+	const struct rviommu_model_page_request pr = {
+		.device_id = f->ep[0]->ids[0] ^ 0x80,
+		.payload = IOPFTEST_IOVA | RVIOMMU_MODEL_PAGE_R | RVIOMMU_MODEL_PAGE_L,
+	};
+	struct rviommu_model_ats_msg msg;
+
+	KUNIT_EXPECT_NE(f->test, rviommu_model_page_request(rviommu_sim_model(f->sim), &pr, &msg),
+			RVIOMMU_MODEL_PR_QUEUED);
+	rviommu_inq_service(&f->ep[0]->iommu->faultq);
+}
+
 /* A Response Failure to one of them ends it for all, until it is enabled anew. */
 static void vf_failure(struct kunit *test)
 {
@@ -189,9 +206,11 @@ static void vf_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vf_status(f), PCI_PRI_STATUS_RF);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 1, 1, 1), -EFAULT);
-	vf_control(f, 0);
-	vf_control(f, PCI_PRI_CTRL_ENABLE);
+	/* One of them, which is blocked, asked all the same. */
+	vf_stray_request(f);
+	flush_delayed_work(&f->ep[0]->iommu->revive);
 	KUNIT_EXPECT_EQ(test, vf_status(f), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 1);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), 0);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 1, 1, 1), 0);
 	iopftest_detach(f, VIRTUAL);

@@ -273,10 +273,77 @@ static void iopf_overflow(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.overflows), 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.memfaults), 1);
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
-	/* Of that the device recovers when it is attached anew. */
+	flush_delayed_work(&f->ep[0]->iommu->revive);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 8, 4, 9), 0);
+}
+
+/*
+ * A request is answered with Response Failure by the IOMMU: that device has nothing outstanding
+ * any more, whatever somebody has of it still. Others go on.
+ */
+static void iopf_failure(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu *iommu = f->ep[0]->iommu;
+	struct rviommu_pritest_job *job[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		f->space[i].mode = IOPFTEST_HOLD;
+		KUNIT_ASSERT_EQ(test, iopftest_attach(f, i, &f->space[i]), 0);
+		job[i] = iopftest_go(f, i, 0, 0, 1, i);
+		iopftest_await_held(f, &f->space[i], 1);
+	}
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_MF, 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[0]), -EFAULT);
+	rviommu_inq_service(&iommu->pageq);
+	flush_delayed_work(&iommu->revive);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[1]->pri.revived), 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.outstanding));
+	KUNIT_EXPECT_FALSE(test, list_empty(&f->ep[1]->pri.prgs.outstanding));
+	/* A response that comes now is none. */
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[0], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, true), 1);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job[1]), 0);
+	f->space[0].mode = IOPFTEST_MAP;
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 2, 1, 3), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).unexpected, 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
+	iopftest_expect_clean(f, 1);
+}
+
+/* It fails again when it is switched on: that is said, and nobody tries for ever. */
+static int iopf_no_enable(struct device *dev, unsigned int requests)
+{
+	return -EIO;
+}
+
+static void iopf_failure_stays(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu *iommu = f->ep[0]->iommu;
+	struct rviommu_bus *bus = iommu->bus;
+	const struct rviommu_pri_ops *real = bus->pri;
+	struct rviommu_pri_ops ops = *real;
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_MF, 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
+	ops.enable = iopf_no_enable;
+	bus->pri = &ops;
+	rviommu_inq_service(&iommu->pageq);
+	flush_delayed_work(&iommu->revive);
+	bus->pri = real;
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 0);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&iommu->revive));
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
+	/* Attached anew it asks again. */
 	iopftest_detach(f, 0);
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[1]), 0);
-	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 8, 4, 9), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), 0);
 }
 
 /* What is not complete is forgotten when messages were lost, of whichever device. */
@@ -512,6 +579,8 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_alone),
 	KUNIT_CASE(iopf_overflow),
 	KUNIT_CASE(iopf_overflow_partial),
+	KUNIT_CASE(iopf_failure),
+	KUNIT_CASE(iopf_failure_stays),
 	KUNIT_CASE(iopf_given_up),
 	KUNIT_CASE(iopf_room),
 	KUNIT_CASE(iopf_flush),

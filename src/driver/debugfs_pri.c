@@ -45,6 +45,7 @@ static int page_requests_show(struct seq_file *m, void *unused)
 	seq_printf(m, "groups %lld\n", atomic64_read(&pri->groups));
 	seq_printf(m, "refused %lld\n", atomic64_read(&pri->refused));
 	seq_printf(m, "dropped %lld\n", atomic64_read(&pri->dropped));
+	seq_printf(m, "revived %lld\n", atomic64_read(&pri->revived));
 	seq_printf(m, "open %u\n", nr);
 	for (i = 0; i < nr; i++)
 		show_group(m, &info[i], ktime_get_ns());

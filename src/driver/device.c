@@ -479,6 +479,9 @@ static void rviommu_stop_queues(struct rviommu *iommu)
 {
 	rviommu_inq_disable(&iommu->pageq);
 	rviommu_inq_disable(&iommu->faultq);
+	/* Nobody who reads one of them asks for it any more. */
+	if (iommu->pageq.q.base)
+		cancel_delayed_work_sync(&iommu->revive);
 	rviommu_cmdq_disable(&iommu->cmdq);
 }
 
@@ -726,6 +729,8 @@ void rviommu_shutdown(struct rviommu *iommu)
 	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
 	rviommu_inq_disable(&iommu->pageq);
 	rviommu_inq_disable(&iommu->faultq);
+	if (iommu->pageq.q.base)
+		cancel_delayed_work(&iommu->revive);
 	/* Whatever it waits for: nothing is translated any more. */
 	rviommu_cmdq_disable_now(&iommu->cmdq);
 }

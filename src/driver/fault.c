@@ -9,8 +9,10 @@
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
 #include <linux/export.h>
+#include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/ratelimit.h>
+#include <linux/workqueue.h>
 
 #include "endpoint.h"
 #include "fault.h"
@@ -47,6 +49,9 @@ static void faultq_record(struct rviommu_inq *in, const void *record)
 	struct rviommu_fault fault = rviommu_fault_decode(record);
 
 	fault_report(iommu, &fault);
+	/* Virtual functions share an interface: one that is blocked may have ended that of others. */
+	if (rviommu_fault_ends_requests(&fault) && READ_ONCE(iommu->pageq.running))
+		schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
 }
 
 static struct lock_class_key faultq_key;

@@ -141,6 +141,8 @@ static bool inq_recover(struct rviommu_inq *in, u32 csr)
 	for (i = 0; i < INQ_RECOVERY_STEPS; i++)
 		if (!steps[i](in, csr))
 			return false;
+	if (csr & RVIOMMU_QCSR_MF && in->ops->denied)
+		in->ops->denied(in);
 	return true;
 }
 

@@ -30,6 +30,7 @@ struct rviommu_inq;
  * @record: a record has come; the queue's lock is held
  * @gap: records were lost, or the rest of what there was will not come; the queue's lock is held.
  *       May be NULL.
+ * @denied: records had no memory, and new ones have again; the queue's lock is held. May be NULL.
  */
 struct rviommu_inq_ops {
 	const char *name;
@@ -42,6 +43,7 @@ struct rviommu_inq_ops {
 	struct lock_class_key *key;
 	void (*record)(struct rviommu_inq *in, const void *record);
 	void (*gap)(struct rviommu_inq *in);
+	void (*denied)(struct rviommu_inq *in);
 };
 
 /**

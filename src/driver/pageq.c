@@ -4,7 +4,9 @@
  */
 #include <kunit/visibility.h>
 #include <linux/export.h>
+#include <linux/jiffies.h>
 #include <linux/log2.h>
+#include <linux/workqueue.h>
 
 #include <rviommu/formats.h>
 #include <rviommu/regs.h>
@@ -32,6 +34,14 @@ static void pageq_gap(struct rviommu_inq *in)
 	rviommu_pri_discard(container_of(in, struct rviommu, pageq));
 }
 
+/* Not before the fault is cleared: until then it responds so to all. */
+static void pageq_denied(struct rviommu_inq *in)
+{
+	struct rviommu *iommu = container_of(in, struct rviommu, pageq);
+
+	schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
+}
+
 static struct lock_class_key pageq_key;
 
 static_assert(sizeof(struct rviommu_page_request) <= RVIOMMU_INQ_RECORD);
@@ -48,6 +58,7 @@ static const struct rviommu_inq_ops pageq_ops = {
 	.key = &pageq_key,
 	.record = pageq_record,
 	.gap = pageq_gap,
+	.denied = pageq_denied,
 };
 
 /**
@@ -67,6 +78,7 @@ int rviommu_pageq_init(struct rviommu *iommu, u8 entries_lg2)
 	ret = rviommu_inq_init(&iommu->pageq, &pageq_ops, iommu->bus, entries_lg2,
 			       iommu->pas_lg2, iommu->nid);
 	iommu->pageq.mutate = &iommu->mutate;
+	INIT_DELAYED_WORK(&iommu->revive, rviommu_pri_revive);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pageq_init);

@@ -14,6 +14,7 @@
 
 struct rviommu;
 struct rviommu_endpoint;
+struct work_struct;
 
 /* Requests that a device may have outstanding, if it can have so many and the queue, too */
 #define RVIOMMU_PRI_REQUESTS	64
@@ -38,6 +39,7 @@ struct rviommu_endpoint;
  * @refused: responses "Invalid Request" that were given without a handler
  * @dropped: requests that got no response, because of what the device did wrong; and Stop
  *           Markers
+ * @revived: times that the interface had failed, and was switched on again
  *
  * Part of the endpoint. The counters are read by debugfs, without a lock.
  */
@@ -55,6 +57,7 @@ struct rviommu_pri {
 	atomic64_t groups;
 	atomic64_t refused;
 	atomic64_t dropped;
+	atomic64_t revived;
 };
 
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
@@ -67,6 +70,7 @@ void rviommu_pri_discard(struct rviommu *iommu);
 void rviommu_pri_pass_message(struct rviommu_endpoint *ep);
 void rviommu_pri_await_message(struct rviommu_endpoint *ep);
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid);
+void rviommu_pri_revive(struct work_struct *work);
 void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 			   struct iommu_page_response *response);
 #else

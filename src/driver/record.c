@@ -119,6 +119,21 @@ struct rviommu_fault rviommu_fault_decode(const struct rviommu_fault_record *rec
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_decode);
 
+/**
+ * rviommu_fault_ends_requests() - does the device send no page requests any more after that?
+ * @fault: the fault
+ *
+ * Spec "PCIe ATS Page Request handling": to a page request for which it finds no valid device context the
+ * IOMMU itself responds with Response Failure. Whether the message was one, the record does not say.
+ *
+ * Return: true if that may be.
+ */
+bool rviommu_fault_ends_requests(const struct rviommu_fault *fault)
+{
+	return fault->ttyp == TTYP_MESSAGE && fault->cause >= 256 && fault->cause <= 259;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_ends_requests);
+
 static bool fault_is_guest_page(const struct rviommu_fault *fault)
 {
 	return fault->cause == 20 || fault->cause == 21 || fault->cause == 23;

@@ -49,6 +49,7 @@ struct rviommu_fault_log {
 const char *rviommu_fault_cause_name(u16 cause);
 const char *rviommu_fault_ttyp_name(u8 ttyp);
 struct rviommu_fault rviommu_fault_decode(const struct rviommu_fault_record *rec);
+bool rviommu_fault_ends_requests(const struct rviommu_fault *fault);
 void rviommu_fault_format(char *buf, size_t size, const char *device,
 			  const struct rviommu_fault *fault);
 void rviommu_fault_log_init(struct rviommu_fault_log *log);

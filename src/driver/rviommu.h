@@ -21,6 +21,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <rviommu/bus.h>
@@ -31,6 +32,9 @@
 #include "inq.h"
 #include "mutate.h"
 #include "record.h"
+
+/* How much later at least: a device that fails all the time costs no more. Milliseconds. */
+#define RVIOMMU_REVIVE_MS	100
 
 struct dentry;
 struct rviommu;
@@ -69,6 +73,8 @@ struct rviommu_irq {
  * @asking: the device whose message is looked at, or NULL; written under pageq.lock, so there is
  *          one at a time. It is not freed meanwhile: rviommu_pri_await_message().
  * @asked: somebody may wait for @asking to be another one
+ * @revive: devices whose page requests have failed are looked for, a moment after one may have;
+ *          only with a page-request queue
  * @strangers: requests of devices that may send none, and that wanted a response; read by
  *             debugfs
  * @irqs: interrupt vectors
@@ -112,6 +118,7 @@ struct rviommu {
 	struct rviommu_inq pageq;
 	struct rviommu_endpoint *asking;
 	wait_queue_head_t asked;
+	struct delayed_work revive;
 	atomic64_t strangers;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
