@@ -14,6 +14,7 @@
 #include "../src/driver/attach.h"
 #include "../src/driver/compat.h"
 #include "../src/driver/directory.h"
+#include "../src/driver/device.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/inq.h"
 #include "../src/driver/rviommu.h"
@@ -315,6 +316,34 @@ static void iopf_failure(struct kunit *test)
 	iopftest_expect_clean(f, 1);
 }
 
+/* Who handles a request responds while the IOMMU is suspended: the device does not wait for ever. */
+static void iopf_suspended(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu *iommu = f->ep[0]->iommu;
+	struct rviommu_pritest_job *job;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, iopftest_attach(f, i, &f->space[i]), 0);
+	f->space[0].mode = IOPFTEST_HOLD;
+	job = iopftest_go(f, 0, 0, 0, 1, 1);
+	iopftest_await_held(f, &f->space[0], 1);
+	KUNIT_ASSERT_EQ(test, rviommu_suspend(iommu), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[0], IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	KUNIT_EXPECT_FALSE(test, completion_done(&job->done));
+	f->space[0].mode = IOPFTEST_MAP;
+	KUNIT_ASSERT_EQ(test, rviommu_resume(iommu), 0);
+	flush_delayed_work(&iommu->revive);
+	/* It asks again. */
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[0], 0, 1));
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[1]->pri.revived), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 1, 0, 0, 1, 2), 0);
+	iopftest_expect_clean(f, 0);
+}
+
 /* It fails again when it is switched on: that is said, and nobody tries for ever. */
 static int iopf_no_enable(struct device *dev, unsigned int requests)
 {
@@ -581,6 +610,7 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_overflow_partial),
 	KUNIT_CASE(iopf_failure),
 	KUNIT_CASE(iopf_failure_stays),
+	KUNIT_CASE(iopf_suspended),
 	KUNIT_CASE(iopf_given_up),
 	KUNIT_CASE(iopf_room),
 	KUNIT_CASE(iopf_flush),

@@ -823,6 +823,8 @@ int rviommu_resume(struct rviommu *iommu)
 		ret = -EIO;
 	if (!ret) {
 		rviommu_ats_resume(iommu);
+		if (iommu->pageq.q.base)
+			schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
 		return 0;
 	}
 err:

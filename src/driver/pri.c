@@ -38,27 +38,31 @@ void rviommu_pri_seam(struct rviommu *iommu)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_seam);
 #endif
 
-static void pri_send(struct rviommu *iommu, const char *device, u16 rid, u8 seg, bool pv,
-		     const struct rviommu_page_message *message, u8 code)
+/* Nobody waits for it. Returns 0, or -EIO: nothing is translated, nor answered. */
+static int pri_send(struct rviommu *iommu, const char *device, u16 rid, u8 seg, bool pv,
+		    const struct rviommu_page_message *message, u8 code)
 {
 	struct rviommu_command cmd = rviommu_cmd_ats_prgr(rid, seg, message->index, code);
 	u32 fence;
+	int ret;
 
 	if (pv)
 		cmd = rviommu_cmd_with_pasid(cmd, message->pid);
 	rviommu_pri_seam(iommu);
-	/* Nobody waits for it. -EIO: nothing is translated any more, nor answered. */
-	rviommu_cmdq_issue(&iommu->cmdq, &cmd, 1, &fence);
-	if (trace_rviommu_page_response_enabled())
+	ret = rviommu_cmdq_issue(&iommu->cmdq, &cmd, 1, &fence);
+	if (!ret && trace_rviommu_page_response_enabled())
 		trace_rviommu_page_response(iommu->bus, device, message, code,
 					    message->since ? ktime_get_ns() - message->since : 0);
+	return ret;
 }
 
 static void pri_respond(struct rviommu_endpoint *ep, const struct rviommu_page_message *message,
 			u8 code)
 {
-	pri_send(ep->iommu, ep->name, ep->ats.rid, ep->ats.seg, message->pv && ep->pri.pasid,
-		 message, code);
+	/* A handler may come to its end while the system sleeps. */
+	if (pri_send(ep->iommu, ep->name, ep->ats.rid, ep->ats.seg,
+		     message->pv && ep->pri.pasid, message, code))
+		WRITE_ONCE(ep->pri.unsent, true);
 }
 
 static void pri_respond_invalid(struct rviommu_endpoint *ep,

@@ -39,6 +39,8 @@ struct work_struct;
  * @refused: responses "Invalid Request" that were given without a handler
  * @dropped: requests that got no response, because of what the device did wrong; and Stop
  *           Markers
+ * @unsent: a response could not be queued, while the IOMMU was suspended: the device waits for it
+ *          until its interface is switched on again
  * @revived: times that the interface had failed, and was switched on again
  *
  * Part of the endpoint. The counters are read by debugfs, without a lock.
@@ -57,6 +59,7 @@ struct rviommu_pri {
 	atomic64_t groups;
 	atomic64_t refused;
 	atomic64_t dropped;
+	bool unsent;
 	atomic64_t revived;
 };
 

@@ -235,20 +235,43 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep)
 		pri_switch_off(ep);
 }
 
-/* ----- Response Failure ----- */
+/* ----- Responses that ended it, or were lost ----- */
 
-/* Has one ended the interface that a device has, or shares? Its lock is held; it is in use. */
-static bool pri_has_failed(const struct rviommu_endpoint *ep)
+static u16 pri_status(const struct rviommu_endpoint *ep)
 {
 	u16 status;
 
 	if (!dev_is_pci(ep->dev))
-		return ep->iommu->bus->pri->status(ep->dev) & PCI_PRI_STATUS_RF;
+		return ep->iommu->bus->pri->status(ep->dev);
 	if (pci_read_config_word(pci_physfn(to_pci_dev(ep->dev)),
-				 ep->pri.ctrl - PCI_PRI_CTRL + PCI_PRI_STATUS, &status) ||
-	    PCI_POSSIBLE_ERROR(status))
-		return false;
-	return status & PCI_PRI_STATUS_RF;
+				 ep->pri.ctrl - PCI_PRI_CTRL + PCI_PRI_STATUS, &status))
+		return ~0;
+	return status;
+}
+
+/*
+ * Has Response Failure ended the interface that a device has, or shares, or does it wait for a
+ * response that was lost? Its lock is held; it is in use. One that has gone, or has no power,
+ * remembers nothing.
+ */
+static bool pri_has_failed(const struct rviommu_endpoint *ep)
+{
+	const u16 status = pri_status(ep);
+
+	return !PCI_POSSIBLE_ERROR(status) &&
+	       (status & PCI_PRI_STATUS_RF || READ_ONCE(ep->pri.unsent));
+}
+
+/* What a virtual function waits for, the physical one has to be switched on for. */
+static void pri_pass_on(struct rviommu_endpoint *ep)
+{
+	struct rviommu_endpoint *physical;
+
+	if (!ep->pri.joined || !READ_ONCE(ep->pri.unsent))
+		return;
+	physical = rviommu_endpoint_of(&pci_physfn(to_pci_dev(ep->dev))->dev);
+	WRITE_ONCE(physical->pri.unsent, true);
+	WRITE_ONCE(ep->pri.unsent, false);
 }
 
 /* Nothing that it asked before will have a response: it would be taken for that of a later group. */
@@ -267,6 +290,7 @@ static void pri_forget(struct rviommu_endpoint *ep)
 	rviommu_prgs_settle(prgs, RVIOMMU_PRG_ALL);
 	/* -EIO: nothing is translated any more, nor answered. */
 	rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
+	pri_pass_on(ep);
 }
 
 static int pri_switch_on_again(struct rviommu_endpoint *ep)
@@ -286,6 +310,7 @@ static void pri_restart(struct rviommu_endpoint *ep)
 	guard(mutex)(&ep->lock);
 	if (!(ep->pri.enabled || ep->pri.virtuals) || ep->pri.joined || !pri_has_failed(ep))
 		return;
+	WRITE_ONCE(ep->pri.unsent, false);
 	ret = pri_switch_on_again(ep);
 	if (ret) {
 		dev_err(ep->dev, "its page request interface has failed, and cannot be switched on (%d)\n",
@@ -326,6 +351,8 @@ static void pri_each(struct rviommu *iommu, void (*act)(struct rviommu_endpoint 
  * context (spec "PCIe ATS Page Request handling"). The status of the device says so, and it sends
  * none any more (PCIe "Page Request Status Register"). Virtual functions have the physical
  * one's: all that share it forget, before it goes on.
+ *
+ * The same for those whose response was lost because the IOMMU slept.
  */
 void rviommu_pri_revive(struct work_struct *work)
 {
