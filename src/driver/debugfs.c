@@ -18,11 +18,9 @@
  *	after its last detach, and it is taken off the list, under
  *	rviommu_domains_lock, before anything of it is torn down. So a domain that
  *	is *found on the list* lives for as long as the lock is held, whatever
- *	attach and detach do meanwhile. rviommu_endpoint.domain is only compared
- *	with the entries of the list, never followed: it may be about to be
- *	freed. A page table is dumped in pieces (one read() each), and each piece
- *	looks the domain up again and holds the lock to its end; between two of
- *	them the domain may change or go away.
+ *	attach and detach do meanwhile. What rviommu_attached_domain() says is only
+ *	compared with the entries of the list, never followed: it may be about to
+ *	be freed.
  *
  * Table page, directory page, target
  *	rcu_read_lock(), as for everyone who reads them.
@@ -47,12 +45,10 @@
 #include "endpoint.h"
 #include "inq.h"
 #include "mutate.h"
-#include "pgtable.h"
 #include "queue.h"
 #include "quirks.h"
 #include "record.h"
 #include "rviommu.h"
-#include "space.h"
 #include "static.h"
 
 static struct dentry *root;
@@ -208,12 +204,6 @@ DEFINE_SHOW_ATTRIBUTE(queues);
 
 /* --- counters ----------------------------------------------------------- */
 
-static void show_stats(struct seq_file *m, const struct rviommu_domain_stats *stats)
-{
-	seq_printf(m, "maps %llu\nunmaps %llu\nsyncs %llu\nflushes %llu\n",
-		   stats->maps, stats->unmaps, stats->syncs, stats->flushes);
-}
-
 static int counters_show(struct seq_file *m, void *unused)
 {
 	static const char * const events[RVIOMMU_CMDQ_NR_EVENTS] = {
@@ -247,7 +237,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "page_strangers %lld\n", atomic64_read(&iommu->strangers));
 
 	sum = rviommu_domains_stats();
-	show_stats(m, &sum);
+	rviommu_show_stats(m, &sum);
 
 	guard(mutex)(&iommu->endpoints_lock);
 	list_for_each_entry(ep, &iommu->endpoints, node) {
@@ -261,290 +251,6 @@ static int counters_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
-
-/* --- domains ------------------------------------------------------------ */
-
-static const char *type_name(const struct iommu_domain *domain)
-{
-	switch (domain->type) {
-	case IOMMU_DOMAIN_UNMANAGED:
-		return "unmanaged";
-	case IOMMU_DOMAIN_DMA:
-		return "dma";
-	case IOMMU_DOMAIN_DMA_FQ:
-		return "dma-fq";
-	}
-	return "other";
-}
-
-/* How often it is attached where */
-static void show_attached(struct seq_file *m, struct rviommu_space *space)
-{
-	const struct rviommu_attachment *target, *a;
-	const struct rviommu *iommu = NULL;
-	unsigned int nr;
-
-	guard(mutex)(&space->lock);
-	list_for_each_entry(target, &space->targets, target) {
-		if (target->ep->iommu == iommu)
-			continue;
-		iommu = target->ep->iommu;
-		nr = 0;
-		list_for_each_entry(a, &space->attachments, node)
-			nr += a->ep->iommu == iommu;
-		seq_printf(m, "attached_on %s %u\n", iommu->bus->name, nr);
-	}
-}
-
-static void show_domain(struct seq_file *m, struct rviommu_domain *dom)
-{
-	bool second_stage = dom->space.second_stage;
-	struct rviommu_domain_stats stats = rviommu_domain_stats(dom);
-
-	seq_printf(m, "domain %u\n", dom->id);
-	seq_printf(m, "type %s\n", type_name(&dom->space.domain));
-	seq_printf(m, "stage %s\n", second_stage ? "second" : "first");
-	seq_printf(m, "mode %s\n", rviommu_mode_name(dom->space.mode, second_stage));
-	if (second_stage)
-		seq_printf(m, "gscid %u\n", dom->space.gscid);
-	else
-		seq_printf(m, "pscid %u\n", dom->space.pscid);
-	seq_printf(m, "page_sizes %#lx\n", dom->pt.pgsizes);
-	show_stats(m, &stats);
-	show_attached(m, &dom->space);
-}
-
-static void *domains_start(struct seq_file *m, loff_t *pos)
-{
-	mutex_lock(&rviommu_domains_lock);
-	return seq_list_start(&rviommu_domains, *pos);
-}
-
-static void *domains_next(struct seq_file *m, void *v, loff_t *pos)
-{
-	return seq_list_next(v, &rviommu_domains, pos);
-}
-
-static void domains_stop(struct seq_file *m, void *v)
-{
-	mutex_unlock(&rviommu_domains_lock);
-}
-
-static int domains_show(struct seq_file *m, void *v)
-{
-	show_domain(m, list_entry(v, struct rviommu_domain, node));
-	seq_puts(m, "\n");
-	return 0;
-}
-
-static const struct seq_operations domains_sops = {
-	.start = domains_start,
-	.next = domains_next,
-	.stop = domains_stop,
-	.show = domains_show,
-};
-DEFINE_SEQ_ATTRIBUTE(domains);
-
-/* --- page tables -------------------------------------------------------- */
-
-static int run_visit(void *arg, u64 iova, u64 pte, unsigned int size_lg2)
-{
-	u64 pa = FIELD_GET(RVIOMMU_PTE_PPN, pte) << RVIOMMU_PAGE_LG2;
-	u64 attr = pte & ~RVIOMMU_PTE_PPN;
-	struct rviommu_run *run = arg;
-
-	/* In a NAPOT leaf the low bits of the PPN are its size. */
-	pa &= ~((1ULL << size_lg2) - 1);
-
-	if (!run->leaves) {
-		run->iova = iova;
-		run->pa = pa;
-		run->attr = attr;
-		run->leaf_lg2 = size_lg2;
-	} else if (iova != run->last + 1 || pa != run->pa + (iova - run->iova) ||
-		   attr != run->attr || size_lg2 != run->leaf_lg2 ||
-		   run->leaves == RVIOMMU_RUN_LEAVES) {
-		return 1;
-	}
-	run->last = iova + (1ULL << size_lg2) - 1;
-	run->leaves++;
-	return 0;
-}
-
-/**
- * rviommu_run_next() - the first run of leaves at or above an IOVA
- * @pt: page table; may be changing
- * @iova: where to begin. A leaf that covers it counts as a whole.
- * @run: the answer
- *
- * To go through a table, begin at 0 and go on at @run->last + 1 until that
- * is 0 or false is returned.
- *
- * Return: true if there is one.
- */
-bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *run)
-{
-	*run = (struct rviommu_run){};
-	rviommu_pgtable_for_each(pt, iova, U64_MAX, run_visit, run);
-	return run->leaves;
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_run_next);
-
-/**
- * rviommu_show_run() - one line of a dump
- * @m: where to
- * @run: what
- */
-void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run)
-{
-	seq_printf(m, "%#018llx-%#018llx %#018llx %u x ", run->iova, run->last, run->pa,
-		   run->leaves);
-	rviommu_show_leaf(m, run->attr, run->leaf_lg2);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_show_run);
-
-/**
- * struct dump - an open devices/<device>/domain
- * @ep: the device
- * @dom: the domain whose head was shown. Followed only after it was found on the
- *       list again, under the same hold of the lock.
- * @id: its number: another domain may come to lie where it was
- * @run: the current line
- * @leaves: visited in this piece
- */
-struct dump {
-	struct rviommu_endpoint *ep;
-	struct rviommu_domain *dom;
-	unsigned int id;
-	struct rviommu_run run;
-	unsigned int leaves;
-};
-
-/*
- * Positions of the seq_file: 0 is the head of the dump, 1 + (IOVA in pages) the
- * first line at or above an IOVA, the largest number is the end. It goes on by
- * IOVA and not by line, so nothing is kept from one piece to the next, and
- * tables may change between them.
- */
-#define DUMP_END	((loff_t)(1ULL << (64 - RVIOMMU_PAGE_LG2)) + 1)
-
-static loff_t dump_after(const struct rviommu_run *run)
-{
-	u64 next = run->last + 1;
-
-	return next ? (loff_t)(next >> RVIOMMU_PAGE_LG2) + 1 : DUMP_END;
-}
-
-static void *dump_line(struct dump *dump, loff_t pos)
-{
-	if (pos >= DUMP_END ||
-	    !rviommu_run_next(&dump->dom->pt, (u64)(pos - 1) << RVIOMMU_PAGE_LG2, &dump->run))
-		return NULL;
-	dump->leaves += dump->run.leaves;
-	return &dump->run;
-}
-
-static void *dump_start(struct seq_file *m, loff_t *pos)
-{
-	struct dump *dump = m->private;
-	struct rviommu_domain *dom;
-
-	mutex_lock(&rviommu_domains_lock);
-	dump->leaves = 0;
-	if (!*pos)
-		return SEQ_START_TOKEN;
-	if (!dump->dom || *pos >= DUMP_END)
-		return NULL;
-	dom = rviommu_domain_find(rviommu_attached_domain(dump->ep, IOMMU_NO_PASID));
-	if (dom != dump->dom || dom->id != dump->id)
-		return dump;
-	return dump_line(dump, *pos);
-}
-
-static void *dump_next(struct seq_file *m, void *v, loff_t *pos)
-{
-	struct dump *dump = m->private;
-
-	if (v == SEQ_START_TOKEN)
-		*pos = 1;
-	else if (v == dump)
-		*pos = DUMP_END;
-	else
-		*pos = dump_after(v);
-
-	/*
-	 * NULL ends this piece; whether there is more is found out by the next
-	 * one, which begins with what dump_start() says. So the lock is held for
-	 * the head, or for a limited number of leaves.
-	 */
-	if (v == SEQ_START_TOKEN || v == dump || dump->leaves >= RVIOMMU_RUN_LEAVES)
-		return NULL;
-	/* The device may have left it since dump_start() looked, but there it is. */
-	return dump_line(dump, *pos);
-}
-
-static void dump_stop(struct seq_file *m, void *v)
-{
-	mutex_unlock(&rviommu_domains_lock);
-}
-
-static void dump_head(struct seq_file *m, struct dump *dump)
-{
-	struct iommu_domain *domain = rviommu_attached_domain(dump->ep, IOMMU_NO_PASID);
-	struct rviommu_domain *dom = rviommu_domain_find(domain);
-
-	dump->dom = dom;
-	if (dom) {
-		dump->id = dom->id;
-		show_domain(m, dom);
-		seq_puts(m, "# iova physical leaves flags memory_type\n");
-		return;
-	}
-	if (domain == &rviommu_identity_domain)
-		seq_puts(m, "type identity\n");
-	else if (domain == &rviommu_blocking_domain)
-		seq_puts(m, "type blocking\n");
-	else
-		seq_puts(m, "type none\n");
-}
-
-static int dump_show(struct seq_file *m, void *v)
-{
-	struct dump *dump = m->private;
-
-	if (v == SEQ_START_TOKEN)
-		dump_head(m, dump);
-	else if (v == dump)
-		seq_puts(m, "# the device was attached to another domain, end\n");
-	else
-		rviommu_show_run(m, v);
-	return 0;
-}
-
-static const struct seq_operations dump_sops = {
-	.start = dump_start,
-	.next = dump_next,
-	.stop = dump_stop,
-	.show = dump_show,
-};
-
-static int dump_open(struct inode *inode, struct file *file)
-{
-	struct dump *dump = __seq_open_private(file, &dump_sops, sizeof(*dump));
-
-	if (!dump)
-		return -ENOMEM;
-	dump->ep = inode->i_private;
-	/* A piece may end early, which a seek through the lines would not expect. */
-	return nonseekable_open(inode, file);
-}
-
-static const struct file_operations dump_fops = {
-	.owner = THIS_MODULE,
-	.open = dump_open,
-	.read = seq_read,
-	.release = seq_release_private,
-};
 
 /* --- devices ------------------------------------------------------------ */
 
@@ -773,7 +479,7 @@ void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep)
 	ep->debugfs = debugfs_create_dir(ep->name, devices);
 	dput(devices);
 	debugfs_create_file("context", 0400, ep->debugfs, ep, &context_fops);
-	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
+	rviommu_debugfs_add_domain(ep);
 	debugfs_create_file("faults", 0444, ep->debugfs, ep, &faults_fops);
 	debugfs_create_file("processes", 0400, ep->debugfs, ep, &processes_fops);
 	rviommu_debugfs_add_walk(ep);
@@ -969,7 +675,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_remove);
 void rviommu_debugfs_init(void)
 {
 	root = debugfs_create_dir("rviommu", NULL);
-	debugfs_create_file("domains", 0444, root, NULL, &domains_fops);
+	rviommu_debugfs_add_domains(root);
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What debugfs.c computes, apart from the files that show it: for the tests.
- * The rest of the driver uses the declarations at the end of rviommu.h.
+ * What the files of debugfs say, apart from the files: for each other, and for the tests. The
+ * rest of the driver uses the declarations at the end.
  */
 #ifndef RVIOMMU_DEBUGFS_H
 #define RVIOMMU_DEBUGFS_H
@@ -13,9 +13,10 @@
 
 #include "pgtable.h"
 
+struct dentry;
 struct rviommu;
+struct rviommu_domain_stats;
 struct rviommu_endpoint;
-
 struct seq_file;
 
 /*
@@ -43,6 +44,7 @@ struct rviommu_run {
 };
 
 bool rviommu_run_next(struct rviommu_pgtable *pt, u64 iova, struct rviommu_run *run);
+void rviommu_show_stats(struct seq_file *m, const struct rviommu_domain_stats *stats);
 void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run);
 void rviommu_show_leaf(struct seq_file *m, u64 attr, unsigned int size_lg2);
 const char *rviommu_mode_name(u64 mode, bool second_stage);
@@ -61,6 +63,8 @@ void rviommu_debugfs_add(struct rviommu *iommu);
 void rviommu_debugfs_remove(struct rviommu *iommu);
 void rviommu_debugfs_add_endpoint(struct rviommu_endpoint *ep);
 void rviommu_debugfs_remove_endpoint(struct rviommu_endpoint *ep);
+void rviommu_debugfs_add_domains(struct dentry *dir);
+void rviommu_debugfs_add_domain(struct rviommu_endpoint *ep);
 void rviommu_debugfs_add_walk(struct rviommu_endpoint *ep);
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
 void rviommu_debugfs_add_pri(struct rviommu_endpoint *ep);
