@@ -67,6 +67,17 @@ static void show(struct debugfs_fixture *f, struct iommu_domain *domain)
 	rcu_assign_pointer(f->ep->attached, &f->shown);
 }
 
+/* So does @pasid, by one of two attachments. */
+static void show_pasid(struct kunit *test, u32 pasid, unsigned int which,
+		       struct iommu_domain *domain)
+{
+	struct debugfs_fixture *f = test->priv;
+
+	WRITE_ONCE(f->process[which].domain, domain);
+	KUNIT_ASSERT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, pasid, &f->process[which],
+						    GFP_KERNEL)));
+}
+
 static u32 zero_read32(struct rviommu_bus *bus, unsigned int offset)
 {
 	return 0;
@@ -134,8 +145,10 @@ static void debugfs_test_exit(struct kunit *test)
 
 	if (!f)
 		return;
-	if (f->ep)
+	if (f->ep) {
 		rviommu_debugfs_remove_endpoint(f->ep);
+		xa_destroy(&f->ep->pasids);
+	}
 	rviommu_debugfs_remove(&f->iommu);
 	if (f->iommu.ddt.dir.root)
 		rviommu_ddt_destroy(&f->iommu.ddt);
@@ -461,6 +474,256 @@ static void test_domain_head(struct kunit *test)
 	free_domain(dom);
 }
 
+/* --- the same of PASIDs ------------------------------------------------- */
+
+/* Whose domain an open file shows from now on; the error, if that is nobody. */
+static int ask_dump(struct file *file, const char *question)
+{
+	char text[48];
+	int ret;
+
+	strscpy(text, question);
+	ret = rviommu_dump_ask(file->private_data, text);
+	if (!ret)
+		file->f_pos = 0;
+	return ret;
+}
+
+static const char *dump_of(struct kunit *test, struct file *file, const char *question)
+{
+	KUNIT_ASSERT_EQ_MSG(test, ask_dump(file, question), 0, "%s", question);
+	return read_rest(test, file, TEXT_SIZE);
+}
+
+/* That is what it says first, and this is its page table. */
+static void expect_dump(struct kunit *test, struct file *file, const char *question,
+			const struct rviommu_domain *dom, const char *lines)
+{
+	const char *text = dump_of(test, file, question);
+	char want[48];
+
+	snprintf(want, sizeof(want), "pasid %s\ndomain %u\n", question, dom->id);
+	KUNIT_EXPECT_EQ_MSG(test, strncmp(text, want, strlen(want)), 0, "%s", text);
+	text = strstr(text, "# iova");
+	KUNIT_ASSERT_NOT_NULL(test, text);
+	KUNIT_EXPECT_STREQ(test, strchr(text, '\n') + 1, lines);
+}
+
+static const char pasid_lines[] =
+	"0x0000000000001000-0x0000000000002fff 0x0000000090000000 2 x 4K r--u-a-- pma\n";
+
+/* The device has one domain, its PASIDs have others, none, or one that is gone. */
+static void test_pasid_domain(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false), *own = make_domain(test, true);
+	struct file *file = open_file(test, f->ep->debugfs, "pasid_domain");
+	char *same = kunit_kzalloc(test, TEXT_SIZE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, same);
+	map(test, own, 0, 0x80000000, SZ_4K, 3, RW);
+	map(test, dom, SZ_4K, 0x90000000, SZ_4K, 2, RO);
+	show(f, &own->space.domain);
+	show_pasid(test, 5, 0, &dom->space.domain);
+	show_pasid(test, 0xfffff, 1, &rviommu_identity_domain);
+
+	/* Nobody has asked, and nobody hears of it who has not. */
+	KUNIT_EXPECT_EQ(test, read_piece(file, f->text, TEXT_SIZE), -ENODATA);
+	expect_dump(test, file, "5", dom, pasid_lines);
+	KUNIT_EXPECT_STREQ(test, dump_of(test, file, " 0xfffff\n"),
+			   "pasid 1048575\ntype identity\n");
+	KUNIT_EXPECT_STREQ(test, dump_of(test, file, "6"), "pasid 6\ntype none\n");
+	show_pasid(test, 6, 1, (struct iommu_domain *)test);
+	KUNIT_EXPECT_STREQ(test, dump_of(test, file, "6"), "pasid 6\ntype none\n");
+	show_pasid(test, 6, 1, &own->space.domain);
+	expect_dump(test, file, "6", own,
+		    "0x0000000000000000-0x0000000000002fff 0x0000000080000000 3 x 4K rw-u-ad- pma\n");
+	expect_dump(test, file, "5", dom, pasid_lines);
+
+	/* Without a PASID it is what the other file says. */
+	strscpy(same, dump_of(test, file, "none"), TEXT_SIZE);
+	KUNIT_EXPECT_NULL(test, strstr(same, "pasid "));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(same, "\n0x0000000000000000-0x0000000000002fff "));
+	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "domain", TEXT_SIZE), same);
+	__fput_sync(file);
+	show(f, NULL);
+	free_domain(own);
+	free_domain(dom);
+}
+
+/* What is no PASID is refused, and changes nothing. */
+static void test_pasid_question(struct kunit *test)
+{
+	static const struct {
+		const char *text;
+		int ret;
+	} wrong[] = {
+		{ "", -EINVAL }, { " ", -EINVAL }, { "x", -EINVAL }, { "0x", -EINVAL },
+		{ "5 6", -EINVAL }, { "5x", -EINVAL }, { "-1", -EINVAL }, { "None", -EINVAL },
+		{ "none 5", -EINVAL }, { "0", -ERANGE }, { "0x100000", -ERANGE },
+		{ "4294967295", -ERANGE }, { "0x100000005", -ERANGE },
+	};
+	struct debugfs_fixture *f = test->priv;
+	struct file *file = open_file(test, f->ep->debugfs, "pasid_domain");
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		KUNIT_EXPECT_EQ_MSG(test, ask_dump(file, wrong[i].text), wrong[i].ret, "'%s'",
+				    wrong[i].text);
+	KUNIT_EXPECT_EQ(test, read_piece(file, f->text, TEXT_SIZE), -ENODATA);
+
+	KUNIT_EXPECT_STREQ(test, dump_of(test, file, "1"), "pasid 1\ntype none\n");
+	KUNIT_EXPECT_STREQ(test, dump_of(test, file, "0x10"), "pasid 16\ntype none\n");
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		KUNIT_EXPECT_NE_MSG(test, ask_dump(file, wrong[i].text), 0, "'%s'",
+				    wrong[i].text);
+	file->f_pos = 0;
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, 7), "pasid 16\ntype none\n");
+	__fput_sync(file);
+}
+
+/*
+ * It begins with a line of a table in which every second page is mapped, to @pa and what is
+ * behind it. All such lines are as long as LINE.
+ */
+#define LINE	77
+
+static void expect_line(struct kunit *test, const char *text, unsigned int i, u64 pa)
+{
+	char want[96];
+
+	snprintf(want, sizeof(want), "%#018llx-%#018llx %#018llx 1 x 4K rw-u-ad- pma\n",
+		 (u64)i * SZ_8K, (u64)i * SZ_8K + SZ_4K - 1, pa + (u64)i * SZ_8K);
+	KUNIT_ASSERT_EQ(test, strlen(want), LINE);
+	KUNIT_EXPECT_EQ_MSG(test, strncmp(text, want, LINE), 0, "%.77s", text);
+}
+
+/* So begins its page table. */
+static void expect_first_line(struct kunit *test, const char *text, u64 pa)
+{
+	text = strstr(text, "\n0x");
+	KUNIT_ASSERT_NOT_NULL(test, text);
+	expect_line(test, text + 1, 0, pa);
+}
+
+#define TURNS	200	/* more lines than a piece has */
+
+static void map_every_second(struct kunit *test, struct rviommu_domain *dom, u64 pa)
+{
+	unsigned int i;
+
+	for (i = 0; i < TURNS; i++)
+		map(test, dom, (u64)i * SZ_8K, pa + (u64)i * SZ_8K, SZ_4K, 1, RW);
+}
+
+/* Two read by turns, a line each, and neither learns what the other one asked for. */
+static void test_pasid_readers(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom[2] = { make_domain(test, false), make_domain(test, false) };
+	struct file *file[2];
+	unsigned int i, n;
+
+	for (i = 0; i < 2; i++) {
+		map_every_second(test, dom[i], (i + 1) * (u64)SZ_1G);
+		show_pasid(test, 5 + i, i, &dom[i]->space.domain);
+		file[i] = open_file(test, f->ep->debugfs, "pasid_domain");
+	}
+	KUNIT_EXPECT_EQ(test, ask_dump(file[0], "5"), 0);
+	KUNIT_EXPECT_EQ(test, read_piece(file[1], f->text, TEXT_SIZE), -ENODATA);
+	KUNIT_EXPECT_EQ(test, ask_dump(file[1], "6"), 0);
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_GT(test, read_piece(file[i], f->text, TEXT_SIZE), 0);
+	for (n = 0; n < TURNS; n++) {
+		for (i = 0; i < 2; i++) {
+			KUNIT_ASSERT_EQ(test, read_piece(file[i], f->text, LINE), LINE);
+			expect_line(test, f->text, n, (i + 1) * (u64)SZ_1G);
+		}
+	}
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, read_piece(file[i], f->text, TEXT_SIZE), 0);
+		__fput_sync(file[i]);
+		free_domain(dom[i]);
+	}
+}
+
+/* Opens it, asks for PASID 5, and reads the head and a piece of the table. */
+static struct file *begin_pasid(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct file *file = open_file(test, f->ep->debugfs, "pasid_domain");
+	ssize_t ret;
+
+	KUNIT_ASSERT_EQ(test, ask_dump(file, "5"), 0);
+	ret = read_piece(file, f->text, TEXT_SIZE - 1);
+	KUNIT_ASSERT_GT(test, ret, 0);
+	f->text[ret] = '\0';
+	KUNIT_EXPECT_EQ(test, strncmp(f->text, "pasid 5\ndomain ", 15), 0);
+	KUNIT_EXPECT_NULL(test, strstr(f->text, "\n0x"));
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	expect_line(test, f->text, 0, SZ_1G);
+	return file;
+}
+
+/* What changes between two pieces: the PASID's domain, the device's, what is asked for. */
+static void test_pasid_between_pieces(struct kunit *test)
+{
+	struct debugfs_fixture *f = test->priv;
+	struct rviommu_domain *dom = make_domain(test, false), *other = make_domain(test, false);
+	struct file *file;
+
+	map_every_second(test, dom, SZ_1G);
+	map_every_second(test, other, 2 * (u64)SZ_1G);
+	show(f, &dom->space.domain);
+	show_pasid(test, 5, 0, &dom->space.domain);
+
+	/* The device's alone: goes on to the end. */
+	file = begin_pasid(test);
+	show(f, &other->space.domain);
+	KUNIT_EXPECT_NULL(test, strstr(read_rest(test, file, TEXT_SIZE), moved_on));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "\n0x000000000018e000-"));
+	__fput_sync(file);
+
+	/* The PASID's alone */
+	file = begin_pasid(test);
+	show(f, &dom->space.domain);
+	show_pasid(test, 5, 0, &other->space.domain);
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	__fput_sync(file);
+
+	/* It is detached. */
+	show_pasid(test, 5, 0, &dom->space.domain);
+	file = begin_pasid(test);
+	xa_erase(&f->ep->pasids, 5);
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	__fput_sync(file);
+
+	/* Another question in the middle of an answer: from the beginning, and back. */
+	show_pasid(test, 5, 0, &dom->space.domain);
+	show_pasid(test, 6, 1, &other->space.domain);
+	file = begin_pasid(test);
+	dump_of(test, file, "6");
+	KUNIT_EXPECT_EQ(test, strncmp(f->text, "pasid 6\ndomain ", 15), 0);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(f->text, "\n0x000000000018e000-"));
+	KUNIT_EXPECT_NULL(test, strstr(f->text, moved_on));
+	expect_first_line(test, f->text, 2 * (u64)SZ_1G);
+	expect_first_line(test, dump_of(test, file, "5"), SZ_1G);
+	/* And without a new beginning it has ended, for who reads beside the one who asks. */
+	KUNIT_EXPECT_EQ(test, ask_dump(file, "5"), 0);
+	KUNIT_ASSERT_GT(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_dump_ask(file->private_data, (char []){ "6" }), 0);
+	KUNIT_EXPECT_EQ(test, read_piece(file, f->text, TEXT_SIZE), 0);
+	__fput_sync(file);
+
+	/* It is freed. */
+	show(f, NULL);
+	file = begin_pasid(test);
+	free_domain(dom);
+	KUNIT_EXPECT_STREQ(test, read_rest(test, file, TEXT_SIZE), moved_on);
+	__fput_sync(file);
+	free_domain(other);
+}
+
 /* --- the other files ---------------------------------------------------- */
 
 static const char no_context[] =
@@ -583,13 +846,9 @@ static void test_processes(struct kunit *test)
 		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
 	pdt.dir.live = true;
-	f->process[0].domain = &dom->space.domain;
+	show_pasid(test, 5, 0, &dom->space.domain);
 	/* One that is gone */
-	f->process[1].domain = (struct iommu_domain *)test;
-	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 5, &f->process[0],
-						    GFP_KERNEL)));
-	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x1ffff, &f->process[1],
-						    GFP_KERNEL)));
+	show_pasid(test, 0x1ffff, 1, (struct iommu_domain *)test);
 	snprintf(want, sizeof(want), process_lines, dom->id);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", TEXT_SIZE), want);
 	KUNIT_EXPECT_STREQ(test, read_file(test, dir, "processes", 16), want);
@@ -677,9 +936,7 @@ static void test_walk(struct kunit *test)
 		rviommu_dir_retire(&ddt->dir, &update, 1);
 	}
 	pdt.dir.live = true;
-	f->process[0].domain = &dom->space.domain;
-	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(&f->ep->pasids, 0x105, &f->process[0],
-						    GFP_KERNEL)));
+	show_pasid(test, 0x105, 0, &dom->space.domain);
 	show(f, &guest->space.domain);
 
 	/* Nobody has asked. */
@@ -736,7 +993,6 @@ static void test_walk(struct kunit *test)
 
 	__fput_sync(file);
 	show(f, NULL);
-	xa_destroy(&f->ep->pasids);
 	free_domain(dom);
 	free_domain(guest);
 	rviommu_dir_destroy(&pdt.dir);
@@ -1054,7 +1310,7 @@ static void test_remove_while_open(struct kunit *test)
 {
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_domain *dom = make_domain(test, false);
-	struct file *files[3];
+	struct file *files[4];
 	unsigned int i;
 
 	for (i = 0; i < 200; i++)
@@ -1063,6 +1319,8 @@ static void test_remove_while_open(struct kunit *test)
 	files[0] = open_file(test, f->ep->debugfs, "domain");
 	files[1] = open_file(test, f->ep->debugfs, "context");
 	files[2] = open_file(test, f->ep->debugfs, "faults");
+	files[3] = open_file(test, f->ep->debugfs, "pasid_domain");
+	KUNIT_ASSERT_EQ(test, ask_dump(files[3], "5"), 0);
 	KUNIT_EXPECT_GT(test, read_piece(files[0], f->text, TEXT_SIZE), 0);
 	KUNIT_EXPECT_GT(test, read_piece(files[0], f->text, TEXT_SIZE), 0);
 
@@ -1105,6 +1363,7 @@ static int churn(void *arg)
 			break;
 		}
 		show(c->f, &dom->space.domain);
+		WRITE_ONCE(c->f->process[0].domain, &dom->space.domain);
 		for (i = 0; i < 64; i++)
 			if (rviommu_pgtable_map(&dom->pt, (u64)i * SZ_8M, SZ_1G, SZ_4K, i + 1, RW,
 						GFP_KERNEL, &mapped))
@@ -1141,11 +1400,14 @@ static void test_churn(struct kunit *test)
 	struct dentry *root = debugfs_lookup("rviommu", NULL);
 	struct task_struct *task;
 	unsigned int reads = 0;
+	struct file *file;
 
 	KUNIT_ASSERT_NOT_NULL(test, c);
 	KUNIT_ASSERT_NOT_NULL(test, root);
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_dentry, root), 0);
 	c->f = f;
+	show_pasid(test, 5, 0, NULL);
+	file = open_file(test, f->ep->debugfs, "pasid_domain");
 	task = kthread_create(churn, c, "rviommu-churn");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
 	get_task_struct(task);
@@ -1153,12 +1415,14 @@ static void test_churn(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, stop_churn, task), 0);
 	do {
 		read_file(test, f->ep->debugfs, "domain", TEXT_SIZE);
+		dump_of(test, file, "5");
 		read_file(test, root, "domains", 100);
 		read_file(test, f->iommu.debugfs, "counters", TEXT_SIZE);
 		reads++;
 		cond_resched();
 		/* Pairs with churn(): then @failed is final. */
 	} while (!smp_load_acquire(&c->done));
+	__fput_sync(file);
 	KUNIT_EXPECT_FALSE(test, c->failed);
 	kunit_info(test, "%u reads during %u domains", reads, ROUNDS);
 }
@@ -1232,6 +1496,10 @@ static struct kunit_case debugfs_cases[] = {
 	KUNIT_CASE(test_change_between_pieces),
 	KUNIT_CASE(test_other_domains),
 	KUNIT_CASE(test_domain_head),
+	KUNIT_CASE(test_pasid_domain),
+	KUNIT_CASE(test_pasid_question),
+	KUNIT_CASE(test_pasid_readers),
+	KUNIT_CASE(test_pasid_between_pieces),
 	KUNIT_CASE(test_context),
 	KUNIT_CASE(test_extended_context),
 	KUNIT_CASE(test_processes),

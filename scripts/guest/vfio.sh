@@ -19,10 +19,15 @@ to_cdev() {
 		wait_for 10 test -c "/dev/vfio/devices/$(ls "$1/vfio-dev")"
 }
 
+# Where the driver shows the function
+shown() {
+	find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$fn")"
+}
+
 program() {
 	msi=$(awk '$3 == "msi" { print $1; exit }' "$fn/iommu_group/reserved_regions")
 	[ -n "$msi" ] || msi=$imsic
-	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id" "$msi"
+	/guest/vfio_pasid "/dev/vfio/devices/$(ls "$fn/vfio-dev")" $sim/dma "$id" "$msi" "$(shown)"
 }
 
 tracker() {
@@ -52,7 +57,7 @@ misuse_much() {
 
 # What the program left behind is gone with it.
 nothing_attached() {
-	dir=$(find /sys/kernel/debug/rviommu/*/devices -name "$(basename "$fn")")
+	dir=$(shown)
 	[ -n "$dir" ] && [ ! -s "$dir/processes" ] && ! grep -q . "$dir/processes"
 }
 

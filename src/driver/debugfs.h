@@ -48,7 +48,9 @@ void rviommu_show_stats(struct seq_file *m, const struct rviommu_domain_stats *s
 void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run);
 void rviommu_show_leaf(struct seq_file *m, u64 attr, unsigned int size_lg2);
 const char *rviommu_mode_name(u64 mode, bool second_stage);
+int rviommu_parse_pasid(const char *text, u32 *pasid);
 int rviommu_walk_ask(struct seq_file *m, char *text);
+int rviommu_dump_ask(struct seq_file *m, char *text);
 void rviommu_show_capabilities(struct seq_file *m, u64 caps);
 void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words);
 void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc);

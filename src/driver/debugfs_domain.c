@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * debugfs: address spaces. All that there are, and that of a device with its page table.
+ * debugfs: address spaces. All that there are, and with its page table that of a device, or of
+ * one of its PASIDs.
+ *
+ * The file of PASIDs is asked by a write, as "walk" is, and answers those who read from the same
+ * open file: so several may ask at once. Requests without a PASID have a file of their own, which
+ * may be read where nothing may be written (lockdown).
  *
  * What keeps a domain while it is read is at the head of debugfs.c. A page table is dumped in
  * pieces (one read() each), and each piece looks the domain up again and holds
@@ -9,10 +14,14 @@
 #include <linux/bitfield.h>
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
+#include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
 #include <kunit/visibility.h>
 
 #include "attachment.h"
@@ -177,16 +186,20 @@ void rviommu_show_run(struct seq_file *m, const struct rviommu_run *run)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_show_run);
 
 /**
- * struct dump - an open devices/<device>/domain
+ * struct dump - an open devices/<device>/domain or pasid_domain
  * @ep: the device
+ * @pasid: which requests; IOMMU_NO_PASID: those without; IOMMU_PASID_INVALID: nobody has asked
  * @dom: the domain whose head was shown. Followed only after it was found on the
  *       list again, under the same hold of the lock.
  * @id: its number: another domain may come to lie where it was
  * @run: the current line
  * @leaves: visited in this piece
+ *
+ * All of it is under rviommu_domains_lock, which each piece needs anyway.
  */
 struct dump {
 	struct rviommu_endpoint *ep;
+	ioasid_t pasid;
 	struct rviommu_domain *dom;
 	unsigned int id;
 	struct rviommu_run run;
@@ -224,11 +237,13 @@ static void *dump_start(struct seq_file *m, loff_t *pos)
 
 	mutex_lock(&rviommu_domains_lock);
 	dump->leaves = 0;
+	if (dump->pasid == IOMMU_PASID_INVALID)
+		return ERR_PTR(-ENODATA);
 	if (!*pos)
 		return SEQ_START_TOKEN;
 	if (!dump->dom || *pos >= DUMP_END)
 		return NULL;
-	dom = rviommu_domain_find(rviommu_attached_domain(dump->ep, IOMMU_NO_PASID));
+	dom = rviommu_domain_find(rviommu_attached_domain(dump->ep, dump->pasid));
 	if (dom != dump->dom || dom->id != dump->id)
 		return dump;
 	return dump_line(dump, *pos);
@@ -263,10 +278,12 @@ static void dump_stop(struct seq_file *m, void *v)
 
 static void dump_head(struct seq_file *m, struct dump *dump)
 {
-	struct iommu_domain *domain = rviommu_attached_domain(dump->ep, IOMMU_NO_PASID);
+	struct iommu_domain *domain = rviommu_attached_domain(dump->ep, dump->pasid);
 	struct rviommu_domain *dom = rviommu_domain_find(domain);
 
 	dump->dom = dom;
+	if (dump->pasid != IOMMU_NO_PASID)
+		seq_printf(m, "pasid %u\n", dump->pasid);
 	if (dom) {
 		dump->id = dom->id;
 		show_domain(m, dom);
@@ -301,21 +318,83 @@ static const struct seq_operations dump_sops = {
 	.show = dump_show,
 };
 
-static int dump_open(struct inode *inode, struct file *file)
+static int dump_open_for(struct inode *inode, struct file *file, ioasid_t pasid)
 {
 	struct dump *dump = __seq_open_private(file, &dump_sops, sizeof(*dump));
 
 	if (!dump)
 		return -ENOMEM;
 	dump->ep = inode->i_private;
+	dump->pasid = pasid;
 	/* A piece may end early, which a seek through the lines would not expect. */
 	return nonseekable_open(inode, file);
+}
+
+static int dump_open(struct inode *inode, struct file *file)
+{
+	return dump_open_for(inode, file, IOMMU_NO_PASID);
 }
 
 static const struct file_operations dump_fops = {
 	.owner = THIS_MODULE,
 	.open = dump_open,
 	.read = seq_read,
+	.release = seq_release_private,
+};
+
+/* ----- Page tables of PASIDs ----- */
+
+/**
+ * rviommu_dump_ask() - what a write to devices/<device>/pasid_domain does
+ * @m: of the open file, which is read from its beginning afterwards
+ * @text: a PASID, or "none"; taken apart
+ *
+ * Return: 0; -EINVAL or -ERANGE: it is none, and the one before stays.
+ */
+int rviommu_dump_ask(struct seq_file *m, char *text)
+{
+	struct dump *dump = m->private;
+	ioasid_t pasid;
+	int ret;
+
+	ret = rviommu_parse_pasid(strim(text), &pasid);
+	if (ret)
+		return ret;
+	guard(mutex)(&rviommu_domains_lock);
+	dump->pasid = pasid;
+	dump->dom = NULL;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_dump_ask);
+
+static ssize_t pasid_dump_write(struct file *file, const char __user *ubuf, size_t count,
+				loff_t *ppos)
+{
+	char text[16] = {};
+	int ret;
+
+	if (count >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, ubuf, count))
+		return -EFAULT;
+	ret = rviommu_dump_ask(file->private_data, text);
+	if (ret)
+		return ret;
+	/* Nobody can seek there. */
+	*ppos = 0;
+	return count;
+}
+
+static int pasid_dump_open(struct inode *inode, struct file *file)
+{
+	return dump_open_for(inode, file, IOMMU_PASID_INVALID);
+}
+
+static const struct file_operations pasid_dump_fops = {
+	.owner = THIS_MODULE,
+	.open = pasid_dump_open,
+	.read = seq_read,
+	.write = pasid_dump_write,
 	.release = seq_release_private,
 };
 
@@ -331,10 +410,11 @@ void rviommu_debugfs_add_domains(struct dentry *dir)
 }
 
 /**
- * rviommu_debugfs_add_domain() - show the address space of a device
+ * rviommu_debugfs_add_domain() - show the address spaces of a device
  * @ep: the device, which has its directory
  */
 void rviommu_debugfs_add_domain(struct rviommu_endpoint *ep)
 {
 	debugfs_create_file("domain", 0400, ep->debugfs, ep, &dump_fops);
+	debugfs_create_file("pasid_domain", 0600, ep->debugfs, ep, &pasid_dump_fops);
 }

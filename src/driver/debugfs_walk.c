@@ -199,6 +199,31 @@ static int walk_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
+/**
+ * rviommu_parse_pasid() - which requests of a device somebody asks for
+ * @text: a PASID, which is 1 or more, or "none"
+ * @pasid: the answer: the PASID, or IOMMU_NO_PASID; untouched on error
+ *
+ * Return: 0; -EINVAL: it is no number; -ERANGE: no PASID is that small or large.
+ */
+int rviommu_parse_pasid(const char *text, u32 *pasid)
+{
+	u32 value;
+	int ret;
+
+	if (!strcmp(text, "none")) {
+		*pasid = IOMMU_NO_PASID;
+		return 0;
+	}
+	ret = kstrtou32(text, 0, &value);
+	if (ret)
+		return ret;
+	if (value == IOMMU_NO_PASID || value > PASID_MAX)
+		return -ERANGE;
+	*pasid = value;
+	return 0;
+}
+
 /* "IOVA [PASID]" */
 static int walk_parse(char *text, u64 *iova, u32 *pasid)
 {
@@ -208,13 +233,9 @@ static int walk_parse(char *text, u64 *iova, u32 *pasid)
 	text = strim(text);
 	word = strsep(&text, " ");
 	ret = kstrtou64(word, 0, iova);
-	*pasid = IOMMU_NO_PASID;
-	if (ret || !text || !strcmp(text, "none"))
+	if (ret)
 		return ret;
-	ret = kstrtou32(text, 0, pasid);
-	if (!ret && (*pasid == IOMMU_NO_PASID || *pasid > PASID_MAX))
-		ret = -ERANGE;
-	return ret;
+	return rviommu_parse_pasid(text ?: "none", pasid);
 }
 
 /**
