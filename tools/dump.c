@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* rviommu dump: what is mapped for a device, or what simulated hardware has cached. */
+/*
+ * rviommu dump: what is mapped for a device or one of its PASIDs, or what simulated hardware has
+ * cached.
+ */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 #include "facts.h"
@@ -10,29 +14,38 @@
 #include "say.h"
 #include "tree.h"
 
+enum option { PASID };
+
 static void draw_page_table(struct json_object *record)
 {
 	struct json_object *domain = member(record, "domain"), *leaves = member(record, "leaves");
 
-	printf("%s of %s: domain %s, %s\n", member_text(record, "device"),
-	       member_text(record, "iommu"),
+	printf("%s of %s", member_text(record, "device"), member_text(record, "iommu"));
+	if (strcmp(member_text(record, "pasid"), "none"))
+		printf(", PASID %s", member_text(record, "pasid"));
+	printf(": domain %s, %s\n",
 	       member(domain, "domain") ? member_text(domain, "domain") : "-",
 	       member(domain, "mode") ? member_text(domain, "mode") : member_text(domain, "type"));
 	if (json_object_array_length(leaves))
 		draw_table(leaves, 2);
+	else if (!strcmp(member_text(domain, "type"), "none"))
+		puts("  nothing is attached");
 	else
 		puts("  nothing is mapped");
 }
 
-static void dump_page_table(const char *name)
+static void dump_page_table(const char *name, const char *pasid)
 {
-	struct json_object *record = json_object_new_object();
+	struct json_object *record = json_object_new_object(), *table;
 	struct device device = tree_device(name);
 
+	table = facts_page_table(device.dir, pasid);
 	member_add(record, "device", json_object_new_string(name));
 	member_add(record, "iommu", json_object_new_string(device.iommu));
-	member_add(record, "domain", facts_domain(device.dir));
-	member_add(record, "leaves", facts_leaves(device.dir));
+	member_copy(record, "pasid", table);
+	member_copy(record, "domain", table);
+	member_copy(record, "leaves", table);
+	json_object_put(table);
 	out_record(record, draw_page_table);
 }
 
@@ -58,14 +71,17 @@ static void dump_caches(const char *name)
 
 static void run(const struct call *call)
 {
+	const char *pasid = call_pasid(call->option[PASID]);
 	struct names names;
 
 	tree_need_driver();
 	names = tree_iommus();
-	if (tree_has(&names, call->arg[0]))
-		dump_caches(call->arg[0]);
+	if (!tree_has(&names, call->arg[0]))
+		dump_page_table(call->arg[0], pasid);
+	else if (call->option[PASID])
+		die_usage("--pasid belongs to a device, and '%s' is an IOMMU", call->arg[0]);
 	else
-		dump_page_table(call->arg[0]);
+		dump_caches(call->arg[0]);
 }
 
 const struct command command_dump = {
@@ -73,7 +89,9 @@ const struct command command_dump = {
 	.args = (const char * const []){ "IOMMU|DEVICE", NULL },
 	.min = 1,
 	.max = 1,
-	.options = (const struct command_option []){ {} },
-	.what = "what is mapped for a device; what a simulated IOMMU has cached",
+	.options = (const struct command_option []){
+		[PASID] = { "pasid", "N", "for requests with this PASID" }, {},
+	},
+	.what = "what is mapped for a device or its PASID; what a simulated IOMMU has cached",
 	.run = run,
 };

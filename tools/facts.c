@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which file has what, and what its names mean: Documentation/debugfs.rst and simulator.rst. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,18 @@ static char *leaves_in(char *all)
 	return line ? line + 1 : all + strlen(all);
 }
 
+/* What is said of a domain, before its page table, which is gone afterwards */
+static struct json_object *domain_of(char *all)
+{
+	const struct parse_shape shape = { .lists = NAMES("attached_on") };
+	struct json_object *record;
+
+	*leaves_in(all) = '\0';
+	record = parse_record(all, &shape);
+	split_attached(record);
+	return record;
+}
+
 /**
  * facts_domain() - what a device without a PASID is attached to
  * @dir: of the device
@@ -227,13 +240,9 @@ static char *leaves_in(char *all)
  */
 struct json_object *facts_domain(const char *dir)
 {
-	const struct parse_shape shape = { .lists = NAMES("attached_on") };
 	char *path = text("%s/domain", dir), *all = tree_read(path);
-	struct json_object *record;
+	struct json_object *record = domain_of(all);
 
-	*leaves_in(all) = '\0';
-	record = parse_record(all, &shape);
-	split_attached(record);
 	free(all);
 	free(path);
 	return record;
@@ -266,25 +275,57 @@ static struct json_object *leaf_of(char *line)
 	return record;
 }
 
-/**
- * facts_leaves() - the page table of a device without a PASID
- * @dir: of the device
- *
- * Return: a list with a record for each run of leaves.
- */
-struct json_object *facts_leaves(const char *dir)
+/* A record for each run of leaves; the lines are gone afterwards. */
+static struct json_object *leaves_of(char *rest)
 {
-	char *path = text("%s/domain", dir), *all = tree_read(path), *rest = leaves_in(all), *line;
 	struct json_object *list = json_object_new_array(), *record;
+	char *line;
 
 	while ((line = parse_line(&rest))) {
 		record = *line == '0' ? leaf_of(line) : NULL;
 		if (record)
 			json_object_array_add(list, record);
 	}
-	free(all);
-	free(path);
 	return list;
+}
+
+/* Requests with a PASID have a file that wants to know which. */
+static char *read_domain(const char *dir, const char *pasid)
+{
+	bool none = !strcmp(pasid, "none");
+	char *path = text("%s/%s", dir, none ? "domain" : "pasid_domain"), *all;
+
+	all = none ? tree_read(path) : tree_ask(path, pasid, NULL);
+	if (!all)
+		die("%s does not answer to '%s': %s", path, pasid, strerror(errno));
+	free(path);
+	return all;
+}
+
+/**
+ * facts_page_table() - what requests of a device are attached to, with its page table
+ * @dir: of the device
+ * @pasid: which requests: a PASID; "none": those without
+ *
+ * Return: a record; "pasid" says whose it is, "leaves" is a list with a record for each run of
+ * leaves.
+ */
+struct json_object *facts_page_table(const char *dir, const char *pasid)
+{
+	struct json_object *record = json_object_new_object(), *leaves, *domain;
+	char *all = read_domain(dir, pasid);
+
+	/* Both at once: what is attached may be another one in a moment. */
+	leaves = leaves_of(leaves_in(all));
+	domain = domain_of(all);
+	member_add(record, "pasid", json_object_new_string("none"));
+	if (member(domain, "pasid"))
+		member_copy(record, "pasid", domain);
+	json_object_object_del(domain, "pasid");
+	member_add(record, "domain", domain);
+	member_add(record, "leaves", leaves);
+	free(all);
+	return record;
 }
 
 /* "NUMBER NAME" */

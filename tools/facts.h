@@ -11,7 +11,7 @@ struct json_object *facts_counters(const char *iommu);
 struct json_object *facts_domains(void);
 struct json_object *facts_contexts(const char *dir);
 struct json_object *facts_domain(const char *dir);
-struct json_object *facts_leaves(const char *dir);
+struct json_object *facts_page_table(const char *dir, const char *pasid);
 struct json_object *facts_pasids(const char *dir);
 struct json_object *facts_faults(const char *dir);
 struct json_object *facts_page_requests(const char *dir);

@@ -10,6 +10,8 @@
 
 tool=/guest/rviommu
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
+config=/sys/kernel/config/rviommu_sim/pages
+pages=/sys/kernel/debug/rviommu_sim/pages
 
 # ends STATUS PATTERN ARGUMENT...: it ends like that, and that is in what it prints.
 ends() {
@@ -88,6 +90,56 @@ walked() {
 
 dumped() {
 	says '0x0000000010000000' dump "$fn" && says "$physical" dump "$fn"
+}
+
+# A device asks for pages of PASID 7, gets them, and does not hear of it: there they are for an hour.
+asked() {
+	mount -t configfs none /sys/kernel/config && mkdir $config || return 1
+	for pair in endpoints=1 pci_functions=0 ats=1 exerciser=1 pri_timeout=3600000000000 live=1; do
+		echo "${pair#*=}" >"$config/${pair%%=*}" || return 1
+	done
+	asker=$(basename "$(find $pages -mindepth 1 -maxdepth 1 -type d -name 'rviommu-sim-*')")
+	says 'done' inject "$asker" pri lost || return 1
+	# shellcheck disable=SC2320	# what the write says
+	(echo demand 4 1 7 >"$pages/$asker/run") 2>/tmp/demand &
+	demander=$!
+	wait_for 20 grep -qE ' lost [1-9]' $pages/pri
+}
+
+# reaches IOVA PHYSICAL: the device's DMA does, as the hardware itself remembers.
+reaches() {
+	iova=$(printf '0x%x' "$1")
+	says '^0x' dma "$asker" read "$iova" 8 --pasid 7 || return 1
+	word=$(sed -n "s/^leaf .* addr $iova lg2 12 word //p" $pages/caches)
+	[ -n "$word" ] && [ $((word >> 10 << 12)) -eq $(($2)) ]
+}
+
+# All that is mapped for the PASID, and each page is where the hardware finds it.
+pasid_dumped() {
+	says "^$asker of pages, PASID 7: domain [0-9]*, sv" dump "$asker" --pasid 7 || return 1
+	sed -n 's/^  \(0x.*\)/\1/p' /tmp/said >/tmp/leaves
+	nr=0
+	while read -r first _ to leaves _; do
+		i=0
+		while [ $i -lt "$leaves" ]; do
+			reaches $((first + i * 4096)) $((to + i * 4096)) || return 1
+			i=$((i + 1))
+			nr=$((nr + 1))
+		done
+	done </tmp/leaves
+	says '"pasid": 7' dump "$asker" --pasid 7 --json && [ $nr -gt 0 ] && [ "$(value maps)" -eq $nr ]
+}
+
+# What others have is not shown for it, and nothing of it for others.
+pasid_alone() {
+	says 'nothing is attached' dump "$asker" --pasid 8 &&
+		says 'nothing is mapped' dump "$asker" && ! grep -q PASID /tmp/said &&
+		ends 2 "'pages' is an IOMMU" dump pages --pasid 7
+}
+
+asked_no_more() {
+	rmdir $config && umount /sys/kernel/config || return 1
+	! wait "$demander" && grep -q 'No such device' /tmp/demand
 }
 
 moved() {
@@ -170,6 +222,10 @@ check "an unknown name gets those that there are" refuses "there are: .*$own" sh
 check "walk leads to the program's memory, by tables that link each other" walked
 sed 's/^/    | /' /tmp/said
 check "dump has it" dumped
+check "a device asks for pages of a PASID" asked
+check "dump has them, where the hardware has" pasid_dumped
+check "and nothing of others" pasid_alone
+check "its IOMMU goes" asked_no_more
 check "what the function writes the program has; it reads, and copies" moved
 check "it fills, and compares" compared
 check "a fault is watched, decoded, and nothing is left of the watch" watched
