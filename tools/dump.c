@@ -32,6 +32,8 @@ static void draw_page_table(struct json_object *record)
 		puts("  nothing is attached");
 	else
 		puts("  nothing is mapped");
+	if (!json_object_get_boolean(member(record, "complete")))
+		puts("  then something else was attached: there may have been more");
 }
 
 static void dump_page_table(const char *name, const char *pasid)
@@ -45,6 +47,7 @@ static void dump_page_table(const char *name, const char *pasid)
 	member_copy(record, "pasid", table);
 	member_copy(record, "domain", table);
 	member_copy(record, "leaves", table);
+	member_copy(record, "complete", table);
 	json_object_put(table);
 	out_record(record, draw_page_table);
 }

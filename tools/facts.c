@@ -308,12 +308,13 @@ static char *read_domain(const char *dir, const char *pasid)
  * @pasid: which requests: a PASID; "none": those without
  *
  * Return: a record; "pasid" says whose it is, "leaves" is a list with a record for each run of
- * leaves.
+ * leaves, "complete" is false if something else was attached before the end.
  */
 struct json_object *facts_page_table(const char *dir, const char *pasid)
 {
 	struct json_object *record = json_object_new_object(), *leaves, *domain;
 	char *all = read_domain(dir, pasid);
+	bool complete = !strstr(all, "\n# the device was attached to another domain");
 
 	/* Both at once: what is attached may be another one in a moment. */
 	leaves = leaves_of(leaves_in(all));
@@ -324,6 +325,7 @@ struct json_object *facts_page_table(const char *dir, const char *pasid)
 	json_object_object_del(domain, "pasid");
 	member_add(record, "domain", domain);
 	member_add(record, "leaves", leaves);
+	member_add(record, "complete", json_object_new_boolean(complete));
 	free(all);
 	return record;
 }
