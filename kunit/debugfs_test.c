@@ -20,6 +20,8 @@
 #include "../src/driver/attachment.h"
 #include "../src/driver/cmdq.h"
 #include "../src/driver/debugfs.h"
+#include "../src/driver/debugfs_domain.h"
+#include "../src/driver/debugfs_walk.h"
 #include "../src/driver/directory.h"
 #include "../src/driver/domain.h"
 #include "../src/driver/endpoint.h"

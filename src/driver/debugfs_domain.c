@@ -25,7 +25,8 @@
 #include <kunit/visibility.h>
 
 #include "attachment.h"
-#include "debugfs.h"
+#include "debugfs_domain.h"
+#include "debugfs_walk.h"
 #include "domain.h"
 #include "endpoint.h"
 #include "pgtable.h"

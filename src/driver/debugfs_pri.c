@@ -10,7 +10,7 @@
 #include <linux/string_choices.h>
 #include <linux/timekeeping.h>
 
-#include "debugfs.h"
+#include "debugfs_pri.h"
 #include "endpoint.h"
 #include "mem.h"
 #include "prg.h"

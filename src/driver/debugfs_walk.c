@@ -20,7 +20,7 @@
 #include <kunit/visibility.h>
 
 #include "attachment.h"
-#include "debugfs.h"
+#include "debugfs_walk.h"
 #include "directory.h"
 #include "domain.h"
 #include "endpoint.h"

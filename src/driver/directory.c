@@ -40,7 +40,6 @@
 #include <kunit/visibility.h>
 
 #include "directory.h"
-#include "filter.h"
 #include "mem.h"
 #include "mutate.h"
 #include "step.h"
@@ -402,8 +401,9 @@ static enum rviommu_publish dir_choose(const struct rviommu_dir *dir,
 		return RVIOMMU_PUBLISH_NONE;
 	if (differ == 1)
 		return RVIOMMU_PUBLISH_WORD;
-	return dir->shape->copies(dir) ? rviommu_filter_publish(dir->ddt, RVIOMMU_PUBLISH_PAGE) :
-					 RVIOMMU_PUBLISH_BREAK;
+	if (dir->shape->copies(dir) && !rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_COPY_PAGE))
+		return RVIOMMU_PUBLISH_PAGE;
+	return RVIOMMU_PUBLISH_BREAK;
 }
 
 /*

@@ -9,7 +9,6 @@
 
 #include "attachment.h"
 #include "command.h"
-#include "directory.h"
 #include "endpoint.h"
 #include "filter.h"
 #include "invalidate.h"
@@ -203,39 +202,6 @@ bool rviommu_space_mutes(const struct rviommu_space *space, enum rviommu_mutatio
 	return mutes;
 }
 
-static bool rviommu_filters(const unsigned long *mutate, enum rviommu_mutation what)
-{
-	return mutate && READ_ONCE(*mutate) & BIT(what);
-}
-
-/**
- * rviommu_filter_fence() - a fence on its way into the queue
- * @mutate: word of the mutation run, or NULL
- * @cmd: as it should be
- *
- * Return: as it is.
- */
-struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
-					    struct rviommu_command cmd)
-{
-	if (rviommu_filters(mutate, RVIOMMU_MUTATE_ACCESSES))
-		cmd.dword[0] &= ~cpu_to_le64(RVIOMMU_CMD_IOFENCE_PR | RVIOMMU_CMD_IOFENCE_PW);
-	return cmd;
-}
-
-/**
- * rviommu_filter_quarantine() - what comes in the place of a request that was not answered
- * @mutate: word of the mutation run, or NULL
- * @cmd: as it should be
- *
- * Return: as it is.
- */
-struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
-						 struct rviommu_command cmd)
-{
-	return rviommu_filters(mutate, RVIOMMU_MUTATE_QUARANTINE) ? rviommu_cmd_barrier() : cmd;
-}
-
 /**
  * rviommu_filter_page_message() - a page request on its way into its group
  * @iommu: the IOMMU
@@ -249,18 +215,4 @@ struct rviommu_page_message rviommu_filter_page_message(const struct rviommu *io
 	if (rviommu_mutated(iommu, RVIOMMU_MUTATE_PRI_EARLY))
 		message.last = true;
 	return message;
-}
-
-/**
- * rviommu_filter_publish() - how a context changes
- * @ddt: the device directory, or the one that leads there
- * @how: as it should
- *
- * Return: as it does.
- */
-enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt, enum rviommu_publish how)
-{
-	if (how == RVIOMMU_PUBLISH_PAGE && rviommu_filters(ddt->mutate, RVIOMMU_MUTATE_COPY_PAGE))
-		return RVIOMMU_PUBLISH_BREAK;
-	return how;
 }

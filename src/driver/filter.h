@@ -7,7 +7,6 @@
 #define RVIOMMU_FILTER_H
 
 #include "command.h"
-#include "directory.h"
 #include "mutate.h"
 
 struct rviommu;
@@ -44,14 +43,8 @@ unsigned int rviommu_filter_links(const struct rviommu *iommu, enum rviommu_why 
 struct rviommu_inval rviommu_filter_inval(const struct rviommu *iommu,
 					  struct rviommu_inval inval);
 u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviommu_why why, u32 fence);
-struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
-					    struct rviommu_command cmd);
-struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
-						 struct rviommu_command cmd);
 struct rviommu_page_message rviommu_filter_page_message(const struct rviommu *iommu,
 							struct rviommu_page_message message);
-enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,
-					    enum rviommu_publish how);
 #else
 static inline bool rviommu_space_mutes(const struct rviommu_space *space,
 				       enum rviommu_mutation what)
@@ -81,24 +74,28 @@ static inline u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviom
 {
 	return fence;
 }
+#endif
 
+/* The command queue knows no IOMMU, only the word of its mutation run, or NULL. */
+static inline bool rviommu_filters(const unsigned long *mutate, enum rviommu_mutation what)
+{
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && mutate && READ_ONCE(*mutate) & BIT(what);
+}
+
+/* A fence on its way into the queue: as it is, given as it should be */
 static inline struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
 							  struct rviommu_command cmd)
 {
+	if (rviommu_filters(mutate, RVIOMMU_MUTATE_ACCESSES))
+		cmd.dword[0] &= ~cpu_to_le64(RVIOMMU_CMD_IOFENCE_PR | RVIOMMU_CMD_IOFENCE_PW);
 	return cmd;
 }
 
+/* What comes in the place of a request that was not answered, likewise */
 static inline struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
 							       struct rviommu_command cmd)
 {
-	return cmd;
+	return rviommu_filters(mutate, RVIOMMU_MUTATE_QUARANTINE) ? rviommu_cmd_barrier() : cmd;
 }
-
-static inline enum rviommu_publish rviommu_filter_publish(const struct rviommu_ddt *ddt,
-							  enum rviommu_publish how)
-{
-	return how;
-}
-#endif
 
 #endif /* RVIOMMU_FILTER_H */
