@@ -36,7 +36,7 @@
 #define RVIOMMU_SIM_RING_CONTROL	0x00
 #define RVIOMMU_SIM_RING_ENABLE		0x00000001
 #define RVIOMMU_SIM_RING_INTERRUPT	0x00000002	/* when an error stops it */
-#define RVIOMMU_SIM_RING_LG2		0x00000f00	/* log2 of its descriptors, 0 to 12 */
+#define RVIOMMU_SIM_RING_LG2		0x00000f00	/* log2 of its descriptors, 1 to 12 */
 #define RVIOMMU_SIM_RING_VECTOR		0x00070000
 #define RVIOMMU_SIM_RING_PASID		0x04		/* RVIOMMU_SIM_PASID_* */
 #define RVIOMMU_SIM_RING_BASE_LO	0x08		/* IOVA, a multiple of 64 */
