@@ -147,7 +147,8 @@ static int pri_report(struct rviommu_endpoint *ep, const struct rviommu_page_mes
 		.fault.prm = {
 			.flags = (message->pv ? IOMMU_FAULT_PAGE_REQUEST_PASID_VALID : 0) |
 				 (message->last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0) |
-				 (ep->pri.pasid ? IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID : 0),
+				 (message->pv && ep->pri.pasid ?
+				  IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID : 0),
 			.pasid = message->pv ? message->pid : IOMMU_NO_PASID,
 			.grpid = message->index,
 			.perm = (message->read ? IOMMU_FAULT_PERM_READ : 0) |
