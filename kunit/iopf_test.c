@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 #include <linux/sizes.h>
 #include <rviommu/bus.h>
+#include <rviommu/page_request.h>
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
@@ -543,15 +544,59 @@ static void iopf_stranger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_sim_disable_pri(f->dev[0]), 0);
 }
 
+/**
+ * struct iopf_count - what was sent, and by whom, at one moment
+ * @stats: of the device
+ * @groups: groups that the driver has handed on
+ * @refused: and that it has refused
+ */
+struct iopf_count {
+	struct rviommu_sim_pri_stats stats;
+	u64 groups;
+	u64 refused;
+};
+
+static struct iopf_count iopf_count(struct iopftest *f)
+{
+	return (struct iopf_count) {
+		.stats = iopftest_stats(f, 0),
+		.groups = atomic64_read(&f->ep[0]->pri.groups),
+		.refused = atomic64_read(&f->ep[0]->pri.refused),
+	};
+}
+
+/*
+ * Nothing waits, and each group that had an end has had one response: of who handles it, or a
+ * refusal.
+ */
+static void iopf_expect_responses(struct iopftest *f, const struct iopf_count *before,
+				  u32 switches)
+{
+	struct iopf_count now = iopf_count(f);
+	u64 responses = now.stats.responses - before->stats.responses;
+	struct kunit *test = f->test;
+
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.outstanding));
+	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.answers));
+	KUNIT_EXPECT_EQ_MSG(test, responses, now.groups - before->groups +
+					     now.refused - before->refused, "%#x", switches);
+	KUNIT_EXPECT_GT(test, now.stats.groups, before->stats.groups);
+	KUNIT_EXPECT_EQ_MSG(test, responses, switches & RVIOMMU_SIM_PRI_NO_LAST ? 0 :
+					     now.stats.groups - before->stats.groups,
+			    "%#x", switches);
+}
+
 /* Devices that do what they may not: only they suffer. */
 static void iopf_hostile(struct kunit *test)
 {
 	static const u32 switches[] = {
 		RVIOMMU_SIM_PRI_FLOOD, RVIOMMU_SIM_PRI_FLOOD | RVIOMMU_SIM_PRI_EXCESS,
 		RVIOMMU_SIM_PRI_NO_LAST, RVIOMMU_SIM_PRI_REUSE, RVIOMMU_SIM_PRI_LOST,
-		RVIOMMU_SIM_PRI_AFTER_STOP, RVIOMMU_SIM_PRI_SWITCHES,
+		RVIOMMU_SIM_PRI_SWITCHES,
 	};
 	struct rviommu_sim_config config;
+	struct iopf_count before;
 	struct iopftest *f;
 	unsigned int i, k;
 
@@ -562,15 +607,17 @@ static void iopf_hostile(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[1]), 0);
 	for (i = 0; i < ARRAY_SIZE(switches); i++) {
 		KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+		before = iopf_count(f);
 		rviommu_sim_set_pri(f->dev[0], switches[i]);
 		/* Whatever becomes of it, it ends. */
 		for (k = 0; k < 4; k++)
 			iopftest_fill(f, 0, 0, 4 * k, 4, k);
 		KUNIT_EXPECT_EQ_MSG(test, iopftest_fill(f, 1, 0, i, 1, i), 0, "%#x", switches[i]);
+		/* Whoever handles them has said something to each. */
+		KUNIT_EXPECT_EQ(test, rviommu_iopf_drain(f->dev[0], IOMMU_NO_PASID, 60000), 0);
+		iopf_expect_responses(f, &before, switches[i]);
 		rviommu_sim_set_pri(f->dev[0], 0);
 		iopftest_detach(f, 0);
-		KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
-		KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.outstanding));
 		iommu_unmap(f->space[0].domain, IOPFTEST_IOVA, SZ_64K);
 		/* And works, when it behaves. */
 		KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);

@@ -263,6 +263,11 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 	struct rviommu_prgs *prgs = &ep->pri.prgs;
 	struct rviommu_prg *group;
 
+	/* What nobody handles is not kept for whoever has the PASID next. */
+	if (!message->last && !pri_is_handled(ep, message)) {
+		atomic64_inc(&ep->pri.dropped);
+		return;
+	}
 	switch (rviommu_prgs_add(prgs, &request, &group)) {
 	case RVIOMMU_PRG_KEPT:
 		break;
