@@ -222,21 +222,12 @@ static void drain_partial(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
 }
 
-/* The IOMMU queues a request, and tells nobody. */
-static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f, u32 pasid)
+/* The IOMMU queues what comes, and tells nobody. */
+static void drain_read_not(struct iopftest *f)
 {
 	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
-	struct rviommu_pritest_job *job;
-	unsigned long end;
 
 	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
-	job = iopftest_go(f, 0, pasid, 0, 1, 3);
-	for (end = jiffies + 60 * HZ; bus->ops->read32(bus, RVIOMMU_REG_PQT) ==
-				      bus->ops->read32(bus, RVIOMMU_REG_PQH);) {
-		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
-		schedule_timeout_uninterruptible(1);
-	}
-	return job;
 }
 
 static void drain_read_again(struct iopftest *f)
@@ -244,6 +235,22 @@ static void drain_read_again(struct iopftest *f)
 	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
 
 	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+}
+
+static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f, u32 pasid)
+{
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+	struct rviommu_pritest_job *job;
+	unsigned long end;
+
+	drain_read_not(f);
+	job = iopftest_go(f, 0, pasid, 0, 1, 3);
+	for (end = jiffies + 60 * HZ; bus->ops->read32(bus, RVIOMMU_REG_PQT) ==
+				      bus->ops->read32(bus, RVIOMMU_REG_PQH);) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+	return job;
 }
 
 /* It is read all the same. */
@@ -320,15 +327,15 @@ static void drain_alone(struct kunit *test)
 	drain_down(f);
 }
 
-static unsigned long drain_impatient(void)
-{
-	return 1;
-}
-
 static int drain_detach(struct iopftest *f)
 {
 	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
 	return 0;
+}
+
+static unsigned long drain_impatient(void)
+{
+	return 1;
 }
 
 /*
@@ -366,6 +373,14 @@ static void drain_stalled_last(struct kunit *test)
 	drain_detach_stalled(f);
 }
 
+/*
+ * Each who has the PASID is asked for pages of his own, which those before and behind him are not;
+ * and for those behind them, whoever he is.
+ */
+#define TENURES		3
+#define TENURE_PAGES	4
+#define COMMON_PAGE	(TENURES * TENURE_PAGES)
+
 /**
  * struct drain_load - a device that never stops
  * @f: devices and domains
@@ -379,18 +394,66 @@ struct drain_load {
 static int drain_load(void *data)
 {
 	struct drain_load *load = data;
-	struct rviommu_sim_dma dma = {
-		.op = RVIOMMU_SIM_FILL, .pv = true, .pasid = PASID, .length = SZ_4K,
-	};
 	unsigned int i;
 
+	/* Refused whenever nothing is attached */
 	for (i = 0; !READ_ONCE(load->stop); i++) {
-		dma.iova = IOPFTEST_IOVA + i % IOPFTEST_PAGES * SZ_4K;
-		/* Refused whenever nothing is attached */
-		rviommu_sim_dma(load->f->dev[0], &dma);
+		u64 page = COMMON_PAGE + i % (IOPFTEST_PAGES - COMMON_PAGE);
+
+		rviommu_simtest_fill(load->f->dev[0], PASID, IOPFTEST_IOVA + page * SZ_4K,
+				     SZ_4K, 0);
 		cond_resched();
 	}
 	return 0;
+}
+
+static void drain_await_sent(struct iopftest *f, u64 requests)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (iopftest_stats(f, 0).requests < requests) {
+		KUNIT_ASSERT_FALSE(f->test, time_after(jiffies, end));
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/*
+ * One who has the PASID. In the end the device is told to use it no more, and waits for no
+ * response: what it has asked may be anywhere. With @unread it is in the queue, and is read when
+ * the next one has the PASID, at the latest.
+ */
+static void drain_tenure(struct iopftest *f, struct iopftest_space *space, unsigned int round,
+			 bool unread)
+{
+	const unsigned int page = round % TENURES * TENURE_PAGES;
+	int ret, before = atomic_read(&space->groups);
+	struct rviommu_pritest_job *job;
+	u64 sent;
+
+	iopftest_unmap(space, 0, IOPFTEST_PAGES);
+	WRITE_ONCE(space->own, GENMASK(page + TENURE_PAGES - 1, page) |
+			       GENMASK(IOPFTEST_PAGES - 1, COMMON_PAGE));
+	WRITE_ONCE(space->closed, false);
+	KUNIT_EXPECT_EQ(f->test, iopftest_attach_pasid(f, 0, PASID, space), 0);
+	KUNIT_EXPECT_EQ(f->test, rviommu_iopf_flush(f->dev[0]), 0);
+	if (unread)
+		drain_read_not(f);
+	else
+		drain_read_again(f);
+	sent = iopftest_stats(f, 0).requests;
+	job = iopftest_go(f, 0, PASID, page, TENURE_PAGES, round);
+	/* The load has one at most; the rest of the group is sent before the device has stopped. */
+	if (unread)
+		drain_await_sent(f, sent + 2);
+	else if (round % 8 < 2)
+		/* Now and then it gets to something. */
+		iopftest_await_groups(f, space, before + 1);
+	KUNIT_EXPECT_EQ(f->test, rviommu_sim_stop_pasid(f->dev[0], PASID), 0);
+	ret = rviommu_pritest_end(f->test, job);
+	KUNIT_EXPECT_TRUE(f->test, !ret || ret == -ECANCELED);
+	iopftest_detach_pasid(f, 0, PASID, space);
+	WRITE_ONCE(space->closed, true);
+	KUNIT_EXPECT_TRUE(f->test, drain_is_empty(f));
 }
 
 /*
@@ -399,38 +462,31 @@ static int drain_load(void *data)
  */
 static void drain_reused(struct kunit *test)
 {
-	struct iopftest *f = iopftest_up_default(test);
-	struct drain_load load = { .f = f };
-	struct task_struct *task[2];
 	unsigned int i, round, rounds = rviommu_simtest_rounds(1000);
+	struct rviommu_sim_config config;
+	struct drain_load load = {};
+	struct task_struct *task;
+	struct iopftest *f;
 
+	iopftest_config(&config);
+	config.pri_pages = TENURE_PAGES;
+	f = iopftest_up(test, &config);
+	load.f = f;
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
 	f->space[1].closed = true;
 	f->space[2].closed = true;
-	for (i = 0; i < ARRAY_SIZE(task); i++) {
-		task[i] = kthread_run(drain_load, &load, "rviommu_load");
-		KUNIT_ASSERT_FALSE(test, IS_ERR(task[i]));
-		get_task_struct(task[i]);
-	}
-	for (round = 0; round < rounds; round++) {
-		struct iopftest_space *space = &f->space[1 + round % 2];
-		int before = atomic_read(&space->groups);
-
-		iommu_unmap(space->domain, IOPFTEST_IOVA, IOPFTEST_PAGES * SZ_4K);
-		WRITE_ONCE(space->closed, false);
-		KUNIT_EXPECT_EQ(test, iopftest_attach_pasid(f, 0, PASID, space), 0);
-		/* Now and then it gets to something. */
-		if (round % 8 < 2)
-			iopftest_await_groups(f, space, before + 1);
-		iopftest_detach_pasid(f, 0, PASID, space);
-		WRITE_ONCE(space->closed, true);
-		KUNIT_EXPECT_TRUE(test, drain_is_empty(f));
-	}
+	task = kthread_run(drain_load, &load, "rviommu_load");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	get_task_struct(task);
+	for (round = 0; round < rounds; round++)
+		drain_tenure(f, &f->space[1 + round % 2], round, round % 4 == 3);
 	WRITE_ONCE(load.stop, true);
-	for (i = 0; i < ARRAY_SIZE(task); i++)
-		kthread_stop_put(task[i]);
+	kthread_stop_put(task);
+	drain_read_again(f);
 	for (i = 1; i < 3; i++) {
 		KUNIT_EXPECT_EQ(test, atomic_read(&f->space[i].wrong), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->space[i].strange), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->space[i].mixed), 0);
 		KUNIT_EXPECT_GE(test, atomic_read(&f->space[i].groups), rounds / 8);
 	}
 	iopftest_expect_clean(f, 0);

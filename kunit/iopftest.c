@@ -102,6 +102,21 @@ static void iopftest_work(struct work_struct *work)
 	iopf_free_group(group);
 }
 
+/* Is a group one that its domain may be asked for? */
+static bool iopftest_is_own(const struct iopftest_space *space, struct iopf_group *group)
+{
+	const unsigned long own = READ_ONCE(space->own);
+	struct iopf_fault *fault;
+	unsigned long page;
+
+	list_for_each_entry(fault, &group->faults, list) {
+		page = (fault->fault.prm.addr - IOPFTEST_IOVA) / SZ_4K;
+		if (page >= BITS_PER_LONG || !(own & BIT(page)))
+			return false;
+	}
+	return true;
+}
+
 static int iopftest_handler(struct iopf_group *group)
 {
 	struct iopftest_space *space = iopftest_space_of(group);
@@ -111,6 +126,8 @@ static int iopftest_handler(struct iopf_group *group)
 		atomic_inc(&space->mixed);
 	if (READ_ONCE(space->closed))
 		atomic_inc(&space->wrong);
+	if (!iopftest_is_own(space, group))
+		atomic_inc(&space->strange);
 	switch (READ_ONCE(space->mode)) {
 	case IOPFTEST_MAP:
 	case IOPFTEST_STALL:
@@ -347,6 +364,7 @@ struct iopftest *iopftest_up(struct kunit *test, const struct rviommu_sim_config
 		space->pages = rviommu_simtest_pages(test, SZ_64K);
 		space->domain = rviommu_simtest_domain(test, f->dev[0]);
 		space->domain->iopf_handler = iopftest_handler;
+		space->own = ~0UL;
 		mutex_init(&space->mapping);
 		spin_lock_init(&space->lock);
 		init_completion(&space->go);

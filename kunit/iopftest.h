@@ -53,6 +53,8 @@ enum iopftest_mode {
  * @stalled: workers that have come to wait for @go
  * @closed: it is not attached: none may come
  * @wrong: groups that came when it was @closed
+ * @own: pages that may be asked for, a bit each; all of them unless a test says so
+ * @strange: groups that asked for others
  * @go: those that are stalled go on
  */
 struct iopftest_space {
@@ -68,6 +70,8 @@ struct iopftest_space {
 	atomic_t stalled;
 	bool closed;
 	atomic_t wrong;
+	unsigned long own;
+	atomic_t strange;
 	struct completion go;
 };
 
