@@ -333,6 +333,59 @@ static int drain_detach(struct iopftest *f)
 	return 0;
 }
 
+/* Somebody is about to wait for handlers. */
+static struct completion drain_waiting;
+
+static unsigned long drain_tell(void)
+{
+	complete(&drain_waiting);
+	return RVIOMMU_IOPF_PATIENCE_S * HZ;
+}
+
+/* Others go on: what they ask for is served, they are drained, attached and detached. */
+static int drain_others_live(struct iopftest *f)
+{
+	int ret;
+
+	ret = rviommu_simtest_fill(f->dev[1], 0, IOPFTEST_IOVA, 4 * SZ_4K, 2) ?:
+	      rviommu_iopf_drain(f->dev[1], IOMMU_NO_PASID, LONG_MS) ?:
+	      iopftest_attach(f, 2, &f->space[3]) ?:
+	      rviommu_simtest_fill(f->dev[2], 0, IOPFTEST_IOVA, 4 * SZ_4K, 2);
+	iopftest_detach(f, 2);
+	/* Nor does another PASID of the same device have to wait. */
+	return ret ?: rviommu_iopf_drain(f->dev[0], OTHER, LONG_MS);
+}
+
+/*
+ * Somebody waits for the handler of one device, with the lock of that device held, because the
+ * domain of a PASID goes: others do not wait for him.
+ */
+static void drain_detach_alone(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_STALL);
+	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
+	struct drain_thread *detach, *others;
+
+	iopftest_await_stalled(f, &f->space[1]);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[2]), 0);
+	init_completion(&drain_waiting);
+	kunit_activate_static_stub(test, rviommu_iopf_patience, drain_tell);
+	detach = drain_start(f, drain_detach);
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&drain_waiting, 60 * HZ), 0UL);
+	KUNIT_EXPECT_TRUE(test, mutex_is_locked(&f->ep[0]->lock));
+	others = drain_start(f, drain_others_live);
+	KUNIT_EXPECT_EQ(test, drain_end(others), 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&detach->done));
+	KUNIT_EXPECT_FALSE(test, completion_done(&job->done));
+	complete(&f->space[1].go);
+	KUNIT_EXPECT_EQ(test, drain_end(detach), 0);
+	/* What it was told to try again is not there any more. */
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	iopftest_expect_clean(f, 0);
+	iopftest_expect_clean(f, 1);
+	iopftest_expect_clean(f, 2);
+}
+
 static unsigned long drain_impatient(void)
 {
 	return 1;
@@ -740,6 +793,7 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE_PARAM(drain_of_none, drain_all_gen_params),
 	KUNIT_CASE(drain_dead),
 	KUNIT_CASE(drain_alone),
+	KUNIT_CASE(drain_detach_alone),
 	KUNIT_CASE(drain_stalled),
 	KUNIT_CASE(drain_stalled_last),
 	KUNIT_CASE(drain_behind_response),
