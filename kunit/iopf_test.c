@@ -184,25 +184,62 @@ static void iopf_taken_away(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 2, 1), 0);
 }
 
-/* Replaced while a request is outstanding: it is answered, and tried again by the new one. */
+static const u32 iopf_uses[] = { IOMMU_NO_PASID, 5 };
+
+static void iopf_use_desc(const u32 *pasid, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s", *pasid ? "PASID" : "requester ID");
+}
+
+KUNIT_ARRAY_PARAM(iopf_use, iopf_uses, iopf_use_desc);
+
+/*
+ * Replaced while requests are outstanding: one that is held, one in a worker. Nobody waits for them
+ * or answers in their stead; who had them does, once each, and the device tries again, and asks the
+ * new one.
+ */
 static void iopf_replaced(struct kunit *test)
 {
 	struct iopftest *f = iopftest_up_default(test);
 	struct iopftest_space *from = &f->space[0], *to = &f->space[1];
-	struct rviommu_pritest_job *job;
+	const u32 pasid = *(const u32 *)test->param_value;
+	struct rviommu_sim_pri_stats stats;
+	struct rviommu_pritest_job *stalled, *held;
 
-	from->mode = IOPFTEST_HOLD;
-	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, from), 0);
-	job = iopftest_go(f, 0, 0, 3, 1, 33);
+	if (pasid && !rviommu_core_replaces_pasids())
+		kunit_skip(test, "this core replaces no PASIDs");
+	from->mode = IOPFTEST_STALL;
+	KUNIT_ASSERT_EQ(test, pasid ? iopftest_attach_pasid(f, 0, pasid, from) :
+				      iopftest_attach(f, 0, from), 0);
+	stalled = iopftest_go(f, 0, pasid, 1, 1, 11);
+	iopftest_await_stalled(f, from);
+	WRITE_ONCE(from->mode, IOPFTEST_HOLD);
+	held = iopftest_go(f, 0, pasid, 3, 1, 33);
 	iopftest_await_held(f, from, 1);
-	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, to), 0);
+
+	KUNIT_ASSERT_EQ(test, pasid ? iopftest_replace_pasid(f, 0, pasid, to) :
+				      iopftest_attach(f, 0, to), 0);
 	KUNIT_EXPECT_EQ(test, iopftest_holds(from), 1);
-	KUNIT_EXPECT_FALSE(test, completion_done(&job->done));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).responses, 0);
+	KUNIT_EXPECT_FALSE(test, completion_done(&stalled->done));
+	complete(&from->go);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, stalled), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(to, 1, 11));
+	KUNIT_EXPECT_FALSE(test, completion_done(&held->done));
 	KUNIT_EXPECT_EQ(test, iopftest_let_go(from, IOMMU_PAGE_RESP_SUCCESS, false), 1);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, held), 0);
 	KUNIT_EXPECT_TRUE(test, iopftest_has(to, 3, 33));
-	KUNIT_EXPECT_EQ(test, atomic_read(&to->groups), 1);
+
+	KUNIT_EXPECT_EQ(test, atomic_read(&from->groups), 2);
+	KUNIT_EXPECT_EQ(test, atomic_read(&to->groups), 2);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.refused), 0);
+	stats = iopftest_stats(f, 0);
+	KUNIT_EXPECT_EQ(test, stats.groups, 4);
+	KUNIT_EXPECT_EQ(test, stats.responses, 4);
+	KUNIT_EXPECT_EQ(test, stats.successes, 4);
 	iopftest_expect_clean(f, 0);
+	if (pasid)
+		iopftest_detach_pasid(f, 0, pasid, to);
 }
 
 /* What a handler can say, or not take; the interface goes on. */
@@ -650,7 +687,7 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_groups),
 	KUNIT_CASE_PARAM(iopf_pasids, iopf_responses_gen_params),
 	KUNIT_CASE(iopf_taken_away),
-	KUNIT_CASE(iopf_replaced),
+	KUNIT_CASE_PARAM(iopf_replaced, iopf_use_gen_params),
 	KUNIT_CASE(iopf_not_served),
 	KUNIT_CASE(iopf_alone),
 	KUNIT_CASE(iopf_overflow),

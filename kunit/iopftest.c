@@ -7,6 +7,7 @@
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
+#include "../src/driver/compat.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/space.h"
@@ -284,6 +285,21 @@ int iopftest_attach_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
 			  struct iopftest_space *space)
 {
 	return iommu_attach_device_pasid(space->domain, f->dev[dev], pasid, &space->handle);
+}
+
+/**
+ * iopftest_replace_pasid() - and now another one, without a moment in between
+ * @f: devices and domains
+ * @dev: which device
+ * @pasid: the PASID
+ * @space: the domain
+ *
+ * Return: what the core says.
+ */
+int iopftest_replace_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
+			   struct iopftest_space *space)
+{
+	return rviommu_replace_device_pasid(space->domain, f->dev[dev], pasid, &space->handle);
 }
 
 /**

@@ -103,6 +103,8 @@ int iopftest_attach(struct iopftest *f, unsigned int dev, struct iopftest_space 
 void iopftest_detach(struct iopftest *f, unsigned int dev);
 int iopftest_attach_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
 			  struct iopftest_space *space);
+int iopftest_replace_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
+			   struct iopftest_space *space);
 void iopftest_detach_pasid(struct iopftest *f, unsigned int dev, u32 pasid,
 			   struct iopftest_space *space);
 
