@@ -107,12 +107,20 @@ static DEFINE_XARRAY(fake_ats_on);
  * @inside: it does
  * @done: it has ended
  * @over: it reads no more
+ * @waiter: who attaches
+ * @asked: he has come to where he has to wait for it
+ * @waits: and is there
+ * @returned: he has returned, and waits for nothing any more
  */
 struct reader {
 	struct completion begin;
 	struct completion inside;
 	struct completion done;
 	bool over;
+	struct task_struct *waiter;
+	bool asked;
+	bool waits;
+	bool returned;
 };
 
 static unsigned int fake_depth(struct device *dev)
@@ -1021,6 +1029,17 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_ats.invalid, 0);
 }
 
+/* He sleeps, and not somewhere else. */
+static bool is_waited_for(const struct reader *reader)
+{
+	if (!smp_load_acquire(&reader->waits) || task_is_running(reader->waiter))
+		return false;
+	/* Pairs with the barrier in wait_for_reader(). */
+	smp_rmb();
+	return READ_ONCE(reader->waits);
+}
+
+/* It ends when it is waited for, or when it is too late for that: so who does not wait is seen. */
 static int read_targets(void *data)
 {
 	struct reader *reader = data;
@@ -1029,29 +1048,48 @@ static int read_targets(void *data)
 	wait_for_completion(&reader->begin);
 	section = rviommu_inval_begin();
 	complete(&reader->inside);
-	/* Long enough to be overtaken by who does not wait. */
-	msleep(20);
+	while (!is_waited_for(reader) && !READ_ONCE(reader->returned))
+		schedule_timeout_uninterruptible(1);
 	WRITE_ONCE(reader->over, true);
 	rviommu_inval_end(section);
 	complete(&reader->done);
 	return 0;
 }
 
+/* In the place of rviommu_inval_synchronize(), once */
+static void wait_for_reader(void)
+{
+	struct reader *reader = fake_ats.reader;
+
+	kunit_deactivate_static_stub(kunit_get_current_test(), rviommu_inval_synchronize);
+	reader->asked = true;
+	smp_store_release(&reader->waits, true);
+	rviommu_inval_synchronize();
+	/* Who sees a later sleep sees this. */
+	smp_store_mb(reader->waits, false);
+}
+
 /* An unmap that has seen it on is over when the device has been switched off. */
 static void attach_ats_switch_waits(struct kunit *test)
 {
 	struct pasid_test *t = start(test, 4, 256);
-	struct reader reader = {};
+	struct reader reader = { .waiter = current };
+	bool over;
 
 	init_completion(&reader.begin);
 	init_completion(&reader.inside);
 	init_completion(&reader.done);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(read_targets, &reader, "rviommu-reader")));
 	fake_ats.reader = &reader;
+	kunit_activate_static_stub(test, rviommu_inval_synchronize, wait_for_reader);
 	KUNIT_EXPECT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
-	fake_ats.reader = NULL;
-	KUNIT_EXPECT_TRUE(test, READ_ONCE(reader.over));
+	over = READ_ONCE(reader.over);
+	WRITE_ONCE(reader.returned, true);
+	if (!reader.asked)
+		kunit_deactivate_static_stub(test, rviommu_inval_synchronize);
 	wait_for_completion(&reader.done);
+	fake_ats.reader = NULL;
+	KUNIT_EXPECT_TRUE(test, over);
 }
 
 /**

@@ -7,6 +7,7 @@
 #include <linux/bitops.h>
 #include <linux/rculist.h>
 #include <linux/srcu.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "atc.h"
@@ -70,6 +71,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_end);
  */
 void rviommu_inval_synchronize(void)
 {
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_inval_synchronize);
 	synchronize_srcu(&rviommu_inval_srcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_inval_synchronize);
