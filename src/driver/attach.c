@@ -68,6 +68,7 @@ void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 	WRITE_ONCE(ep->ats.usable, false);
 	WARN_ON(rviommu_change_contexts(ep) == RVIOMMU_CHANGE_REFUSED);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attach_without_ats);
 
 /* ----- Page requests ----- */
 

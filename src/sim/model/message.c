@@ -86,6 +86,7 @@ void rviommu_model_inval_completion(struct rviommu_model *m, u32 device_id, u32 
 		rviommu_m_ats_completed(m, device_id, itag_vector, count);
 	rviommu_m_leave(m);
 }
+EXPORT_SYMBOL_GPL(rviommu_model_inval_completion);
 
 int rviommu_model_page_request(struct rviommu_model *m,
 			       const struct rviommu_model_page_request *pr,
