@@ -16,8 +16,15 @@
 #include "../src/sim/endpoint.h"
 #include "simtest.h"
 #include "testdev.h"
+#include "testlog.h"
 
 #define WRITE_PAGE_FAULT	15
+
+/* Long, with a PASID, and on this kernel */
+static const char *exercise_long(void)
+{
+	return rviommu_core_replaces_pasids() ? "replace 1000000 2 9" : "replace 1000000 2 9 keep";
+}
 
 static void exercise_end(void *sim)
 {
@@ -30,7 +37,7 @@ static struct rviommu_sim *exercise_up(struct kunit *test, u32 switches, bool ex
 	struct rviommu_sim *sim;
 
 	rviommu_sim_config_init(&config);
-	config.endpoints = 2;
+	config.endpoints = 4;
 	config.model.switches = switches;
 	config.exerciser = exerciser;
 	sim = rviommu_sim_create("rviommu_kunit_exerciser", &config);
@@ -46,6 +53,20 @@ static struct device *exercise_dev(struct kunit *test, u32 switches, bool exerci
 	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exercise_end, sim), 0);
 	return rviommu_sim_endpoint(sim, 0);
 }
+
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+/* A function that is told to have this driver */
+static struct device *exercise_function(struct kunit *test, struct rviommu_sim *sim)
+{
+	struct device *dev = rviommu_sim_function(sim, 0);
+
+	KUNIT_ASSERT_NOT_NULL(test, dev);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1 1 1", NULL), -ENODEV);
+	KUNIT_ASSERT_EQ(test, rviommu_set_driver_override(to_pci_dev(dev), SIM_EXERCISER), 0);
+	KUNIT_ASSERT_EQ(test, device_attach(dev), 1);
+	return dev;
+}
+#endif
 
 struct exercise_kind {
 	const char *name;
@@ -123,7 +144,9 @@ static void exercise_bad_commands(struct kunit *test)
 	static const char * const commands[] = {
 		"", "copy", "copy 0 1 1", "copy 1 0 1", "copy 1 1 0", "copy 4194305 1 1",
 		"copy 1 65 1", "copy 1 1 1000001", "copy 1 1 1 1", "copy 1 1", "replace",
-		"replace 0", "replace 1 0", "replace 1 1 1", "replace 1000001", "touch",
+		"replace 0", "replace 1 0", "replace 1000001", "replace 1 1 0",
+		"replace 1 1 1048576", "replace 1 1 none", "replace 1 1 detach",
+		"replace 1 1 1 attach", "replace 1 1 1 keep 1", "touch",
 		"touch x", "touch 8 execute", "touch 8 read 8", "fill 1 1 1",
 		/* More than what they are put into can hold */
 		"copy 4096 4294967297 1", "copy 4096 1 4294967297",
@@ -219,14 +242,18 @@ static void exercise_wait_begun(struct rviommu_sim *sim)
  */
 static void exercise_unbind(struct kunit *test)
 {
-	static const char * const commands[] = { "copy 4096 2 300000", "replace 300000 2" };
-	struct exercise_user user[2] = {};
+	const char * const commands[] = {
+		"copy 4096 2 300000", "replace 300000 2", exercise_long(),
+		"replace 300000 2 9 detach",
+	};
+	struct exercise_user user[2];
 	unsigned int round, i;
 
-	for (round = 0; round < 2; round++) {
+	for (round = 0; round < ARRAY_SIZE(commands); round++) {
 		struct rviommu_sim *sim = exercise_up(test, 0, true);
 		struct device *dev = rviommu_sim_endpoint(sim, 0);
 
+		memset(user, 0, sizeof(user));
 		for (i = 0; i < ARRAY_SIZE(user); i++)
 			exercise_start(test, &user[i], dev, commands[round]);
 		exercise_wait_begun(sim);
@@ -243,10 +270,13 @@ static void exercise_unbind(struct kunit *test)
 	}
 }
 
-/* Two devices, busy with one command each, go with their IOMMU. */
+/* Devices, busy with one command each, go with their IOMMU. */
 static void exercise_removal(struct kunit *test)
 {
-	static const char * const commands[] = { "copy 16384 2 1000000", "replace 1000000 2" };
+	const char * const commands[] = {
+		"copy 16384 2 1000000", "replace 1000000 2", exercise_long(),
+		"replace 1000000 2 9 detach",
+	};
 	struct exercise_user user[ARRAY_SIZE(commands)] = {};
 	unsigned int round, i;
 
@@ -269,27 +299,242 @@ static void exercise_removal(struct kunit *test)
 	}
 }
 
+/* ----- PASIDs ----- */
+
+#define PASID_BITS	8
+
+static struct rviommu_sim *pasid_up(struct kunit *test, const struct rviommu_sim_config *config)
+{
+	struct rviommu_sim *sim;
+
+	sim = rviommu_sim_create(config->ats ? "rviommu_kunit_ats" : "rviommu_kunit_pasid", config);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exercise_end, sim), 0);
+	return sim;
+}
+
+static void pasid_config(struct rviommu_sim_config *config, u32 switches, bool ats)
+{
+	rviommu_sim_config_init(config);
+	config->endpoints = 1;
+	config->ats = ats;
+	config->pasid_bits = PASID_BITS;
+	config->exerciser = true;
+	config->model.switches = switches;
+}
+
+static struct device *pasid_dev(struct kunit *test, u32 switches, bool ats)
+{
+	struct rviommu_sim_config config;
+
+	pasid_config(&config, switches, ats);
+	return rviommu_sim_endpoint(pasid_up(test, &config), 0);
+}
+
+/* Nobody has PASID @pasid, and requests without have @domain. */
+static void pasid_expect_free(struct kunit *test, struct device *dev, u32 pasid,
+			      struct iommu_domain *domain)
+{
+	KUNIT_EXPECT_PTR_EQ(test, iommu_get_domain_for_dev(dev), domain);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(dev, pasid, SZ_1G * 8ULL, 8, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 4096 1 1", NULL), 0);
+}
+
+/**
+ * struct pasid_replace - a way to change domains while a PASID is in use
+ * @command: once, which leaves the second domain, and often
+ * @core: the core has to be able to
+ * @gaps: DMA is refused meanwhile
+ */
+struct pasid_replace {
+	const char *command[2];
+	bool core;
+	bool gaps;
+};
+
+#define PASID_TIMES	12
+
+static const struct pasid_replace pasid_replaces[] = {
+	{ { "replace 1 2 7", "replace 12 3 255" }, .core = true },
+	{ { "replace 1 2 7 keep", "replace 12 3 255 keep" } },
+	{ { "replace 1 2 7 detach", "replace 12 3 255 detach" }, .gaps = true },
+};
+
+/* A kernel that cannot says so. */
+static void pasid_expect_unable(struct kunit *test, struct device *dev, const char *command)
+{
+	struct rviommu_sim_results before, r;
+	struct testlog log;
+
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1 1 1", &before), 0);
+	testlog_start(&log);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, command, &r), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, testlog_errors(&log, "replaces no PASID's domain"), 1);
+	KUNIT_EXPECT_EQ(test, r.dmas, before.dmas);
+}
+
+static void pasid_expect_replaced(struct kunit *test, struct device *dev,
+				  const struct pasid_replace *p)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct rviommu_sim_results before, r;
+
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1 1 1", &before), 0);
+	/* Odd and even: both domains are gone in both cases. */
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, p->command[0], NULL), 0);
+	pasid_expect_free(test, dev, 7, domain);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, p->command[1], &r), 0);
+	pasid_expect_free(test, dev, 255, domain);
+	KUNIT_EXPECT_EQ(test, r.replacements, before.replacements + 1 + PASID_TIMES);
+	KUNIT_EXPECT_GE(test, r.dmas, before.dmas + 2 * (1 + PASID_TIMES));
+	KUNIT_EXPECT_EQ(test, r.mismatches, 0);
+	if (p->gaps)
+		KUNIT_EXPECT_GE(test, r.refused, before.refused + 1 + PASID_TIMES);
+	else
+		KUNIT_EXPECT_EQ(test, r.refused, before.refused);
+}
+
+static void pasid_expect_all(struct kunit *test, struct device *dev)
+{
+	const struct pasid_replace *p;
+
+	for (p = pasid_replaces; p < pasid_replaces + ARRAY_SIZE(pasid_replaces); p++)
+		if (p->core && !rviommu_core_replaces_pasids())
+			pasid_expect_unable(test, dev, p->command[0]);
+		else
+			pasid_expect_replaced(test, dev, p);
+}
+
+/* Without an ATC, and with one. What is refused is what should be, and the rest is not. */
+static void exercise_replace_pasid(struct kunit *test)
+{
+	pasid_expect_all(test, pasid_dev(test, exercise_switches(test), false));
+	pasid_expect_all(test, pasid_dev(test, exercise_switches(test), true));
+}
+
+static void exercise_replace_function(struct kunit *test)
+{
+#ifdef CONFIG_RVIOMMU_SIM_PCI
+	struct rviommu_sim_config config;
+
+	pasid_config(&config, exercise_switches(test), true);
+	config.endpoints = 0;
+	config.pci_functions = 1;
+	pasid_expect_all(test, exercise_function(test, pasid_up(test, &config)));
+#else
+	kunit_skip(test, "no simulated PCI functions");
+#endif
+}
+
+/*
+ * A device context cannot be replaced without faults here, a process context can. The first PASID
+ * comes before any DMA, and the last one goes after it.
+ */
+static void exercise_replace_one_level(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct device *dev;
+
+	pasid_config(&config, exercise_switches(test), false);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_config_levels(&config, 1), 0);
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
+	pasid_expect_replaced(test, dev, &pasid_replaces[1]);
+	if (rviommu_core_replaces_pasids())
+		pasid_expect_replaced(test, dev, &pasid_replaces[0]);
+}
+
+/* Expect an error and one message of it, and no DMA. */
+static void pasid_expect_error(struct kunit *test, struct device *dev, const char *command,
+			       int error, const char *message)
+{
+	struct rviommu_sim_results before, r;
+	struct testlog log;
+
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "copy 1 1 1", &before), 0);
+	testlog_start(&log);
+	KUNIT_EXPECT_EQ_MSG(test, rviommu_sim_exercise(dev, command, &r), error, "%s", command);
+	KUNIT_EXPECT_EQ_MSG(test, testlog_errors(&log, message), 1, "%s", command);
+	KUNIT_EXPECT_EQ_MSG(test, r.dmas, before.dmas, "%s", command);
+}
+
+/* PASIDs that the device cannot have, and one that somebody else has and keeps */
+static void exercise_replace_impossible(struct kunit *test)
+{
+	struct device *dev = pasid_dev(test, 0, false);
+	const char *mine = rviommu_core_replaces_pasids() ? "replace 1 1 9" : "replace 1 1 9 keep";
+	struct iommu_domain *domain;
+	u8 *page;
+
+	pasid_expect_error(test, dev, "replace 1 1 256", -EINVAL, "PASIDs up to 255, and not 256");
+	pasid_expect_error(test, dev, "replace 1 1 256 keep", -EINVAL, "PASIDs up to 255");
+	pasid_expect_error(test, dev, "replace 1 1 0", -EINVAL, "PASID is a number from 1");
+	domain = rviommu_simtest_space(test, dev, SZ_1G, SZ_4K, &page);
+	KUNIT_ASSERT_EQ(test, iommu_attach_device_pasid(domain, dev, 9, NULL), 0);
+	pasid_expect_error(test, dev, mine, -EBUSY, "the PASID is in use");
+	pasid_expect_error(test, dev, "replace 1 1 9 detach", -EBUSY, "the PASID is in use");
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(dev, 9, SZ_1G, 64, 5), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(page, 64, 5));
+	/* Beside it there is room. */
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "replace 2 1 8 detach", NULL), 0);
+	iommu_detach_device_pasid(domain, dev, 9);
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, mine, NULL), 0);
+}
+
+static void exercise_replace_without(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct device *dev;
+
+	pasid_config(&config, 0, true);
+	config.pasid_bits = 0;
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
+	pasid_expect_error(test, dev, "replace 1 1 1", -EOPNOTSUPP, "has no PASIDs");
+	pasid_expect_error(test, dev, "replace 1 1 1 keep", -EOPNOTSUPP, "has no PASIDs");
+	if (IS_ENABLED(CONFIG_IOMMU_IOPF))
+		pasid_expect_error(test, dev, "demand 1 1 1", -EOPNOTSUPP, "has no PASIDs");
+	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "replace 2", NULL), 0);
+}
+
+/* As long as it is refused for want of memory, nothing is left of it. */
+static void pasid_starve(struct kunit *test, struct device *dev, const char *command)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct testdev_failures failures;
+	unsigned int refused = 0;
+	bool more = true;
+	int nth, ret;
+
+	for (nth = 0; more; nth++) {
+		KUNIT_ASSERT_LT(test, nth, 200);
+		testdev_fail(test, &failures, nth);
+		ret = rviommu_sim_exercise(dev, command, NULL);
+		more = failures.seen > nth;
+		testdev_fail(test, &failures, -1);
+		KUNIT_EXPECT_TRUE_MSG(test, !ret || ret == -ENOMEM, "%s: %d", command, ret);
+		pasid_expect_free(test, dev, 9, domain);
+		refused += ret == -ENOMEM;
+	}
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_GT(test, refused, 2);
+}
+
+static void exercise_replace_memory(struct kunit *test)
+{
+	struct device *dev = pasid_dev(test, 0, true);
+
+	if (rviommu_core_replaces_pasids())
+		pasid_starve(test, dev, "replace 2 1 9");
+	pasid_starve(test, dev, "replace 2 1 9 keep");
+	pasid_starve(test, dev, "replace 2 1 9 detach");
+}
+
 /* ----- Pages on demand ----- */
 
 static void demand_config(struct kunit *test, struct rviommu_sim_config *config, u32 switches)
 {
 	if (!IS_ENABLED(CONFIG_IOMMU_IOPF))
 		kunit_skip(test, "the kernel has no page requests");
-	rviommu_sim_config_init(config);
-	config->endpoints = 1;
-	config->ats = true;
-	config->pasid_bits = 8;
-	config->exerciser = true;
-	config->model.switches = switches;
-}
-
-static struct rviommu_sim *demand_up(struct kunit *test, const struct rviommu_sim_config *config)
-{
-	struct rviommu_sim *sim = rviommu_sim_create("rviommu_kunit_demand", config);
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sim);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, exercise_end, sim), 0);
-	return sim;
+	pasid_config(config, switches, true);
 }
 
 /* A device copies, in one thread and in several, with PASID and without; then it does as ever. */
@@ -332,7 +577,7 @@ static void exercise_demand(struct kunit *test)
 	struct rviommu_sim_config config;
 
 	demand_config(test, &config, exercise_switches(test));
-	demand_expect(test, rviommu_sim_endpoint(demand_up(test, &config), 0));
+	demand_expect(test, rviommu_sim_endpoint(pasid_up(test, &config), 0));
 }
 
 /* A function that is told to have this driver, and loses it */
@@ -345,11 +590,7 @@ static void exercise_demand_function(struct kunit *test)
 	demand_config(test, &config, exercise_switches(test));
 	config.endpoints = 0;
 	config.pci_functions = 1;
-	dev = rviommu_sim_function(demand_up(test, &config), 0);
-	KUNIT_ASSERT_NOT_NULL(test, dev);
-	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1", NULL), -ENODEV);
-	KUNIT_ASSERT_EQ(test, rviommu_set_driver_override(to_pci_dev(dev), SIM_EXERCISER), 0);
-	KUNIT_ASSERT_EQ(test, device_attach(dev), 1);
+	dev = exercise_function(test, pasid_up(test, &config));
 	demand_expect(test, dev);
 	device_release_driver(dev);
 	KUNIT_EXPECT_FALSE(test, to_pci_dev(dev)->is_busmaster);
@@ -380,7 +621,7 @@ static void exercise_demand_impossible(struct kunit *test)
 	struct device *dev;
 
 	demand_config(test, &config, 0);
-	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 256", NULL), -EINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 1 1 255", NULL), 0);
 }
@@ -401,7 +642,7 @@ static void exercise_demand_memory(struct kunit *test)
 	bool more;
 
 	demand_config(test, &config, 0);
-	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
 	domain = iommu_get_domain_for_dev(dev);
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		refused = 0;
@@ -431,7 +672,7 @@ static void exercise_demand_lost(struct kunit *test)
 
 	demand_config(test, &config, 0);
 	config.pri_timeout = 20 * NSEC_PER_MSEC;
-	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
 	KUNIT_ASSERT_EQ(test, rviommu_sim_set_pri(dev, RVIOMMU_SIM_PRI_LOST), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_exercise(dev, "demand 4 1", &r), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, r.demand_pages, 4);
@@ -463,7 +704,7 @@ static void exercise_demand_unbind(struct kunit *test)
 
 	demand_config(test, &config, 0);
 	config.pri_timeout = 600ULL * NSEC_PER_SEC;
-	dev = rviommu_sim_endpoint(demand_up(test, &config), 0);
+	dev = rviommu_sim_endpoint(pasid_up(test, &config), 0);
 	for (i = 0; i < ARRAY_SIZE(demand_waits); i++) {
 		struct exercise_user user = {};
 
@@ -581,6 +822,12 @@ static void exercise_silent(struct kunit *test)
 static struct kunit_case exercise_cases[] = {
 	KUNIT_CASE_PARAM(exercise_copy, kind_gen_params),
 	KUNIT_CASE_PARAM(exercise_replace, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_replace_pasid, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_replace_function, kind_gen_params),
+	KUNIT_CASE_PARAM(exercise_replace_one_level, kind_gen_params),
+	KUNIT_CASE(exercise_replace_impossible),
+	KUNIT_CASE(exercise_replace_without),
+	KUNIT_CASE(exercise_replace_memory),
 	KUNIT_CASE(exercise_touch),
 	KUNIT_CASE(exercise_bad_commands),
 	KUNIT_CASE(exercise_unasked),

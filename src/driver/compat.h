@@ -230,7 +230,8 @@ static inline struct iommu_domain *rviommu_alloc_nest_parent(struct device *dev)
 
 /*
  * Newer cores replace what a PASID is attached to. For iommufd only: the declaration is in a
- * header of drivers/iommu, the symbol in the namespace IOMMUFD_INTERNAL. For tests.
+ * header of drivers/iommu, the symbol in the namespace IOMMUFD_INTERNAL. For tests, and for
+ * the exerciser of simulated devices.
  */
 #ifdef RVIOMMU_HAVE_ALLOC_PASID
 int iommu_replace_device_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid,

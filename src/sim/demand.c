@@ -266,7 +266,7 @@ static int demand_alloc(struct demand *d)
  * @pasid: with this PASID, or IOMMU_NO_PASID: then the DMA API is without its domain meanwhile
  *
  * Return: 0; -EOPNOTSUPP: the device can send no page requests, or the IOMMU's driver serves
- * none; else as rviommu_sim_exercise().
+ * none, or it has no PASIDs; -EINVAL: it has not this one; else as rviommu_sim_exercise().
  */
 int sim_ex_demand(struct exerciser *ex, unsigned int pages, unsigned int threads, u32 pasid)
 {
@@ -276,6 +276,9 @@ int sim_ex_demand(struct exerciser *ex, unsigned int pages, unsigned int threads
 	};
 	int ret;
 
+	ret = pasid == IOMMU_NO_PASID ? 0 : sim_ex_check_pasid(ex, pasid);
+	if (ret)
+		return ret;
 	mutex_init(&d.lock);
 	ret = demand_alloc(&d);
 	if (!ret)

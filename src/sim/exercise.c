@@ -4,6 +4,7 @@
  * rviommu_sim_dma().
  */
 #include <linux/device.h>
+#include <linux/iommu.h>
 #include <linux/slab.h>
 
 #include "exercise.h"
@@ -74,6 +75,31 @@ int sim_ex_dma(struct exerciser *ex, struct rviommu_sim_dma *dma)
 	return ret;
 }
 
+/**
+ * sim_ex_check_pasid() - can a device have a PASID?
+ * @ex: the device
+ * @pasid: the PASID
+ *
+ * The core says nothing of a device without PASIDs, because others of its group may have
+ * some.
+ *
+ * Return: 0; -EOPNOTSUPP: it has none at all; -EINVAL: not this one. The log says so.
+ */
+int sim_ex_check_pasid(struct exerciser *ex, u32 pasid)
+{
+	u32 max = ex->dev->iommu ? ex->dev->iommu->max_pasids : 0;
+
+	if (!max) {
+		dev_err(ex->dev, "the device has no PASIDs\n");
+		return -EOPNOTSUPP;
+	}
+	if (pasid >= max) {
+		dev_err(ex->dev, "the device has PASIDs up to %u, and not %u\n", max - 1, pasid);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* ----- Threads ----- */
 
 /**
@@ -100,8 +126,8 @@ int sim_ex_fail(struct ex_job *job, int ret, const char *what, const struct rvio
 	if (cmpxchg(&job->ret, 0, ret) || ret == -ENODEV)
 		return ret;
 	if (dma)
-		dev_err(ex->dev, "%s at %#llx + %#zx: error %d, cause %u\n", what, dma->iova,
-			dma->done, ret, dma->cause);
+		dev_err(ex->dev, "%s at %#llx + %#zx%s: error %d, cause %u\n", what, dma->iova,
+			dma->done, dma->pv ? " with PASID" : "", ret, dma->cause);
 	else
 		dev_err(ex->dev, "%s: error %d\n", what, ret);
 	return ret;

@@ -115,10 +115,7 @@ struct ex_thread {
  * @ret: the first error, or 0
  * @bytes: copy: size of a buffer
  * @rounds: copy: how often
- * @iova: replace: the buffer, in both domains
- * @seed: demand: of the pattern; replace: of the one in the first domain's memory, the
- *        second's is @seed + 1
- * @turns: replace: DMAs of the threads
+ * @seed: demand: of the pattern
  */
 struct ex_job {
 	struct exerciser *ex;
@@ -131,15 +128,14 @@ struct ex_job {
 	int ret;
 	size_t bytes;
 	unsigned int rounds;
-	dma_addr_t iova;
 	u64 seed;
-	atomic64_t turns;
 };
 
 void sim_ex_fill(u8 *p, size_t n, u64 seed, size_t offset);
 bool sim_ex_holds(const u8 *p, size_t n, u64 seed, size_t offset);
 u64 sim_ex_seed(struct exerciser *ex, unsigned int nr);
 int sim_ex_dma(struct exerciser *ex, struct rviommu_sim_dma *dma);
+int sim_ex_check_pasid(struct exerciser *ex, u32 pasid);
 int sim_ex_fail(struct ex_job *job, int ret, const char *what, const struct rviommu_sim_dma *dma);
 bool sim_ex_stopped(const struct ex_job *job);
 int sim_ex_start(struct ex_job *job);

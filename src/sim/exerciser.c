@@ -294,15 +294,23 @@ static int ex_copy_command(struct exerciser *ex, const char **word)
 	return ex_copy(ex, bytes, threads, rounds);
 }
 
-/* replace TIMES [THREADS] */
+/* replace TIMES [THREADS [PASID [detach|keep]]] */
 static int ex_replace_command(struct exerciser *ex, const char **word, unsigned int nr)
 {
-	u64 times, threads = 2;
+	u64 times, threads = 2, pasid = IOMMU_NO_PASID;
+	enum ex_replace_how how = EX_REPLACE;
 
 	if (ex_number(ex, "TIMES", word[0], EX_MAX_ROUNDS, &times) ||
-	    (nr > 1 && ex_number(ex, "THREADS", word[1], EX_MAX_THREADS, &threads)))
+	    (nr > 1 && ex_number(ex, "THREADS", word[1], EX_MAX_THREADS, &threads)) ||
+	    (nr > 2 && ex_number(ex, "PASID", word[2], EX_MAX_PASID, &pasid)))
 		return -EINVAL;
-	return sim_ex_replace(ex, times, threads);
+	if (nr > 3 && !strcmp(word[3], "detach"))
+		how = EX_REPLACE_DETACH;
+	else if (nr > 3 && !strcmp(word[3], "keep"))
+		how = EX_REPLACE_KEEP;
+	else if (nr > 3)
+		return -EINVAL;
+	return sim_ex_replace(ex, times, threads, pasid, how);
 }
 
 /* touch IOVA [read|write] */
@@ -332,7 +340,7 @@ static int ex_demand_command(struct exerciser *ex, const char **word, unsigned i
 static int ex_command(struct exerciser *ex, const char *command)
 {
 	char text[sizeof(ex->command)];
-	const char *word[4];
+	const char *word[5];
 	unsigned int nr;
 
 	if (strscpy(text, command) < 0)
@@ -340,7 +348,7 @@ static int ex_command(struct exerciser *ex, const char *command)
 	nr = sim_words(text, word, ARRAY_SIZE(word));
 	if (nr == 4 && !strcmp(word[0], "copy"))
 		return ex_copy_command(ex, word + 1);
-	if ((nr == 2 || nr == 3) && !strcmp(word[0], "replace"))
+	if (nr >= 2 && nr <= 5 && !strcmp(word[0], "replace"))
 		return ex_replace_command(ex, word + 1, nr - 1);
 	if ((nr == 2 || nr == 3) && !strcmp(word[0], "touch"))
 		return ex_touch_command(ex, word + 1, nr - 1);
@@ -537,7 +545,8 @@ static bool ex_is_bound(struct device *dev)
  *
  * Return: 0; -EINVAL: no such command; -EIO: a byte was not what it should be;
  * -EFAULT: the IOMMU refused a DMA that it should not; -EOPNOTSUPP: the device can send no
- * page requests; -EINTR; -ENODEV: the device is gone, or its driver; -ETIMEDOUT; -ENOMEM; an
+ * page requests, or has no PASIDs, or the kernel replaces none; -EBUSY: a PASID is in use;
+ * -EINTR; -ENODEV: the device is gone, or its driver; -ETIMEDOUT; -ENOMEM; an
  * error of the IOMMU core. The log says which comparison or DMA it was.
  */
 int rviommu_sim_exercise(struct device *dev, const char *command,

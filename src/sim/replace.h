@@ -3,8 +3,20 @@
 #ifndef RVIOMMU_SIM_REPLACE_H
 #define RVIOMMU_SIM_REPLACE_H
 
+#include <linux/types.h>
+
 struct exerciser;
 
-int sim_ex_replace(struct exerciser *ex, unsigned int times, unsigned int threads);
+/**
+ * enum ex_replace_how - what is replaced while a PASID is in use
+ * @EX_REPLACE: its domain, by the core, which newer ones can
+ * @EX_REPLACE_DETACH: its domain: one is detached and another attached, which all can; in
+ *                     between its DMA is refused
+ * @EX_REPLACE_KEEP: the domain of requests without PASID, in the same process directory
+ */
+enum ex_replace_how { EX_REPLACE, EX_REPLACE_DETACH, EX_REPLACE_KEEP };
+
+int sim_ex_replace(struct exerciser *ex, unsigned int times, unsigned int threads, u32 pasid,
+		   enum ex_replace_how how);
 
 #endif /* RVIOMMU_SIM_REPLACE_H */
