@@ -29,11 +29,20 @@ vm_modules() {
 	done
 }
 
-# vm_sessions ROOT FILE: the sessions of a page of documentation, for guest/sessions.sh, each in a
-# file that begins with its title.
+# vm_sessions ROOT DIR: the sessions of the pages of documentation in DIR, which has at least one
+# in each, for guest/sessions.sh: each in a file that begins with its title.
 vm_sessions() {
-	mkdir -p "$1/sessions"
-	awk -v dir="$1/sessions" '
+	local root=$1 pages=("$2"/*.rst)
+	mkdir -p "$root/sessions"
+	awk -v dir="$root/sessions" -v pages=${#pages[@]} '
+	FNR == 1 {
+		if (file)
+			close(file)
+		file = ""
+		if (n > was)
+			done++
+		was = n
+	}
 	/^(=+|-+)$/ { title = before }
 	{ before = $0 }
 	/^\.\. code-block:: console$/ {
@@ -45,7 +54,11 @@ vm_sessions() {
 	}
 	file && /^   / { print substr($0, 4) >file; next }
 	file && /^.+$/ { close(file); file = "" }
-	END { exit !n }' "$2" || die "there are no sessions in $2"
+	END {
+		if (n > was)
+			done++
+		exit done != pages
+	}' "${pages[@]}" || die "a page in $2 has no session"
 }
 
 # vm_pack DIR FILE: the same as an initramfs.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# sessions.sh: the sessions of Documentation/tasks.rst, as they stand there: each line that begins
+# sessions.sh: the sessions of Documentation/tasks/, as they stand there: each line that begins
 # with "# " is a command, and what follows is what it says. "..." in a line stands for anything
 # in it, alone in a line for any lines.
 
