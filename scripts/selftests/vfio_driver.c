@@ -2,7 +2,7 @@
 /*
  * The driver of a simulated PCI function for the library of the kernel's VFIO selftests, by the
  * registers that Documentation/endpoint.rst describes: copies go through a ring, interrupts come
- * from the command window. scripts/selftest-vfio compiles it with them.
+ * from the command window. scripts/vm-riscv compiles it with them.
  */
 #include <stddef.h>
 #include <unistd.h>
