@@ -354,7 +354,7 @@ static void iopf_failure(struct kunit *test)
 	iopftest_expect_clean(f, 1);
 }
 
-/* Who handles a request responds while the IOMMU is suspended: the device does not wait for ever. */
+/* A response is given while the IOMMU is suspended: the device does not wait for ever. */
 static void iopf_suspended(struct kunit *test)
 {
 	struct iopftest *f = iopftest_up_default(test);

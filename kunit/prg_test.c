@@ -344,11 +344,12 @@ static bool await_settler(struct kunit *test, struct settler *s, struct task_str
 	*thread = kthread_run(settle, s, "rviommu-settle");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(*thread));
 	get_task_struct(*thread);
+	/* Pairs with settle(). */
 	while (!wq_has_sleeper(&s->prgs->answered) && !smp_load_acquire(&s->over)) {
 		KUNIT_ASSERT_FALSE(test, time_after(jiffies, end));
 		schedule_timeout_uninterruptible(1);
 	}
-	return smp_load_acquire(&s->over);
+	return READ_ONCE(s->over);
 }
 
 /*

@@ -56,8 +56,9 @@ int rviommu_attach_reserve(struct rviommu_endpoint *ep)
  * rviommu_attach_without_ats() - a device has to do without ATS from now on
  * @ep: the device; it has no PASIDs
  *
- * It goes on with what it is attached to, unless it goes: see rviommu_detach_begin(). Only the word tc of its contexts changes, for
- * which no memory is needed, and no request that EN_ATS is for is under way then.
+ * It goes on with what it is attached to, unless it goes: see rviommu_detach_begin(). Only the
+ * word tc of its contexts changes, for which no memory is needed, and no request that EN_ATS is
+ * for is under way then.
  */
 void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 {

@@ -66,7 +66,8 @@ static bool cmdq_asks_again(const struct rviommu_cmdq *cq)
 {
 	u32 until = READ_ONCE(cq->again_until);
 
-	return READ_ONCE(cq->again) && rviommu_cmdq_read_done(cq) - until > READ_ONCE(cq->issued) - until;
+	return READ_ONCE(cq->again) &&
+	       rviommu_cmdq_read_done(cq) - until > READ_ONCE(cq->issued) - until;
 }
 
 /* How long nothing at all may happen, in microseconds. */

@@ -86,7 +86,8 @@ static void cmdq_fix_illegal(struct rviommu_cmdq *cq, u32 index)
 	rviommu_cmdq_count(cq, RVIOMMU_CMDQ_ILLEGAL);
 	cmdq_report(cq, index, "is illegal");
 
-	if (rviommu_cmdq_own_fence(cq, illegal) || rviommu_cmd_equal(illegal, rviommu_cmd_barrier()) ||
+	if (rviommu_cmdq_own_fence(cq, illegal) ||
+	    rviommu_cmd_equal(illegal, rviommu_cmd_barrier()) ||
 	    rviommu_cmd_equal(illegal, rviommu_cmd_iotinval_vma_all()) ||
 	    rviommu_cmd_equal(illegal, rviommu_cmd_inval_ddt_all())) {
 		rviommu_cmdq_die(cq, "it refuses a command that every IOMMU must execute");
@@ -303,7 +304,9 @@ static void cmdq_resubmit(struct rviommu_cmdq *cq)
 				*rviommu_cmdq_slot(cq, cq->tail++) = rviommu_cmd_barrier();
 			asked = &cq->scratch[i];
 		}
-		*rviommu_cmdq_slot(cq, cq->tail++) = own ? rviommu_cmd_iofence(cq->done_pa, fence) : cmd;
+		if (own)
+			cmd = rviommu_cmd_iofence(cq->done_pa, fence);
+		*rviommu_cmdq_slot(cq, cq->tail++) = cmd;
 		if (own)
 			cq->fence_end[fence & mask] = cq->tail & mask;
 	}
@@ -550,7 +553,8 @@ static bool cmdq_waits_for_devices(struct rviommu_cmdq *cq, u32 *index)
 	if (cqh <= mask && rviommu_cmd_is_ats_inval(*rviommu_cmdq_slot(cq, cqh)))
 		cqh = (cqh + 1) & mask;
 	*index = cqh;
-	return cqh <= mask && ((cqh - cq->head) & mask) < rviommu_cmdq_used(cq) && cmdq_asks(cq, cqh);
+	return cqh <= mask && ((cqh - cq->head) & mask) < rviommu_cmdq_used(cq) &&
+	       cmdq_asks(cq, cqh);
 }
 
 /* Not a command may change while the queue is on. */

@@ -49,7 +49,7 @@ static void faultq_record(struct rviommu_inq *in, const void *record)
 	struct rviommu_fault fault = rviommu_fault_decode(record);
 
 	fault_report(iommu, &fault);
-	/* Virtual functions share an interface: one that is blocked may have ended that of others. */
+	/* Virtual functions share an interface: one that is blocked may end that of others. */
 	if (rviommu_fault_ends_requests(&fault) && READ_ONCE(iommu->pageq.running))
 		schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
 }

@@ -125,6 +125,7 @@ static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 
 static void pri_end(struct rviommu *iommu)
 {
+	/* Whatever was done with the device before; rviommu_pri_pass_message() */
 	smp_store_release(&iommu->asking, NULL);
 	wake_up_all(&iommu->asked);
 }
@@ -305,7 +306,8 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_endpoint *e
 	if (!message->last)
 		return;
 	atomic64_inc(&iommu->strangers);
-	pri_send(iommu, device, message->did, message->did >> 16, pasid, message, RVIOMMU_PRG_INVALID);
+	pri_send(iommu, device, message->did, message->did >> 16, pasid, message,
+		 RVIOMMU_PRG_INVALID);
 }
 
 /**
@@ -346,6 +348,7 @@ void rviommu_pri_pass_message(struct rviommu_endpoint *ep)
 {
 	struct rviommu *iommu = ep->iommu;
 
+	/* Pairs with pri_end(). */
 	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
 }
 

@@ -274,7 +274,7 @@ static void pri_pass_on(struct rviommu_endpoint *ep)
 	WRITE_ONCE(ep->pri.unsent, false);
 }
 
-/* Nothing that it asked before will have a response: it would be taken for that of a later group. */
+/* What it asked before has no response any more: it would be taken for one to a later group. */
 static void pri_forget(struct rviommu_endpoint *ep)
 {
 	struct rviommu_prgs *prgs = &ep->pri.prgs;

@@ -123,8 +123,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_fault_decode);
  * rviommu_fault_ends_requests() - does the device send no page requests any more after that?
  * @fault: the fault
  *
- * Spec "PCIe ATS Page Request handling": to a page request for which it finds no valid device context the
- * IOMMU itself responds with Response Failure. Whether the message was one, the record does not say.
+ * Spec "PCIe ATS Page Request handling": to a page request for which it finds no valid device
+ * context the IOMMU itself responds with Response Failure. Whether the message was one, the
+ * record does not say.
  *
  * Return: true if that may be.
  */

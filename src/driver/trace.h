@@ -71,8 +71,8 @@ TRACE_EVENT(rviommu_command,
 );
 
 /*
- * A context is in force from now on, of a device_id or of a PASID of a device; hardware has still to
- * forget what it was before. Not where nothing changes.
+ * A context is in force from now on, of a device_id or of a PASID of a device; hardware has still
+ * to forget what it was before. Not where nothing changes.
  */
 TRACE_EVENT(rviommu_publish,
 	    TP_PROTO(const struct rviommu_bus *bus, const char *device, bool process,
