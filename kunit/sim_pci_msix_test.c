@@ -247,6 +247,16 @@ static void msix_none(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, command, 0);
 }
 
+static void msix_expect_refused(struct kunit *test, const char *name,
+				const struct rviommu_sim_config *config)
+{
+	struct rviommu_sim *sim = rviommu_sim_create(name, config);
+
+	KUNIT_EXPECT_PTR_EQ(test, sim, ERR_PTR(-EBUSY));
+	if (!IS_ERR(sim))
+		rviommu_sim_destroy(sim);
+}
+
 /* Memory that is somebody's is not taken. */
 static void msix_refused(struct kunit *test)
 {
@@ -258,20 +268,23 @@ static void msix_refused(struct kunit *test)
 	config.bar_start = virt_to_phys(page);
 	config.bar_size = SZ_8K;
 	memset(page, 0x5a, SZ_8K);
-	KUNIT_EXPECT_PTR_EQ(test, rviommu_sim_create("rviommu_kunit_msix", &config),
-			    ERR_PTR(-EBUSY));
+	msix_expect_refused(test, "rviommu_kunit_msix", &config);
 	KUNIT_EXPECT_NULL(test, memchr_inv(page, 0x5a, SZ_8K));
 	if (!bar_memory[1])
 		return;
 	msix_config(&config);
 	taken = request_mem_region(bar_memory[0] + SZ_4K, SZ_4K, "rviommu_kunit");
 	KUNIT_ASSERT_NOT_NULL(test, taken);
-	KUNIT_EXPECT_PTR_EQ(test, rviommu_sim_create("rviommu_kunit_msix", &config),
-			    ERR_PTR(-EBUSY));
+	msix_expect_refused(test, "rviommu_kunit_msix", &config);
 	release_mem_region(bar_memory[0] + SZ_4K, SZ_4K);
 	rviommu_simtest_create(test, "rviommu_kunit_msix", &config);
-	KUNIT_EXPECT_PTR_EQ(test, rviommu_sim_create("rviommu_kunit_msix2", &config),
-			    ERR_PTR(-EBUSY));
+	msix_expect_refused(test, "rviommu_kunit_msix2", &config);
+	/* Nor a part of it: what a function has, and what none has (if there is more than that). */
+	config.pci_functions = 1;
+	config.bar_size = SZ_4K;
+	msix_expect_refused(test, "rviommu_kunit_msix2", &config);
+	config.bar_start = bar_memory[0] + bar_memory[1] - SZ_4K;
+	msix_expect_refused(test, "rviommu_kunit_msix2", &config);
 }
 
 /* Functions have a page each, of what was set aside, which a driver can have. */

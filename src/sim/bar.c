@@ -19,6 +19,16 @@
 
 /* ----- The host bridge's ----- */
 
+static const char sim_window_name[] = "rviommu_sim";
+
+/* Is it a part of another bridge's memory? There, what no driver has is not in use to the kernel. */
+static bool sim_window_within(const struct resource *res)
+{
+	while (res && res->name != sim_window_name)
+		res = res->parent;
+	return res;
+}
+
 /*
  * What the range is a part of; NULL: somebody has it. Memory that was left out at boot may be a
  * resource, "Reserved", or none at all.
@@ -27,10 +37,10 @@ static struct resource *sim_window_parent(const struct resource *res)
 {
 	struct resource *own, *parent;
 
-	own = request_mem_region(res->start, resource_size(res), res->name);
+	own = request_mem_region(res->start, resource_size(res), "rviommu_sim probe");
 	if (!own)
 		return NULL;
-	parent = own->parent;
+	parent = sim_window_within(own->parent) ? NULL : own->parent;
 	release_mem_region(res->start, resource_size(res));
 	return parent;
 }
@@ -67,7 +77,7 @@ int sim_window_add(struct sim_window *window, const char *name, u64 start, u64 s
 	struct resource *parent;
 
 	window->res = (struct resource) {
-		.name = "rviommu_sim",
+		.name = sim_window_name,
 		.start = start,
 		.end = start + size - 1,
 		.flags = IORESOURCE_MEM,
