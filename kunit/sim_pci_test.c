@@ -6,6 +6,7 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/bitfield.h>
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
@@ -651,6 +652,132 @@ static void fn_reset(struct kunit *test)
 /* ----- Coming and going ----- */
 
 /**
+ * struct fn_flight - a job that is in the middle of an access when its function goes
+ * @before: begins it when the function is to lose its engine
+ * @after: hears that it has lost it
+ * @dev: the function
+ * @task: whose job it is, on the other CPU
+ * @dma: the job: two accesses
+ * @ret: how it ended
+ * @accesses: so far
+ * @begun: the first one has; READ_ONCE and WRITE_ONCE
+ * @lost: the function has no engine any more; likewise
+ * @early: and had none while that access was under way
+ */
+struct fn_flight {
+	struct notifier_block before;
+	struct notifier_block after;
+	struct device *dev;
+	struct task_struct *task;
+	struct rviommu_sim_dma dma;
+	int ret;
+	unsigned int accesses;
+	bool begun;
+	bool lost;
+	bool early;
+};
+
+/*
+ * The first access takes until nobody finds the engine any more; and so much longer that
+ * who does not wait for it would be ahead. Interrupts are off.
+ */
+static void fn_hold_access(struct device *dev)
+{
+	struct fn_flight *flight = kthread_data(current);
+	unsigned int ms;
+
+	if (flight->accesses++)
+		return;
+	WRITE_ONCE(flight->begun, true);
+	for (ms = 0; ms < 10000 && rviommu_sim_set_in_flight(dev, fn_hold_access) != -ENODEV; ms++)
+		mdelay(1);
+	for (ms = 0; ms < 20 && !READ_ONCE(flight->lost); ms++)
+		mdelay(1);
+	flight->early = READ_ONCE(flight->lost);
+}
+
+static int fn_flight_job(void *data)
+{
+	struct fn_flight *flight = data;
+
+	flight->ret = rviommu_sim_dma(flight->dev, &flight->dma);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(1);
+	return 0;
+}
+
+/* It does not sleep then: the other CPU, with its interrupts off, might have the timer. */
+static int fn_flight_before(struct notifier_block *nb, unsigned long action, void *dev)
+{
+	struct fn_flight *flight = container_of(nb, struct fn_flight, before);
+	unsigned int ms;
+
+	if (action != BUS_NOTIFY_DEL_DEVICE || dev != flight->dev)
+		return NOTIFY_DONE;
+	flight->task = kthread_run_on_cpu(fn_flight_job, flight, 1, "fn_flight");
+	for (ms = 0; ms < 10000 && !IS_ERR(flight->task) && !READ_ONCE(flight->begun); ms++)
+		mdelay(1);
+	return NOTIFY_OK;
+}
+
+static int fn_flight_after(struct notifier_block *nb, unsigned long action, void *dev)
+{
+	struct fn_flight *flight = container_of(nb, struct fn_flight, after);
+
+	if (action == BUS_NOTIFY_DEL_DEVICE && dev == flight->dev)
+		WRITE_ONCE(flight->lost, true);
+	return NOTIFY_DONE;
+}
+
+/* By the DMA API, so that nothing has to be given back before the function goes */
+static void fn_flight_prepare(struct fn_fixture *f, struct fn_flight *flight)
+{
+	struct device *dev = flight->dev;
+
+	pci_set_master(to_pci_dev(dev));
+	KUNIT_ASSERT_EQ(f->test, dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
+	flight->dma.iova = dma_map_single(dev, f->page, SZ_64K, DMA_FROM_DEVICE);
+	KUNIT_ASSERT_FALSE(f->test, dma_mapping_error(dev, flight->dma.iova));
+	KUNIT_ASSERT_EQ(f->test, rviommu_sim_set_in_flight(dev, fn_hold_access), 0);
+}
+
+/* A job that the end of its function meets ends where it is, and is waited for. */
+static void fn_removal(struct kunit *test)
+{
+	struct fn_fixture *f = fn_up_default(test);
+	struct pci_dev *pdev = fn_pdev(f, 1);
+	/* The simulator's is between them. */
+	struct fn_flight flight = {
+		.before = { .notifier_call = fn_flight_before, .priority = 2 },
+		.after = { .notifier_call = fn_flight_after },
+		.dev = &pdev->dev,
+		.dma = { .op = RVIOMMU_SIM_FILL, .length = 2 * PAGE_SIZE, .operand = 6 },
+	};
+
+	if (!cpu_online(0) || !cpu_online(1))
+		kunit_skip(test, "the job and who removes its function need a CPU each");
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	fn_flight_prepare(f, &flight);
+	pci_dev_get(pdev);
+	bus_register_notifier(&pci_bus_type, &flight.before);
+	bus_register_notifier(&pci_bus_type, &flight.after);
+	rviommu_sim_remove_function(f->sim, 1, false);
+	bus_unregister_notifier(&pci_bus_type, &flight.after);
+	bus_unregister_notifier(&pci_bus_type, &flight.before);
+	KUNIT_EXPECT_FALSE(test, IS_ERR_OR_NULL(flight.task));
+	if (!IS_ERR_OR_NULL(flight.task))
+		kthread_stop(flight.task);
+	pci_dev_put(pdev);
+	KUNIT_EXPECT_TRUE(test, flight.lost);
+	KUNIT_EXPECT_FALSE(test, flight.early);
+	KUNIT_EXPECT_EQ(test, flight.ret, -ENODEV);
+	KUNIT_EXPECT_EQ(test, flight.accesses, 1);
+	KUNIT_EXPECT_EQ(test, flight.dma.done, PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, PAGE_SIZE, 6));
+	KUNIT_EXPECT_NULL(test, memchr_inv(f->page + PAGE_SIZE, 0, PAGE_SIZE));
+}
+
+/**
  * struct fn_hammer - a thread whose function does DMA all the time
  * @dev: the function, held
  * @jobs: jobs so far
@@ -880,6 +1007,7 @@ static struct kunit_case fn_cases[] = {
 	KUNIT_CASE(fn_falls_asleep),
 	KUNIT_CASE(fn_sleep_unknown),
 	KUNIT_CASE(fn_reset),
+	KUNIT_CASE(fn_removal),
 	KUNIT_CASE(fn_hotplug),
 	KUNIT_CASE(fn_commands),
 	KUNIT_CASE(fn_rescan),

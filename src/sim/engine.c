@@ -387,10 +387,11 @@ void sim_engine_add(struct sim_engine *engine, struct rviommu_sim *sim, struct d
  */
 void sim_engine_del(struct sim_engine *engine)
 {
+	/* First: where nobody finds it any more, no job goes on. */
+	WRITE_ONCE(engine->gone, true);
 	spin_lock(&sim_engines_lock);
 	hash_del(&engine->node);
 	spin_unlock(&sim_engines_lock);
-	WRITE_ONCE(engine->gone, true);
 	sim_pri_halt(&engine->pri);
 	sim_engine_put(engine);
 	wait_for_completion(&engine->idle);
