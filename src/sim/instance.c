@@ -460,6 +460,8 @@ void rviommu_sim_destroy(struct rviommu_sim *sim)
 		kthread_stop(sim->worker);
 	sim_free_irqs(sim);
 	rviommu_model_destroy(sim->model);
+	/* All devices have gone, and have taken back what was theirs. */
+	WARN_ON_ONCE(!xa_empty(&sim->atcs) || !xa_empty(&sim->pris));
 	xa_destroy(&sim->atcs);
 	xa_destroy(&sim->pris);
 	sim_delist(sim);

@@ -736,6 +736,8 @@ static void sim_function_unregister(struct sim_function *fn)
 		sim_function_unregister(&fn->virtuals[i]);
 	if (!fn->plugged)
 		return;
+	/* Until its device is gone, the IOMMU's driver has to do with the ATC. */
+	WARN_ON_ONCE(READ_ONCE(fn->pdev));
 	flush_work(&fn->reset);
 	sim_registers_flush(&fn->regs);
 	sim_msix_flush(&fn->msix);
