@@ -119,16 +119,19 @@ again_without_growth() {
 		/tmp/slabs.before /tmp/slabs.after
 }
 
-# An IOMMU whose function has page requests, and waits an hour for a response.
+# asks N: the N-th function of that
+asks() {
+	echo "/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' "$faulty/functions" | sed -n "$1p")"
+}
+
+# An IOMMU whose functions have page requests, and wait an hour for a response.
 faulty_up() {
 	config=/sys/kernel/config/rviommu_sim/faulty
 	faulty=/sys/kernel/debug/rviommu_sim/faulty
 	mount -t configfs none /sys/kernel/config && mkdir $config || return 1
 	echo 0 >$config/endpoints && echo 3600000000000 >$config/pri_timeout || return 1
-	for option in pci_functions ats live; do
-		echo 1 >$config/$option || return 1
-	done
-	asker=/sys/bus/pci/devices/$(awk '$3 == "plugged" { print $2 }' "$faulty/functions")
+	echo 3 >$config/pci_functions && echo 1 >$config/ats && echo 1 >$config/live || return 1
+	asker=$(asks 1)
 	to_cdev "$asker"
 }
 
@@ -159,9 +162,18 @@ nothing_timed_out() {
 		! dmesg | grep 'are handled for too long'
 }
 
+# The same as above, with a function that translates for itself and asks for pages
+misused_asker() {
+	to_cdev "$(asks 2)" &&
+		misuse_beside "$(asks 3)" pages_on_demand 2000 1 cdev \
+			"/dev/vfio/devices/$(ls "$(asks 2)/vfio-dev")"
+}
+
 faulty_down() {
-	basename "$asker" >/sys/bus/pci/drivers/vfio-pci/unbind && rmdir "$config" &&
-		umount /sys/kernel/config
+	for f in "$asker" "$(asks 2)"; do
+		basename "$f" >/sys/bus/pci/drivers/vfio-pci/unbind || return 1
+	done
+	rmdir "$config" && umount /sys/kernel/config
 }
 
 down() {
@@ -206,6 +218,8 @@ if [ "$rounds" -eq 0 ]; then
 	check "nothing is left of its requests" nothing_asked
 	check "and a second time" pages_on_demand
 	check "nobody was waited for in vain" nothing_timed_out
+	check "one misuses one that asks, and the other notices nothing" misused_asker
+	sed 's/^/    | /' /tmp/check.out
 	check "its IOMMU goes" faulty_down
 fi
 check "all modules go" down

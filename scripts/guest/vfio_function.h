@@ -71,7 +71,7 @@ static inline void open_type1(const char *group_path, const char *name)
 /* Where the program is compiled for a kernel that has it */
 #ifdef VFIO_DEVICE_BIND_IOMMUFD
 static int iommufd;
-static unsigned int ioas;
+static unsigned int ioas, device;
 
 static inline void open_cdev(const char *path)
 {
@@ -86,6 +86,7 @@ static inline void open_cdev(const char *path)
 	bind.iommufd = iommufd;
 	expect(!ioctl(dev, VFIO_DEVICE_BIND_IOMMUFD, &bind),
 	       "it is bound to iommufd, with isolated interrupts");
+	device = bind.out_devid;
 	expect(!ioctl(iommufd, IOMMU_IOAS_ALLOC, &alloc), "an address space");
 	ioas = alloc.out_ioas_id;
 	at.pt_id = ioas;

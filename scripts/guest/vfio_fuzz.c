@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * vfio_fuzz ROUNDS SEED type1 GROUP FUNCTION, vfio_fuzz ROUNDS SEED cdev CDEV: a program that has a
- * simulated PCI function by VFIO and means no good: anything in each register, commands and rings
- * of anything, memory mapped and unmapped under its DMA, resets, and whatever else VFIO lets it do.
- * Equal seeds make equal runs, as far as the program goes.
+ * simulated PCI function by VFIO and means no good: anything in each register and in its memory,
+ * commands and rings of anything, memory mapped and unmapped under its DMA, address spaces of any
+ * kind, resets, sleep, and whatever else VFIO and iommufd let it do. Equal seeds make equal runs,
+ * as far as the program goes.
  *
  * The function may do what it likes to the program's memory that is mapped for it. It must not
  * touch what is not, nor what is not any more; and after a reset it must do nothing of what it
  * did before, and work.
  */
+#include <setjmp.h>
+#include <signal.h>
+
 #include "vfio_function.h"
 
 /* At most: a command of all bytes that there may be takes its time */
@@ -107,6 +111,22 @@ static struct rviommu_sim_descriptor anything(void)
 	return d;
 }
 
+/* How commands ended, as far as one sees it before the next: something has to come of them. */
+static unsigned long ended[RVIOMMU_SIM_STATUS_NO_MEMORY + 1];
+static bool begun;
+
+static void look_at_status(void)
+{
+	__u32 status = RVIOMMU_SIM_STATUS_NONE;
+
+	if (!begun || pread(dev, &status, sizeof(status), config + vsec + RVIOMMU_SIM_REG_COMMAND +
+			    offsetof(struct rviommu_sim_descriptor, status)) != sizeof(status) ||
+	    status == RVIOMMU_SIM_STATUS_NONE || status > RVIOMMU_SIM_STATUS_NO_MEMORY)
+		return;
+	ended[status]++;
+	begun = false;
+}
+
 static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
 {
 	__u32 word[sizeof(d) / 4];
@@ -116,6 +136,7 @@ static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
 	for (i = 0; i < sizeof(d) / 4; i++)
 		write_config(vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i, word[i], 4);
 	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, doorbell, 4);
+	begun = true;
 }
 
 static void anything_as_command(void)
@@ -141,6 +162,51 @@ static void anything_as_ring(void)
 	write_config(at + RVIOMMU_SIM_RING_CONTROL,
 		     chance(4) ? value() : RVIOMMU_SIM_RING_ENABLE | below(13) << 8, 4);
 	write_config(at + RVIOMMU_SIM_RING_TAIL, chance(4) ? value() : below(16), 4);
+}
+
+/* ----- Its memory, where it has some: MSI-X ----- */
+
+static volatile __u32 *bar;
+static unsigned int bar_words;
+static sigjmp_buf no_memory;
+
+/* While it does not decode memory, or sleeps, nothing is there. */
+static void bus_error(int signal)
+{
+	siglongjmp(no_memory, signal);
+}
+
+static void find_memory(void)
+{
+	struct vfio_region_info info = {
+		.argsz = sizeof(info), .index = VFIO_PCI_BAR0_REGION_INDEX,
+	};
+	void *at;
+
+	if (ioctl(dev, VFIO_DEVICE_GET_REGION_INFO, &info) || !info.size)
+		return;
+	at = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, dev, info.offset);
+	expect(at != MAP_FAILED, "its memory is the program's");
+	bar = at;
+	bar_words = info.size / 4;
+	signal(SIGBUS, bus_error);
+}
+
+static void anything_in_memory(void)
+{
+	unsigned int i;
+
+	if (!bar) {
+		anything_in_registers();
+		return;
+	}
+	if (sigsetjmp(no_memory, 1))
+		return;
+	for (i = 0; i < 8; i++)
+		if (chance(4))
+			(void)bar[below(bar_words)];
+		else
+			bar[chance(2) ? below(bar_words) : below(64)] = value();
 }
 
 /* ----- What VFIO does for a program ----- */
@@ -220,6 +286,27 @@ static void change_interrupts(void)
 		ioctl(dev, VFIO_DEVICE_SET_IRQS, &set);
 }
 
+/* One that sleeps wakes up for each access, and sleeps again. */
+static void sleep_from_now_on(bool on)
+{
+#ifdef VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
+	struct vfio_device_feature feature = {
+		.argsz = sizeof(feature), .flags = VFIO_DEVICE_FEATURE_SET,
+	};
+
+	feature.flags |= on ? VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY :
+			      VFIO_DEVICE_FEATURE_LOW_POWER_EXIT;
+	ioctl(dev, VFIO_DEVICE_FEATURE, &feature);
+#else
+	(void)on;
+#endif
+}
+
+static void sleep_or_wake(void)
+{
+	sleep_from_now_on(chance(3));
+}
+
 static void reset(void)
 {
 	ioctl(dev, VFIO_DEVICE_RESET);
@@ -228,6 +315,10 @@ static void reset(void)
 }
 
 #ifdef VFIO_DEVICE_BIND_IOMMUFD
+/* PASIDs that something was attached to, or still is */
+static __u32 used[1024];
+static unsigned int nr_used;
+
 static void change_domain(void)
 {
 	struct vfio_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
@@ -247,8 +338,101 @@ static void change_domain(void)
 		ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
 	if (chance(8))
 		on.pt_id = value();
-	ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
+	if (!ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on) && on.flags &&
+	    nr_used < sizeof(used) / sizeof(*used))
+		used[nr_used++] = on.pasid;
 }
+
+#if defined(IOMMU_FAULT_QUEUE_ALLOC) && defined(IOMMU_HWPT_GET_DIRTY_BITMAP)
+#define OBJECTS	4
+
+/* Page tables that are the program's, and what handles page requests: which it never does. */
+static __u32 tables[OBJECTS], faults;
+
+static void change_faults(void)
+{
+	struct iommu_fault_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_destroy gone = { .size = sizeof(gone), .id = faults };
+
+	if (faults && !ioctl(iommufd, IOMMU_DESTROY, &gone))
+		faults = 0;
+	if (!faults && !ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc)) {
+		close(alloc.out_fault_fd);
+		faults = alloc.out_fault_id;
+	}
+}
+
+static void change_table(__u32 *table)
+{
+	struct iommu_destroy gone = { .size = sizeof(gone), .id = *table };
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc), .flags = chance(4) ? value() : 1U << below(5),
+		.dev_id = chance(16) ? value() : device, .pt_id = chance(16) ? value() : ioas,
+		.fault_id = chance(8) ? value() : faults,
+	};
+
+	if (*table && !ioctl(iommufd, IOMMU_DESTROY, &gone))
+		*table = 0;
+	if (!*table && !ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc))
+		*table = alloc.out_hwpt_id;
+}
+
+static void track(__u32 table)
+{
+	static __u64 bitmap[SIZE / PAGE];
+	struct iommu_hwpt_set_dirty_tracking set = {
+		.size = sizeof(set), .hwpt_id = table, .flags = below(2),
+	};
+	struct iommu_hwpt_get_dirty_bitmap dirty = {
+		.size = sizeof(dirty), .hwpt_id = table, .flags = below(2),
+		.iova = chance(4) ? value() : IOVA, .length = chance(4) ? value() : SIZE,
+		.page_size = chance(4) ? value() : PAGE, .data = (unsigned long)bitmap,
+	};
+
+	ioctl(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
+	/* More than there is room for would be the kernel's to write. */
+	if (dirty.length / (dirty.page_size ?: 1) <= 8 * sizeof(bitmap))
+		ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &dirty);
+}
+
+static void change_objects(void)
+{
+	struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on) };
+	const unsigned int i = below(OBJECTS);
+
+	if (container >= 0)
+		return;
+	if (chance(4))
+		change_faults();
+	if (chance(2))
+		change_table(&tables[i]);
+	track(tables[i]);
+	on.pt_id = tables[i];
+	if (chance(2))
+		ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
+}
+
+/* As in the beginning, once nothing is attached to them */
+static void forget_objects(void)
+{
+	struct iommu_destroy gone = { .size = sizeof(gone) };
+	unsigned int i;
+
+	for (i = 0; i <= OBJECTS; i++) {
+		gone.id = i < OBJECTS ? tables[i] : faults;
+		if (gone.id)
+			expect(!ioctl(iommufd, IOMMU_DESTROY, &gone), "what it had is destroyed");
+	}
+}
+#else
+static void change_objects(void)
+{
+}
+
+static void forget_objects(void)
+{
+}
+#endif
 
 /*
  * What VFIO has attached to PASID 0 iommufd has attached to the requester ID, and then VFIO
@@ -265,11 +449,23 @@ static bool attach_anew(void)
 #ifdef VFIO_DEVICE_ATTACH_PASID
 	off.flags = VFIO_DEVICE_DETACH_PASID;
 	ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
+	while (nr_used) {
+		off.pasid = used[--nr_used];
+		ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
+	}
 #endif
 	return !ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
 }
 #else
 static void change_domain(void)
+{
+}
+
+static void change_objects(void)
+{
+}
+
+static void forget_objects(void)
 {
 }
 
@@ -285,14 +481,17 @@ static const struct {
 	unsigned int weight;
 	void (*act)(void);
 } acts[] = {
-	{ 30, anything_as_command },
-	{ 20, anything_as_ring },
-	{ 20, anything_in_registers },
+	{ 27, anything_as_command },
+	{ 18, anything_as_ring },
+	{ 17, anything_in_registers },
 	{ 10, anything_in_config },
+	{ 4, anything_in_memory },
 	{ 5, lend_or_take_back },
 	{ 6, change_mapping },
 	{ 4, change_domain },
+	{ 3, change_objects },
 	{ 3, change_interrupts },
+	{ 1, sleep_or_wake },
 	{ 2, reset },
 };
 
@@ -300,6 +499,7 @@ static void act(void)
 {
 	unsigned int i = 0, n = below(100);
 
+	look_at_status();
 	while (n >= acts[i].weight)
 		n -= acts[i++].weight;
 	acts[i].act();
@@ -362,11 +562,13 @@ static void as_new(void)
 	__u64 count;
 	unsigned int i;
 
+	sleep_from_now_on(false);
 	unmap_at(0, ~0ULL);
 	unmap_at(IOVA, SIZE);
 	expect(!ioctl(dev, VFIO_DEVICE_RESET), "the function is reset");
 	expect(registers_as_before(), "its registers are what they were in the beginning");
 	expect(attach_anew(), "it is attached");
+	forget_objects();
 	expect(map_at(IOVA, memory, SIZE), "memory is mapped again");
 	expect(master(), "it may master the bus");
 	keep_busy();
@@ -394,12 +596,18 @@ int main(int argc, char **argv)
 	if (!take_function(argc - 3, argv + 3))
 		return 2;
 	read_registers(registers);
+	find_memory();
 	canary = own_page();
 	lent = own_page();
 	is_own = true;
 	for (i = 0; i < rounds; i++)
 		act();
 	expect(untouched(), "memory that was not mapped is as it was");
+	printf("commands that ended well %lu, in a fault %lu, refused %lu, asked in vain %lu\n",
+	       ended[RVIOMMU_SIM_STATUS_OK], ended[RVIOMMU_SIM_STATUS_FAULT],
+	       ended[RVIOMMU_SIM_STATUS_INVALID], ended[RVIOMMU_SIM_STATUS_NO_RESPONSE]);
+	expect(ended[RVIOMMU_SIM_STATUS_OK] && ended[RVIOMMU_SIM_STATUS_FAULT] &&
+	       ended[RVIOMMU_SIM_STATUS_INVALID], "its commands did something");
 	as_new();
 	return 0;
 }
