@@ -101,10 +101,21 @@ counters_moved() {
 	done </tmp/before 3</tmp/after
 }
 
+# replaced DEVICE TIMES THREADS [PASID [HOW]]
 replaced() {
 	before=$(result replacements "$1")
-	echo "replace $2 $3" >"$sim/$1/run" || { dmesg | grep rviommu | tail -n 4; return 1; }
+	echo "replace $2 $3 $4 $5" >"$sim/$1/run" || { dmesg | grep rviommu | tail -n 4; return 1; }
 	[ "$(($(result replacements "$1") - before))" -eq "$2" ]
+}
+
+# Not every kernel's IOMMU core can. One that cannot, the simulator names.
+core_replaces_pasids() {
+	echo "replace 1 1 7" >"$sim/$1/run" 2>/dev/null
+}
+
+told_so() {
+	grep -qx 'status -95' "$sim/$1/results" &&
+		dmesg | grep "$1" | grep -q "IOMMU core of this kernel replaces no PASID's domain"
 }
 
 # Nothing was refused, nothing was wrong.
@@ -184,6 +195,26 @@ on_demand() {
 	done
 }
 
+# moved DEVICE: PASID 7 loses its domain and gets another. It says how much DMA there was
+# meanwhile, and how much of it was refused: no less than one each time.
+moved() {
+	before=$(sed -n 's/^dmas //p' "$paging/$1/results")
+	echo "replace 300 4 7 detach" >"$paging/$1/run" || { dmesg | grep rviommu | tail -n 4; return 1; }
+	awk -v before="$before" '{ n[$1] = $2 } END {
+		if (n["replacements"] != 300 || n["mismatches"] || n["refused"] < 300)
+			exit 1
+		printf "%12d %8d %8d\n", n["replacements"], n["dmas"] - before, n["refused"]
+	}' "$paging/$1/results" >/tmp/moved || return 1
+	printf '  %-32s %-9s %s\n' "$1" 7 "$(cat /tmp/moved)"
+}
+
+on_the_move() {
+	printf '  %-32s %-9s %s\n' device PASID 'replacements     DMAs  refused'
+	for d in $(paging_devices); do
+		moved "$d" || return 1
+	done
+}
+
 # And one with a function that no driver of the kernel's has
 program_up() {
 	config=/sys/kernel/config/rviommu_sim/vfio
@@ -238,6 +269,15 @@ snapshot >/tmp/before
 check "4 devices with 4 threads each: 64 KiB mapped, moved, unmapped 8 times; each byte compared" \
 	each "copy 65536 4 8"
 check "1000 times another domain at the same addresses, 4 threads of DMA meanwhile:" replaced "$1" 1000 4
+if core_replaces_pasids "$1"; then
+	check "1000 times another domain for PASID 7, 4 threads of DMA with it and without:" \
+		replaced "$1" 1000 4 7
+else
+	check "this kernel's core cannot replace what PASID 7 uses, and the simulator says so (detach: below)" \
+		told_so "$1"
+fi
+check "1000 times another domain for DMA without PASID, in the process directory beside PASID 7:" \
+	replaced "$1" 1000 4 7 keep
 check "  no fault, each byte of the one or the other, no byte late" spotless
 check "counters before and after" counters_moved
 [ ! -s /tmp/check.out ] || cat /tmp/check.out
@@ -247,6 +287,9 @@ check "it is the only fault by the counts of device, IOMMU and driver" one_fault
 check "the same with the IOMMU at its legal worst (late, reordered, torn, prefetched)" worst_cases "$3"
 check "pages on demand: two devices copy 4 MiB of which nothing is mapped; they ask for each page," paging_up
 check "  a handler maps it, they try again; each byte compared:" on_demand
+cat /tmp/check.out
+check "300 times PASID 7 is detached and gets another domain, 4 threads of DMA: refused in between only:" \
+	on_the_move
 cat /tmp/check.out
 check "a PCI function goes to VFIO, as its interrupts are isolated" program_up
 check "a program maps memory, and has the function work by registers and rings:" program_works
