@@ -1029,12 +1029,13 @@ static void attach_ats_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_ats.invalid, 0);
 }
 
-/* He sleeps, and not somewhere else. */
+/* Does he sleep in wait_for_reader(), and not somewhere else? */
 static bool is_waited_for(const struct reader *reader)
 {
+	/* Pairs with the release there: a sleep before that is another one, too. */
 	if (!smp_load_acquire(&reader->waits) || task_is_running(reader->waiter))
 		return false;
-	/* Pairs with the barrier in wait_for_reader(). */
+	/* Pairs with the barrier behind the wait. */
 	smp_rmb();
 	return READ_ONCE(reader->waits);
 }
@@ -1063,7 +1064,7 @@ static void wait_for_reader(void)
 
 	kunit_deactivate_static_stub(kunit_get_current_test(), rviommu_inval_synchronize);
 	reader->asked = true;
-	smp_store_release(&reader->waits, true);
+	smp_store_release(&reader->waits, true); /* for is_waited_for() */
 	rviommu_inval_synchronize();
 	/* Who sees a later sleep sees this. */
 	smp_store_mb(reader->waits, false);

@@ -232,8 +232,8 @@ static void hostile_detach(struct hostile *h, unsigned int i)
 
 static void hostile_attach_pasid(struct hostile *h, unsigned int i, u32 pasid)
 {
-	KUNIT_ASSERT_EQ(h->test, iommu_attach_device_pasid(h->domain[i], h->dev[i], pasid,
-								   NULL), 0);
+	KUNIT_ASSERT_EQ(h->test,
+			iommu_attach_device_pasid(h->domain[i], h->dev[i], pasid, NULL), 0);
 	h->pasid[i] = pasid;
 }
 
