@@ -167,8 +167,80 @@ static void message_fields(struct kunit *test)
 	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
 }
 
+/*
+ * Asks for no access; to execute and with privilege, or not. With @payload L it is what a
+ * Stop Marker is.
+ */
+static void message_send_nothing(struct iopftest *f, unsigned int asker, bool exec, u64 payload)
+{
+	const struct message_asker *who = &message_askers[asker];
+	struct rviommu_model_page_request pr = {
+		.process_id = who->pasid, .pv = who->pv, .exec = exec, .priv = exec,
+		.payload = message_addr(asker, 1) | FIELD_PREP(RVIOMMU_MODEL_PAGE_INDEX, INDEX) |
+			   payload,
+	};
+
+	KUNIT_ASSERT_EQ(f->test, rviommu_sim_page_request(f->dev[0], &pr), 0);
+}
+
+static void message_expect_rest(struct kunit *test, unsigned int asker,
+				struct iopf_group *group)
+{
+	struct iopf_fault *first = list_first_entry(&group->faults, struct iopf_fault, list);
+
+	KUNIT_EXPECT_EQ(test, list_count_nodes(&group->faults), 2);
+	message_expect(test, &first->fault, asker, 0, 0, true);
+	message_expect(test, &group->last_fault.fault, asker, NR_KINDS - 1, 2, true);
+}
+
+/*
+ * In the middle of each group, with its index, come messages that ask for nothing: they end no
+ * group, nobody is asked for them, and they have no response.
+ */
+static void message_nothing(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu_pri *pri = &f->ep[0]->pri;
+	struct iopf_group *first;
+	unsigned int asker;
+
+	f->space[0].mode = IOPFTEST_HOLD;
+	f->space[1].mode = IOPFTEST_HOLD;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, PASID, &f->space[1]), 0);
+	for (asker = 0; asker < NR_ASKERS; asker++) {
+		message_send(f, asker, 0, 0);
+		message_send_nothing(f, asker, false, 0);
+		message_send_nothing(f, asker, true, 0);
+		message_send_nothing(f, asker, false, RVIOMMU_MODEL_PAGE_L);
+		message_send_nothing(f, asker, true, RVIOMMU_MODEL_PAGE_L);
+	}
+	KUNIT_ASSERT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_holds(&f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_holds(&f->space[1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&pri->dropped), 4 * NR_ASKERS);
+	for (asker = 0; asker < NR_ASKERS; asker++)
+		message_send(f, asker, NR_KINDS - 1, 2);
+	KUNIT_ASSERT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	KUNIT_ASSERT_EQ(test, iopftest_holds(&f->space[0]), 2);
+	KUNIT_ASSERT_EQ(test, iopftest_holds(&f->space[1]), 1);
+	first = list_first_entry(&f->space[0].held, struct iopf_group, node);
+	message_expect_rest(test, 0, first);
+	message_expect_rest(test, 2, list_next_entry(first, node));
+	message_expect_rest(test, 1, list_first_entry(&f->space[1].held, struct iopf_group, node));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).responses, 0);
+	iopftest_let_go(&f->space[0], IOMMU_PAGE_RESP_SUCCESS, false);
+	iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, false);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_cancel(f->dev[0], IOMMU_NO_PASID), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).responses, NR_ASKERS);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&pri->groups), NR_ASKERS);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&pri->refused), 0);
+	iopftest_detach_pasid(f, 0, PASID, &f->space[1]);
+}
+
 static struct kunit_case message_cases[] = {
 	KUNIT_CASE_PARAM(message_fields, message_responses_gen_params),
+	KUNIT_CASE(message_nothing),
 	{}
 };
 

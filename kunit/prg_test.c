@@ -74,8 +74,15 @@ static void prg_decode(struct kunit *test)
 		{ 0xffffff0100001000, 0x5000 | 0x1ff << 3 | 2,
 		  { 0xffffff, 1, 0x1ff, 0x5000, .pv = true, .write = true } },
 		{ 0x0000010100007000, 4, { 1, 7, .pv = true, .last = true }, true },
+		/* It should have a PASID, and wants no response all the same. */
+		{ 0x0000010000000000, 4, { 1, .last = true }, true },
+		{ 0x0000010600000000, 0x1000 | 4, { 1, .addr = 0x1000, .last = true }, true },
 		{ 0x0000010100007000, 5, { 1, 7, .pv = true, .last = true, .read = true } },
+		/* These ask for nothing, and are no Stop Markers. */
 		{ 0x0000010100007000, 0, { 1, 7, .pv = true } },
+		{ 0x0000010700007000, 0x1000,
+		  { 1, 7, 0, 0x1000, .pv = true, .priv = true, .exec = true } },
+		{ 0x0000010000000000, 0, { 1 } },
 	};
 	unsigned int i;
 

@@ -46,7 +46,9 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_page_decode);
  * rviommu_page_is_stop_marker() - does a message say that a PASID is used no more?
  * @message: the message
  *
- * Spec "PCIe ATS Page Request handling": L, and neither R nor W. It wants no response.
+ * Spec "Page-Request-Queue (PQ)": L, and neither R nor W. It wants no response. It should have a
+ * PASID ("PCIe ATS Page Request handling"); one that has none asks for nothing either, and the
+ * IOMMU itself would not respond to it.
  *
  * Return: true if it does.
  */

@@ -256,6 +256,17 @@ static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
 		steps[i](&h);
 }
 
+/*
+ * A request that is not the last one of its group: is it worth keeping? R and W say what a device
+ * seeks. One that seeks neither is no Stop Marker, which has L (spec "Page-Request-Queue (PQ)"),
+ * and there is nothing that could be served. What nobody handles is not kept for whoever has
+ * the PASID next.
+ */
+static bool pri_is_kept(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
+{
+	return (message->read || message->write) && pri_is_handled(ep, message);
+}
+
 static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
 {
 	const struct rviommu_page_message request = rviommu_filter_page_message(ep->iommu,
@@ -264,8 +275,7 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 	struct rviommu_prgs *prgs = &ep->pri.prgs;
 	struct rviommu_prg *group;
 
-	/* What nobody handles is not kept for whoever has the PASID next. */
-	if (!message->last && !pri_is_handled(ep, message)) {
+	if (!message->last && !pri_is_kept(ep, message)) {
 		atomic64_inc(&ep->pri.dropped);
 		return;
 	}
