@@ -24,6 +24,7 @@
 #include "iopftest.h"
 #include "pritest.h"
 #include "simtest.h"
+#include "testlog.h"
 
 #define PASID	5
 #define OTHER	6
@@ -399,12 +400,19 @@ static void drain_detach_stalled(struct iopftest *f)
 {
 	struct rviommu_pritest_job *job = iopftest_go(f, 0, PASID, 0, 1, 1);
 	struct drain_thread *t;
+	struct testlog log;
+	char text[96];
 
+	snprintf(text, sizeof(text), "%s: its page requests are handled for too long",
+		 dev_name(f->dev[0]));
+	testlog_start(&log);
 	kunit_activate_static_stub(f->test, rviommu_iopf_patience, drain_impatient);
 	iopftest_await_groups(f, &f->space[1], 1);
 	t = drain_start(f, drain_detach);
 	KUNIT_EXPECT_EQ(f->test, rviommu_pritest_end(f->test, job), -EFAULT);
 	KUNIT_EXPECT_FALSE(f->test, completion_done(&t->done));
+	/* The log says who is waited for, and goes on to. */
+	KUNIT_EXPECT_GE(f->test, testlog_errors(&log, text), 1);
 	complete(&f->space[1].go);
 	KUNIT_EXPECT_EQ(f->test, drain_end(t), 0);
 	iopftest_expect_clean(f, 0);
