@@ -20,6 +20,7 @@
 #include <linux/completion.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
+#include <linux/pci_regs.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <rviommu/bus.h>
@@ -1444,6 +1445,72 @@ static const char *pri_handler_runs(struct scene *s)
 	return pri_end(s, READ_ONCE(s->count) ? wrong : CANNOT);
 }
 
+/* Who drains waits for who handles a group, as long as he said: he learns that it was too long. */
+static const char *pri_drain(struct scene *s)
+{
+	if (!pri_begin_outstanding(s))
+		return pri_end(s, CANNOT);
+	return pri_end(s, rviommu_iopf_drain(s->dev, s->pasid, 1) == -ETIMEDOUT ? NULL :
+			  "nobody waits for who handles a group");
+}
+
+static bool pri_is_off(struct scene *s)
+{
+	return rviommu_sim_pri_status(s->dev) & PCI_PRI_STATUS_STOPPED;
+}
+
+/* Replaced by a domain that handles none: nobody is there whom the device could ask. */
+static const char *pri_nobody_handles(struct scene *s)
+{
+	const char *wrong = NULL;
+
+	if (!pri_begin(s) || pri_is_off(s) || attach(s, 1))
+		return pri_end(s, CANNOT);
+	if (!pri_is_off(s)) {
+		wrong = "the device may ask, and nobody handles it";
+		rviommu_sim_disable_pri(s->dev);
+	}
+	return pri_end(s, wrong);
+}
+
+/* The next one who handles them is asked again. */
+static const char *pri_next_handler(struct scene *s)
+{
+	if (!pri_begin(s))
+		return pri_end(s, CANNOT);
+	detach(s);
+	if (!pri_is_off(s) || attach(s, 0))
+		return pri_end(s, CANNOT);
+	return pri_end(s, pri_is_off(s) ? "nobody asks who handles requests next" : NULL);
+}
+
+/* A request is read, and refused: another one is there before the next look at the tail. */
+static void pri_asks_more(struct rviommu *iommu)
+{
+	if (scene->count++ < 2)
+		pri_ask(scene, RVIOMMU_MODEL_PAGE_L);
+}
+
+/*
+ * Each time that the queue is read until nobody handles requests any more something comes that
+ * is behind the tail that was read.
+ */
+static const char *pri_read_meanwhile(struct scene *s)
+{
+	struct kunit *test = kunit_get_current_test();
+	const char *wrong = NULL;
+
+	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	s->count = 0;
+	kunit_activate_static_stub(test, rviommu_pri_seam, pri_asks_more);
+	detach(s);
+	kunit_deactivate_static_stub(test, rviommu_pri_seam);
+	if (rviommu_read32(s->iommu, RVIOMMU_REG_PQH) != rviommu_read32(s->iommu, RVIOMMU_REG_PQT))
+		wrong = "a request that came meanwhile is left in the queue";
+	return pri_end(s, wrong || s->count ? wrong : CANNOT);
+}
+
 static void pri_disable(struct device *dev)
 {
 	/* It is told more than once. */
@@ -1559,6 +1626,13 @@ static const struct scenario scenarios[] = {
 	{ "pri_overflow", pri_overflow, .ats = true },
 	{ "pri_handler_runs", pri_handler_runs, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
+	{ "pri_drain", pri_drain, .ats = true },
+	{ "pri_drain_pasid", pri_drain, .ats = true, .pasid = 5 },
+	{ "pri_nobody_handles", pri_nobody_handles, .ats = true },
+	{ "pri_next_handler", pri_next_handler, .ats = true },
+	{ "pri_next_handler_pasid", pri_next_handler, .ats = true, .pasid = 5 },
+	/* Without a PASID its context is invalid, and the IOMMU queues nothing. */
+	{ "pri_read_meanwhile_pasid", pri_read_meanwhile, .ats = true, .pasid = 5 },
 #endif
 	{ "ats_refill", ats_refill, .ats = true },
 	{ "ats_refill_replace", ats_refill_replace, .ats = true },

@@ -562,6 +562,11 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_FENCE_EARLY] = "pri_fence_early",
 	[RVIOMMU_MUTATE_PRI_GAP_EARLY] = "pri_gap_early",
 	[RVIOMMU_MUTATE_PRI_SETTLE] = "pri_settle",
+	[RVIOMMU_MUTATE_PRI_SWITCH_OFF] = "pri_switch_off",
+	[RVIOMMU_MUTATE_PRI_CLOSE] = "pri_close",
+	[RVIOMMU_MUTATE_PRI_FLUSH_AGAIN] = "pri_flush_again",
+	[RVIOMMU_MUTATE_PRI_RESPONSES] = "pri_responses",
+	[RVIOMMU_MUTATE_PRI_ROOM] = "pri_room",
 };
 
 /**

@@ -98,13 +98,17 @@ static const inq_recovery_step inq_recovery_order[INQ_RECOVERY_STEPS] = {
 };
 
 #ifdef CONFIG_RVIOMMU_DEBUG
-static bool inq_tell_nothing(struct rviommu_inq *in, u32 csr)
+static bool inq_do_nothing(struct rviommu_inq *in, u32 csr)
 {
 	return true;
 }
 
+static const inq_recovery_step inq_recovery_no_room[INQ_RECOVERY_STEPS] = {
+	inq_do_nothing, inq_tell_gap, inq_go_on,
+};
+
 static const inq_recovery_step inq_recovery_no_gap[INQ_RECOVERY_STEPS] = {
-	inq_make_room, inq_tell_nothing, inq_go_on,
+	inq_make_room, inq_do_nothing, inq_go_on,
 };
 
 static const inq_recovery_step inq_recovery_gap_early[INQ_RECOVERY_STEPS] = {
@@ -113,6 +117,8 @@ static const inq_recovery_step inq_recovery_gap_early[INQ_RECOVERY_STEPS] = {
 
 static const inq_recovery_step *inq_recovery_steps(const struct rviommu_inq *in)
 {
+	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_ROOM))
+		return inq_recovery_no_room;
 	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP))
 		return inq_recovery_no_gap;
 	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP_EARLY))

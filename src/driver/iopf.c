@@ -120,6 +120,12 @@ static void iopf_read(struct iopf_quiet *quiet)
 	rviommu_inq_service(&quiet->ep->iommu->pageq);
 }
 
+/* What was being read, or came, until it was closed is no more on its way. */
+static void iopf_read_again(struct iopf_quiet *quiet)
+{
+	iopf_read(quiet);
+}
+
 /* What comes now comes from a device that may not ask. */
 static void iopf_close(struct iopf_quiet *quiet)
 {
@@ -212,8 +218,8 @@ static const iopf_step iopf_take_away[] = {
 
 /* Nobody handles requests any more. Who reads one right now has handed it on by the second read. */
 static const iopf_step iopf_take_all[] = {
-	iopf_switch_off, iopf_read, iopf_close, iopf_read, iopf_forget, iopf_wait_for_handlers,
-	iopf_refuse, iopf_settle, iopf_fence, NULL
+	iopf_switch_off, iopf_read, iopf_close, iopf_read_again, iopf_forget,
+	iopf_wait_for_handlers, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
 /* For the driver of a device, which has stopped it. */
@@ -237,6 +243,7 @@ static const struct {
 	iopf_step instead;
 } iopf_wrong[] = {
 	{ RVIOMMU_MUTATE_PRI_FLUSH, iopf_read, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_FLUSH, iopf_read_again, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_DISCARD, iopf_forget, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_DISCARD_EARLY, iopf_read, iopf_forget },
 	{ RVIOMMU_MUTATE_PRI_DISCARD_EARLY, iopf_forget, iopf_read },
@@ -246,6 +253,10 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_refuse, iopf_fence },
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_fence, iopf_refuse },
 	{ RVIOMMU_MUTATE_PRI_SETTLE, iopf_settle, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_SWITCH_OFF, iopf_switch_off, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_CLOSE, iopf_close, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_FLUSH_AGAIN, iopf_read_again, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_RESPONSES, iopf_wait_for_responses, iopf_nothing },
 };
 
 static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)

@@ -70,6 +70,11 @@
  * @RVIOMMU_MUTATE_PRI_GAP_EARLY: after an overflow the queue is read before what is not complete
  *                                is forgotten
  * @RVIOMMU_MUTATE_PRI_SETTLE: responses of others are queued before that fence
+ * @RVIOMMU_MUTATE_PRI_SWITCH_OFF: a device may ask no more when nobody handles it any more
+ * @RVIOMMU_MUTATE_PRI_CLOSE: and counts as one that may not
+ * @RVIOMMU_MUTATE_PRI_FLUSH_AGAIN: the queue is read once more after that
+ * @RVIOMMU_MUTATE_PRI_RESPONSES: drain() waits for those who handle groups
+ * @RVIOMMU_MUTATE_PRI_ROOM: after an overflow the queue is read first
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
@@ -130,6 +135,11 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_FENCE_EARLY,
 	RVIOMMU_MUTATE_PRI_GAP_EARLY,
 	RVIOMMU_MUTATE_PRI_SETTLE,
+	RVIOMMU_MUTATE_PRI_SWITCH_OFF,
+	RVIOMMU_MUTATE_PRI_CLOSE,
+	RVIOMMU_MUTATE_PRI_FLUSH_AGAIN,
+	RVIOMMU_MUTATE_PRI_RESPONSES,
+	RVIOMMU_MUTATE_PRI_ROOM,
 	RVIOMMU_NR_MUTATIONS,
 };
 
