@@ -381,6 +381,19 @@ static int dir_place(struct rviommu_dir *dir, struct rviommu_dir_update *updates
 	return 0;
 }
 
+/* Does a copy of its leaf page take the place of a context of which several words change? */
+#ifdef CONFIG_RVIOMMU_DEBUG
+static bool dir_copies(const struct rviommu_dir *dir)
+{
+	return dir->shape->copies(dir) && !rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_COPY_PAGE);
+}
+#else
+static bool dir_copies(const struct rviommu_dir *dir)
+{
+	return dir->shape->copies(dir);
+}
+#endif
+
 static enum rviommu_publish dir_choose(const struct rviommu_dir *dir,
 				       const struct rviommu_dir_update *u)
 {
@@ -401,9 +414,7 @@ static enum rviommu_publish dir_choose(const struct rviommu_dir *dir,
 		return RVIOMMU_PUBLISH_NONE;
 	if (differ == 1)
 		return RVIOMMU_PUBLISH_WORD;
-	if (dir->shape->copies(dir) && !rviommu_mutates(dir->ddt, RVIOMMU_MUTATE_COPY_PAGE))
-		return RVIOMMU_PUBLISH_PAGE;
-	return RVIOMMU_PUBLISH_BREAK;
+	return dir_copies(dir) ? RVIOMMU_PUBLISH_PAGE : RVIOMMU_PUBLISH_BREAK;
 }
 
 /*
