@@ -80,12 +80,14 @@ static void log_late(struct iopftest *f)
  * @text: what is said
  * @happen: it happens once more
  */
-static const struct log_case {
+struct log_case {
 	const char *name;
 	bool iommu;
 	const char *text;
 	void (*happen)(struct iopftest *f);
-} log_cases[] = {
+};
+
+static const struct log_case log_cases[] = {
 	{ "excess", false, "asks for more pages than it may", log_excess },
 	{ "stranger", true, "page request of device 0xabcd, which may send none", log_stranger },
 	{ "overflow", true, "pq: overflow, page requests were lost", log_overflow },

@@ -27,11 +27,13 @@
  * @pasid: which
  * @space: which domain handles them
  */
-static const struct message_asker {
+struct message_asker {
 	bool pv;
 	u32 pasid;
 	unsigned int space;
-} message_askers[] = {
+};
+
+static const struct message_asker message_askers[] = {
 	{ false, 0, 0 },
 	{ true, PASID, 1 },
 	/* What is attached to it is attached to the requester ID. */

@@ -31,7 +31,7 @@
  * @complete: of those, last ones of their groups
  * @reuse: of those, with an index that is outstanding, if one is
  */
-static const struct stop_how {
+struct stop_how {
 	const char *name;
 	u32 switches;
 	unsigned int marker;
@@ -39,7 +39,9 @@ static const struct stop_how {
 	unsigned int after;
 	unsigned int complete;
 	unsigned int reuse;
-} stop_hows[] = {
+};
+
+static const struct stop_how stop_hows[] = {
 	{ "a marker", 0, 1 },
 	{ "a late marker", RVIOMMU_SIM_PRI_LATE_MARKER, 0, 1 },
 	{ "no marker", RVIOMMU_SIM_PRI_NO_MARKER },
