@@ -170,7 +170,7 @@ static struct json_object *record_of(const struct job *job)
 	char *iova = text("%#018llx", (unsigned long long)job->iova);
 
 	member_add(record, "device", json_object_new_string(job->device.name));
-	member_add(record, "pasid", parse_value(job->pasid));
+	member_add(record, "pasid", parse_optional(job->pasid));
 	member_add(record, "op", json_object_new_string(job->op));
 	member_add(record, "iova", json_object_new_string(iova));
 	member_add(record, "bytes", json_object_new_uint64(job->bytes));
@@ -214,6 +214,8 @@ static void run(const struct call *call)
 			  job.op);
 	if (!call->arg[4] == !strcmp(job.op, "copy"))
 		die_usage("SOURCE belongs to copy, and to nothing else");
+	if (call->option[SEED] && strcmp(job.op, "fill") && strcmp(job.op, "verify"))
+		die_usage("--seed belongs to fill and verify, and to nothing else");
 	job.pasid = call_pasid(call->option[PASID]);
 	job.operand = call_option(call, SEED, "SEED", 0, UINT64_MAX, 1);
 	job.iova = call_number("IOVA", call->arg[2], 0, UINT64_MAX);

@@ -21,7 +21,7 @@ static void draw_page_table(struct json_object *record)
 	struct json_object *domain = member(record, "domain"), *leaves = member(record, "leaves");
 
 	printf("%s of %s", member_text(record, "device"), member_text(record, "iommu"));
-	if (strcmp(member_text(record, "pasid"), "none"))
+	if (member(record, "pasid"))
 		printf(", PASID %s", member_text(record, "pasid"));
 	printf(": domain %s, %s\n",
 	       member(domain, "domain") ? member_text(domain, "domain") : "-",

@@ -307,7 +307,7 @@ static char *read_domain(const char *dir, const char *pasid)
  * @dir: of the device
  * @pasid: which requests: a PASID; "none": those without
  *
- * Return: a record; "pasid" says whose it is, "leaves" is a list with a record for each run of
+ * Return: a record; "pasid" says whose it is, NULL: of those without; "leaves" is a list with a record for each run of
  * leaves, "complete" is false if something else was attached before the end.
  */
 struct json_object *facts_page_table(const char *dir, const char *pasid)
@@ -319,9 +319,7 @@ struct json_object *facts_page_table(const char *dir, const char *pasid)
 	/* Both at once: what is attached may be another one in a moment. */
 	leaves = leaves_of(leaves_in(all));
 	domain = domain_of(all);
-	member_add(record, "pasid", json_object_new_string("none"));
-	if (member(domain, "pasid"))
-		member_copy(record, "pasid", domain);
+	member_copy(record, "pasid", domain);
 	json_object_object_del(domain, "pasid");
 	member_add(record, "domain", domain);
 	member_add(record, "leaves", leaves);

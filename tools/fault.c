@@ -333,13 +333,16 @@ static void watch_faults(const struct call *call)
 
 static void run(const struct call *call)
 {
+	if (call->nr && strcmp(call->arg[0], "watch"))
+		die_usage("'%s' is not 'watch', and there is nothing else", call->arg[0]);
+	if (!call->nr && (call->option[COUNT] || call->option[SECONDS]))
+		die_usage("--%s belongs to 'fault watch', and to nothing else",
+			  call->option[COUNT] ? "count" : "seconds");
 	tree_need_driver();
-	if (!call->nr)
-		show_last();
-	else if (!strcmp(call->arg[0], "watch"))
+	if (call->nr)
 		watch_faults(call);
 	else
-		die_usage("'%s' is not 'watch', and there is nothing else", call->arg[0]);
+		show_last();
 }
 
 const struct command command_fault = {

@@ -191,6 +191,9 @@ static void run(const struct call *call)
 		die_usage("'%s' is none of: error, switches, pri", kind);
 	if (call->nr == 2)
 		die_usage("'%s' wants a name", kind);
+	if (call->nr > 3 && strcmp(kind, "error"))
+		die_usage("TIMES belongs to error, and to nothing else; what belongs together is "
+			  "one NAME,NAME");
 	if (kind && !strcmp(kind, "pri")) {
 		uint64_t bits = bits_of(pri_switches, "switch", call->arg[2]);
 

@@ -117,6 +117,17 @@ struct json_object *parse_value(const char *text)
 }
 
 /**
+ * parse_optional() - the same, and what the kernel calls "none" is not there
+ * @text: it
+ *
+ * Return: NULL, which JSON has as null, or the value.
+ */
+struct json_object *parse_optional(const char *text)
+{
+	return strcmp(text, "none") ? parse_value(text) : NULL;
+}
+
+/**
  * parse_pairs() - "name value name value"
  * @text: it; taken apart
  *

@@ -22,6 +22,7 @@ bool parse_size(const char *text, uint64_t max, uint64_t *value);
 char *parse_line(char **rest);
 char *parse_word(char **rest);
 struct json_object *parse_value(const char *text);
+struct json_object *parse_optional(const char *text);
 struct json_object *parse_pairs(char *text);
 struct json_object *parse_record(char *text, const struct parse_shape *shape);
 struct json_object *parse_blocks(char *text, const char *first, const struct parse_shape *shape);

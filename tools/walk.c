@@ -60,6 +60,13 @@ static void split_leaf(struct json_object *record)
 	free(line);
 }
 
+/* What the kernel calls "none" is not there. */
+static void drop_none(struct json_object *record, const char *name)
+{
+	if (!strcmp(member_text(record, name), "none"))
+		member_add(record, name, NULL);
+}
+
 static struct json_object *walk_of(char *answer)
 {
 	const struct parse_shape shape = { .lists = (const char * const []){
@@ -71,6 +78,8 @@ static struct json_object *walk_of(char *answer)
 	split_steps(record, "process_directory");
 	split_steps(record, "page_table");
 	split_leaf(record);
+	drop_none(record, "pasid");
+	drop_none(record, "domain");
 	return record;
 }
 
@@ -119,7 +128,7 @@ static void draw(struct json_object *record)
 	unsigned int depth = 0;
 
 	printf("IOVA %s of %s", member_text(record, "iova"), member_text(record, "device"));
-	if (strcmp(member_text(record, "pasid"), "none"))
+	if (member(record, "pasid"))
 		printf(", PASID %s", member_text(record, "pasid"));
 	printf("\n\ndevice directory of %s, device_id %s\n", member_text(record, "iommu"),
 	       member_text(record, "device_id"));
@@ -129,7 +138,7 @@ static void draw(struct json_object *record)
 		depth = 0;
 		draw_steps(member(record, "process_directory"), &depth);
 	}
-	printf("\ndomain %s%s%s\n", member_text(record, "domain"),
+	printf("\ndomain %s%s%s\n", member(record, "domain") ? member_text(record, "domain") : "-",
 	       member(record, "mode") ? ", " : "", member_text(record, "mode"));
 	depth = 0;
 	draw_steps(member(record, "page_table"), &depth);
