@@ -3,6 +3,7 @@
 #ifndef RVIOMMU_TOOLS_COMMAND_H
 #define RVIOMMU_TOOLS_COMMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define COMMAND_ARGS	8
@@ -44,6 +45,8 @@ struct call {
  * @what: what it does, in one line
  * @more: the rest, or NULL
  * @run: does it, or ends the program
+ * @complete: prints what could stand in the place of an argument that has begun, a line each, and
+ *            says whether it knows; @call has those before it. NULL: @args says all.
  */
 struct command {
 	const char *name;
@@ -54,6 +57,7 @@ struct command {
 	const char *what;
 	const char *more;
 	void (*run)(const struct call *call);
+	bool (*complete)(const struct call *call, const char *word);
 };
 
 extern const struct command command_list;

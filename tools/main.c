@@ -135,7 +135,8 @@ static void complete(unsigned int nr, char **word)
 {
 	const struct command_option *option;
 	const struct command *command;
-	unsigned int i, args = 0;
+	struct call call = {};
+	unsigned int i;
 
 	if (nr <= 1) {
 		print_names(command_names());
@@ -154,15 +155,19 @@ static void complete(unsigned int nr, char **word)
 		puts("--json");
 		return;
 	}
-	for (i = 1; i < nr - 1; i++) {
+	for (i = 1; i < nr - 1 && call.nr < command->max; i++) {
 		if (strncmp(word[i], "--", 2))
-			args++;
+			call.arg[call.nr++] = word[i];
 		else if (takes_value(command, word[i] + 2))
 			i++;
 	}
 	/* Behind an option nobody knows what it wants. */
-	if (i == nr - 1 && args < nr_args(command))
-		print_kind(command->args[args]);
+	if (i != nr - 1 || call.nr == command->max)
+		return;
+	if (command->complete && command->complete(&call, word[i]))
+		return;
+	if (call.nr < nr_args(command))
+		print_kind(command->args[call.nr]);
 }
 
 /* ----- Command lines ----- */
