@@ -168,16 +168,17 @@ static bool is_in(const char *list, size_t length, const char *name)
 /**
  * choice_complete() - print what could stand in the place of a list that has begun
  * @choices: the table
+ * @prefix: what is before the list
  * @word: "NAME,NAME,NA", or nothing
  */
-void choice_complete(const struct choice *choices, const char *word)
+void choice_complete(const struct choice *choices, const char *prefix, const char *word)
 {
 	const char *comma = strrchr(word, ',');
 	int length = comma ? comma + 1 - word : 0;
 
 	if (!length)
-		puts("none\nall");
+		printf("%snone\n%sall\n", prefix, prefix);
 	for (; choices->name; choices++)
 		if (!is_in(word, length, choices->name))
-			printf("%.*s%s\n", length, word, choices->name);
+			printf("%s%.*s%s\n", prefix, length, word, choices->name);
 }

@@ -29,6 +29,6 @@ char *choice_names(const struct choice *choices);
 uint64_t choice_bits(const struct choice *choices, const char *list);
 struct json_object *choice_list(const struct choice *choices, const uint64_t *on);
 struct json_object *choice_on(const struct choice *choices, uint64_t on);
-void choice_complete(const struct choice *choices, const char *word);
+void choice_complete(const struct choice *choices, const char *prefix, const char *word);
 
 #endif /* RVIOMMU_TOOLS_CHOICE_H */

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define COMMAND_ARGS	8
+struct choice;
+
+#define COMMAND_ARGS	40
 #define COMMAND_OPTIONS	6
 
 /**
@@ -44,6 +46,7 @@ struct call {
  * @options: up to one without a name
  * @what: what it does, in one line
  * @more: the rest, or NULL
+ * @names: what its last argument can begin with, up to one without a name; NULL: nothing to tell
  * @run: does it, or ends the program
  * @complete: prints what could stand in the place of an argument that has begun, a line each, and
  *            says whether it knows; @call has those before it. NULL: @args says all.
@@ -56,6 +59,7 @@ struct command {
 	const struct command_option *options;
 	const char *what;
 	const char *more;
+	const struct choice *names;
 	void (*run)(const struct call *call);
 	bool (*complete)(const struct call *call, const char *word);
 };
@@ -70,6 +74,8 @@ extern const struct command command_dma;
 extern const struct command command_fault;
 extern const struct command command_inject;
 extern const struct command command_bench;
+extern const struct command command_create;
+extern const struct command command_destroy;
 
 uint64_t call_number(const char *what, const char *text, uint64_t min, uint64_t max);
 uint64_t call_size(const char *what, const char *text, uint64_t max);

@@ -199,9 +199,9 @@ static bool complete_name(const struct call *call, const char *word)
 	if (call->nr != 2)
 		return false;
 	if (!strcmp(call->arg[1], "switches"))
-		choice_complete(choice_switches, word);
+		choice_complete(choice_switches, "", word);
 	else if (!strcmp(call->arg[1], "pri"))
-		choice_complete(choice_pri, word);
+		choice_complete(choice_pri, "", word);
 	else if (!strcmp(call->arg[1], "error"))
 		for (error = choice_errors; error->name; error++)
 			puts(error->name);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "choice.h"
 #include "command.h"
 #include "out.h"
 #include "parse.h"
@@ -14,7 +15,8 @@
 
 static const struct command * const commands[] = {
 	&command_list, &command_show, &command_walk, &command_dump, &command_dma, &command_fault,
-	&command_stat, &command_top, &command_inject, &command_bench,
+	&command_stat, &command_top, &command_inject, &command_bench, &command_create,
+	&command_destroy,
 };
 
 #define NR_COMMANDS	(ARRAY_SIZE(commands))
@@ -57,11 +59,16 @@ static void print_usage(const struct command *command)
 static void help_command(const struct command *command)
 {
 	const struct command_option *option;
+	const struct choice *choice;
 
 	print_usage(command);
 	printf("  %s\n", command->what);
 	if (command->more)
 		printf("\n%s", command->more);
+	if (command->names)
+		putchar('\n');
+	for (choice = command->names; choice && choice->name; choice++)
+		printf("  %-16s %s\n", choice->name, choice->what);
 	if (command->options[0].name)
 		putchar('\n');
 	for (option = command->options; option->name; option++) {

@@ -195,14 +195,9 @@ static void names_add(struct names *names, char *name)
 	names->name[names->nr++] = name;
 }
 
-/**
- * tree_list() - the directories in a directory
- * @path: of tree_path()
- * @with: those that have an entry of that name; NULL: all of them
- *
- * Return: sorted; nothing if there is no such directory.
- */
-struct names tree_list(const char *path, const char *with)
+/* What is in a directory: @wanted says which of it. */
+static struct names entries(const char *path, bool (*wanted)(const char *path, const char *arg),
+			    const char *arg)
 {
 	struct names names = {};
 	struct dirent *entry;
@@ -214,9 +209,9 @@ struct names tree_list(const char *path, const char *with)
 		return names;
 	}
 	while ((entry = readdir(dir))) {
-		char *inside = text("%s/%s/%s", path, entry->d_name, with ?: ".");
+		char *inside = text("%s/%s", path, entry->d_name);
 
-		if (entry->d_name[0] != '.' && tree_exists(inside))
+		if (entry->d_name[0] != '.' && wanted(inside, arg))
 			names_add(&names, text("%s", entry->d_name));
 		free(inside);
 	}
@@ -224,6 +219,44 @@ struct names tree_list(const char *path, const char *with)
 	if (names.nr)
 		qsort(names.name, names.nr, sizeof(*names.name), compare);
 	return names;
+}
+
+static bool has_entry(const char *path, const char *name)
+{
+	char *inside = text("%s/%s", path, name);
+	bool has = tree_exists(inside);
+
+	free(inside);
+	return has;
+}
+
+/**
+ * tree_list() - the directories in a directory
+ * @path: of tree_path()
+ * @with: those that have an entry of that name; NULL: all of them
+ *
+ * Return: sorted; nothing if there is no such directory.
+ */
+struct names tree_list(const char *path, const char *with)
+{
+	return entries(path, has_entry, with ?: ".");
+}
+
+static bool is_file(const char *path, const char *without)
+{
+	return !has_entry(path, ".") && strcmp(strrchr(path, '/') + 1, without);
+}
+
+/**
+ * tree_files() - the files in a directory
+ * @path: of tree_path()
+ * @without: all but this one
+ *
+ * Return: sorted; nothing if there is no such directory.
+ */
+struct names tree_files(const char *path, const char *without)
+{
+	return entries(path, is_file, without);
 }
 
 /**
@@ -305,6 +338,20 @@ struct names tree_instances(void)
 	return names;
 }
 
+/**
+ * tree_made() - simulated IOMMUs that somebody has made in configfs
+ *
+ * Return: their names.
+ */
+struct names tree_made(void)
+{
+	char *path = tree_path(TREE_CONFIG);
+	struct names names = tree_list(path, NULL);
+
+	free(path);
+	return names;
+}
+
 /* ----- What has to be there ----- */
 
 /* debugfs, for those who may look into it. An empty directory is one that nothing is mounted on. */
@@ -346,6 +393,22 @@ static void need_sim(void)
 	need_debugfs();
 	if (!tree_exists(path))
 		die("the simulated IOMMU is not loaded: modprobe rviommu_sim");
+	free(path);
+}
+
+/**
+ * tree_need_config() - the simulated IOMMU's part of configfs
+ */
+void tree_need_config(void)
+{
+	char *path = tree_path(TREE_CONFIG), *module = tree_path("/sys/module/rviommu_sim");
+
+	if (!tree_exists(path)) {
+		if (!tree_exists(module))
+			die("the simulated IOMMU is not loaded: modprobe rviommu_sim");
+		die("configfs is not mounted: mount -t configfs none /sys/kernel/config");
+	}
+	free(module);
 	free(path);
 }
 

@@ -14,6 +14,7 @@
 
 #define TREE_DRIVER	"/sys/kernel/debug/rviommu"
 #define TREE_SIM	"/sys/kernel/debug/rviommu_sim"
+#define TREE_CONFIG	"/sys/kernel/config/rviommu_sim"
 #define TREE_TRACE	"/sys/kernel/tracing"
 
 /**
@@ -48,15 +49,18 @@ int tree_write(const char *path, const char *words);
 char *tree_ask(const char *path, const char *question, size_t *length);
 
 struct names tree_list(const char *path, const char *with);
+struct names tree_files(const char *path, const char *without);
 char *tree_join(const struct names *names);
 struct names tree_iommus(void);
 struct names tree_devices(const char *iommu);
 struct names tree_instances(void);
+struct names tree_made(void);
 bool tree_has(const struct names *names, const char *name);
 
 void tree_need_driver(void);
 void tree_need_iommu(const char *name);
 struct device tree_device(const char *name);
+void tree_need_config(void);
 void tree_need_instance(const char *name);
 char *tree_sim_of(const struct device *device);
 char *tree_trace(void);

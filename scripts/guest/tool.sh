@@ -94,12 +94,15 @@ dumped() {
 
 # A device asks for pages of PASID 7, gets them, and does not hear of it: there they are for an hour.
 asked() {
-	mount -t configfs none /sys/kernel/config && mkdir $config || return 1
-	for pair in endpoints=1 pci_functions=0 ats=1 exerciser=1 pri_timeout=3600000000000 live=1; do
-		echo "${pair#*=}" >"$config/${pair%%=*}" || return 1
-	done
-	asker=$(basename "$(find $pages -mindepth 1 -maxdepth 1 -type d -name 'rviommu-sim-*')")
-	says 'done' inject "$asker" pri lost || return 1
+	refuses 'configfs is not mounted' create pages || return 1
+	mount -t configfs none /sys/kernel/config || return 1
+	says '^pages: done$' create pages endpoints=1 pci_functions=0 ats=1 exerciser=1 \
+		pri_timeout=3600000000000 switches=async,linger || return 1
+	grep -qx 1 $config/live && grep -qx 0x41 $config/switches && grep -qx 0x41 $pages/switches || return 1
+	asker=$(sed -n 's/^  //p' /tmp/said)
+	[ "$asker" = "$(basename "$(find $pages -mindepth 1 -maxdepth 1 -type d -name 'rviommu-sim-*')")" ] || return 1
+	says "^$asker: pri lost: done$" inject "$asker" pri lost &&
+		says '^  lost  *yes ' inject "$asker" pri && [ "$(grep -c ' yes ' /tmp/said)" -eq 1 ] || return 1
 	# shellcheck disable=SC2320	# what the write says
 	(echo demand 4 1 7 >"$pages/$asker/run") 2>/tmp/demand &
 	demander=$!
@@ -137,8 +140,20 @@ pasid_alone() {
 		ends 2 "'pages' is an IOMMU" dump pages --pasid 7
 }
 
+# What is wrong is refused, in words, and leaves nothing.
+not_created() {
+	refuses "'pages' already: rviommu destroy pages" create pages &&
+		refuses 'it came with the module' create rviommu_sim &&
+		ends 2 "there is no option 'speed'; there are: .*ats, .*vfs, " create half speed=1 &&
+		refuses "ats cannot be '300': " create half ats=300 &&
+		refuses "there cannot be such an IOMMU 'half': Invalid argument" create half vectors=3 &&
+		refuses "came with the module, and goes with it" destroy rviommu_sim &&
+		refuses "nobody has created an IOMMU 'half'; those that were: pages" destroy half &&
+		[ "$(ls /sys/kernel/config/rviommu_sim)" = pages ]
+}
+
 asked_no_more() {
-	rmdir $config && umount /sys/kernel/config || return 1
+	says '^pages: done$' destroy pages && [ ! -e $config ] && umount /sys/kernel/config || return 1
 	! wait "$demander" && grep -q 'No such device' /tmp/demand
 }
 
@@ -203,7 +218,8 @@ overflow() {
 }
 
 switched() {
-	says 'done' inject rviommu_sim switches async,word_by_word && grep -qx 0x5 $sim/switches &&
+	says '^rviommu_sim: switches async,word_by_word: done$' inject rviommu_sim switches async,word_by_word &&
+		grep -qx 0x5 $sim/switches && says '^  word_by_word  *yes ' inject rviommu_sim switches &&
 		says 'done' inject rviommu_sim switches none && grep -qx 0x0 $sim/switches
 }
 
@@ -222,9 +238,10 @@ check "an unknown name gets those that there are" refuses "there are: .*$own" sh
 check "walk leads to the program's memory, by tables that link each other" walked
 sed 's/^/    | /' /tmp/said
 check "dump has it" dumped
-check "a device asks for pages of a PASID" asked
+check "an IOMMU is created; its device asks for pages of a PASID" asked
 check "dump has them, where the hardware has" pasid_dumped
 check "and nothing of others" pasid_alone
+check "what cannot be created leaves nothing" not_created
 check "its IOMMU goes" asked_no_more
 check "what the function writes the program has; it reads, and copies" moved
 check "it fills, and compares" compared
