@@ -22,6 +22,8 @@
 #define OWN	(~0ULL)
 /* Where a page of it is mapped for a while; commands and rings go there, too. */
 #define LENT	(IOVA + SIZE)
+/* Where the second half of memory is again and again, for as long as a command can be */
+#define BUSY	(IOVA + RVIOMMU_SIM_MAX_LENGTH)
 /* What the rest of memory is after a reset */
 #define QUIET	0x5a
 
@@ -529,20 +531,59 @@ static bool registers_as_before(void)
 	return !memcmp(now, registers, sizeof(now));
 }
 
-/* As much to do as there is room for: it is not over when the function is reset. */
-static void keep_busy(void)
+static bool map_busy(void)
 {
-	struct rviommu_sim_descriptor *d = (void *)memory;
-	const off_t at = vsec + RVIOMMU_SIM_REG_RING(0);
-	const unsigned int nr = SIZE / 2 / sizeof(*d);
-	unsigned int i;
+	__u64 at;
 
-	for (i = 0; i < nr; i++)
-		d[i] = command(RVIOMMU_SIM_CMD_FILL, IOVA + SIZE / 2, SIZE / 2, i);
+	unmap_at(BUSY, RVIOMMU_SIM_MAX_LENGTH);
+	for (at = BUSY; at < BUSY + RVIOMMU_SIM_MAX_LENGTH; at += SIZE / 2)
+		if (!map_at(at, memory + SIZE / 2, SIZE / 2))
+			return false;
+	return true;
+}
+
+/* The first @nr descriptors in memory are all but one of a ring's, a power of two. */
+static void begin_ring(unsigned int nr)
+{
+	const off_t at = vsec + RVIOMMU_SIM_REG_RING(0);
+
 	put(at + RVIOMMU_SIM_RING_BASE_LO, IOVA);
 	put(at + RVIOMMU_SIM_RING_BASE_HI, 0);
-	put(at + RVIOMMU_SIM_RING_CONTROL, RVIOMMU_SIM_RING_ENABLE | __builtin_ctz(nr) << 8);
-	put(at + RVIOMMU_SIM_RING_TAIL, nr - 1);
+	put(at + RVIOMMU_SIM_RING_CONTROL, RVIOMMU_SIM_RING_ENABLE | __builtin_ctz(nr + 1) << 8);
+	put(at + RVIOMMU_SIM_RING_TAIL, nr);
+}
+
+/*
+ * As much to do as there can be, and each command as long: the first has begun, and is not over
+ * when the function is reset. One that went on all the same would not be when the reset is.
+ */
+static bool keep_busy(void)
+{
+	volatile unsigned char *last = memory + SIZE - 1;
+	struct rviommu_sim_descriptor *d = (void *)memory;
+	const unsigned int nr = SIZE / 2 / sizeof(*d) - 1;
+	unsigned int i;
+
+	memset(memory, QUIET, SIZE);
+	for (i = 0; i < nr; i++)
+		d[i] = command(RVIOMMU_SIM_CMD_FILL, BUSY, RVIOMMU_SIM_MAX_LENGTH, i);
+	begin_ring(nr);
+	for (i = 0; i < 100000 && *last == QUIET; i++)
+		usleep(100);
+	return *last != QUIET;
+}
+
+/* Whatever the ring was doing is over when it has done this. */
+static bool ring_works(void)
+{
+	struct rviommu_sim_descriptor *d = (void *)memory;
+	unsigned int i;
+
+	*d = command(RVIOMMU_SIM_CMD_NOP, 0, 0, 0);
+	begin_ring(1);
+	for (i = 0; i < 100000 && !get(vsec + RVIOMMU_SIM_REG_RING(0) + RVIOMMU_SIM_RING_HEAD); i++)
+		usleep(100);
+	return d->status == RVIOMMU_SIM_STATUS_OK;
 }
 
 /* In what was not written to since the reset */
@@ -569,10 +610,9 @@ static void as_new(void)
 	expect(registers_as_before(), "its registers are what they were in the beginning");
 	expect(attach_anew(), "it is attached");
 	forget_objects();
-	expect(map_at(IOVA, memory, SIZE), "memory is mapped again");
+	expect(map_at(IOVA, memory, SIZE) && map_busy(), "memory is mapped again");
 	expect(master(), "it may master the bus");
-	keep_busy();
-	expect(!ioctl(dev, VFIO_DEVICE_RESET), "it is reset while it works");
+	expect(keep_busy() && !ioctl(dev, VFIO_DEVICE_RESET), "it is reset while it works");
 	expect(registers_as_before(), "of which its registers tell nothing");
 	memset(memory, QUIET, SIZE);
 	expect(interrupts(), "an eventfd for each interrupt");
@@ -582,7 +622,7 @@ static void as_new(void)
 	expect(master(), "it may master the bus");
 	expect(quick(RVIOMMU_SIM_CMD_FILL, IOVA, PAGE, 7) == RVIOMMU_SIM_STATUS_OK &&
 	       holds(memory, PAGE, 7), "DMA and interrupt work as before");
-	expect(is_quiet(), "and it does nothing else");
+	expect(ring_works() && is_quiet(), "and it does nothing else");
 }
 
 int main(int argc, char **argv)
