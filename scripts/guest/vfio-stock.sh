@@ -43,11 +43,27 @@ program() {
 # The same addresses, and each finds what is its own there.
 both() {
 	program "$1" "$3" >/tmp/first &
-	program "$2" "$3" || return 1
+	rc=0
+	program "$2" "$3" || rc=$?
 	wait $! || {
+		rc=$?
 		tail -n 3 /tmp/first
-		return 1
 	}
+	return $rc
+}
+
+# A program with the first sends what messages it likes; one with the second hears none of them.
+unheard() {
+	mkfifo /tmp/end || return 1
+	/guest/vfio_msix listen type1 "$(group "$2")" "$(basename "$2")" </tmp/end >/tmp/heard 2>&1 &
+	listener=$!
+	exec 8>/tmp/end
+	wait_for 10 grep -q 'it listens' /tmp/heard && program "$1" vfio_msix
+	rc=$?
+	exec 8>&-
+	wait $listener || rc=$?
+	[ $rc -eq 0 ] || tail -n 3 /tmp/heard
+	return $rc
 }
 
 # One does with the first whatever it can; nobody else notices.
@@ -86,6 +102,7 @@ check "a function goes to vfio-pci" to_vfio "$first"
 check "and another one" to_vfio "$second"
 check "a program has MSI-X of the first" program "$first" vfio_msix
 sed 's/^/    | /' /tmp/check.out
+check "which raises no interrupt of the second" unheard "$first" "$second"
 check "and two programs, one with each, at once" both "$first" "$second" vfio_msix
 check "what works without memory works with it" both "$first" "$second" vfio_dma
 check "one misuses a function, and the other has MSI-X all the same" misused "$first" "$second" vfio_msix
