@@ -72,6 +72,8 @@ misuse_beside() {
 	while kill -0 $misuse 2>/dev/null; do
 		$neighbour >/tmp/beside || {
 			tail -n 3 /tmp/beside
+			kill $misuse
+			wait $misuse $bystands
 			return 1
 		}
 		undisturbed=$((undisturbed + 1))
