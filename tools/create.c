@@ -49,7 +49,7 @@ static const struct choice options[] = {
 	{ "prg_pasid", "1: it expects the PASID of its request in the response" },
 	{ "stop_markers", "1: it sends a Stop Marker when it stops using a PASID" },
 	{ "pri_timeout", "nanoseconds that it tries to get on with one access" },
-	{ "pri_switches", "worst cases of its page requests: names as for inject pri, or a number" },
+	{ "pri_switches", "worst cases: names as for inject pri, or a number" },
 	{}
 };
 
@@ -143,7 +143,7 @@ static void go_live(const char *dir, const char *name)
 	free(path);
 }
 
-static void make(const char *dir, const struct call *call)
+static void create(const char *dir, const struct call *call)
 {
 	sigset_t signals;
 	unsigned int i;
@@ -204,7 +204,7 @@ static void run(const struct call *call)
 	tree_need_config();
 	check_free(call->arg[0]);
 	dir = tree_path(TREE_CONFIG "/%s", call->arg[0]);
-	make(dir, call);
+	create(dir, call);
 	free(dir);
 	out_record(record_of(call), draw);
 }

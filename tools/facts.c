@@ -307,8 +307,8 @@ static char *read_domain(const char *dir, const char *pasid)
  * @dir: of the device
  * @pasid: which requests: a PASID; "none": those without
  *
- * Return: a record; "pasid" says whose it is, NULL: of those without; "leaves" is a list with a record for each run of
- * leaves, "complete" is false if something else was attached before the end.
+ * Return: a record; "pasid" says whose it is, NULL: of those without; "leaves" is a list with a
+ * record for each run of leaves, "complete" is false if something else was attached before the end.
  */
 struct json_object *facts_page_table(const char *dir, const char *pasid)
 {

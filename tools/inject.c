@@ -71,7 +71,7 @@ static void show_pri(const struct device *device)
 	uint64_t on;
 
 	if (!pri_on(device, &on))
-		die("%s sends no page requests: an instance with ats=1 and pri=1 has devices that do",
+		die("%s sends no page requests: instances with ats=1 and pri=1 have some that do",
 		    device->name);
 	member_add(record, "device", json_object_new_string(device->name));
 	member_add(record, "iommu", json_object_new_string(device->iommu));
@@ -174,8 +174,7 @@ static void run(const struct call *call)
 	if (call->nr == 2 && !strcmp(kind, "error"))
 		die_usage("'error' wants a name; there are: %s", choice_names(choice_errors));
 	if (call->nr > 3 && strcmp(kind, "error"))
-		die_usage("TIMES belongs to error, and to nothing else; what belongs together is "
-			  "one NAME,NAME");
+		die_usage("TIMES belongs to error, and '%s' takes its names as NAME,NAME", kind);
 	if (!strcmp(kind, "pri")) {
 		run_pri(call);
 		return;
