@@ -55,7 +55,8 @@ both() {
 # A program with the first sends what messages it likes; one with the second hears none of them.
 unheard() {
 	mkfifo /tmp/end || return 1
-	/guest/vfio_msix listen type1 "$(group "$2")" "$(basename "$2")" </tmp/end >/tmp/heard 2>&1 &
+	/guest/vfio_msix listen type1 "$(group "$2")" "$(basename "$2")" \
+		</tmp/end >/tmp/heard 2>&1 &
 	listener=$!
 	exec 8>/tmp/end
 	wait_for 10 grep -q 'it listens' /tmp/heard && program "$1" vfio_msix

@@ -21,7 +21,7 @@
 
 static const char sim_window_name[] = "rviommu_sim";
 
-/* Is it a part of another bridge's memory? What no driver has is not in use there to the kernel. */
+/* Is it a part of another bridge's memory? What no driver has there is free to the kernel. */
 static bool sim_window_within(const struct resource *res)
 {
 	while (res && res->name != sim_window_name)
