@@ -627,13 +627,13 @@ static void drain_behind_response(struct kunit *test)
 
 static int drain_await_this(struct iopftest *f)
 {
-	rviommu_pri_await_message(f->ep[0]);
+	rviommu_pri_pass_message(f->ep[0]);
 	return 0;
 }
 
 static int drain_await_other(struct iopftest *f)
 {
-	rviommu_pri_await_message(f->ep[1]);
+	rviommu_pri_pass_message(f->ep[1]);
 	return 0;
 }
 

@@ -106,20 +106,30 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 
 /* ----- Messages ----- */
 
+/* Under RCU. */
+static struct rviommu_endpoint *pri_owner(struct rviommu *iommu, u32 id)
+{
+	struct rviommu_did *did = xa_load(&iommu->dids, id);
+
+	return did ? READ_ONCE(did->owner) : NULL;
+}
+
 /*
  * The device of a message, or NULL. It stays until pri_end(): what is done with the message
- * sleeps, so RCU is not enough.
+ * sleeps, so RCU is not enough. Who releases a device takes its IDs, and then looks whether it is
+ * said to be asking; so the ID is looked up again after that was said.
  */
 static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 {
 	struct rviommu_endpoint *ep;
-	struct rviommu_did *did;
 
 	guard(rcu)();
-	did = xa_load(&iommu->dids, id);
-	ep = did ? READ_ONCE(did->owner) : NULL;
-	/* Inside: who has waited for readers of RCU sees it, rviommu_pri_await_message(). */
-	WRITE_ONCE(iommu->asking, ep);
+	do {
+		ep = pri_owner(iommu, id);
+		WRITE_ONCE(iommu->asking, ep);
+		/* Pairs with the barrier in rviommu_pri_pass_message(). */
+		smp_mb();
+	} while (ep != pri_owner(iommu, id));
 	return ep;
 }
 
@@ -350,7 +360,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
  * rviommu_pri_pass_message() - a message of a device that is looked at now has been handed on
  * @ep: the device
  *
- * A message of another device is not waited for, nor one that comes to another IOMMU.
+ * If it has none of its IDs any more, no other one will be looked at. A message of another device
+ * is not waited for, nor one that comes to another IOMMU, nor readers of RCU.
  *
  * Context: may sleep.
  */
@@ -358,23 +369,12 @@ void rviommu_pri_pass_message(struct rviommu_endpoint *ep)
 {
 	struct rviommu *iommu = ep->iommu;
 
+	/* Pairs with the barrier in pri_begin(). */
+	smp_mb();
 	/* Pairs with pri_end(). */
 	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
 }
-
-/**
- * rviommu_pri_await_message() - nobody looks at a message of a device any more
- * @ep: the device; it has none of its IDs any more
- *
- * Context: may sleep.
- */
-void rviommu_pri_await_message(struct rviommu_endpoint *ep)
-{
-	/* Who has found it by one of its IDs has said so. */
-	synchronize_rcu();
-	rviommu_pri_pass_message(ep);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_await_message);
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_pass_message);
 
 /**
  * rviommu_pri_discard() - messages were lost

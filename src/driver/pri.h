@@ -71,7 +71,6 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep);
 void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_message *message);
 void rviommu_pri_discard(struct rviommu *iommu);
 void rviommu_pri_pass_message(struct rviommu_endpoint *ep);
-void rviommu_pri_await_message(struct rviommu_endpoint *ep);
 void rviommu_pri_refuse(struct rviommu_endpoint *ep, u32 pasid);
 void rviommu_pri_revive(struct work_struct *work);
 void rviommu_page_response(struct device *dev, struct iopf_fault *fault,

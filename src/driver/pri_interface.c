@@ -88,7 +88,7 @@ void rviommu_pri_exit(struct rviommu_endpoint *ep)
 {
 	/* Be it one that may send none: who reads what it sends all the same has it, too. */
 	if (ep->iommu->pageq.q.base)
-		rviommu_pri_await_message(ep);
+		rviommu_pri_pass_message(ep);
 	rviommu_prgs_exit(&ep->pri.prgs);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_exit);

@@ -71,7 +71,7 @@ struct rviommu_irq {
  * @pageq: page-request queue; its memory is NULL where the IOMMU or the kernel has no page
  *         requests. Nobody waits for a handler of page requests under its lock.
  * @asking: the device whose message is looked at, or NULL; written under pageq.lock, so there is
- *          one at a time. It is not freed meanwhile: rviommu_pri_await_message().
+ *          one at a time. It is not freed meanwhile: rviommu_pri_pass_message().
  * @asked: somebody may wait for @asking to be another one
  * @revive: devices whose page requests have failed are looked for, a moment after one may have;
  *          only with a page-request queue
