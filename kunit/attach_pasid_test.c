@@ -510,10 +510,11 @@ static void attach_two_ids(struct kunit *test)
 /**
  * struct seen - contexts that came into force, as people see them
  * @nr: how many
- * @how: each, how
- * @id: device_id or PASID
- * @process: which
- * @valid: it translates
+ * @context: each of them
+ * @context.how: how
+ * @context.id: device_id or PASID
+ * @context.process: which of both
+ * @context.valid: it translates
  */
 struct seen {
 	unsigned int nr;

@@ -312,8 +312,8 @@ static void iopf_overflow(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.overflows), 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->iommu->pageq.memfaults), 1);
 	KUNIT_EXPECT_TRUE(test, list_empty(&f->ep[0]->pri.prgs.partial));
+	/* It is open whether a request that wants a response was among those that were lost. */
 	flush_delayed_work(&f->ep[0]->iommu->revive);
-	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.revived), 1);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 8, 4, 9), 0);
 }
 
@@ -397,10 +397,10 @@ static void iopf_failure_stays(struct kunit *test)
 	struct rviommu_pri_ops ops = *real;
 
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
-	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_MF, 1);
-	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
 	ops.enable = iopf_no_enable;
 	bus->pri = &ops;
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_PQ_MF, 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), -EFAULT);
 	rviommu_inq_service(&iommu->pageq);
 	flush_delayed_work(&iommu->revive);
 	bus->pri = real;
