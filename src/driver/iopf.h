@@ -20,7 +20,6 @@ int rviommu_iopf_start(struct rviommu_endpoint *ep);
 void rviommu_iopf_put(struct rviommu_endpoint *ep);
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid);
 void rviommu_iopf_replaced(struct rviommu_endpoint *ep);
-void rviommu_iopf_replaced(struct rviommu_endpoint *ep);
 void rviommu_iopf_stop(struct rviommu_endpoint *ep);
 void rviommu_iopf_exit(struct rviommu_endpoint *ep);
 unsigned long rviommu_iopf_patience(void);
@@ -40,10 +39,6 @@ static inline void rviommu_iopf_put(struct rviommu_endpoint *ep)
 }
 
 static inline void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
-{
-}
-
-static inline void rviommu_iopf_replaced(struct rviommu_endpoint *ep)
 {
 }
 
