@@ -588,6 +588,15 @@ static void drain_act(struct drain_moment *m, int (*same)(struct iopftest *f),
 	m->passed = completion_done(&m->same->done);
 }
 
+/* The moment has come: who had to wait did, and goes on now; who had not to did not. */
+static void drain_expect_waited(struct kunit *test, struct drain_moment *m)
+{
+	KUNIT_ASSERT_NOT_NULL(test, m->same);
+	KUNIT_EXPECT_EQ(test, m->other, 0);
+	KUNIT_EXPECT_FALSE(test, m->passed);
+	KUNIT_EXPECT_EQ(test, drain_end(m->same), 0);
+}
+
 static int drain_this(struct iopftest *f)
 {
 	return rviommu_iopf_drain(f->dev[0], PASID, LONG_MS);
@@ -620,10 +629,7 @@ static void drain_behind_response(struct kunit *test)
 	iopftest_await_held(f, &f->space[1], 1);
 	kunit_activate_static_stub(test, rviommu_pri_seam, drain_decided);
 	KUNIT_EXPECT_EQ(test, iopftest_let_go(&f->space[1], IOMMU_PAGE_RESP_SUCCESS, true), 1);
-	KUNIT_ASSERT_NOT_NULL(test, m.same);
-	KUNIT_EXPECT_EQ(test, m.other, 0);
-	KUNIT_EXPECT_FALSE(test, m.passed);
-	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+	drain_expect_waited(test, &m);
 	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
 	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
 	drain_down(f);
@@ -649,23 +655,28 @@ static int drain_asked(struct iopf_group *group)
 	return -EBUSY;
 }
 
+/* A message is looked at by this thread; @asked is where it is handed on, and refuses it. */
+static void drain_look_at(struct iopftest *f, struct drain_moment *m, u32 pasid,
+			  struct iopftest_space *space, int (*asked)(struct iopf_group *group))
+{
+	struct rviommu_pritest_job *job;
+
+	f->test->priv = m;
+	space->domain->iopf_handler = asked;
+	job = drain_go_unread(f, pasid);
+	KUNIT_EXPECT_EQ(f->test, rviommu_iopf_flush(f->dev[0]), 0);
+	drain_expect_waited(f->test, m);
+	KUNIT_EXPECT_EQ(f->test, rviommu_pritest_end(f->test, job), -EFAULT);
+	drain_read_again(f);
+}
+
 /* The message of a device is looked at: the device stays meanwhile, and another one may go. */
 static void drain_during_message(struct kunit *test)
 {
 	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
 	struct drain_moment m = { .f = f };
-	struct rviommu_pritest_job *job;
 
-	test->priv = &m;
-	f->space[1].domain->iopf_handler = drain_asked;
-	job = drain_go_unread(f, PASID);
-	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
-	KUNIT_ASSERT_NOT_NULL(test, m.same);
-	KUNIT_EXPECT_EQ(test, m.other, 0);
-	KUNIT_EXPECT_FALSE(test, m.passed);
-	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
-	drain_read_again(f);
+	drain_look_at(f, &m, PASID, &f->space[1], drain_asked);
 	drain_down(f);
 }
 
@@ -697,18 +708,8 @@ static void drain_replaced_during_message(struct kunit *test)
 {
 	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
 	struct drain_moment m = { .f = f };
-	struct rviommu_pritest_job *job;
 
-	test->priv = &m;
-	f->space[0].domain->iopf_handler = drain_asked_replaced;
-	job = drain_go_unread(f, 0);
-	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
-	KUNIT_ASSERT_NOT_NULL(test, m.same);
-	KUNIT_EXPECT_EQ(test, m.other, 0);
-	KUNIT_EXPECT_FALSE(test, m.passed);
-	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
-	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
-	drain_read_again(f);
+	drain_look_at(f, &m, 0, &f->space[0], drain_asked_replaced);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 2), 0);
 	KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[2], 0, 2));
 	drain_down(f);
@@ -790,10 +791,7 @@ static void drain_during_strange_message(struct kunit *test)
 	mutex_lock(&iommu->pageq.lock);
 	rviommu_pri_message(iommu, &message);
 	mutex_unlock(&iommu->pageq.lock);
-	KUNIT_ASSERT_NOT_NULL(test, m.same);
-	KUNIT_EXPECT_EQ(test, m.other, 0);
-	KUNIT_EXPECT_FALSE(test, m.passed);
-	KUNIT_EXPECT_EQ(test, drain_end(m.same), 0);
+	drain_expect_waited(test, &m);
 }
 
 static struct kunit_case drain_cases[] = {
