@@ -197,6 +197,15 @@ static u32 sim_reg_read32(struct rviommu_bus *bus, unsigned int offset)
 	return rviommu_model_read32(to_sim(bus)->model, offset);
 }
 
+/*
+ * Has a register write left anything to the worker? Only an asynchronous IOMMU does. Whoever
+ * changes that while others write wakes the worker afterwards: sim_switches_set().
+ */
+static bool sim_leaves_work(const struct rviommu_sim *sim)
+{
+	return READ_ONCE(sim->config.model.switches) & RVIOMMU_MODEL_ASYNC;
+}
+
 static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct rviommu_sim *sim = to_sim(bus);
@@ -204,7 +213,7 @@ static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 va
 	/* Like writel(): memory first. */
 	wmb();
 	rviommu_model_write32(sim->model, offset, value);
-	if (sim->worker)
+	if (sim->worker && sim_leaves_work(sim))
 		wake_up_process(sim->worker);
 }
 
