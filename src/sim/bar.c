@@ -30,19 +30,24 @@ static bool sim_window_within(const struct resource *res)
 }
 
 /*
- * What the range is a part of; NULL: somebody has it. Memory that was left out at boot may be a
- * resource, "Reserved", or none at all.
+ * The range becomes the bridge's, below what it is a part of: memory that was left out at boot may
+ * be a resource, "Reserved", or none at all. It is not the driver's of any function, so it is not
+ * busy; but while it is looked at it is, so that nobody else can have it in between. Returns -EBUSY
+ * if somebody has it.
  */
-static struct resource *sim_window_parent(const struct resource *res)
+static int sim_window_claim(struct resource *res)
 {
-	struct resource *own, *parent;
+	struct resource *probe;
+	int ret = -EBUSY;
 
-	own = request_mem_region(res->start, resource_size(res), "rviommu_sim probe");
-	if (!own)
-		return NULL;
-	parent = sim_window_within(own->parent) ? NULL : own->parent;
+	probe = request_mem_region(res->start, resource_size(res), "rviommu_sim probe");
+	if (!probe)
+		return -EBUSY;
+	/* It comes between the probe and what that is a part of. */
+	if (!sim_window_within(probe->parent))
+		ret = insert_resource(probe->parent, res);
 	release_mem_region(res->start, resource_size(res));
-	return parent;
+	return ret;
 }
 
 /* It keeps what is written there, in each page. Afterwards all is 0. */
@@ -74,8 +79,6 @@ static bool sim_window_works(const struct sim_window *window)
  */
 int sim_window_add(struct sim_window *window, const char *name, u64 start, u64 size)
 {
-	struct resource *parent;
-
 	window->res = (struct resource) {
 		.name = sim_window_name,
 		.start = start,
@@ -89,8 +92,7 @@ int sim_window_add(struct sim_window *window, const char *name, u64 start, u64 s
 		       IS_ENABLED(CONFIG_X86) ? "memmap=SIZE$START" : "mem=SIZE");
 		return -EBUSY;
 	}
-	parent = sim_window_parent(&window->res);
-	if (!parent || request_resource(parent, &window->res)) {
+	if (sim_window_claim(&window->res)) {
 		pr_err("%s: %pR is in use, see /proc/iomem\n", name, &window->res);
 		return -EBUSY;
 	}
