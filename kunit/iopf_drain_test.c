@@ -563,14 +563,16 @@ static void drain_reused(struct kunit *test)
  * struct drain_moment - what others do at a certain moment of one thread
  * @f: devices and domains
  * @same: somebody who has to wait until that moment is over
- * @passed: he did not
+ * @passed: he did not; or that moment came
  * @other: what became of those who need not wait
+ * @gone: the device that was released then
  */
 struct drain_moment {
 	struct iopftest *f;
 	struct drain_thread *same;
 	bool passed;
 	int other;
+	struct rviommu_endpoint *gone;
 };
 
 /* Locks of the core may be held: a failure must not end the thread here. */
@@ -773,25 +775,68 @@ static void drain_answers_stranger(struct rviommu *iommu)
 	drain_act(m, drain_exit_this, &iommu->asked, drain_exit_other);
 }
 
-/* The same of one that may send none, and does. */
-static void drain_during_strange_message(struct kunit *test)
+/* A message of the first device, which may send none. */
+static void drain_strange_message(struct kunit *test, struct drain_moment *m)
 {
 	struct rviommu_page_message message = { .read = true, .last = true };
-	struct drain_moment m = {};
 	struct rviommu_sim_config config;
 	struct rviommu *iommu;
 
 	iopftest_config(&config);
 	config.pri = false;
-	m.f = iopftest_up(test, &config);
-	iommu = m.f->ep[0]->iommu;
-	message.did = m.f->ep[0]->ids[0];
-	test->priv = &m;
-	kunit_activate_static_stub(test, rviommu_pri_seam, drain_answers_stranger);
+	m->f = iopftest_up(test, &config);
+	iommu = m->f->ep[0]->iommu;
+	message.did = m->f->ep[0]->ids[0];
+	test->priv = m;
 	mutex_lock(&iommu->pageq.lock);
 	rviommu_pri_message(iommu, &message);
 	mutex_unlock(&iommu->pageq.lock);
+}
+
+/* The same of one that may send none, and does. */
+static void drain_during_strange_message(struct kunit *test)
+{
+	struct drain_moment m = {};
+
+	kunit_activate_static_stub(test, rviommu_pri_seam, drain_answers_stranger);
+	drain_strange_message(test, &m);
 	drain_expect_waited(test, &m);
+}
+
+/* Between the lookup and what is said of it, a device that goes has its ID taken. */
+static struct rviommu_endpoint *drain_owner_goes(struct rviommu *iommu, u32 id)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+	struct rviommu_did *did = xa_load(&iommu->dids, id);
+	struct rviommu_endpoint *ep = READ_ONCE(did->owner);
+
+	if (ep)
+		m->gone = ep;
+	WRITE_ONCE(did->owner, NULL);
+	return ep;
+}
+
+static void drain_nobody_is_asking(struct rviommu *iommu)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+
+	m->passed = true;
+	KUNIT_EXPECT_PTR_EQ(kunit_get_current_test(), READ_ONCE(iommu->asking), NULL);
+}
+
+/* Who released it saw nobody asking, and has freed it: it is not the device of the message. */
+static void drain_gone_before_message(struct kunit *test)
+{
+	struct drain_moment m = {};
+	struct rviommu_did *did;
+
+	kunit_activate_static_stub(test, rviommu_pri_owner, drain_owner_goes);
+	kunit_activate_static_stub(test, rviommu_pri_seam, drain_nobody_is_asking);
+	drain_strange_message(test, &m);
+	KUNIT_EXPECT_TRUE(test, m.passed);
+	KUNIT_ASSERT_PTR_EQ(test, m.gone, m.f->ep[0]);
+	did = xa_load(&m.gone->iommu->dids, m.gone->ids[0]);
+	WRITE_ONCE(did->owner, m.gone);
 }
 
 static struct kunit_case drain_cases[] = {
@@ -809,6 +854,7 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_behind_response),
 	KUNIT_CASE(drain_during_message),
 	KUNIT_CASE(drain_during_strange_message),
+	KUNIT_CASE(drain_gone_before_message),
 	KUNIT_CASE(drain_replaced_during_message),
 	KUNIT_CASE(drain_cancels_once),
 	KUNIT_CASE(drain_reused),

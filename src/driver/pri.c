@@ -107,12 +107,15 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 /* ----- Messages ----- */
 
 /* Under RCU. */
-static struct rviommu_endpoint *pri_owner(struct rviommu *iommu, u32 id)
+VISIBLE_IF_KUNIT struct rviommu_endpoint *rviommu_pri_owner(struct rviommu *iommu, u32 id)
 {
-	struct rviommu_did *did = xa_load(&iommu->dids, id);
+	struct rviommu_did *did;
 
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_pri_owner, iommu, id);
+	did = xa_load(&iommu->dids, id);
 	return did ? READ_ONCE(did->owner) : NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_owner);
 
 /*
  * The device of a message, or NULL. It stays until pri_end(): what is done with the message
@@ -125,11 +128,11 @@ static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 
 	guard(rcu)();
 	do {
-		ep = pri_owner(iommu, id);
+		ep = rviommu_pri_owner(iommu, id);
 		WRITE_ONCE(iommu->asking, ep);
 		/* Pairs with the barrier in rviommu_pri_pass_message(). */
 		smp_mb();
-	} while (ep != pri_owner(iommu, id));
+	} while (ep != rviommu_pri_owner(iommu, id));
 	return ep;
 }
 

@@ -91,6 +91,7 @@ static inline void rviommu_pri_exit(struct rviommu_endpoint *ep)
 #endif
 
 #if IS_ENABLED(CONFIG_KUNIT)
+struct rviommu_endpoint *rviommu_pri_owner(struct rviommu *iommu, u32 id);
 void rviommu_pri_seam(struct rviommu *iommu);
 #else
 static inline void rviommu_pri_seam(struct rviommu *iommu)
