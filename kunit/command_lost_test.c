@@ -1262,6 +1262,21 @@ static void lost_time_of_others(struct kunit *test)
 	expect_alive(t);
 }
 
+/* Two devices are asked, and hang; whoever waits for them does so soon. */
+static void ask_two(struct lost_test *t)
+{
+	unsigned int i;
+
+	t->cq.timeout_us = 300;
+	t->fake->rate = 0;
+	for (i = 0; i < 2; i++) {
+		t->dev[i].hangs = 1;
+		t->batch[i] = batch_for(t, BIT(i));
+		KUNIT_ASSERT_EQ(t->test, issue(t, &t->batch[i]), 0);
+	}
+	fakebus_step(t->bus, UINT_MAX);
+}
+
 /* The one that all wait for answers, and another is asked and has not answered yet. */
 static void answer_hook(struct fakebus *fake, unsigned int offset, void *arg)
 {
@@ -1283,14 +1298,7 @@ static void lost_answers_at_last(struct kunit *test)
 	struct lost_batch *b = t->batch;
 	unsigned int i;
 
-	t->cq.timeout_us = 300;
-	t->fake->rate = 0;
-	for (i = 0; i < 2; i++) {
-		t->dev[i].hangs = 1;
-		b[i] = batch_for(t, BIT(i));
-		KUNIT_ASSERT_EQ(test, issue(t, &b[i]), 0);
-	}
-	fakebus_step(t->bus, UINT_MAX);
+	ask_two(t);
 	t->fake->rate = UINT_MAX;
 	t->fake->read_hook = answer_hook;
 	for (i = 0; i < 2; i++)
@@ -1329,14 +1337,7 @@ static void lost_answers_too_late(struct kunit *test)
 	struct lost_batch *b = t->batch;
 	unsigned int i;
 
-	t->cq.timeout_us = 300;
-	t->fake->rate = 0;
-	for (i = 0; i < 2; i++) {
-		t->dev[i].hangs = 1;
-		b[i] = batch_for(t, BIT(i));
-		KUNIT_ASSERT_EQ(test, issue(t, &b[i]), 0);
-	}
-	fakebus_step(t->bus, UINT_MAX);
+	ask_two(t);
 	t->fake->read_hook = switch_off_hook;
 	for (i = 0; i < 2; i++)
 		KUNIT_EXPECT_EQ(test, finish(t, &b[i]), 0);

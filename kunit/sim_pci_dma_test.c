@@ -4,9 +4,7 @@
  * it: every command, every way in which one can end, and everything that no driver does.
  */
 #include <kunit/test.h>
-#include <linux/atomic.h>
 #include <linux/bitfield.h>
-#include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/log2.h>
@@ -17,12 +15,13 @@
 
 #include <uapi/linux/rviommu_sim.h>
 
+#include "irqtest.h"
 #include "simtest.h"
 
 #define IOVA		0x1000000000ULL
 #define SIZE		SZ_64K
 #define PASID		300
-#define VECTORS		8
+#define VECTORS		RVIOMMU_IRQTEST_VECTORS
 
 /* The rings are in the last page. */
 #define RING_IOVA	(IOVA + SIZE - SZ_4K)
@@ -40,8 +39,7 @@
  * @page: mapped there at IOVA
  * @pasid_domain: with PASID
  * @pasid_page: mapped there, likewise
- * @vectors: interrupts that are there
- * @count: how many arrived, by vector
+ * @irq: its interrupts
  * @hooked: how often the hook ran
  * @act: when the hook does something: that often before
  * @action: what
@@ -58,8 +56,7 @@ struct dma_fixture {
 	u8 *page;
 	struct iommu_domain *pasid_domain;
 	u8 *pasid_page;
-	unsigned int vectors;
-	atomic_t count[VECTORS];
+	struct rviommu_irqtest irq;
 	unsigned int hooked;
 	unsigned int act;
 	void (*action)(struct dma_fixture *f);
@@ -83,34 +80,17 @@ static void dma_put(struct dma_fixture *f, unsigned int reg, u32 value)
 	pci_write_config_dword(f->pdev, f->vsec + reg, value);
 }
 
-static irqreturn_t dma_interrupt(int irq, void *count)
-{
-	atomic_inc(count);
-	return IRQ_HANDLED;
-}
-
 static void dma_free_vectors(void *data)
 {
 	struct dma_fixture *f = data;
-	unsigned int v;
 
-	for (v = 0; v < f->vectors; v++)
-		free_irq(pci_irq_vector(f->pdev, v), &f->count[v]);
-	pci_free_irq_vectors(f->pdev);
+	rviommu_irqtest_free(&f->irq);
 }
 
 static void dma_vectors(struct dma_fixture *f)
 {
-	unsigned int v;
-
-	KUNIT_ASSERT_EQ(f->test, pci_alloc_irq_vectors(f->pdev, VECTORS, VECTORS, PCI_IRQ_MSI),
-			VECTORS);
 	KUNIT_ASSERT_EQ(f->test, kunit_add_action_or_reset(f->test, dma_free_vectors, f), 0);
-	for (v = 0; v < VECTORS; v++) {
-		KUNIT_ASSERT_EQ(f->test, request_irq(pci_irq_vector(f->pdev, v), dma_interrupt, 0,
-						     "rviommu_kunit_dma", &f->count[v]), 0);
-		f->vectors++;
-	}
+	rviommu_irqtest_alloc(f->test, &f->irq, f->pdev, VECTORS, PCI_IRQ_MSI);
 }
 
 static void dma_detach(void *data)
@@ -223,11 +203,7 @@ static u32 dma_do(struct dma_fixture *f, u32 command, u64 iova, u64 length, u64 
 
 static void dma_expect_count(struct dma_fixture *f, unsigned int vector, int count)
 {
-	unsigned long end = jiffies + 30 * HZ;
-
-	while (atomic_read(&f->count[vector]) < count && time_before(jiffies, end))
-		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_EQ_MSG(f->test, atomic_read(&f->count[vector]), count, "vector %u", vector);
+	rviommu_irqtest_expect(f->test, &f->irq, vector, count);
 }
 
 static void dma_hook(struct device *dev)
@@ -448,7 +424,7 @@ static void dma_interrupts(struct kunit *test)
 	dma_do(f, RVIOMMU_SIM_CMD_NOP | irq, 0, 0, 0);
 	dma_expect_count(f, 0, 4);
 	for (v = 1; v < VECTORS; v++)
-		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[v]), 3);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[v]), 3);
 }
 
 /* ----- While one is under way ----- */
@@ -496,7 +472,7 @@ static void dma_master(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(d.done), SZ_8K);
 	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_8K, 5));
 	KUNIT_EXPECT_EQ(test, f->page[SZ_8K], 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[0]), 0);
 	pci_set_master(f->pdev);
 	dma_expect_count(f, 0, 1);
 }
@@ -520,7 +496,7 @@ static void dma_sleep(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(d.done), SZ_8K);
 	KUNIT_EXPECT_EQ(test, f->page[SZ_8K], 0);
 	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_NOP, 0, 0, 0), RVIOMMU_SIM_STATUS_OK);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[0]), 0);
 	pci_write_config_word(f->pdev, f->pdev->pm_cap + PCI_PM_CTRL, 0);
 	dma_expect_count(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, dma_do(f, RVIOMMU_SIM_CMD_FILL, IOVA, SZ_16K, 5),
@@ -658,10 +634,10 @@ static void dma_rings(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, le64_to_cpu(d->done), SZ_4K);
 		}
 		/* Two that are close may be one message. */
-		KUNIT_EXPECT_GT(test, atomic_read(&f->count[ring]), 0);
-		KUNIT_EXPECT_LE(test, atomic_read(&f->count[ring]), 3 * RING_NR / 4);
+		KUNIT_EXPECT_GT(test, atomic_read(&f->irq.count[ring]), 0);
+		KUNIT_EXPECT_LE(test, atomic_read(&f->irq.count[ring]), 3 * RING_NR / 4);
 	}
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[RVIOMMU_SIM_RINGS]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[RVIOMMU_SIM_RINGS]), 0);
 }
 
 /* What goes wrong in a command is the command's; what goes wrong with it stops the ring. */
@@ -681,7 +657,7 @@ static void dma_ring_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(d[0].status), RVIOMMU_SIM_STATUS_FAULT);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(d[1].status), RVIOMMU_SIM_STATUS_INVALID);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(d[2].status), RVIOMMU_SIM_STATUS_OK);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[5]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[5]), 0);
 
 	/* It cannot be read any more. */
 	KUNIT_EXPECT_EQ(test, iommu_unmap(f->domain, RING_IOVA, SZ_4K), SZ_4K);
@@ -704,7 +680,7 @@ static void dma_ring_errors(struct kunit *test)
 	dma_ring_tail(f, 0, 1);
 	dma_ring_expect(f, 0, 1, 0);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(d[0].status), RVIOMMU_SIM_STATUS_OK);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[5]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[5]), 1);
 
 	/* It can be read, and not be written. */
 	dma_put(f, dma_ring(0, RVIOMMU_SIM_RING_CONTROL), 0);
@@ -854,8 +830,8 @@ static void dma_ring_reset(struct kunit *test)
 	rviommu_sim_set_in_flight(&f->pdev->dev, NULL);
 	dma_do(f, RVIOMMU_SIM_CMD_NOP | RVIOMMU_SIM_COMMAND_INTERRUPT | 7 << 16, 0, 0, 0);
 	dma_expect_count(f, 7, 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[1]), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[5]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq.count[5]), 0);
 }
 
 /* ----- Hostile software ----- */

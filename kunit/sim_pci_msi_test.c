@@ -4,19 +4,18 @@
  * Capability Structure"): by the core's functions, as any driver has them, and by the registers.
  */
 #include <kunit/test.h>
-#include <linux/atomic.h>
-#include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
 #include <rviommu/sim.h>
 
+#include "irqtest.h"
 #include "simtest.h"
 
 #define IOVA		0x1000000000ULL
 #define FUNCTIONS	2
-#define VECTORS		8
+#define VECTORS		RVIOMMU_IRQTEST_VECTORS
 
 /**
  * struct msi_fixture - an instance with functions
@@ -24,8 +23,7 @@
  * @sim: the instance
  * @pdev: its functions
  * @cap: where the first one's capability is; the other's is there, too
- * @nr: vectors that each has now
- * @count: interrupts that arrived, by function and vector
+ * @irq: their interrupts
  * @domain: of the first one's DMA
  * @page: what is mapped at IOVA
  */
@@ -34,40 +32,19 @@ struct msi_fixture {
 	struct rviommu_sim *sim;
 	struct pci_dev *pdev[FUNCTIONS];
 	unsigned int cap;
-	unsigned int nr[FUNCTIONS];
-	atomic_t count[FUNCTIONS][VECTORS];
+	struct rviommu_irqtest irq[FUNCTIONS];
 	struct iommu_domain *domain;
 	u8 *page;
 };
 
-static irqreturn_t msi_count(int irq, void *count)
+static void msi_alloc(struct msi_fixture *f, unsigned int i, unsigned int nr)
 {
-	atomic_inc(count);
-	return IRQ_HANDLED;
+	rviommu_irqtest_alloc(f->test, &f->irq[i], f->pdev[i], nr, PCI_IRQ_MSI);
 }
 
 static void msi_free(struct msi_fixture *f, unsigned int i)
 {
-	unsigned int v;
-
-	for (v = 0; v < f->nr[i]; v++)
-		free_irq(pci_irq_vector(f->pdev[i], v), &f->count[i][v]);
-	if (f->nr[i])
-		pci_free_irq_vectors(f->pdev[i]);
-	f->nr[i] = 0;
-}
-
-static void msi_alloc(struct msi_fixture *f, unsigned int i, unsigned int nr)
-{
-	unsigned int v;
-
-	KUNIT_ASSERT_EQ(f->test, pci_alloc_irq_vectors(f->pdev[i], nr, nr, PCI_IRQ_MSI), nr);
-	for (v = 0; v < nr; v++) {
-		atomic_set(&f->count[i][v], 0);
-		KUNIT_ASSERT_EQ(f->test, request_irq(pci_irq_vector(f->pdev[i], v), msi_count, 0,
-						     "rviommu_kunit_msi", &f->count[i][v]), 0);
-		f->nr[i]++;
-	}
+	rviommu_irqtest_free(&f->irq[i]);
 }
 
 static void msi_down(void *data)
@@ -126,15 +103,9 @@ static void msi_raise(struct msi_fixture *f, unsigned int i, unsigned int vector
 	KUNIT_EXPECT_EQ(f->test, rviommu_sim_interrupt(f->sim, i, vector), 0);
 }
 
-/* It comes from where the message is sent, which is soon. */
 static void msi_expect(struct msi_fixture *f, unsigned int i, unsigned int vector, int count)
 {
-	unsigned long end = jiffies + 30 * HZ;
-
-	while (atomic_read(&f->count[i][vector]) < count && time_before(jiffies, end))
-		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_EQ_MSG(f->test, atomic_read(&f->count[i][vector]), count,
-			    "function %u, vector %u", i, vector);
+	rviommu_irqtest_expect(f->test, &f->irq[i], vector, count);
 }
 
 /*
@@ -143,7 +114,7 @@ static void msi_expect(struct msi_fixture *f, unsigned int i, unsigned int vecto
  */
 static void msi_settle(struct msi_fixture *f, unsigned int i, unsigned int vector)
 {
-	int count = atomic_read(&f->count[i][vector]);
+	int count = atomic_read(&f->irq[i].count[vector]);
 
 	msi_raise(f, i, vector);
 	msi_expect(f, i, vector, count + 1);
@@ -179,7 +150,7 @@ static void msi_vectors(struct kunit *test)
 	}
 	for (i = 0; i < FUNCTIONS; i++)
 		for (k = 0; k < VECTORS; k++)
-			KUNIT_EXPECT_EQ(test, atomic_read(&f->count[i][k]), 1);
+			KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[i].count[k]), 1);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_interrupt(f->sim, FUNCTIONS, 0), -EINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_interrupt(f->sim, 0, VECTORS), -EINVAL);
 }
@@ -216,7 +187,7 @@ static void msi_mask(struct kunit *test)
 	msi_raise(f, 0, 3);
 	msi_settle(f, 0, 0);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), BIT(3));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][3]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[3]), 0);
 	/* Read only */
 	msi_put(f, PCI_MSI_PENDING_64, ~0U);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), BIT(3));
@@ -225,7 +196,7 @@ static void msi_mask(struct kunit *test)
 	/* Another one's mask lets nothing go. */
 	msi_put(f, PCI_MSI_MASK_64, BIT(3) | BIT(4));
 	msi_settle(f, 0, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][3]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[3]), 0);
 	msi_put(f, PCI_MSI_MASK_64, BIT(4));
 	msi_expect(f, 0, 3, 1);
 	msi_settle(f, 0, 0);
@@ -249,7 +220,7 @@ static void msi_disable(struct kunit *test)
 	msi_raise(f, 0, 2);
 	msi_settle(f, 0, 0);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), BIT(2));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][2]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[2]), 0);
 	enable_irq(irq);
 	msi_expect(f, 0, 2, 2);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_MASK_64), 0);
@@ -271,7 +242,7 @@ static void msi_off(struct kunit *test)
 	pci_clear_master(f->pdev[0]);
 	msi_raise(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), BIT(1));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 0);
 	pci_set_master(f->pdev[0]);
 	msi_expect(f, 0, 1, 1);
 
@@ -282,7 +253,7 @@ static void msi_off(struct kunit *test)
 	msi_put(f, 0, msi_get(f, 0) | PCI_MSI_FLAGS_ENABLE << 16);
 	pci_set_master(f->pdev[0]);
 	msi_settle(f, 0, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 1);
 	msi_free(f, 0);
 	msi_raise(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), 0);
@@ -311,7 +282,7 @@ static void msi_isolated(struct kunit *test)
 	msi_put(f, PCI_MSI_DATA_64, own);
 	msi_settle(f, 0, 0);
 	for (v = 0; v < VECTORS; v++)
-		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[1][v]), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[1].count[v]), 0);
 }
 
 static u64 msi_faults(struct msi_fixture *f)
@@ -360,7 +331,7 @@ static void msi_elsewhere(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(dev, 0, (u64)hi << 32 | lo, 4, 1), -EFAULT);
 	msi_put(f, PCI_MSI_ADDRESS_LO, lo);
 	msi_put(f, PCI_MSI_ADDRESS_HI, hi);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][5]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[5]), 0);
 }
 
 /* A reset forgets what is pending; what the core restores works. */
@@ -377,7 +348,7 @@ static void msi_reset(struct kunit *test)
 	msi_put(f, PCI_MSI_MASK_64, 0);
 	msi_raise(f, 0, 0);
 	msi_expect(f, 0, 0, 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][3]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[3]), 0);
 	KUNIT_EXPECT_EQ(test, pcie_flr(f->pdev[0]), 0);
 	msi_raise(f, 0, 0);
 	KUNIT_EXPECT_EQ(test, msi_get(f, PCI_MSI_PENDING_64), 0);
@@ -410,8 +381,8 @@ static int msi_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI);
 	if (ret < 0)
 		return ret;
-	ret = request_irq(pci_irq_vector(pdev, 0), msi_count, 0, "rviommu_kunit_msi",
-			  &msi_driver.count);
+	ret = request_irq(pci_irq_vector(pdev, 0), rviommu_irqtest_count, 0,
+			  "rviommu_kunit_msi", &msi_driver.count);
 	if (ret) {
 		pci_free_irq_vectors(pdev);
 		return ret;

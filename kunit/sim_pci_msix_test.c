@@ -8,8 +8,6 @@
  * Where no memory was set aside, only what is refused is tested.
  */
 #include <kunit/test.h>
-#include <linux/atomic.h>
-#include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
@@ -17,11 +15,12 @@
 #include <linux/sizes.h>
 #include <rviommu/sim.h>
 
+#include "irqtest.h"
 #include "simtest.h"
 
 #define IOVA		0x1000000000ULL
 #define FUNCTIONS	2
-#define VECTORS		8
+#define VECTORS		RVIOMMU_IRQTEST_VECTORS
 
 /* Where the kernel was told at boot to leave memory alone */
 static unsigned long long bar_memory[2];
@@ -35,8 +34,7 @@ MODULE_PARM_DESC(bar_memory, "START,SIZE of memory for PCI functions (default: n
  * @pdev: its functions
  * @cap: where the first one's capability is; the other's is there, too
  * @memory: of each
- * @nr: vectors that each has now
- * @count: interrupts that arrived, by function and vector
+ * @irq: their interrupts
  * @domain: of the first one's DMA
  * @page: what is mapped at IOVA
  */
@@ -46,8 +44,7 @@ struct msix_fixture {
 	struct pci_dev *pdev[FUNCTIONS];
 	unsigned int cap;
 	void __iomem *memory[FUNCTIONS];
-	unsigned int nr[FUNCTIONS];
-	atomic_t count[FUNCTIONS][VECTORS];
+	struct rviommu_irqtest irq[FUNCTIONS];
 	struct iommu_domain *domain;
 	u8 *page;
 };
@@ -61,34 +58,14 @@ static void msix_config(struct rviommu_sim_config *config)
 	config->bar_size = bar_memory[1];
 }
 
-static irqreturn_t msix_count(int irq, void *count)
+static void msix_alloc(struct msix_fixture *f, unsigned int i, unsigned int nr, unsigned int kind)
 {
-	atomic_inc(count);
-	return IRQ_HANDLED;
+	rviommu_irqtest_alloc(f->test, &f->irq[i], f->pdev[i], nr, kind);
 }
 
 static void msix_free(struct msix_fixture *f, unsigned int i)
 {
-	unsigned int v;
-
-	for (v = 0; v < f->nr[i]; v++)
-		free_irq(pci_irq_vector(f->pdev[i], v), &f->count[i][v]);
-	if (f->nr[i])
-		pci_free_irq_vectors(f->pdev[i]);
-	f->nr[i] = 0;
-}
-
-static void msix_alloc(struct msix_fixture *f, unsigned int i, unsigned int nr, unsigned int kind)
-{
-	unsigned int v;
-
-	KUNIT_ASSERT_EQ(f->test, pci_alloc_irq_vectors(f->pdev[i], nr, nr, kind), nr);
-	for (v = 0; v < nr; v++) {
-		atomic_set(&f->count[i][v], 0);
-		KUNIT_ASSERT_EQ(f->test, request_irq(pci_irq_vector(f->pdev[i], v), msix_count, 0,
-						     "rviommu_kunit_msix", &f->count[i][v]), 0);
-		f->nr[i]++;
-	}
+	rviommu_irqtest_free(&f->irq[i]);
 }
 
 static void msix_down(void *data)
@@ -187,15 +164,9 @@ static void msix_raise(struct msix_fixture *f, unsigned int i, unsigned int vect
 	KUNIT_EXPECT_EQ(f->test, rviommu_sim_interrupt(f->sim, i, vector), 0);
 }
 
-/* It comes from where the message is sent, which is soon. */
 static void msix_expect(struct msix_fixture *f, unsigned int i, unsigned int vector, int count)
 {
-	unsigned long end = jiffies + 30 * HZ;
-
-	while (atomic_read(&f->count[i][vector]) < count && time_before(jiffies, end))
-		schedule_timeout_uninterruptible(1);
-	KUNIT_ASSERT_EQ_MSG(f->test, atomic_read(&f->count[i][vector]), count,
-			    "function %u, vector %u", i, vector);
+	rviommu_irqtest_expect(f->test, &f->irq[i], vector, count);
 }
 
 /*
@@ -204,7 +175,7 @@ static void msix_expect(struct msix_fixture *f, unsigned int i, unsigned int vec
  */
 static void msix_settle(struct msix_fixture *f, unsigned int i, unsigned int vector)
 {
-	int count = atomic_read(&f->count[i][vector]);
+	int count = atomic_read(&f->irq[i].count[vector]);
 
 	msix_raise(f, i, vector);
 	msix_expect(f, i, vector, count + 1);
@@ -374,14 +345,14 @@ static void msix_moved(struct kunit *test)
 	msix_raise(f, 0, 1);
 	pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0, lo - SZ_4K);
 	msix_raise(f, 0, 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 0);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), 0);
 	pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0, lo);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(1));
 	KUNIT_EXPECT_EQ(test, readl(msix_entry(f, 1, PCI_MSIX_ENTRY_VECTOR_CTRL)),
 			PCI_MSIX_ENTRY_CTRL_MASKBIT);
 	KUNIT_EXPECT_EQ(test, readl(msix_entry(f, 1, PCI_MSIX_ENTRY_UPPER_ADDR)), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 0);
 }
 
 /* A function that is removed and found again has its memory again. */
@@ -427,7 +398,7 @@ static void msix_vectors(struct kunit *test)
 	}
 	for (i = 0; i < FUNCTIONS; i++)
 		for (k = 0; k < VECTORS; k++)
-			KUNIT_EXPECT_EQ(test, atomic_read(&f->count[i][k]), 1);
+			KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[i].count[k]), 1);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), 0);
 	/* Of fewer than there are, each is its own; the others are masked. */
 	msix_free(f, 0);
@@ -436,8 +407,8 @@ static void msix_vectors(struct kunit *test)
 	msix_settle(f, 0, 0);
 	msix_settle(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(7));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][0]), 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[0]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 1);
 }
 
 /* A masked vector is pending until it is not masked any more, and arrives then, once. */
@@ -451,11 +422,11 @@ static void msix_masked(struct kunit *test)
 	msix_raise(f, 0, 3);
 	msix_settle(f, 0, 0);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(3));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][3]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[3]), 0);
 	/* What is written there makes no interrupt. */
 	writeq(~0ULL, msix_pba(f));
 	msix_settle(f, 0, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][4]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[4]), 0);
 	/* Nobody is told that it is unmasked. */
 	msix_mask(f, 3, false);
 	msix_expect(f, 0, 3, 1);
@@ -477,7 +448,7 @@ static void msix_function_mask(struct kunit *test)
 		msix_raise(f, 0, v);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(VECTORS) - 1);
 	for (v = 0; v < VECTORS; v++)
-		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][v]), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[v]), 0);
 	msix_set_flags(f, PCI_MSIX_FLAGS_MASKALL, 0);
 	for (v = 0; v < VECTORS; v++)
 		msix_expect(f, 0, v, v != 5);
@@ -502,7 +473,7 @@ static void msix_disable(struct kunit *test)
 		msix_raise(f, 0, 2);
 		msix_settle(f, 0, 0);
 		KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(2));
-		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][2]), 2 * i);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[2]), 2 * i);
 		enable_irq(irq);
 		msix_expect(f, 0, 2, 2 * i + 2);
 		KUNIT_ASSERT_EQ(test, msix_pending(f), 0);
@@ -523,7 +494,7 @@ static void msix_off(struct kunit *test)
 	pci_clear_master(f->pdev[0]);
 	msix_raise(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), BIT(1));
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 0);
 	pci_set_master(f->pdev[0]);
 	msix_expect(f, 0, 1, 1);
 
@@ -534,7 +505,7 @@ static void msix_off(struct kunit *test)
 	msix_set_flags(f, 0, PCI_MSIX_FLAGS_ENABLE);
 	pci_set_master(f->pdev[0]);
 	msix_settle(f, 0, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 1);
 	msix_free(f, 0);
 	msix_raise(f, 0, 1);
 	KUNIT_EXPECT_EQ(test, msix_pending(f), 0);
@@ -613,9 +584,9 @@ static void msix_isolated(struct kunit *test)
 	msix_sent(f);
 	writel(own, data);
 	msix_settle(f, 0, 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][1]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[1]), 1);
 	for (v = 0; v < VECTORS; v++)
-		KUNIT_EXPECT_EQ(test, atomic_read(&f->count[1][v]), 0);
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[1].count[v]), 0);
 }
 
 static u64 msix_faults(struct msix_fixture *f)
@@ -624,6 +595,36 @@ static u64 msix_faults(struct msix_fixture *f)
 
 	rviommu_model_get_stats(rviommu_sim_model(f->sim), &stats);
 	return stats.faults;
+}
+
+/*
+ * The memory of functions is none that a DMA reaches: the kernel has a page structure for it, and
+ * may have nothing mapped there.
+ */
+static void msix_no_dma(struct kunit *test)
+{
+	struct msix_fixture *f = msix_up(test);
+	struct device *dev = &f->pdev[0]->dev;
+	const u64 iova = IOVA + SZ_4K;
+	void __iomem *last = f->memory[1] + SZ_4K - 4;
+
+	f->domain = rviommu_simtest_space(test, dev, IOVA, SZ_4K, &f->page);
+	KUNIT_ASSERT_EQ(test, iommu_map(f->domain, iova, pci_resource_start(f->pdev[1], 0), SZ_4K,
+					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	KUNIT_ASSERT_EQ(test, iommu_attach_group(f->domain, rviommu_simtest_claim(test, dev)), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, msix_detach, f), 0);
+	writel(0x12345678, last);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(dev, IOMMU_NO_PASID, iova, SZ_4K, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, readl(last), 0x12345678);
+	/* Nor is a message. */
+	msix_alloc(f, 0, VECTORS, PCI_IRQ_MSIX);
+	writel(upper_32_bits(iova), msix_entry(f, 5, PCI_MSIX_ENTRY_UPPER_ADDR));
+	writel(lower_32_bits(iova + SZ_4K - 4), msix_entry(f, 5, PCI_MSIX_ENTRY_LOWER_ADDR));
+	msix_raise(f, 0, 5);
+	msix_settle(f, 0, 2);
+	KUNIT_EXPECT_EQ(test, readl(last), 0x12345678);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(dev, IOMMU_NO_PASID, IOVA, SZ_4K, 1), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(f->page, SZ_4K, 1));
 }
 
 /* Anywhere else than the bridge's doorbell it is a write to memory, and translated. */
@@ -655,7 +656,7 @@ static void msix_elsewhere(struct kunit *test)
 	while (msix_faults(f) == faults && time_before(jiffies, end))
 		schedule_timeout_uninterruptible(1);
 	KUNIT_EXPECT_EQ(test, msix_faults(f), faults + 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][5]), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[5]), 0);
 }
 
 /* A reset forgets what is pending, and the table; what the core restores works. */
@@ -671,7 +672,7 @@ static void msix_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, msix_pending(f), 0);
 	msix_settle(f, 0, 0);
 	msix_settle(f, 0, 3);
-	KUNIT_EXPECT_EQ(test, atomic_read(&f->count[0][3]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->irq[0].count[3]), 1);
 	KUNIT_EXPECT_EQ(test, pcie_flr(f->pdev[0]), 0);
 	KUNIT_EXPECT_EQ(test, readl(msix_entry(f, 3, PCI_MSIX_ENTRY_VECTOR_CTRL)),
 			PCI_MSIX_ENTRY_CTRL_MASKBIT);
@@ -723,6 +724,7 @@ static struct kunit_case msix_cases[] = {
 	KUNIT_CASE(msix_or_msi),
 	KUNIT_CASE(msix_isolated),
 	KUNIT_CASE(msix_elsewhere),
+	KUNIT_CASE(msix_no_dma),
 	KUNIT_CASE(msix_reset),
 	KUNIT_CASE(msix_hotplug),
 	{}

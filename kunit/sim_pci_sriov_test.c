@@ -7,7 +7,6 @@
 #include <kunit/test.h>
 #include <linux/atomic.h>
 #include <linux/dma-mapping.h>
-#include <linux/interrupt.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
@@ -22,6 +21,7 @@
 #include "../src/driver/endpoint.h"
 #include "../src/driver/rviommu.h"
 #include "../src/sim/sim.h"
+#include "irqtest.h"
 #include "simtest.h"
 
 #define IOVA		0x1000000000ULL
@@ -565,22 +565,6 @@ static void sv_unit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, rviommu_sim_ats_enabled(&sv_virtual(f, 0)->dev));
 }
 
-/**
- * struct sv_interrupts - those of one function
- * @pdev: the function
- * @count: that arrived, by vector
- */
-struct sv_interrupts {
-	struct pci_dev *pdev;
-	atomic_t count[VECTORS];
-};
-
-static irqreturn_t sv_count(int irq, void *count)
-{
-	atomic_inc(count);
-	return IRQ_HANDLED;
-}
-
 /* A command that does nothing, and says so by an interrupt */
 static void sv_ring(struct pci_dev *pdev, unsigned int vector)
 {
@@ -592,52 +576,27 @@ static void sv_ring(struct pci_dev *pdev, unsigned int vector)
 	pci_write_config_dword(pdev, vsec + RVIOMMU_SIM_REG_DOORBELL, RVIOMMU_SIM_DOORBELL_GO);
 }
 
-static void sv_interrupts_up(struct sv_fixture *f, struct sv_interrupts *w, struct pci_dev *pdev)
-{
-	struct kunit *test = f->test;
-	unsigned int v;
-
-	w->pdev = pdev;
-	KUNIT_ASSERT_EQ(test, pci_alloc_irq_vectors(pdev, VECTORS, VECTORS, PCI_IRQ_MSI), VECTORS);
-	for (v = 0; v < VECTORS; v++) {
-		atomic_set(&w->count[v], 0);
-		KUNIT_ASSERT_EQ(test, request_irq(pci_irq_vector(pdev, v), sv_count, 0,
-						  "rviommu_kunit_sriov", &w->count[v]), 0);
-	}
-}
-
-static void sv_interrupts_down(struct sv_interrupts *w)
-{
-	unsigned int v;
-
-	for (v = 0; v < VECTORS; v++)
-		free_irq(pci_irq_vector(w->pdev, v), &w->count[v]);
-	pci_free_irq_vectors(w->pdev);
-}
-
 static void sv_expect_interrupts(struct sv_fixture *f)
 {
 	struct kunit *test = f->test;
-	unsigned long end = jiffies + 30 * HZ;
-	struct sv_interrupts world[3];
+	struct rviommu_irqtest irq[3] = {};
 	unsigned int i, v;
 
 	for (i = 0; i < 3; i++)
-		sv_interrupts_up(f, &world[i], i ? sv_virtual(f, i - 1) : f->pf);
+		rviommu_irqtest_alloc(test, &irq[i], i ? sv_virtual(f, i - 1) : f->pf, VECTORS,
+				      PCI_IRQ_MSI);
 	for (i = 0; i < 3; i++) {
 		for (v = 0; v < VECTORS; v++) {
-			sv_ring(world[i].pdev, v);
-			while (!atomic_read(&world[i].count[v]) && time_before(jiffies, end))
-				schedule_timeout_uninterruptible(1);
+			sv_ring(irq[i].pdev, v);
+			rviommu_irqtest_expect(test, &irq[i], v, 1);
 		}
 	}
 	/* Each came once, and to its own. */
 	for (i = 0; i < 3; i++)
 		for (v = 0; v < VECTORS; v++)
-			KUNIT_EXPECT_EQ_MSG(test, atomic_read(&world[i].count[v]), 1,
-					    "function %u, vector %u", i, v);
+			rviommu_irqtest_expect(test, &irq[i], v, 1);
 	for (i = 0; i < 3; i++)
-		sv_interrupts_down(&world[i]);
+		rviommu_irqtest_free(&irq[i]);
 }
 
 static void sv_msi(struct kunit *test)

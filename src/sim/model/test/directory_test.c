@@ -40,58 +40,45 @@ static void bare_passes_untranslated(void)
 	CHECK_EQ(last_cause(), 260);
 }
 
-/* Steps 3 to 5: the device ID must fit the directory; extended format 6+9+9. */
-static void device_id_width_extended(void)
+/* Steps 3 to 5: the device ID must fit the directory of @mode; @limit is the first that does not. */
+static void device_id_width(u64 capabilities, unsigned int mode, u32 limit)
 {
-	static const u32 limit[] = { [2] = 1 << 6, [3] = 1 << 15, [4] = 1 << 24 };
 	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V } };
 	struct rviommu_model_request req = request(DATA);
-	unsigned int mode;
 
-	for (mode = 2; mode <= 4; mode++) {
-		bench_config();
-		bench_start();
-		bench_queues_on();
-		bench_ddtp(mode);
-		req.device_id = limit[mode] - 1;
-		dc_write(req.device_id, &dc);
-		expect_pa(&req, DATA);
-		req.device_id = 0x123456 & (limit[mode] - 1);
-		expect_fault(&req, 258);
-		dc_write(req.device_id, &dc);
-		expect_pa(&req, DATA);
-		req.device_id = limit[mode];
-		CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
-		CHECK_EQ(rsp.cause, 260);
-	}
+	bench_config();
+	bench.config.capabilities &= capabilities;
+	bench_start();
+	bench_queues_on();
+	bench_ddtp(mode);
+	req.device_id = limit - 1;
+	dc_write(req.device_id, &dc);
+	expect_pa(&req, DATA);
+	req.device_id = 0x123456 & (limit - 1);
+	expect_fault(&req, 258);
+	dc_write(req.device_id, &dc);
+	expect_pa(&req, DATA);
+	req.device_id = limit;
+	CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
+	CHECK_EQ(rsp.cause, 260);
 }
 
-/* Base format: 7+9+8, contexts of 32 bytes. */
+/* Extended format: 6+9+9 */
+static void device_id_width_extended(void)
+{
+	device_id_width(~0ULL, 2, 1 << 6);
+	device_id_width(~0ULL, 3, 1 << 15);
+	device_id_width(~0ULL, 4, 1 << 24);
+}
+
+/* Base format: 7+9+8, contexts of 32 bytes */
 static void device_id_width_base(void)
 {
-	static const u32 limit[] = { [2] = 1 << 7, [3] = 1 << 16, [4] = 1 << 24 };
-	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V } };
-	struct rviommu_model_request req = request(DATA);
-	unsigned int mode;
+	const u64 base = ~(RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF | RVIOMMU_CAP_AMO_MRIF);
 
-	for (mode = 2; mode <= 4; mode++) {
-		bench_config();
-		bench.config.capabilities &= ~(RVIOMMU_CAP_MSI_FLAT | RVIOMMU_CAP_MSI_MRIF |
-					       RVIOMMU_CAP_AMO_MRIF);
-		bench_start();
-		bench_queues_on();
-		bench_ddtp(mode);
-		req.device_id = limit[mode] - 1;
-		dc_write(req.device_id, &dc);
-		expect_pa(&req, DATA);
-		req.device_id = 0x123456 & (limit[mode] - 1);
-		expect_fault(&req, 258);
-		dc_write(req.device_id, &dc);
-		expect_pa(&req, DATA);
-		req.device_id = limit[mode];
-		CHECK_EQ(send(&req), RVIOMMU_MODEL_ABORT);
-		CHECK_EQ(rsp.cause, 260);
-	}
+	device_id_width(base, 2, 1 << 7);
+	device_id_width(base, 3, 1 << 16);
+	device_id_width(base, 4, 1 << 24);
 }
 
 /* "Process to locate the Device-context", 3 and 8: access violations, 257. */
