@@ -1274,10 +1274,11 @@ static void test_page_requests(struct kunit *test)
 	atomic64_set(&f->ep->pri.groups, 3);
 	atomic64_set(&f->ep->pri.refused, 4);
 	atomic64_set(&f->ep->pri.dropped, 5);
+	atomic64_set(&f->ep->pri.again, 7);
 	atomic64_set(&f->ep->pri.revived, 6);
 	KUNIT_EXPECT_STREQ(test, read_file(test, f->ep->debugfs, "page_requests", TEXT_SIZE),
 			   "enabled yes\nlimit 8\npasid_in_response yes\n"
-			   "groups 3\nrefused 4\ndropped 5\nrevived 6\nopen 0\n");
+			   "groups 3\nrefused 4\nagain 7\ndropped 5\nrevived 6\nopen 0\n");
 	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 7, 3, false));
 	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 5, 3, false));
 	KUNIT_ASSERT_TRUE(test, page_request(f->ep, 0, 3, true));

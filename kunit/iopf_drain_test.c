@@ -14,12 +14,15 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
 #include "../src/driver/cmdq.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/pri.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/static.h"
 #include "../src/driver/space.h"
 #include "iopftest.h"
 #include "pritest.h"
@@ -231,11 +234,13 @@ static void drain_read_not(struct iopftest *f)
 	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN);
 }
 
+/* What has come meanwhile, too. */
 static void drain_read_again(struct iopftest *f)
 {
 	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
 
 	bus->ops->write32(bus, RVIOMMU_REG_PQCSR, RVIOMMU_QCSR_EN | RVIOMMU_QCSR_IE);
+	KUNIT_EXPECT_EQ(f->test, rviommu_iopf_flush(f->dev[0]), 0);
 }
 
 static struct rviommu_pritest_job *drain_go_unread(struct iopftest *f, u32 pasid)
@@ -657,9 +662,13 @@ static int drain_asked(struct iopf_group *group)
 	return -EBUSY;
 }
 
-/* A message is looked at by this thread; @asked is where it is handed on, and refuses it. */
+/*
+ * A message is looked at by this thread; @asked is where it is handed on, and refuses it. @ret is
+ * what becomes of what the device wanted.
+ */
 static void drain_look_at(struct iopftest *f, struct drain_moment *m, u32 pasid,
-			  struct iopftest_space *space, int (*asked)(struct iopf_group *group))
+			  struct iopftest_space *space, int (*asked)(struct iopf_group *group),
+			  int ret)
 {
 	struct rviommu_pritest_job *job;
 
@@ -668,8 +677,8 @@ static void drain_look_at(struct iopftest *f, struct drain_moment *m, u32 pasid,
 	job = drain_go_unread(f, pasid);
 	KUNIT_EXPECT_EQ(f->test, rviommu_iopf_flush(f->dev[0]), 0);
 	drain_expect_waited(f->test, m);
-	KUNIT_EXPECT_EQ(f->test, rviommu_pritest_end(f->test, job), -EFAULT);
 	drain_read_again(f);
+	KUNIT_EXPECT_EQ(f->test, rviommu_pritest_end(f->test, job), ret);
 }
 
 /* The message of a device is looked at: the device stays meanwhile, and another one may go. */
@@ -678,7 +687,7 @@ static void drain_during_message(struct kunit *test)
 	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
 	struct drain_moment m = { .f = f };
 
-	drain_look_at(f, &m, PASID, &f->space[1], drain_asked);
+	drain_look_at(f, &m, PASID, &f->space[1], drain_asked, -EFAULT);
 	drain_down(f);
 }
 
@@ -711,9 +720,55 @@ static void drain_replaced_during_message(struct kunit *test)
 	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
 	struct drain_moment m = { .f = f };
 
-	drain_look_at(f, &m, 0, &f->space[0], drain_asked_replaced);
+	drain_look_at(f, &m, 0, &f->space[0], drain_asked_replaced, 0);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 2), 0);
 	KUNIT_EXPECT_TRUE(test, iopftest_has(&f->space[2], 0, 2));
+	drain_down(f);
+}
+
+static struct iommu_attach_handle *drain_core_is_late(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	static struct iommu_attach_handle before;
+
+	return &before;
+}
+
+/*
+ * Who handles requests was replaced, and the core has not noted that yet: it would ask who may be
+ * gone. Nobody is asked, and the device is not told that it may not.
+ */
+static void drain_core_lags(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct rviommu_pritest_job *job;
+
+	kunit_activate_static_stub(test, rviommu_attachment_handle, drain_core_is_late);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[2]), 0);
+	job = drain_go_unread(f, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_iopf_flush(f->dev[0]), 0);
+	kunit_deactivate_static_stub(test, rviommu_attachment_handle);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[0].groups), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[2].groups), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.again), 1);
+	/* It has. */
+	drain_read_again(f);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[0].groups), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[2].groups), 1);
+	drain_down(f);
+}
+
+/* After a reset the core had noted it before: somebody is asked at once. */
+static void drain_core_knows(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct iommu_domain *domain = f->space[0].domain;
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], domain), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 2), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[0].groups), 1);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.again), 0);
 	drain_down(f);
 }
 
@@ -856,6 +911,8 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_during_strange_message),
 	KUNIT_CASE(drain_gone_before_message),
 	KUNIT_CASE(drain_replaced_during_message),
+	KUNIT_CASE(drain_core_lags),
+	KUNIT_CASE(drain_core_knows),
 	KUNIT_CASE(drain_cancels_once),
 	KUNIT_CASE(drain_reused),
 	{}

@@ -16,12 +16,15 @@
 #include <rviommu/regs.h>
 #include <rviommu/sim.h>
 
+#include "../src/driver/attach.h"
+#include "../src/driver/attachment.h"
 #include "../src/driver/cmdq.h"
 #include "../src/driver/compat.h"
 #include "../src/driver/endpoint.h"
 #include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/rviommu.h"
+#include "../src/driver/static.h"
 #include "../src/driver/trace.h"
 #include "iopftest.h"
 #include "pritest.h"
@@ -345,6 +348,77 @@ static void end_silent(struct kunit *test)
 	iopftest_expect_clean(f, 1);
 }
 
+/*
+ * It was out of service, and a reset brings it back without ATS. The core attaches what was there,
+ * and takes no refusal: so that is attached, and nobody is asked.
+ */
+static void end_back(struct kunit *test)
+{
+	struct rviommu_sim_config config;
+	struct iopftest_space *space;
+	struct rviommu_endpoint *ep;
+	struct iopftest *f;
+
+	end_config(&config);
+	config.model.ats_timeout = NSEC_PER_MSEC;
+	f = iopftest_up(test, &config);
+	ep = f->ep[0];
+	space = &f->space[0];
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, space), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 2, 9), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(f->dev[0], RVIOMMU_SIM_ATC_LOST), 0);
+	iopftest_unmap(space, 0, 1);
+	KUNIT_ASSERT_TRUE(test, ep->lost);
+	KUNIT_ASSERT_EQ(test, rviommu_sim_set_atc(f->dev[0], 0), 0);
+
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, &rviommu_blocking_domain), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(ep, space->domain), 0);
+	KUNIT_EXPECT_FALSE(test, ep->lost);
+	KUNIT_EXPECT_FALSE(test, ep->pri.enabled);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(ep, IOMMU_NO_PASID), space->domain);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(f->dev[0], IOMMU_NO_PASID,
+						   IOPFTEST_IOVA + SZ_4K, SZ_4K, 7), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(space, 1, 7));
+	KUNIT_EXPECT_LT(test, rviommu_simtest_fill(f->dev[0], IOMMU_NO_PASID, IOPFTEST_IOVA,
+						   SZ_4K, 7), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&space->groups), 1);
+	iopftest_detach(f, 0);
+	KUNIT_EXPECT_EQ(test, ep->pri.users, 0);
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, space), -ENODEV);
+}
+
+/*
+ * Another device has its requester ID from now on, and it has to do without ATS. It keeps its
+ * domain, its page requests have their responses, and it may not ask again.
+ */
+static void end_without_ats(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct iopftest_space *space = &f->space[0];
+	struct rviommu_endpoint *ep = f->ep[0];
+	struct rviommu_pritest_job *job;
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, space), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 9), 0);
+	space->mode = IOPFTEST_HOLD;
+	job = iopftest_go(f, 0, 0, 0, 1, 1);
+	iopftest_await_held(f, space, 1);
+
+	rviommu_attach_without_ats(ep);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	KUNIT_EXPECT_FALSE(test, ep->pri.enabled);
+	iopftest_expect_clean(f, 0);
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(space, IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	iopftest_expect_clean(f, 0);
+	KUNIT_EXPECT_EQ(test, rviommu_simtest_fill(f->dev[0], IOMMU_NO_PASID,
+						   IOPFTEST_IOVA + SZ_4K, SZ_4K, 7), 0);
+	KUNIT_EXPECT_TRUE(test, iopftest_has(space, 1, 7));
+	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).groups, 2);
+	iopftest_detach(f, 0);
+	KUNIT_EXPECT_EQ(test, ep->pri.users, 0);
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, space), -ENODEV);
+}
+
 /* And its IOMMU with it, of which the other devices have no requests. */
 static void end_destroyed(struct kunit *test)
 {
@@ -493,6 +567,8 @@ static struct kunit_case end_cases[] = {
 	KUNIT_CASE(end_reset),
 	KUNIT_CASE(end_removed),
 	KUNIT_CASE(end_silent),
+	KUNIT_CASE(end_back),
+	KUNIT_CASE(end_without_ats),
 	KUNIT_CASE_PARAM(end_function, end_surprise_gen_params),
 	KUNIT_CASE(end_destroyed),
 	{}

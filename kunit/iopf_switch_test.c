@@ -22,10 +22,6 @@
 
 #define PASID	5
 
-/* For iommufd only, as what hw.h has */
-struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
-						    unsigned int type);
-
 /**
  * struct switch_way - how it does not let itself be switched on
  * @name: of the case

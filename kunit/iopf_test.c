@@ -196,7 +196,7 @@ KUNIT_ARRAY_PARAM(iopf_use, iopf_uses, iopf_use_desc);
 /*
  * Replaced while requests are outstanding: one that is held, one in a worker. Nobody waits for them
  * or answers in their stead; who had them does, once each, and the device tries again, and asks the
- * new one.
+ * new one. So it does if the answer is no: that was for the domain before.
  */
 static void iopf_replaced(struct kunit *test)
 {
@@ -226,13 +226,15 @@ static void iopf_replaced(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, stalled), 0);
 	KUNIT_EXPECT_TRUE(test, iopftest_has(to, 1, 11));
 	KUNIT_EXPECT_FALSE(test, completion_done(&held->done));
-	KUNIT_EXPECT_EQ(test, iopftest_let_go(from, IOMMU_PAGE_RESP_SUCCESS, false), 1);
+	/* What he says no to now he would not say for who came after him. */
+	KUNIT_EXPECT_EQ(test, iopftest_let_go(from, IOMMU_PAGE_RESP_INVALID, false), 1);
 	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, held), 0);
 	KUNIT_EXPECT_TRUE(test, iopftest_has(to, 3, 33));
 
 	KUNIT_EXPECT_EQ(test, atomic_read(&from->groups), 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&to->groups), 2);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.refused), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[0]->pri.again), 1);
 	stats = iopftest_stats(f, 0);
 	KUNIT_EXPECT_EQ(test, stats.groups, 4);
 	KUNIT_EXPECT_EQ(test, stats.responses, 4);

@@ -65,6 +65,7 @@ void rviommu_attach_without_ats(struct rviommu_endpoint *ep)
 	guard(mutex)(&ep->lock);
 	if (!ep->ats.usable)
 		return;
+	rviommu_iopf_give_up(ep);
 	rviommu_ats_disable(ep);
 	WRITE_ONCE(ep->ats.usable, false);
 	WARN_ON(rviommu_change_contexts(ep) == RVIOMMU_CHANGE_REFUSED);
@@ -104,7 +105,7 @@ static int rviommu_handover_come(struct rviommu_handover *h)
 		return 0;
 	if (!READ_ONCE(ep->iommu->pageq.running) && !h->c->must)
 		return -ENODEV;
-	return rviommu_iopf_get(ep);
+	return rviommu_iopf_get(ep, rviommu_attachment_is_noted(ep, h->c->pasid, h->c->new));
 }
 
 /*

@@ -2,10 +2,14 @@
 /*
  * Attachments: their memory, and the lists of an address space that they are on.
  */
+#include <linux/export.h>
+#include <linux/jiffies.h>
 #include <linux/rculist.h>
+#include <kunit/static_stub.h>
 #include <kunit/visibility.h>
 
 #include "attachment.h"
+#include "compat.h"
 #include "endpoint.h"
 #include "invalidate.h"
 #include "mem.h"
@@ -23,6 +27,68 @@ struct rviommu_attachment *rviommu_attachment_alloc(void)
 {
 	return rviommu_zalloc(sizeof(struct rviommu_attachment), GFP_KERNEL);
 }
+
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+/* For rviommu_core_handle(). */
+RVIOMMU_IMPORT_NS(IOMMUFD_INTERNAL);
+#endif
+
+/* Whom the core asks to handle page requests; a function of its own for tests. */
+VISIBLE_IF_KUNIT struct iommu_attach_handle *
+rviommu_attachment_handle(struct rviommu_endpoint *ep, ioasid_t pasid)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_attachment_handle, ep, pasid);
+	return rviommu_core_handle(ep->dev, pasid);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_handle);
+
+/**
+ * rviommu_attachment_is_noted() - has the core noted that something is attached?
+ * @ep: the device
+ * @pasid: which requests; IOMMU_NO_PASID: those without one
+ * @domain: which is about to be attached, and handles page requests
+ *
+ * It does so afterwards. So that leads back, after a reset, or because another device could not
+ * follow: the core takes no refusal then. For who attaches for the core.
+ *
+ * Return: true if it has.
+ */
+bool rviommu_attachment_is_noted(struct rviommu_endpoint *ep, ioasid_t pasid,
+				 const struct iommu_domain *domain)
+{
+	const struct iommu_attach_handle *handle = rviommu_attachment_handle(ep, pasid);
+
+	return handle && handle->domain == domain;
+}
+
+/*
+ * The core attaches first and notes whom it will ask afterwards, under a lock of its own. After a
+ * reset it has noted that already. @a is not published yet, and the core changes nothing now.
+ */
+static void attachment_look_back(struct rviommu_attachment *a)
+{
+	a->before = rviommu_attachment_handle(a->ep, a->pasid);
+	a->lags = jiffies;
+	if (!rviommu_attachment_is_noted(a->ep, a->pasid, a->domain))
+		a->lags += msecs_to_jiffies(RVIOMMU_CORE_LAG_MS);
+}
+
+/**
+ * rviommu_attachment_is_known() - does the core ask who handles the page requests of this one?
+ * @a: the attachment, which has @faults. Under RCU.
+ *
+ * Until it does, it would ask who handled those of the one before. It keeps no reference, and
+ * he may be gone in a moment. That it has ended shows by another pointer; a pointer may come
+ * again, so it is not believed for long.
+ *
+ * Return: true if it does.
+ */
+bool rviommu_attachment_is_known(const struct rviommu_attachment *a)
+{
+	return !time_before(jiffies, a->lags) ||
+	       rviommu_attachment_handle(a->ep, a->pasid) != a->before;
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_is_known);
 
 /**
  * rviommu_attachment_get() - one that is about to be made
@@ -55,8 +121,10 @@ struct rviommu_attachment *rviommu_attachment_get(struct rviommu_endpoint *ep, i
 		return NULL;
 	*a = (struct rviommu_attachment){
 		.ep = ep, .pasid = pasid, .domain = domain, .space = rviommu_space_of(domain),
-		.faults = domain->iopf_handler,
+		.faults = domain->iopf_handler, .nr = ++ep->attachments,
 	};
+	if (a->faults)
+		attachment_look_back(a);
 	return a;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_get);

@@ -11,6 +11,9 @@
 
 #include "space.h"
 
+/* For so long the core may need to note what was attached; it does so at once. Milliseconds. */
+#define RVIOMMU_CORE_LAG_MS	1000
+
 struct rviommu_endpoint;
 
 /**
@@ -20,6 +23,9 @@ struct rviommu_endpoint;
  * @domain: what they use
  * @space: the address space that it is; NULL: identity, or the blocking domain
  * @faults: page requests are handled: by whom, the domain says
+ * @nr: which of all attachments of the device it is; never 0
+ * @before: whom the core asked for page requests when this one was made; compared, never followed
+ * @lags: until then the core may do so still: rviommu_attachment_is_known()
  * @node: on rviommu_space.attachments; of identity on none
  * @target: on rviommu_space.targets, if it is @visited
  * @visited: whoever invalidates looks at it: for its IOMMU, or for the cache of its device.
@@ -41,6 +47,9 @@ struct rviommu_attachment {
 	struct iommu_domain *domain;
 	struct rviommu_space *space;
 	bool faults;
+	u64 nr;
+	const struct iommu_attach_handle *before;
+	unsigned long lags;
 	struct list_head node;
 	struct list_head target;
 	bool visited;
@@ -54,6 +63,9 @@ void rviommu_attachment_put(struct rviommu_attachment *a);
 void rviommu_attachment_link(struct rviommu_attachment *a);
 void rviommu_attachment_unlink(struct rviommu_attachment *a);
 bool rviommu_attachment_shares(const struct rviommu_attachment *a);
+bool rviommu_attachment_is_noted(struct rviommu_endpoint *ep, ioasid_t pasid,
+				 const struct iommu_domain *domain);
+bool rviommu_attachment_is_known(const struct rviommu_attachment *a);
 
 struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_t pasid);
 struct iommu_domain *rviommu_attached_domain(struct rviommu_endpoint *ep, ioasid_t pasid);
@@ -63,5 +75,10 @@ static inline struct rviommu_space *rviommu_attachment_space(const struct rviomm
 {
 	return a ? a->space : NULL;
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+struct iommu_attach_handle *rviommu_attachment_handle(struct rviommu_endpoint *ep,
+						      ioasid_t pasid);
+#endif
 
 #endif /* RVIOMMU_ATTACHMENT_H */

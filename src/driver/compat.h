@@ -245,6 +245,31 @@ static inline int rviommu_replace_device_pasid(struct iommu_domain *domain, stru
 }
 #endif
 
+/*
+ * Whom the core asks to handle the page requests of a device: its record for a PASID. Declared, and
+ * exported, as the one above. What the pointer leads to may go at any time.
+ */
+#if IS_ENABLED(CONFIG_IOMMU_IOPF)
+struct iommu_attach_handle *iommu_attach_handle_get(struct iommu_group *group, ioasid_t pasid,
+						    unsigned int type);
+
+static inline struct iommu_attach_handle *rviommu_core_handle(struct device *dev, ioasid_t pasid)
+{
+	struct iommu_group *group = iommu_group_get(dev);
+	struct iommu_attach_handle *handle = NULL;
+
+	if (group)
+		handle = iommu_attach_handle_get(group, pasid, 0);
+	iommu_group_put(group);
+	return IS_ERR(handle) ? NULL : handle;
+}
+#else
+static inline struct iommu_attach_handle *rviommu_core_handle(struct device *dev, ioasid_t pasid)
+{
+	return NULL;
+}
+#endif
+
 /* Does the core replace them? */
 static inline bool rviommu_core_replaces_pasids(void)
 {

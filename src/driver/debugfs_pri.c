@@ -44,6 +44,7 @@ static int page_requests_show(struct seq_file *m, void *unused)
 	seq_printf(m, "pasid_in_response %s\n", str_yes_no(pri->pasid));
 	seq_printf(m, "groups %lld\n", atomic64_read(&pri->groups));
 	seq_printf(m, "refused %lld\n", atomic64_read(&pri->refused));
+	seq_printf(m, "again %lld\n", atomic64_read(&pri->again));
 	seq_printf(m, "dropped %lld\n", atomic64_read(&pri->dropped));
 	seq_printf(m, "revived %lld\n", atomic64_read(&pri->revived));
 	seq_printf(m, "open %u\n", nr);

@@ -75,6 +75,7 @@ struct rviommu_ats {
  * @attached: what its requester IDs use: @blocked, if nothing; NULL before the first attach.
  *            Written under @lock, read there or under RCU: rviommu_attached().
  * @blocked: what they have when they are blocked, for which no memory is needed
+ * @attachments: how many it has had; under @lock
  * @spare: laid aside for an attachment that must not fail; under @lock
  * @nr_ids: number of @ids
  * @ids: device_ids, sorted as the firmware gave them, no duplicates
@@ -113,6 +114,7 @@ struct rviommu_endpoint {
 	struct mutex lock; /* see above */
 	struct rviommu_attachment __rcu *attached;
 	struct rviommu_attachment blocked;
+	u64 attachments;
 	struct rviommu_attachment *spare;
 	atomic64_t faults;
 	struct rviommu_fault last_fault;

@@ -46,15 +46,20 @@ static int rviommu_iopf_queue(struct rviommu_endpoint *ep)
 /**
  * rviommu_iopf_get() - an attachment that handles page requests is about to come
  * @ep: the device. Its lock is held.
+ * @must: it leads back to where the core takes no refusal
+ *
+ * Where the device has to do without ATS meanwhile, the way back ends without page requests.
  *
  * Return: 0; -ENODEV if it can send none; -ENOMEM; an error of the core.
  */
-int rviommu_iopf_get(struct rviommu_endpoint *ep)
+int rviommu_iopf_get(struct rviommu_endpoint *ep, bool must)
 {
 	int ret;
 
-	if (!ep->pri.usable || !ep->ats.usable)
+	if (!ep->pri.usable || (!ep->ats.usable && !must))
 		return -ENODEV;
+	if (!ep->ats.usable)
+		dev_warn(ep->dev, "its page requests are not served any more\n");
 	ret = rviommu_iopf_queue(ep);
 	if (!ret)
 		ep->pri.users++;
@@ -65,10 +70,14 @@ int rviommu_iopf_get(struct rviommu_endpoint *ep)
  * rviommu_iopf_start() - it has come
  * @ep: the device; its ATS was switched on, if it can be. Its lock is held.
  *
+ * One that has to do without ATS meanwhile goes on without page requests.
+ *
  * Return: 0 or an error: the device cannot be switched on.
  */
 int rviommu_iopf_start(struct rviommu_endpoint *ep)
 {
+	if (!ep->ats.usable)
+		return 0;
 	return ep->ats.enabled ? rviommu_pri_enable(ep) : -ENODEV;
 }
 
@@ -216,6 +225,12 @@ static const iopf_step iopf_take_away[] = {
 	iopf_read, iopf_forget, iopf_wait_for_handlers, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
+/* It has to do without ATS: nobody hears of its requests any more, and who has some keeps them. */
+static const iopf_step iopf_give_up[] = {
+	iopf_switch_off, iopf_read, iopf_close, iopf_read_again, iopf_forget, iopf_refuse,
+	iopf_settle, iopf_fence, NULL
+};
+
 /* Nobody handles requests any more. Who reads one right now has handed it on by the second read. */
 static const iopf_step iopf_take_all[] = {
 	iopf_switch_off, iopf_read, iopf_close, iopf_read_again, iopf_forget,
@@ -321,6 +336,22 @@ void rviommu_iopf_stop(struct rviommu_endpoint *ep)
 
 	if (ep->pri.queue)
 		iopf_run(&quiet, iopf_take_all);
+}
+
+/**
+ * rviommu_iopf_give_up() - a device has to do without ATS, and so without page requests
+ * @ep: the device. Its lock is held.
+ *
+ * What handles them stays attached, and is asked nothing more; nobody waits for it.
+ */
+void rviommu_iopf_give_up(struct rviommu_endpoint *ep)
+{
+	struct iopf_quiet quiet = { .ep = ep, .pasid = RVIOMMU_PRG_ALL };
+
+	if (!ep->pri.users)
+		return;
+	dev_warn(ep->dev, "its page requests are not served any more\n");
+	iopf_run(&quiet, iopf_give_up);
 }
 
 /**

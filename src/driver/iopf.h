@@ -15,16 +15,17 @@ struct rviommu_endpoint;
 #define RVIOMMU_IOPF_PATIENCE_S		10
 
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)
-int rviommu_iopf_get(struct rviommu_endpoint *ep);
+int rviommu_iopf_get(struct rviommu_endpoint *ep, bool must);
 int rviommu_iopf_start(struct rviommu_endpoint *ep);
 void rviommu_iopf_put(struct rviommu_endpoint *ep);
+void rviommu_iopf_give_up(struct rviommu_endpoint *ep);
 void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid);
 void rviommu_iopf_replaced(struct rviommu_endpoint *ep);
 void rviommu_iopf_stop(struct rviommu_endpoint *ep);
 void rviommu_iopf_exit(struct rviommu_endpoint *ep);
 unsigned long rviommu_iopf_patience(void);
 #else
-static inline int rviommu_iopf_get(struct rviommu_endpoint *ep)
+static inline int rviommu_iopf_get(struct rviommu_endpoint *ep, bool must)
 {
 	return -ENODEV;
 }
@@ -35,6 +36,10 @@ static inline int rviommu_iopf_start(struct rviommu_endpoint *ep)
 }
 
 static inline void rviommu_iopf_put(struct rviommu_endpoint *ep)
+{
+}
+
+static inline void rviommu_iopf_give_up(struct rviommu_endpoint *ep)
 {
 }
 

@@ -201,6 +201,7 @@ static struct rviommu_prg *prg_get(struct rviommu_prgs *prgs,
 	group->index = message->index;
 	group->pv = message->pv;
 	group->spoiled = false;
+	group->handler = 0;
 	list_move_tail(&group->node, &prgs->partial);
 	return group;
 }
@@ -288,6 +289,7 @@ static bool prgs_take(struct rviommu_prgs *prgs, u32 pasid, u64 oldest, u64 newe
 		if (!prg_is_of(group, pasid) || group->cookie < oldest || group->cookie > newest)
 			continue;
 		answer->cookie = group->cookie;
+		answer->handler = group->handler;
 		answer->message = list_last_entry(&group->requests, struct rviommu_prg_request,
 						  node)->message;
 		list_add_tail(&answer->node, &prgs->answers);

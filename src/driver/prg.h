@@ -61,6 +61,7 @@ struct rviommu_prg_request {
  * @index: Page Request Group Index
  * @pv: its requests have a PASID
  * @spoiled: a request of it found no room: it cannot be served
+ * @handler: rviommu_attachment.nr of who handles it, once it is handed on
  */
 struct rviommu_prg {
 	struct list_head node;
@@ -71,6 +72,7 @@ struct rviommu_prg {
 	u16 index;
 	bool pv;
 	bool spoiled;
+	u64 handler;
 };
 
 /**
@@ -95,6 +97,7 @@ struct rviommu_prg_info {
  * struct rviommu_prg_answer - a response that somebody has decided on, and not queued yet
  * @node: on rviommu_prgs.answers
  * @cookie: rviommu_prg.cookie of the group, which may be another one by now
+ * @handler: rviommu_prg.handler, likewise
  * @message: the last request of the group: what the response has to be to
  *
  * On the stack of who queues it, from rviommu_prgs_answer() or rviommu_prgs_take() to
@@ -103,6 +106,7 @@ struct rviommu_prg_info {
 struct rviommu_prg_answer {
 	struct list_head node;
 	u64 cookie;
+	u64 handler;
 	struct rviommu_page_message message;
 };
 

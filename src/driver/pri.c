@@ -80,10 +80,42 @@ static void pri_answer(struct rviommu_endpoint *ep, struct rviommu_prg_answer *a
 }
 
 /**
+ * struct pri_handler - who handles page requests with a PASID, or without
+ * @nr: rviommu_attachment.nr; 0: nobody
+ * @known: the core knows him: what it is told now it tells him
+ */
+struct pri_handler {
+	u64 nr;
+	bool known;
+};
+
+static struct pri_handler pri_handler(struct rviommu_endpoint *ep,
+				      const struct rviommu_page_message *message)
+{
+	const struct rviommu_attachment *a;
+
+	guard(rcu)();
+	a = rviommu_attached(ep, message->pv ? message->pid : IOMMU_NO_PASID);
+	if (!a || !a->faults)
+		return (struct pri_handler) {};
+	return (struct pri_handler) { .nr = a->nr, .known = rviommu_attachment_is_known(a) };
+}
+
+/* Does somebody else handle now what the group asks for? */
+static bool pri_was_replaced(struct rviommu_endpoint *ep, const struct rviommu_prg_answer *answer)
+{
+	u64 nr = pri_handler(ep, &answer->message).nr;
+
+	return nr && nr != answer->handler;
+}
+
+/**
  * rviommu_page_response() - iommu_ops: a handler responds
  * @dev: the device
  * @fault: the last request of the group, as it was reported
  * @response: what is said
+ *
+ * What somebody refused who was replaced meanwhile the device asks again, of who came after him.
  *
  * Response Failure ends the whole interface of a device (PCIe "Page Request Group Response
  * Message"), for all its PASIDs. The core says failure of one group: it had no memory, or its
@@ -97,11 +129,16 @@ void rviommu_page_response(struct device *dev, struct iopf_fault *fault,
 	const struct iommu_fault_page_request *prm = &fault->fault.prm;
 	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
 	struct rviommu_prg_answer answer;
+	bool again;
 
 	/* Of a request that is not the last one the core says something, too: no cookie. */
-	if (rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &answer))
-		pri_answer(ep, &answer, response->code == IOMMU_PAGE_RESP_SUCCESS ?
-			   RVIOMMU_PRG_SUCCESS : RVIOMMU_PRG_INVALID);
+	if (!rviommu_prgs_answer(&ep->pri.prgs, prm->private_data[0], &answer))
+		return;
+	again = response->code != IOMMU_PAGE_RESP_SUCCESS && pri_was_replaced(ep, &answer);
+	if (again)
+		atomic64_inc(&ep->pri.again);
+	pri_answer(ep, &answer, again || response->code == IOMMU_PAGE_RESP_SUCCESS ?
+		   RVIOMMU_PRG_SUCCESS : RVIOMMU_PRG_INVALID);
 }
 
 /* ----- Messages ----- */
@@ -139,18 +176,9 @@ static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 static void pri_end(struct rviommu *iommu)
 {
 	/* Whatever was done with the device before; rviommu_pri_pass_message() */
+	smp_store_release(&iommu->asked_nr, iommu->asked_nr + 1);
 	smp_store_release(&iommu->asking, NULL);
 	wake_up_all(&iommu->asked);
-}
-
-/* Does somebody handle requests with this PASID, or without? */
-static bool pri_is_handled(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
-{
-	const struct rviommu_attachment *a;
-
-	guard(rcu)();
-	a = rviommu_attached(ep, message->pv ? message->pid : IOMMU_NO_PASID);
-	return a && a->faults;
 }
 
 static int pri_report(struct rviommu_endpoint *ep, const struct rviommu_page_message *message,
@@ -277,32 +305,47 @@ static void pri_hand_on(struct rviommu_endpoint *ep, struct rviommu_prg *group)
  */
 static bool pri_is_kept(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
 {
-	return (message->read || message->write) && pri_is_handled(ep, message);
+	return (message->read || message->write) && pri_handler(ep, message).nr;
+}
+
+/* Its last request has come. */
+static void pri_complete(struct rviommu_endpoint *ep, struct rviommu_prg *group,
+			 const struct rviommu_page_message *message)
+{
+	const struct pri_handler handler = pri_handler(ep, message);
+	struct rviommu_page_message last = *message;
+
+	if (handler.nr && handler.known) {
+		group->handler = handler.nr;
+		pri_hand_on(ep, group);
+		return;
+	}
+	last.since = group->since;
+	rviommu_prgs_refuse(&ep->pri.prgs, group);
+	if (!handler.nr) {
+		pri_respond_invalid(ep, &last);
+		return;
+	}
+	/* Not for long. */
+	atomic64_inc(&ep->pri.again);
+	pri_respond(ep, &last, RVIOMMU_PRG_SUCCESS);
 }
 
 static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_message *message)
 {
 	const struct rviommu_page_message request = rviommu_filter_page_message(ep->iommu,
 										*message);
-	struct rviommu_page_message last = request;
-	struct rviommu_prgs *prgs = &ep->pri.prgs;
 	struct rviommu_prg *group;
 
 	if (!message->last && !pri_is_kept(ep, message)) {
 		atomic64_inc(&ep->pri.dropped);
 		return;
 	}
-	switch (rviommu_prgs_add(prgs, &request, &group)) {
+	switch (rviommu_prgs_add(&ep->pri.prgs, &request, &group)) {
 	case RVIOMMU_PRG_KEPT:
 		break;
 	case RVIOMMU_PRG_COMPLETE:
-		if (pri_is_handled(ep, message)) {
-			pri_hand_on(ep, group);
-			break;
-		}
-		last.since = group->since;
-		rviommu_prgs_refuse(prgs, group);
-		pri_respond_invalid(ep, &last);
+		pri_complete(ep, group, &request);
 		break;
 	case RVIOMMU_PRG_REFUSED:
 		dev_warn_ratelimited(ep->dev, "asks for more pages than it may\n");
@@ -363,19 +406,22 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
  * rviommu_pri_pass_message() - a message of a device that is looked at now has been handed on
  * @ep: the device
  *
- * If it has none of its IDs any more, no other one will be looked at. A message of another device
- * is not waited for, nor one that comes to another IOMMU, nor readers of RCU.
+ * One, if there is one: whatever comes behind it finds what was changed before. A message of
+ * another device is not waited for, nor one that comes to another IOMMU, nor readers of RCU.
  *
  * Context: may sleep.
  */
 void rviommu_pri_pass_message(struct rviommu_endpoint *ep)
 {
 	struct rviommu *iommu = ep->iommu;
+	u64 nr;
 
 	/* Pairs with the barrier in pri_begin(). */
 	smp_mb();
+	nr = READ_ONCE(iommu->asked_nr);
 	/* Pairs with pri_end(). */
-	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep);
+	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep ||
+				 smp_load_acquire(&iommu->asked_nr) != nr);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_pass_message);
 

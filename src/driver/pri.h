@@ -37,6 +37,8 @@ struct work_struct;
  * @prgs: its groups; has a lock of its own
  * @groups: groups that were handed on
  * @refused: responses "Invalid Request" that were given without a handler
+ * @again: responses "Success" that were given without one who had served anything: the device asks
+ *         again, and whoever handles its requests now serves them
  * @dropped: requests that got no response, because of what the device did wrong; and Stop
  *           Markers
  * @unsent: a response could not be queued, while the IOMMU was suspended: the device waits for it
@@ -58,6 +60,7 @@ struct rviommu_pri {
 	struct rviommu_prgs prgs;
 	atomic64_t groups;
 	atomic64_t refused;
+	atomic64_t again;
 	atomic64_t dropped;
 	bool unsent;
 	atomic64_t revived;

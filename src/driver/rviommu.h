@@ -73,6 +73,7 @@ struct rviommu_irq {
  * @asking: the device whose message is looked at, or NULL; written under pageq.lock, so there is
  *          one at a time. It is not freed meanwhile: rviommu_pri_pass_message().
  * @asked: somebody may wait for @asking to be another one
+ * @asked_nr: messages that were handed on; written under pageq.lock
  * @revive: devices whose page requests have failed are looked for, a moment after one may have;
  *          only with a page-request queue
  * @strangers: requests of devices that may send none, and that wanted a response; read by
@@ -118,6 +119,7 @@ struct rviommu {
 	struct rviommu_inq pageq;
 	struct rviommu_endpoint *asking;
 	wait_queue_head_t asked;
+	u64 asked_nr;
 	struct delayed_work revive;
 	atomic64_t strangers;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
