@@ -778,6 +778,7 @@ static void lost_illegal_response(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sync(t, &b), 0);
 	expect_reported(t, BIT(3));
 	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_ILLEGAL), 1);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_UNSENT), 1);
 	fakebus_trap(t->bus, FAKEBUS_ILLEGAL, 0, 0, 0, 0);
 	expect_alive(t);
 }
@@ -865,6 +866,7 @@ static void lost_silent_beside_response(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, responses(t, r[1], RVIOMMU_PRG_SUCCESS), 1);
 	KUNIT_EXPECT_EQ(test, responses(t, r[2], RVIOMMU_PRG_INVALID), 1);
 	KUNIT_EXPECT_EQ(test, responses(t, r[2], RVIOMMU_PRG_SUCCESS), 0);
+	KUNIT_EXPECT_EQ(test, event(t, RVIOMMU_CMDQ_AGAIN), 1);
 	t->cq.timeout_us = RVIOMMU_FENCE_TIMEOUT_US;
 	expect_alive(t);
 }

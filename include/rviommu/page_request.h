@@ -7,6 +7,9 @@
  * who handles the requests is to have his say, or cancels. To replace a translation needs
  * neither: what was asked is answered, and the device asks again.
  *
+ * Who handles requests (iommu_domain.iopf_handler) is called where those of all devices of an IOMMU
+ * are read: he passes them on and returns, and does what waits in a worker.
+ *
  * A domain that is taken away from a device or a PASID is cancelled anyway.
  */
 #ifndef RVIOMMU_PAGE_REQUEST_H

@@ -54,6 +54,9 @@
  * @RVIOMMU_CMDQ_MEMFAULT: cqmf
  * @RVIOMMU_CMDQ_RESTARTS: recoveries
  * @RVIOMMU_CMDQ_AWAY: ATS.INVAL that were not answered, and given up because the device sleeps
+ * @RVIOMMU_CMDQ_AGAIN: responses to page requests that may have been sent, and were submitted again:
+ *                     as Success
+ * @RVIOMMU_CMDQ_UNSENT: those that were left out, because their device was taken out of service
  * @RVIOMMU_CMDQ_NR_EVENTS: number of counters
  */
 enum rviommu_cmdq_event {
@@ -66,6 +69,8 @@ enum rviommu_cmdq_event {
 	RVIOMMU_CMDQ_MEMFAULT,
 	RVIOMMU_CMDQ_RESTARTS,
 	RVIOMMU_CMDQ_AWAY,
+	RVIOMMU_CMDQ_AGAIN,
+	RVIOMMU_CMDQ_UNSENT,
 	RVIOMMU_CMDQ_NR_EVENTS,
 };
 

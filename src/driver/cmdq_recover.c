@@ -62,6 +62,8 @@ static void cmdq_lose_device(struct rviommu_cmdq *cq, struct rviommu_command wha
 
 		if (!rviommu_cmd_is_ats(*cmd) || !rviommu_cmd_same_device(*cmd, what))
 			continue;
+		if (rviommu_cmd_is_ats_prgr(*cmd))
+			rviommu_cmdq_count(cq, RVIOMMU_CMDQ_UNSENT);
 		*cmd = instead;
 		instead = rviommu_cmd_barrier();
 	}
@@ -265,11 +267,14 @@ static u32 cmdq_fetched(const struct rviommu_cmdq *cq)
  * A command that may have been executed, or aborted (spec cqcsr.cqen). Whatever the IOMMU
  * does twice does no harm. But a device may take a response that comes twice for one to a
  * later group with the same index; so it is Success now, by which the device tries again, and
- * asks again where that was wrong.
+ * asks again where that was wrong. That is counted: one group may have had two.
  */
-static struct rviommu_command cmdq_again(struct rviommu_command cmd)
+static struct rviommu_command cmdq_again(struct rviommu_cmdq *cq, struct rviommu_command cmd)
 {
-	return rviommu_cmd_is_ats_prgr(cmd) ? rviommu_cmd_as_success(cmd) : cmd;
+	if (!rviommu_cmd_is_ats_prgr(cmd))
+		return cmd;
+	rviommu_cmdq_count(cq, RVIOMMU_CMDQ_AGAIN);
+	return rviommu_cmd_as_success(cmd);
 }
 
 /*
@@ -287,7 +292,7 @@ static void cmdq_resubmit(struct rviommu_cmdq *cq)
 	for (i = 0; i < n; i++)
 		cq->scratch[i] = *rviommu_cmdq_slot(cq, (cq->head + i) & mask);
 	for (i = 0; i < fetched; i++)
-		cq->scratch[i] = cmdq_again(cq->scratch[i]);
+		cq->scratch[i] = cmdq_again(cq, cq->scratch[i]);
 
 	rviommu_cmdq_move_done(cq);
 	cq->head = 0;

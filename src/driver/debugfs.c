@@ -219,6 +219,8 @@ static int counters_show(struct seq_file *m, void *unused)
 		[RVIOMMU_CMDQ_MEMFAULT] = "memfault",
 		[RVIOMMU_CMDQ_RESTARTS] = "restarts",
 		[RVIOMMU_CMDQ_AWAY] = "away",
+		[RVIOMMU_CMDQ_AGAIN] = "responses_again",
+		[RVIOMMU_CMDQ_UNSENT] = "responses_unsent",
 	};
 	struct rviommu *iommu = m->private;
 	struct rviommu_inq *fq = &iommu->faultq;

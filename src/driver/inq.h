@@ -51,7 +51,9 @@ struct rviommu_inq_ops {
  * @q: memory and registers; its base is NULL where the IOMMU or the kernel has no use for it
  * @ops: what it is about
  * @lock: serialises the functions below against each other, and so what is done for a record.
- *        Nothing that waits for a command, or for who handles page requests, is done under it.
+ *        A response waits for room in the command queue under it, and the core asks who handles
+ *        page requests, which must not wait for anything (rviommu/page_request.h). No command is
+ *        waited for.
  * @head: index of the next record to read
  * @running: enabled, and not given up; read anywhere
  * @records: records read
