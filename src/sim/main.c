@@ -35,6 +35,10 @@ static ushort vfs;
 module_param(vfs, ushort, 0444);
 MODULE_PARM_DESC(vfs, "Virtual functions that each of them can have (default: 0)");
 
+static bool ats = true;
+module_param(ats, bool, 0444);
+MODULE_PARM_DESC(ats, "All of them have ATS and page requests (default: yes)");
+
 /* What it names is written to: where the kernel is locked down, nobody can name it. */
 static unsigned long long bar_memory[2];
 static unsigned int bar_words;
@@ -68,6 +72,7 @@ static int __init sim_default_create(void)
 	sim_default.endpoints = endpoints;
 	sim_default.pci_functions = pci_functions;
 	sim_default.vfs = vfs;
+	sim_default.ats = ats;
 	sim_default.bar_start = bar_memory[0];
 	sim_default.bar_size = bar_memory[1];
 	sim_default.wired = wired;
