@@ -573,6 +573,133 @@ static void rviommu_hold_devices(struct rviommu_bus *bus, bool hold)
 		bus->hold_devices(bus, hold);
 }
 
+static void rviommu_begin(struct rviommu *iommu, struct rviommu_bus *bus)
+{
+	iommu->bus = bus;
+	iommu->dev = bus->dev;
+	iommu->nid = dev_to_node(bus->dev);
+	spin_lock_init(&iommu->ddtp_lock);
+	xa_init(&iommu->dids);
+	init_waitqueue_head(&iommu->asked);
+	mutex_init(&iommu->endpoints_lock);
+	INIT_LIST_HEAD(&iommu->endpoints);
+}
+
+static void rviommu_free_queues(struct rviommu *iommu)
+{
+	rviommu_inq_destroy(&iommu->pageq);
+	rviommu_inq_destroy(&iommu->faultq);
+	rviommu_cmdq_destroy(&iommu->cmdq);
+}
+
+/* Their memory; the hardware does not know of it yet. */
+static int rviommu_make_queues(struct rviommu *iommu)
+{
+	int ret;
+
+	ret = rviommu_cmdq_init(&iommu->cmdq, iommu->bus, RVIOMMU_CQ_LG2, iommu->pas_lg2,
+				iommu->nid);
+	if (ret)
+		return ret;
+	iommu->cmdq.on_dead = rviommu_out_of_service;
+	if (iommu->caps & RVIOMMU_CAP_ATS)
+		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost,
+				     rviommu_ats_device_away);
+	iommu->cmdq.mutate = &iommu->mutate;
+	ret = rviommu_faultq_init(iommu, RVIOMMU_FQ_LG2);
+	if (ret)
+		goto err_cmdq;
+	ret = rviommu_pageq_init(iommu, RVIOMMU_PQ_LG2);
+	if (ret)
+		goto err_faultq;
+	return 0;
+
+err_faultq:
+	rviommu_inq_destroy(&iommu->faultq);
+err_cmdq:
+	rviommu_cmdq_destroy(&iommu->cmdq);
+	return ret;
+}
+
+/* Nothing is translated any more, and nobody looks at it. @bare: as firmware left it */
+static void rviommu_let_go(struct rviommu *iommu, bool bare)
+{
+	if (rviommu_stop_ddt(iommu, bare))
+		rviommu_ddt_destroy(&iommu->ddt);
+	rviommu_stop_queues(iommu);
+	/* The core may have attached devices, even if it refused the IOMMU. */
+	rviommu_wait_for_readers(iommu);
+	rviommu_free_irqs(iommu, iommu->nr_irqs);
+}
+
+/* Interrupts, queues, directory: from now on it translates what is attached, which is nothing. */
+static int rviommu_take_over(struct rviommu *iommu)
+{
+	int ret;
+
+	iommu->ddt.mutate = &iommu->mutate;
+	ret = rviommu_setup_fctl(iommu);
+	if (!ret)
+		ret = rviommu_setup_icvec(iommu);
+	if (ret)
+		return ret;
+	if (iommu->bus->prepare_msi)
+		iommu->bus->prepare_msi(iommu->bus);
+	ret = rviommu_request_irqs(iommu);
+	if (ret)
+		return ret;
+	ret = rviommu_start_queues(iommu);
+	if (ret)
+		goto err_irqs;
+	ret = rviommu_forget_everything(iommu);
+	if (!ret)
+		ret = rviommu_start_ddt(iommu);
+	if (ret)
+		goto err_queues;
+	iommu->ddt.can_lose = iommu->caps & RVIOMMU_CAP_ATS;
+	ret = rviommu_quirks_init(iommu);
+	if (ret)
+		rviommu_let_go(iommu, rviommu_may_leave_bare(iommu));
+	return ret;
+
+err_queues:
+	rviommu_stop_queues(iommu);
+	rviommu_wait_for_readers(iommu);
+err_irqs:
+	rviommu_free_irqs(iommu, iommu->nr_irqs);
+	return ret;
+}
+
+/* The core brings its devices. */
+static int rviommu_announce(struct rviommu *iommu)
+{
+	int ret;
+
+	rviommu_enlist(iommu);
+	rviommu_debugfs_add(iommu);
+	iommu->core.max_pasids = rviommu_pasid_limit(iommu);
+	ret = iommu_device_sysfs_add(&iommu->core, iommu->dev, NULL, "%s", iommu->bus->name);
+	if (ret) {
+		dev_err_probe(iommu->dev, ret, "cannot be added to sysfs\n");
+		goto err_list;
+	}
+	rviommu_hold_devices(iommu->bus, true);
+	ret = iommu_device_register(&iommu->core, &rviommu_ops, iommu->dev);
+	rviommu_hold_devices(iommu->bus, false);
+	if (ret) {
+		dev_err_probe(iommu->dev, ret, "the IOMMU core refused it\n");
+		goto err_sysfs;
+	}
+	return 0;
+
+err_sysfs:
+	iommu_device_sysfs_remove(&iommu->core);
+err_list:
+	rviommu_debugfs_remove(iommu);
+	rviommu_delist(iommu);
+	return ret;
+}
+
 /**
  * rviommu_probe() - bring one IOMMU up and hand it to the IOMMU core
  * @iommu: zeroed memory for it, owned by the caller until rviommu_remove()
@@ -584,102 +711,29 @@ static void rviommu_hold_devices(struct rviommu_bus *bus, bool hold)
  */
 int rviommu_probe(struct rviommu *iommu, struct rviommu_bus *bus)
 {
-	struct device *dev = bus->dev;
 	int ret;
 
-	iommu->bus = bus;
-	iommu->dev = dev;
-	iommu->nid = dev_to_node(dev);
-	spin_lock_init(&iommu->ddtp_lock);
-	xa_init(&iommu->dids);
-	init_waitqueue_head(&iommu->asked);
-	mutex_init(&iommu->endpoints_lock);
-	INIT_LIST_HEAD(&iommu->endpoints);
-
+	rviommu_begin(iommu, bus);
 	ret = rviommu_check_caps(iommu);
 	if (!ret)
 		ret = rviommu_quiesce(iommu);
-	if (ret)
-		return ret;
-
-	ret = rviommu_cmdq_init(&iommu->cmdq, bus, RVIOMMU_CQ_LG2, iommu->pas_lg2, iommu->nid);
-	if (ret)
-		return ret;
-	iommu->cmdq.on_dead = rviommu_out_of_service;
-	if (iommu->caps & RVIOMMU_CAP_ATS)
-		rviommu_cmdq_use_ats(&iommu->cmdq, rviommu_ats_device_lost,
-				     rviommu_ats_device_away);
-	iommu->cmdq.mutate = &iommu->mutate;
-	iommu->ddt.mutate = &iommu->mutate;
-	ret = rviommu_faultq_init(iommu, RVIOMMU_FQ_LG2);
-	if (ret)
-		goto err_cmdq;
-	ret = rviommu_pageq_init(iommu, RVIOMMU_PQ_LG2);
-	if (ret)
-		goto err_faultq;
-	ret = rviommu_setup_fctl(iommu);
 	if (!ret)
-		ret = rviommu_setup_icvec(iommu);
+		ret = rviommu_make_queues(iommu);
 	if (ret)
-		goto err_pageq;
-	if (bus->prepare_msi)
-		bus->prepare_msi(bus);
-	ret = rviommu_request_irqs(iommu);
-	if (ret)
-		goto err_pageq;
-	ret = rviommu_start_queues(iommu);
-	if (ret)
-		goto err_irqs;
-	ret = rviommu_forget_everything(iommu);
+		return ret;
+	ret = rviommu_take_over(iommu);
 	if (ret)
 		goto err_queues;
-	ret = rviommu_start_ddt(iommu);
-	if (ret)
-		goto err_queues;
-	iommu->ddt.can_lose = iommu->caps & RVIOMMU_CAP_ATS;
-	ret = rviommu_quirks_init(iommu);
-	if (ret)
-		goto err_ddt;
 	rviommu_describe(iommu);
-
-	rviommu_enlist(iommu);
-	rviommu_debugfs_add(iommu);
-
-	iommu->core.max_pasids = rviommu_pasid_limit(iommu);
-	ret = iommu_device_sysfs_add(&iommu->core, dev, NULL, "%s", bus->name);
-	if (ret) {
-		dev_err_probe(dev, ret, "cannot be added to sysfs\n");
-		goto err_list;
-	}
-	rviommu_hold_devices(bus, true);
-	ret = iommu_device_register(&iommu->core, &rviommu_ops, dev);
-	rviommu_hold_devices(bus, false);
-	if (ret) {
-		dev_err_probe(dev, ret, "the IOMMU core refused it\n");
-		goto err_sysfs;
-	}
+	ret = rviommu_announce(iommu);
+	if (ret)
+		goto err_let_go;
 	return 0;
 
-err_sysfs:
-	iommu_device_sysfs_remove(&iommu->core);
-err_list:
-	rviommu_debugfs_remove(iommu);
-	rviommu_delist(iommu);
-err_ddt:
-	if (rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu)))
-		rviommu_ddt_destroy(&iommu->ddt);
+err_let_go:
+	rviommu_let_go(iommu, rviommu_may_leave_bare(iommu));
 err_queues:
-	rviommu_stop_queues(iommu);
-	/* The core may have attached devices before it refused the IOMMU. */
-	rviommu_wait_for_readers(iommu);
-err_irqs:
-	rviommu_free_irqs(iommu, iommu->nr_irqs);
-err_pageq:
-	rviommu_inq_destroy(&iommu->pageq);
-err_faultq:
-	rviommu_inq_destroy(&iommu->faultq);
-err_cmdq:
-	rviommu_cmdq_destroy(&iommu->cmdq);
+	rviommu_free_queues(iommu);
 	return ret;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_probe);
@@ -701,14 +755,8 @@ void rviommu_remove(struct rviommu *iommu)
 	rviommu_debugfs_remove(iommu);
 	rviommu_delist(iommu);
 
-	if (rviommu_stop_ddt(iommu, bare))
-		rviommu_ddt_destroy(&iommu->ddt);
-	rviommu_stop_queues(iommu);
-	rviommu_wait_for_readers(iommu);
-	rviommu_free_irqs(iommu, iommu->nr_irqs);
-	rviommu_inq_destroy(&iommu->pageq);
-	rviommu_inq_destroy(&iommu->faultq);
-	rviommu_cmdq_destroy(&iommu->cmdq);
+	rviommu_let_go(iommu, bare);
+	rviommu_free_queues(iommu);
 
 	WARN_ON(!xa_empty(&iommu->dids));
 	xa_destroy(&iommu->dids);
