@@ -513,33 +513,13 @@ static const struct rviommu_pri_ops sim_pri_ops = {
 	.reset = sim_pri_forget,
 };
 
-/**
- * rviommu_sim_create() - build an instance and let the driver have it
- * @name: for logs, sysfs and debugfs; unique
- * @config: what it is to be; copied
- *
- * On return the driver has brought it up, and the core has attached its
- * endpoints to their default domains. May sleep.
- *
- * Return: the instance; -EINVAL for a configuration that cannot be (the log
- * says why); -EEXIST if there is one of that name; -ENODEV if the driver does not
- * take it; -EBUSY or -ENXIO if the memory for functions cannot be had; -ENOMEM.
- */
-struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config)
+/* What it is, before anything of it is there. NULL: no memory */
+static struct rviommu_sim *sim_alloc(const char *name, const struct rviommu_sim_config *config)
 {
-	const char *why = rviommu_sim_config_check(config);
-	struct task_struct *worker;
-	struct rviommu_sim *sim;
-	unsigned int i;
-	int ret = -ENOMEM;
+	struct rviommu_sim *sim = kzalloc(sizeof(*sim), GFP_KERNEL);
 
-	if (why) {
-		pr_err("%s: %s\n", name, why);
-		return ERR_PTR(-EINVAL);
-	}
-	sim = kzalloc(sizeof(*sim), GFP_KERNEL);
 	if (!sim)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	INIT_LIST_HEAD(&sim->node);
 	sim_failures_init(&sim->failures);
 	sim->config = *config;
@@ -555,6 +535,76 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 	sim->bus.wired = config->wired;
 	if (!config->wired)
 		sim->bus.prepare_msi = sim_prepare_msi;
+	return sim;
+}
+
+static int sim_start_worker(struct rviommu_sim *sim)
+{
+	struct task_struct *worker = kthread_run(sim_worker, sim, "%s", sim->name);
+
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	sim->worker = worker;
+	return 0;
+}
+
+static int sim_add_endpoints(struct rviommu_sim *sim)
+{
+	struct sim_endpoint *ep;
+	unsigned int i;
+
+	for (i = 0; i < sim->config.endpoints; i++) {
+		ep = sim_endpoint_add(sim, i);
+		if (IS_ERR(ep))
+			return PTR_ERR(ep);
+		sim->endpoints[i] = ep;
+	}
+	return 0;
+}
+
+/* The IOMMU, and then what is behind it */
+static int sim_add_devices(struct rviommu_sim *sim)
+{
+	int ret = sim_add_device(sim);
+
+	if (ret) {
+		sim->pdev = NULL;
+		return ret;
+	}
+	sim_debugfs_add(sim);
+	ret = sim_add_endpoints(sim);
+	if (!ret)
+		ret = sim_pci_create(sim);
+	if (!ret)
+		sim_pci_debugfs(sim);
+	return ret;
+}
+
+/**
+ * rviommu_sim_create() - build an instance and let the driver have it
+ * @name: for logs, sysfs and debugfs; unique
+ * @config: what it is to be; copied
+ *
+ * On return the driver has brought it up, and the core has attached its
+ * endpoints to their default domains. May sleep.
+ *
+ * Return: the instance; -EINVAL for a configuration that cannot be (the log
+ * says why); -EEXIST if there is one of that name; -ENODEV if the driver does not
+ * take it; -EBUSY or -ENXIO if the memory for functions cannot be had; -ENOMEM.
+ */
+struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_sim_config *config)
+{
+	const char *why = rviommu_sim_config_check(config);
+	struct rviommu_sim *sim;
+	int ret = -ENOMEM;
+
+	if (why) {
+		pr_err("%s: %s\n", name, why);
+		return ERR_PTR(-EINVAL);
+	}
+	sim = sim_alloc(name, config);
+	if (!sim)
+		return ERR_PTR(-ENOMEM);
 	sim->model = rviommu_model_create(&config->model, &sim_model_ops, sim);
 	if (!sim->name || !sim->model)
 		goto err;
@@ -564,34 +614,12 @@ struct rviommu_sim *rviommu_sim_create(const char *name, const struct rviommu_si
 		goto err;
 	}
 	ret = sim_alloc_irqs(sim);
+	if (!ret)
+		ret = sim_start_worker(sim);
+	if (!ret)
+		ret = sim_add_devices(sim);
 	if (ret)
 		goto err;
-	worker = kthread_run(sim_worker, sim, "%s", name);
-	if (IS_ERR(worker)) {
-		ret = PTR_ERR(worker);
-		goto err;
-	}
-	sim->worker = worker;
-	ret = sim_add_device(sim);
-	if (ret) {
-		sim->pdev = NULL;
-		goto err;
-	}
-	sim_debugfs_add(sim);
-
-	for (i = 0; i < config->endpoints; i++) {
-		struct sim_endpoint *ep = sim_endpoint_add(sim, i);
-
-		if (IS_ERR(ep)) {
-			ret = PTR_ERR(ep);
-			goto err;
-		}
-		sim->endpoints[i] = ep;
-	}
-	ret = sim_pci_create(sim);
-	if (ret)
-		goto err;
-	sim_pci_debugfs(sim);
 	return sim;
 
 err:

@@ -175,13 +175,8 @@ static void sim_ext_cap(struct sim_space *space, unsigned int *last, unsigned in
 	*last = where;
 }
 
-static void sim_pci_layout(struct sim_pci *pci)
+static void sim_pci_header(u8 *r, u8 *w)
 {
-	const struct rviommu_sim_config *config = &pci->sim->config;
-	struct sim_space *space = &pci->space;
-	u8 *r = space->reset, *w = space->writable;
-	unsigned int last = 0;
-
 	rviommu_cfg_put(r, PCI_VENDOR_ID, 2, SIM_VENDOR);
 	rviommu_cfg_put(r, PCI_DEVICE_ID, 2, SIM_DEVICE);
 	rviommu_cfg_put(w, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_PARITY |
@@ -193,7 +188,10 @@ static void sim_pci_layout(struct sim_pci *pci)
 	rviommu_cfg_put(r, PCI_SUBSYSTEM_ID, 2, SIM_SUBSYSTEM);
 	rviommu_cfg_put(r, PCI_CAPABILITY_LIST, 1, SIM_CAP_EXP);
 	rviommu_cfg_put(w, PCI_INTERRUPT_LINE, 1, 0xff);
+}
 
+static void sim_pci_express(u8 *r, u8 *w, bool pasids)
+{
 	rviommu_cfg_put(r, SIM_CAP_EXP, 1, PCI_CAP_ID_EXP);
 	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_CAP_LIST_NEXT, 1, SIM_CAP_MSI);
 	rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_FLAGS, 2, 2 | PCI_EXP_TYPE_RC_END << 4);
@@ -206,9 +204,14 @@ static void sim_pci_layout(struct sim_pci *pci)
 			PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN |
 			PCI_EXP_DEVCTL_READRQ | PCI_EXP_DEVCTL_BCR_FLR);
 	/* One end-to-end TLP prefix: the PASID */
-	if (config->pasid_bits)
+	if (pasids)
 		rviommu_cfg_put(r, SIM_CAP_EXP + PCI_EXP_DEVCAP2, 4,
 				PCI_EXP_DEVCAP2_EE_PREFIX | 1 << 22);
+}
+
+/* Interrupts, power, and memory if there is some */
+static void sim_pci_capabilities(u8 *r, u8 *w, bool memory)
+{
 	sim_msi_layout(r + SIM_CAP_MSI, w + SIM_CAP_MSI);
 	rviommu_cfg_put(r, SIM_CAP_MSI + PCI_CAP_LIST_NEXT, 1, SIM_CAP_PM);
 
@@ -217,11 +220,18 @@ static void sim_pci_layout(struct sim_pci *pci)
 	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_PMC, 2, 3);
 	rviommu_cfg_put(r, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_NO_SOFT_RESET);
 	rviommu_cfg_put(w, SIM_CAP_PM + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK);
-	if (pci->window.base) {
+	if (memory) {
 		sim_bar_layout(r, w);
 		sim_msix_layout(r + SIM_CAP_MSIX, w + SIM_CAP_MSIX);
 		rviommu_cfg_put(r, SIM_CAP_PM + PCI_CAP_LIST_NEXT, 1, SIM_CAP_MSIX);
 	}
+}
+
+static void sim_pci_ext_capabilities(struct sim_space *space,
+				     const struct rviommu_sim_config *config)
+{
+	u8 *r = space->reset, *w = space->writable;
+	unsigned int last = 0;
 
 	if (config->pasid_bits) {
 		sim_ext_cap(space, &last, SIM_CAP_PASID, PCI_EXT_CAP_ID_PASID);
@@ -253,6 +263,17 @@ static void sim_pci_layout(struct sim_pci *pci)
 		sim_ext_cap(space, &last, SIM_CAP_SRIOV, PCI_EXT_CAP_ID_SRIOV);
 		sim_sriov_layout(config, r + SIM_CAP_SRIOV);
 	}
+}
+
+static void sim_pci_layout(struct sim_pci *pci)
+{
+	const struct rviommu_sim_config *config = &pci->sim->config;
+	u8 *r = pci->space.reset, *w = pci->space.writable;
+
+	sim_pci_header(r, w);
+	sim_pci_express(r, w, config->pasid_bits);
+	sim_pci_capabilities(r, w, pci->window.base);
+	sim_pci_ext_capabilities(&pci->space, config);
 }
 
 /* What is the same for all functions of a device is read in the virtual ones, too. */
