@@ -198,18 +198,35 @@ static void draw_fault(struct json_object *fault)
 	printf(": %s (cause %s)\n", member_text(cause, "name"), member_text(cause, "code"));
 }
 
+/* How many names are tried for the tracing instance */
+#define NAMES	100
+
+/* Our tracing instance, and what is read of it. They go with the program, however it ends. */
+static char *instance;
+static int trace_pipe = -1;
+
+static void remove_instance(void)
+{
+	if (!instance)
+		return;
+	/* It stays as long as somebody reads it. */
+	if (trace_pipe >= 0)
+		close(trace_pipe);
+	trace_pipe = -1;
+	if (rmdir(instance))
+		fprintf(stderr, "rviommu: %s is left behind: %s\n", instance, strerror(errno));
+	free(instance);
+	instance = NULL;
+}
+
 /**
  * struct watch - a trace that is read
- * @dir: of the tracing instance, or of all tracing where there are no instances
- * @own: it is ours, and goes with us
  * @until: when to stop, seconds of CLOCK_MONOTONIC; 0: never
  * @left: so many faults more; 0: no limit
  * @rest: what came of a line that has no end yet
  * @length: of that
  */
 struct watch {
-	char *dir;
-	bool own;
 	time_t until;
 	uint64_t left;
 	char rest[2048];
@@ -224,29 +241,48 @@ static time_t now(void)
 	return time.tv_sec;
 }
 
-static void watch_begin(struct watch *watch)
+/*
+ * Somebody who ended without a chance to take it away may have left one of our name. Without an
+ * instance there is no watch: the trace of all is not ours to read, and reading takes from it.
+ */
+static void make_instance(void)
 {
-	char *top = tree_trace(), *file;
+	char *top = tree_trace(), *name;
+	unsigned int i;
+	bool made;
+
+	for (i = 0; i < NAMES; i++) {
+		name = i ? text("%s/instances/rviommu-%d.%u", top, getpid(), i) :
+			   text("%s/instances/rviommu-%d", top, getpid());
+		made = !mkdir(name, 0700);
+		if (made || errno != EEXIST)
+			break;
+		free(name);
+	}
+	if (i == NAMES)
+		die("%s/instances has too many that were left behind: rmdir them", top);
+	if (!made)
+		die("%s cannot be made: %s", name, strerror(errno));
+	instance = name;
+	free(top);
+}
+
+static void watch_begin(void)
+{
+	char *file, *path;
 	int error;
 
-	watch->dir = text("%s/instances/rviommu-%d", top, getpid());
-	watch->own = !mkdir(watch->dir, 0700);
-	if (!watch->own)
-		watch->dir = top;
-	file = text("%s/" EVENT, watch->dir);
+	atexit(remove_instance);
+	make_instance();
+	file = text("%s/" EVENT, instance);
 	error = tree_write(file, "1");
 	if (error)
 		die("%s cannot be switched on: %s", file, strerror(error));
-	free(file);
-}
-
-static void watch_end(struct watch *watch)
-{
-	char *file = text("%s/" EVENT, watch->dir);
-
-	tree_write(file, "0");
-	if (watch->own)
-		rmdir(watch->dir);
+	path = text("%s/trace_pipe", instance);
+	trace_pipe = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (trace_pipe < 0)
+		die("%s cannot be read: %s", path, strerror(errno));
+	free(path);
 	free(file);
 }
 
@@ -277,18 +313,18 @@ static bool take_lines(struct watch *watch)
 
 static void watch_run(struct watch *watch)
 {
-	char *path = text("%s/trace_pipe", watch->dir);
-	struct pollfd pipe = { .fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) };
+	struct pollfd fd[] = {
+		{ .fd = trace_pipe, .events = POLLIN },
+		/* No faults, and nobody who would read them */
+		{ .fd = STDOUT_FILENO },
+	};
 	ssize_t n;
 
-	if (pipe.fd < 0) {
-		fprintf(stderr, "rviommu: %s cannot be read: %s\n", path, strerror(errno));
-		return;
-	}
-	pipe.events = POLLIN;
 	while (!ended && (!watch->until || now() < watch->until)) {
-		poll(&pipe, 1, 200);
-		n = read(pipe.fd, watch->rest + watch->length,
+		poll(fd, ARRAY_SIZE(fd), 200);
+		if (fd[1].revents & (POLLERR | POLLHUP))
+			die("nobody reads the output any more");
+		n = read(trace_pipe, watch->rest + watch->length,
 			 sizeof(watch->rest) - 1 - watch->length);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
@@ -301,15 +337,29 @@ static void watch_run(struct watch *watch)
 		if (!take_lines(watch))
 			break;
 	}
-	close(pipe.fd);
-	free(path);
+}
+
+/* Each comes back to where the instance goes; what whoever started us ignores remains ignored. */
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	const struct sigaction action = { .sa_handler = end };
+	struct sigaction before;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		sigaction(signals[i], NULL, &before);
+		if (before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+	/* A write says it. */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 enum option { COUNT, SECONDS };
 
 static void watch_faults(const struct call *call)
 {
-	const struct sigaction action = { .sa_handler = end };
 	uint64_t seconds = call_option(call, SECONDS, "S", 1, 1000000, 0);
 	struct watch watch = { .left = call_option(call, COUNT, "N", 1, UINT64_MAX, 0) };
 	bool enough;
@@ -317,15 +367,14 @@ static void watch_faults(const struct call *call)
 	if (seconds)
 		watch.until = now() + seconds;
 	enough = watch.left;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	watch_begin(&watch);
+	catch_signals();
+	watch_begin();
 	if (!out_json) {
 		puts("watching for faults; Ctrl-C ends it");
 		out_end();
 	}
 	watch_run(&watch);
-	watch_end(&watch);
+	remove_instance();
 	if (enough && watch.left && !ended)
 		die("%llu faults fewer than asked for have happened",
 		    (unsigned long long)watch.left);

@@ -186,11 +186,25 @@ watched() {
 
 # A watch that is told to end takes its instance with it, whatever happened.
 ended() {
-	$tool fault watch >/tmp/watched 2>&1 &
-	watcher=$!
-	wait_for 20 test -d /sys/kernel/tracing/instances/rviommu-$watcher &&
-		wait_for 20 grep -q 'Ctrl-C' /tmp/watched && kill -TERM $watcher && wait $watcher &&
-		[ ! -e /sys/kernel/tracing/instances/rviommu-$watcher ]
+	for signal in TERM HUP; do
+		: >/tmp/watched
+		$tool fault watch >/tmp/watched 2>&1 &
+		watcher=$!
+		wait_for 20 test -d /sys/kernel/tracing/instances/rviommu-$watcher &&
+			wait_for 20 grep -q 'Ctrl-C' /tmp/watched && kill -$signal $watcher && wait $watcher &&
+			no_instance || return 1
+	done
+}
+
+no_instance() {
+	! ls -d /sys/kernel/tracing/instances/rviommu-* 2>/dev/null
+}
+
+# It ends when nobody reads it any more, and when there is no room for what it says.
+unread() {
+	$tool fault watch 2>/tmp/unread | head -n 1
+	grep -q 'nobody reads the output any more' /tmp/unread && no_instance || return 1
+	! $tool fault watch 2>/tmp/unread >/dev/full && grep -q 'No space left' /tmp/unread && no_instance
 }
 
 # counts COUNTER MORE COMMAND...: "stat" says that it has grown by that with the command.
@@ -247,6 +261,7 @@ check "what the function writes the program has; it reads, and copies" moved
 check "it fills, and compares" compared
 check "a fault is watched, decoded, and nothing is left of the watch" watched
 check "a watch that is ended leaves nothing, either" ended
+check "nor does one that cannot say anything" unread
 check "the last one is known" says 'IOVA 0x00000007ff000000: write/AMO page fault' fault
 check "stat counts a fault" counts fault_records 1 refused
 check "an injected overflow is counted" overflow
