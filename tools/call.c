@@ -64,14 +64,28 @@ uint64_t call_option(const struct call *call, unsigned int option, const char *w
 
 /**
  * call_pasid() - an option that is a PASID
- * @text: it, or NULL
+ * @option: it, or NULL
  *
  * Return: it as the kernel's files have it.
  */
-const char *call_pasid(const char *text)
+const char *call_pasid(const char *option)
 {
-	if (!text || !strcmp(text, "none"))
+	if (!option || !strcmp(option, "none"))
 		return "none";
-	call_number("PASID", text, 1, 0xfffff);
+	return text("%llu", (unsigned long long)call_number("PASID", option, 1, 0xfffff));
+}
+
+/**
+ * call_decimal() - what may be a number, as the kernel reads it: to it a zero before it means octal
+ * @text: what the user says; numbers are decimal or have 0x
+ *
+ * Return: the same, without zeros before a decimal number.
+ */
+const char *call_decimal(const char *text)
+{
+	if (text[strspn(text, "0123456789")])
+		return text;
+	while (text[0] == '0' && text[1])
+		text++;
 	return text;
 }

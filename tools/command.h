@@ -81,6 +81,7 @@ uint64_t call_number(const char *what, const char *text, uint64_t min, uint64_t 
 uint64_t call_size(const char *what, const char *text, uint64_t max);
 uint64_t call_option(const struct call *call, unsigned int option, const char *what, uint64_t min,
 		     uint64_t max, uint64_t otherwise);
-const char *call_pasid(const char *text);
+const char *call_pasid(const char *option);
+const char *call_decimal(const char *text);
 
 #endif /* RVIOMMU_TOOLS_COMMAND_H */

@@ -41,8 +41,23 @@ struct job {
 	char *data;
 };
 
+/* What can be wrong with a command of ours. How wide PASIDs are is known of what was created. */
+static const char *invalid(const struct job *job)
+{
+	char *path = tree_path(TREE_CONFIG "/%s/pasid_bits", job->device.iommu);
+	uint64_t bits, pasid;
+	char *all = tree_read_if(path);
+
+	all[strcspn(all, "\n")] = '\0';
+	if (parse_number(job->pasid, UINT32_MAX, &pasid) && parse_number(all, 20, &bits) &&
+	    pasid >> bits)
+		return bits ? text("PASIDs of devices of '%s' have %s bits", job->device.iommu, all) :
+			      text("devices of '%s' have no PASIDs", job->device.iommu);
+	return "the kernel does not accept it; its log may say why: dmesg";
+}
+
 /* In words what the kernel says with a number */
-static const char *reason(int error)
+static const char *reason(const struct job *job, int error)
 {
 	switch (error) {
 	case EFAULT:
@@ -60,7 +75,9 @@ static const char *reason(int error)
 	case ENODEV:
 		return "the device is gone";
 	case EINVAL:
-		return "the module that is loaded is older than this program";
+		return invalid(job);
+	case EPROTO:
+		return "the kernel's answer is cut off";
 	}
 	return strerror(error);
 }
@@ -81,7 +98,7 @@ static int dma(struct job *job, uint64_t iova, uint64_t bytes, uint64_t operand)
 		if (!job->data)
 			error = errno;
 		else if (length != bytes)
-			error = EINVAL;
+			error = EPROTO;
 	}
 	free(command);
 	return error;
@@ -225,7 +242,7 @@ static void run(const struct call *call)
 	error = carry_out(&job, call);
 	if (error)
 		die("%s: %s at %#llx: %s", job.device.name, job.op, (unsigned long long)job.iova,
-		    reason(error));
+		    reason(&job, error));
 	out_record(record_of(&job), draw);
 }
 

@@ -374,6 +374,20 @@ static void need_debugfs(void)
 }
 
 /**
+ * tree_has_driver() - is the driver loaded?
+ *
+ * Return: yes or no, whatever is mounted.
+ */
+bool tree_has_driver(void)
+{
+	char *path = tree_path("/sys/module/rviommu");
+	bool has = tree_exists(path);
+
+	free(path);
+	return has;
+}
+
+/**
  * tree_need_driver() - the driver's part of debugfs
  */
 void tree_need_driver(void)

@@ -57,6 +57,7 @@ struct names tree_instances(void);
 struct names tree_made(void);
 bool tree_has(const struct names *names, const char *name);
 
+bool tree_has_driver(void);
 void tree_need_driver(void);
 void tree_need_iommu(const char *name);
 struct device tree_device(const char *name);

@@ -153,11 +153,12 @@ static void run(const struct call *call)
 	struct json_object *record, *walk;
 	struct device device;
 	char *path, *answer, *question;
+	uint64_t iova;
 
-	call_number("IOVA", call->arg[1], 0, UINT64_MAX);
+	iova = call_number("IOVA", call->arg[1], 0, UINT64_MAX);
 	device = tree_device(call->arg[0]);
 	path = text("%s/walk", device.dir);
-	question = text("%s %s", call->arg[1], pasid);
+	question = text("%#llx %s", (unsigned long long)iova, pasid);
 	answer = tree_ask(path, question, NULL);
 	if (!answer)
 		die("%s does not answer to '%s': %s", path, question, strerror(errno));

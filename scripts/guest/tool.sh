@@ -10,7 +10,8 @@
 
 tool=/guest/rviommu
 sim=/sys/kernel/debug/rviommu_sim/rviommu_sim
-config=/sys/kernel/config/rviommu_sim/pages
+config_of=/sys/kernel/config/rviommu_sim
+config=$config_of/pages
 pages=/sys/kernel/debug/rviommu_sim/pages
 
 # ends STATUS PATTERN ARGUMENT...: it ends like that, and that is in what it prints.
@@ -140,6 +141,18 @@ pasid_alone() {
 		ends 2 "'pages' is an IOMMU" dump pages --pasid 7
 }
 
+# A PASID that is too wide for the devices, and numbers that are not octal
+narrow() {
+	says '^narrow: done$' create narrow endpoints=1 pci_functions=0 pasid_bits=008 || return 1
+	grep -qx 8 $config_of/narrow/pasid_bits || return 1
+	narrow=$(sed -n 's/^  //p' /tmp/said)
+	refuses "PASIDs of devices of 'narrow' have 8 bits" dma "$narrow" read 0x10000000 8 --pasid 256 &&
+		refuses 'the IOMMU refused it' dma "$narrow" read 0x10000000 8 --pasid 0255 &&
+		says 'PASID 0x000ff\|PASID 255' fault &&
+		says '"pasid": 10,' walk "$narrow" 010 --pasid 010 --json &&
+		[ "$(value iova)" = 0x000000000000000a ] && says '^narrow: done$' destroy narrow
+}
+
 # What is wrong is refused, in words, and leaves nothing.
 not_created() {
 	refuses "'pages' already: rviommu destroy pages" create pages &&
@@ -147,6 +160,7 @@ not_created() {
 		ends 2 "there is no option 'speed'; there are: .*ats, .*vfs, " create half speed=1 &&
 		refuses "ats cannot be '300': " create half ats=300 &&
 		refuses "there cannot be such an IOMMU 'half': Invalid argument" create half vectors=3 &&
+		refuses "the driver does not take such an IOMMU 'half'" create half capabilities=0x3800000110 &&
 		refuses "came with the module, and goes with it" destroy rviommu_sim &&
 		refuses "nobody has created an IOMMU 'half'; those that were: pages" destroy half &&
 		[ "$(ls /sys/kernel/config/rviommu_sim)" = pages ]
@@ -237,6 +251,13 @@ switched() {
 		says 'done' inject rviommu_sim switches none && grep -qx 0x0 $sim/switches
 }
 
+# Without the driver it says what to do, and where there is nobody to take it.
+alone() {
+	insmod /modules/rviommu_sim.ko instance=0 && mount -t configfs none /sys/kernel/config || return 1
+	refuses 'the driver is not loaded: modprobe rviommu$' create half endpoints=1 || return 1
+	[ ! -e $config_of/half ] && umount /sys/kernel/config && rmmod rviommu_sim
+}
+
 # What the program leaves behind, and what is there then
 down() {
 	let_go && from_vfio "$path" && rmmod rviommu_sim && rmmod rviommu
@@ -255,6 +276,7 @@ check "dump has it" dumped
 check "an IOMMU is created; its device asks for pages of a PASID" asked
 check "dump has them, where the hardware has" pasid_dumped
 check "and nothing of others" pasid_alone
+check "PASIDs of 8 bits, and numbers with zeros before them" narrow
 check "what cannot be created leaves nothing" not_created
 check "its IOMMU goes" asked_no_more
 check "what the function writes the program has; it reads, and copies" moved
@@ -271,5 +293,6 @@ check "bench measures" says '^65536 ' bench "$own" --rounds 2 --threads 2
 check "without the exerciser it says what to do" refuses 'rviommu help bench' bench "$fn"
 check "top says what moves" says '^  commands' top rviommu_sim --count 1
 check "all modules go" down
+check "without the driver nothing is created" alone
 check "nothing alarming in the kernel's log" dmesg_clean
 finish
