@@ -15,6 +15,7 @@
 #include "command.h"
 #include "out.h"
 #include "parse.h"
+#include "patience.h"
 #include "say.h"
 #include "tree.h"
 
@@ -161,6 +162,7 @@ static void create(const char *dir, const struct call *call)
 		die("%s cannot be made: %s", dir, strerror(errno));
 	}
 	half_made = dir;
+	patience_end();
 	for (i = 1; i < call->nr; i++)
 		set_option(dir, call->arg[i]);
 	go_live(dir, call->arg[0]);
@@ -205,6 +207,7 @@ static void run(const struct call *call)
 
 	check_words(call);
 	tree_need_config();
+	patience_turn();
 	check_free(call->arg[0]);
 	dir = tree_path(TREE_CONFIG "/%s", call->arg[0]);
 	create(dir, call);

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "out.h"
 #include "parse.h"
+#include "patience.h"
 #include "say.h"
 #include "tree.h"
 
@@ -23,6 +24,20 @@ static void check_made(const char *name)
 	die("nobody has created an IOMMU '%s'; those that were: %s", name, tree_join(&made));
 }
 
+/* The kernel waits for whoever has a function open; nobody is told to close it. */
+static int destroy(const char *dir, const char *name)
+{
+	struct names lent = tree_lent(name);
+	int error;
+
+	if (lent.nr)
+		patience_begin(text("'%s' goes as soon as programs have closed functions that they have: %s",
+				    name, tree_join(&lent)));
+	error = rmdir(dir) ? errno : 0;
+	patience_end();
+	return error;
+}
+
 static void draw(struct json_object *record)
 {
 	printf("%s: done\n", member_text(record, "iommu"));
@@ -33,15 +48,19 @@ static void run(const struct call *call)
 	struct json_object *record = json_object_new_object();
 	char *dir = tree_path(TREE_CONFIG "/%s", call->arg[0]);
 
+	int error;
+
 	tree_need_config();
+	patience_turn();
 	check_made(call->arg[0]);
-	if (rmdir(dir)) {
-		if (errno == EACCES || errno == EPERM)
-			die("only root may destroy IOMMUs: try sudo rviommu ...");
-		if (errno == EBUSY)
-			die("'%s' is busy: something depends on %s", call->arg[0], dir);
-		die("%s cannot be removed: %s", dir, strerror(errno));
-	}
+	patience_end();
+	error = destroy(dir, call->arg[0]);
+	if (error == EACCES || error == EPERM)
+		die("only root may destroy IOMMUs: try sudo rviommu ...");
+	if (error == EBUSY)
+		die("'%s' is busy: something depends on %s", call->arg[0], dir);
+	if (error)
+		die("%s cannot be removed: %s", dir, strerror(error));
 	free(dir);
 	member_add(record, "iommu", json_object_new_string(call->arg[0]));
 	out_record(record, draw);
@@ -66,7 +85,10 @@ const struct command command_destroy = {
 	.min = 1,
 	.max = 1,
 	.options = (const struct command_option []){ {} },
-	.what = "remove a simulated IOMMU that was created, whatever its devices do",
+	.what = "remove a simulated IOMMU that was created",
+	.more = "DMA of its devices ends. A function that a program or a virtual machine has by VFIO is\n"
+		"waited for, until it is closed: meanwhile no other one can be created or destroyed,\n"
+		"and nothing be plugged into a PCI bus.\n",
 	.run = run,
 	.complete = complete,
 };

@@ -324,6 +324,36 @@ struct names tree_devices(const char *iommu)
 	return names;
 }
 
+/* Does a device have a driver of that name? */
+static bool has_driver(const char *device, const char *driver)
+{
+	char *path = tree_path("/sys/bus/pci/devices/%s/driver", device), target[256];
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	const char *name;
+
+	free(path);
+	target[length > 0 ? length : 0] = '\0';
+	name = strrchr(target, '/');
+	return name && !strcmp(name + 1, driver);
+}
+
+/**
+ * tree_lent() - functions that a program may have, or a virtual machine
+ * @iommu: the IOMMU that they are behind
+ *
+ * Return: their names.
+ */
+struct names tree_lent(const char *iommu)
+{
+	struct names devices = tree_devices(iommu), lent = {};
+	size_t i;
+
+	for (i = 0; i < devices.nr; i++)
+		if (has_driver(devices.name[i], "vfio-pci"))
+			names_add(&lent, devices.name[i]);
+	return lent;
+}
+
 /**
  * tree_instances() - simulated IOMMUs that there are
  *

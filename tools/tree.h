@@ -53,6 +53,7 @@ struct names tree_files(const char *path, const char *without);
 char *tree_join(const struct names *names);
 struct names tree_iommus(void);
 struct names tree_devices(const char *iommu);
+struct names tree_lent(const char *iommu);
 struct names tree_instances(void);
 struct names tree_made(void);
 bool tree_has(const struct names *names, const char *name);

@@ -258,9 +258,29 @@ alone() {
 	[ ! -e $config_of/half ] && umount /sys/kernel/config && rmmod rviommu_sim
 }
 
+# An IOMMU waits for whoever has a function of it, and says so; who comes next waits for both.
+waited() {
+	rm /tmp/lines /tmp/held && mount -t configfs none /sys/kernel/config || return 1
+	says '^lent: done$' create lent endpoints=0 pci_functions=1 || return 1
+	lent=$(sed -n 's/^  //p' /tmp/said)
+	to_vfio "/sys/bus/pci/devices/$lent" && hold "/sys/bus/pci/devices/$lent" || return 1
+	# None of them keeps the program from its end.
+	$tool destroy lent >/tmp/destroyed 2>&1 9>&- &
+	destroyer=$!
+	wait_for 30 test -s /tmp/destroyed
+	$tool create next endpoints=1 >/tmp/created 2>&1 9>&- &
+	creator=$!
+	wait_for 30 test -s /tmp/created
+	let_go && wait $destroyer && wait $creator || return 1
+	cat /tmp/destroyed /tmp/created
+	[ "$(cat /tmp/destroyed)" = "rviommu: 'lent' goes as soon as programs have closed functions that they have: $lent
+lent: done" ] && grep -q '^rviommu: somebody else .*: this one is next$' /tmp/created &&
+		grep -qx 'next: done' /tmp/created && says '^next: done$' destroy next && umount /sys/kernel/config
+}
+
 # What the program leaves behind, and what is there then
 down() {
-	let_go && from_vfio "$path" && rmmod rviommu_sim && rmmod rviommu
+	from_vfio "$path" && rmmod rviommu_sim && rmmod rviommu
 }
 
 check "without the driver it says what to do" refuses 'the driver is not loaded: modprobe rviommu$' list
@@ -292,6 +312,8 @@ check "what the hardware has cached is dumped" says '^leaf ' dump rviommu_sim
 check "bench measures" says '^65536 ' bench "$own" --rounds 2 --threads 2
 check "without the exerciser it says what to do" refuses 'rviommu help bench' bench "$fn"
 check "top says what moves" says '^  commands' top rviommu_sim --count 1
+check "the program ends" let_go
+check "an IOMMU waits for who has a function of it, and says so" waited
 check "all modules go" down
 check "without the driver nothing is created" alone
 check "nothing alarming in the kernel's log" dmesg_clean
