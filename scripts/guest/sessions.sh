@@ -3,13 +3,18 @@
 #
 # sessions.sh: the sessions of Documentation/tasks/, as they stand there: each line that begins
 # with "# " is a command, and what follows is what it says. "..." in a line stands for anything
-# in it, alone in a line for any lines.
+# in it, alone in a line for any lines. A command that fails has to say why ("PROGRAM: "), and the page
+# has to show that; and none that is shown to fail may succeed.
+#
+# What is needed is in memory here, without an init system: configfs is mounted as that would do it,
+# and modprobe is a function. So it is not tested that modprobe finds the modules and what they need of
+# each other, and what it makes of parameters and of modules that are in use.
 
 . ./lib.sh
 
 PATH=/guest:$PATH
 
-# Modules are files here, and nobody knows what they need of each other.
+# Modules are files here, and nobody knows what they need of each other but we.
 modprobe() {
 	if [ "$1" = -r ]; then
 		shift
@@ -75,31 +80,48 @@ said() {
 	}' "$1" "$2"
 }
 
-# judge COMMAND: what it said is what was wanted.
+# shown_to_fail COMMAND: the page has a message of the program, in a list of them the last one.
+shown_to_fail() {
+	last=${1##*; }
+	grep -q "^${last%% *}: " /tmp/wanted
+}
+
+# judge COMMAND STATUS: what it said is what was wanted, and it ended as that says.
 judge() {
-	[ -z "$1" ] || said /tmp/wanted /tmp/said || {
+	[ -n "$1" ] || return 0
+	if ! said /tmp/wanted /tmp/said; then
 		echo "of: $1"
 		return 1
-	}
+	fi
+	if [ "$2" -ne 0 ] && ! shown_to_fail "$1"; then
+		cat /tmp/said
+		echo "it ends with $2, and the page does not show that: $1"
+		return 1
+	fi
+	if [ "$2" -eq 0 ] && shown_to_fail "$1"; then
+		echo "it does not fail: $1"
+		return 1
+	fi
 }
 
 # In one shell, as a person would; the shell of the next session is another one.
 session() (
-	command=''
+	command='' status=0
 	while IFS= read -r line <&3; do
 		case $line in
 		'# '*)
-			judge "$command" || exit 1
+			judge "$command" $status || exit 1
 			command=${line#'# '}
 			: >/tmp/wanted
-			eval "$command" >/tmp/said 2>&1 </dev/null
+			status=0
+			eval "$command" >/tmp/said 2>&1 </dev/null || status=$?
 			;;
 		*)
 			echo "$line" >>/tmp/wanted
 			;;
 		esac
 	done 3<"$1"
-	judge "$command"
+	judge "$command" $status
 )
 
 insmod /modules/configfs.ko
