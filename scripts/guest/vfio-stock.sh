@@ -36,15 +36,16 @@ vfio_up() {
 	vfio_modules && grep -qx N /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
 }
 
+# program FUNCTION [NAME [SEED]]
 program() {
-	"/guest/${2:-vfio_dma}" type1 "$(group "$1")" "$(basename "$1")"
+	"/guest/${2:-vfio_dma}" ${3:+"$3"} type1 "$(group "$1")" "$(basename "$1")"
 }
 
-# The same addresses, and each finds what is its own there.
+# both FIRST SECOND NAME [SEED SEED]: the same addresses, and each finds what is its own there.
 both() {
-	program "$1" "$3" >/tmp/first &
+	program "$1" "$3" "$4" >/tmp/first &
 	rc=0
-	program "$2" "$3" || rc=$?
+	program "$2" "$3" "$5" || rc=$?
 	wait $! || {
 		rc=$?
 		tail -n 3 /tmp/first
@@ -89,7 +90,7 @@ check "and another one" to_vfio "$second"
 check "a program works with the first" program "$first"
 sed 's/^/    | /' /tmp/check.out
 check "and a second time" program "$first"
-check "and two programs, one with each, at once" both "$first" "$second" vfio_dma
+check "and two programs, one with each, at once" both "$first" "$second" vfio_dma 1000000 2000000
 check "one misuses a function, and the other notices nothing" misused "$first" "$second"
 sed 's/^/    | /' /tmp/check.out
 check "a program works with the first" program "$first"
@@ -105,7 +106,7 @@ check "a program has MSI-X of the first" program "$first" vfio_msix
 sed 's/^/    | /' /tmp/check.out
 check "which raises no interrupt of the second" unheard "$first" "$second"
 check "and two programs, one with each, at once" both "$first" "$second" vfio_msix
-check "what works without memory works with it" both "$first" "$second" vfio_dma
+check "what works without memory works with it" both "$first" "$second" vfio_dma 1000000 2000000
 check "one misuses a function, and the other has MSI-X all the same" misused "$first" "$second" vfio_msix
 check "all modules go" down "$first" "$second"
 check "nothing alarming in the kernel's log" dmesg_clean
