@@ -27,10 +27,13 @@
 /* What the rest of memory is after a reset */
 #define QUIET	0x5a
 
+/* Resets between two after which it is looked at what the function reaches there, and what not */
+#define PROOF	8
+
 static __u64 state;
 static unsigned char *canary, *lent;
 static bool is_own;
-static unsigned int touched;
+static unsigned int touched, lent_times, written_to, proved;
 static __u32 registers[RVIOMMU_SIM_VSEC_LENGTH / 4];
 
 /* xorshift64*: the same everywhere */
@@ -113,8 +116,11 @@ static struct rviommu_sim_descriptor anything(void)
 	return d;
 }
 
-/* How commands ended, as far as one sees it before the next: something has to come of them. */
-static unsigned long ended[RVIOMMU_SIM_STATUS_NO_MEMORY + 1];
+/*
+ * How commands ended, as far as one sees it before the next: something has to come of them. One
+ * that is not over when the next is begun, or forgotten in a reset, is one without a status.
+ */
+static unsigned long given, ended[RVIOMMU_SIM_STATUS_NO_MEMORY + 1];
 static bool begun;
 
 static void look_at_status(void)
@@ -129,6 +135,13 @@ static void look_at_status(void)
 	begun = false;
 }
 
+static void given_another(void)
+{
+	ended[RVIOMMU_SIM_STATUS_NONE] += begun;
+	given++;
+	begun = true;
+}
+
 static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
 {
 	__u32 word[sizeof(d) / 4];
@@ -138,7 +151,8 @@ static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
 	for (i = 0; i < sizeof(d) / 4; i++)
 		write_config(vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i, word[i], 4);
 	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, doorbell, 4);
-	begun = true;
+	if (doorbell & RVIOMMU_SIM_DOORBELL_GO)
+		given_another();
 }
 
 static void anything_as_command(void)
@@ -249,30 +263,43 @@ static void look_at_lent(void)
 	touched += is_own && !holds(lent, PAGE, OWN);
 }
 
-/* A page that the function has is taken away from it, under its DMA. From then on it is our own. */
-static void take_back(void)
+static void lend(void)
+{
+	look_at_lent();
+	is_own = false;
+	lent_times += map_at(LENT, lent, PAGE);
+}
+
+/* From here on it is our own. What was written to it while the function had it is counted. */
+static bool take(void)
 {
 	unsigned int i;
 
 	look_at_lent();
-	write_to_lent();
 	if (!unmap_at(LENT, PAGE))
-		return;
+		return false;
+	written_to += !is_own && !holds(lent, PAGE, OWN);
 	for (i = 0; i < PAGE; i++)
 		lent[i] = pattern(OWN, i);
 	is_own = true;
+	return true;
+}
+
+/* A page that the function has is taken away from it, under its DMA. */
+static void take_back(void)
+{
 	write_to_lent();
+	look_at_status();
+	if (take())
+		write_to_lent();
 }
 
 static void lend_or_take_back(void)
 {
-	if (chance(2)) {
+	if (chance(2))
 		take_back();
-		return;
-	}
-	look_at_lent();
-	is_own = false;
-	map_at(LENT, lent, PAGE);
+	else
+		lend();
 }
 
 static void change_interrupts(void)
@@ -307,13 +334,6 @@ static void sleep_from_now_on(bool on)
 static void sleep_or_wake(void)
 {
 	sleep_from_now_on(chance(3));
-}
-
-static void reset(void)
-{
-	ioctl(dev, VFIO_DEVICE_RESET);
-	if (!chance(4))
-		write_config(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
 }
 
 #ifdef VFIO_DEVICE_BIND_IOMMUFD
@@ -477,6 +497,75 @@ static bool attach_anew(void)
 }
 #endif
 
+/* ----- What the function reaches of the page that is lent, and what not ----- */
+
+/* Carry it out with nothing else going on, and without interrupts, which are as they are. */
+static __u32 alone(__u32 code, __u64 iova, __u64 source, __u64 operand)
+{
+	struct rviommu_sim_descriptor d = command(code, iova, PAGE, operand);
+	unsigned int i;
+
+	d.source = source;
+	look_at_status();
+	go(d, RVIOMMU_SIM_DOORBELL_GO);
+	for (i = 0; i < 100000 && get(vsec + RVIOMMU_SIM_REG_DOORBELL); i++)
+		usleep(100);
+	return get(vsec + RVIOMMU_SIM_REG_COMMAND +
+		   offsetof(struct rviommu_sim_descriptor, status));
+}
+
+/*
+ * The same two commands while the page is lent, and when it is not any more: they write all of it,
+ * and read it to where it is seen. So all that was found untouched was within reach.
+ *
+ * The function does nothing else: it was reset, and is attached to what all is mapped in.
+ */
+static void prove(void)
+{
+	const __u64 once = 2 * proved + 1, again = once + 1;
+
+	take();
+	lend();
+	if (alone(RVIOMMU_SIM_CMD_FILL, LENT, 0, once) != RVIOMMU_SIM_STATUS_OK ||
+	    !holds(lent, PAGE, once))
+		expect(false, "it writes to the page that is lent to it");
+	if (alone(RVIOMMU_SIM_CMD_COPY, IOVA, LENT, 0) != RVIOMMU_SIM_STATUS_OK ||
+	    !holds(memory, PAGE, once))
+		expect(false, "and reads from it");
+	if (!take())
+		expect(false, "it is taken back");
+	memset(memory, QUIET, PAGE);
+	if (alone(RVIOMMU_SIM_CMD_FILL, LENT, 0, again) != RVIOMMU_SIM_STATUS_FAULT ||
+	    !holds(lent, PAGE, OWN))
+		expect(false, "what is taken back is not written to");
+	if (alone(RVIOMMU_SIM_CMD_COPY, IOVA, LENT, 0) != RVIOMMU_SIM_STATUS_FAULT ||
+	    memory[0] != QUIET || memcmp(memory, memory + 1, PAGE - 1))
+		expect(false, "nor read from");
+	proved++;
+}
+
+/* Nothing but that: as little as possible is made right of what the program made wrong. */
+static void attach_and_prove(void)
+{
+	sleep_from_now_on(false);
+	if (!attach_anew() || !master())
+		expect(false, "it is attached, and may master the bus");
+	unmap_at(IOVA, SIZE);
+	if (!map_at(IOVA, memory, SIZE))
+		expect(false, "memory is mapped");
+	prove();
+}
+
+static void reset(void)
+{
+	static unsigned int resets;
+
+	if (!ioctl(dev, VFIO_DEVICE_RESET) && ++resets % PROOF == 0)
+		attach_and_prove();
+	if (!chance(4))
+		write_config(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+}
+
 /* ----- The run ----- */
 
 static const struct {
@@ -623,6 +712,27 @@ static void as_new(void)
 	expect(quick(RVIOMMU_SIM_CMD_FILL, IOVA, PAGE, 7) == RVIOMMU_SIM_STATUS_OK &&
 	       holds(memory, PAGE, 7), "DMA and interrupt work as before");
 	expect(ring_works() && is_quiet(), "and it does nothing else");
+	prove();
+}
+
+static void tell(void)
+{
+	static const char *const names[] = {
+		"without a status", "well", "in a fault", "with a wrong byte", "refused",
+		"not enabled", "in a reset", "stopped", "asked in vain", "without memory",
+	};
+	unsigned long sum = 0;
+	unsigned int i;
+
+	ended[RVIOMMU_SIM_STATUS_NONE] += begun;
+	begun = false;
+	printf("%lu commands:", given);
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		printf("%s %s %lu", i ? "," : "", names[i], ended[i]);
+		sum += ended[i];
+	}
+	printf("\n");
+	expect(sum == given, "each of its commands is one of these");
 }
 
 int main(int argc, char **argv)
@@ -643,11 +753,13 @@ int main(int argc, char **argv)
 	for (i = 0; i < rounds; i++)
 		act();
 	expect(untouched(), "memory that was not mapped is as it was");
-	printf("commands that ended well %lu, in a fault %lu, refused %lu, asked in vain %lu\n",
-	       ended[RVIOMMU_SIM_STATUS_OK], ended[RVIOMMU_SIM_STATUS_FAULT],
-	       ended[RVIOMMU_SIM_STATUS_INVALID], ended[RVIOMMU_SIM_STATUS_NO_RESPONSE]);
+	tell();
 	expect(ended[RVIOMMU_SIM_STATUS_OK] && ended[RVIOMMU_SIM_STATUS_FAULT] &&
 	       ended[RVIOMMU_SIM_STATUS_INVALID], "its commands did something");
 	as_new();
+	expect(untouched(), "nor is it touched by that");
+	printf("a page was lent %u times, and written to in %u of them by chance, in %u on purpose\n",
+	       lent_times, written_to - proved, proved);
+	expect(proved && written_to >= proved, "what it could reach it did");
 	return 0;
 }
