@@ -1,49 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What programs in user space that have a simulated PCI function by VFIO and iommufd have in
- * common. Its DMA goes by the simulator's debugfs file "dma".
+ * common. Its DMA goes by its registers, or by the simulator's debugfs file "dma".
  */
 #ifndef RVIOMMU_GUEST_VFIO_H
 #define RVIOMMU_GUEST_VFIO_H
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <linux/iommufd.h>
-#include <linux/pci_regs.h>
-#include <linux/vfio.h>
 
-#define PAGE	4096
+#include "vfio_registers.h"
+
 #define NONE	(~0U)
 
-static int iommufd, dev;
+static int iommufd;
 static unsigned int devid;
 static const char *dma_file, *device_id;
-
-static inline void expect(bool good, const char *what)
-{
-	if (!good) {
-		printf("not ok: %s (%s)\n", what, strerror(errno));
-		exit(1);
-	}
-	printf("ok: %s\n", what);
-}
-
-/* rviommu_sim_pattern() */
-static inline unsigned char pattern(__u64 seed, size_t offset)
-{
-	__u64 x = (seed ^ (offset >> 3)) * 0x9e3779b97f4a7c15ULL;
-
-	x ^= x >> 29;
-	return x >> (8 * (offset & 7));
-}
 
 /* Bytes of the device's, for @pasid, have the pattern of @seed. 0 or the error. */
 static inline int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned int seed)
@@ -60,16 +34,6 @@ static inline int dma_fill(__u32 pasid, __u64 iova, unsigned int bytes, unsigned
 	ret = write(fd, text, strlen(text)) < 0 ? errno : 0;
 	close(fd);
 	return ret;
-}
-
-static inline bool holds(const unsigned char *p, unsigned int bytes, unsigned int seed)
-{
-	unsigned int i;
-
-	for (i = 0; i < bytes; i++)
-		if (p[i] != pattern(seed, i))
-			return false;
-	return true;
 }
 
 /* A page of memory at @iova of an address space: 0 or the error. */
@@ -107,20 +71,6 @@ static inline int detach(__u32 pasid)
 	return ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &at) ? errno : 0;
 }
 
-static inline bool master_bus(void)
-{
-	struct vfio_region_info config = {
-		.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX,
-	};
-	__u16 command;
-
-	if (ioctl(dev, VFIO_DEVICE_GET_REGION_INFO, &config) ||
-	    pread(dev, &command, 2, config.offset + PCI_COMMAND) != 2)
-		return false;
-	command |= PCI_COMMAND_MASTER;
-	return pwrite(dev, &command, 2, config.offset + PCI_COMMAND) == 2;
-}
-
 /* Have the device: argv is CDEV DMA DEVICE_ID. */
 static inline void take_device(char **argv)
 {
@@ -136,6 +86,7 @@ static inline void take_device(char **argv)
 	bind.iommufd = iommufd;
 	expect(!ioctl(dev, VFIO_DEVICE_BIND_IOMMUFD, &bind), "it is bound to iommufd");
 	devid = bind.out_devid;
+	expect(find_registers(), "the function has its registers");
 }
 
 #endif /* RVIOMMU_GUEST_VFIO_H */

@@ -140,6 +140,11 @@ pages_on_demand() {
 		"/dev/vfio/devices/$(ls "$asker/vfio-dev")" "$faulty/dma" $id
 }
 
+# replaced FUNCTION SIM ID: the page table of a PASID, under DMA
+replaced() {
+	/guest/vfio_replace "/dev/vfio/devices/$(ls "$1/vfio-dev")" "$2/dma" "$3" 100
+}
+
 # Each of them, of which some waited for the program, has been traced with the time since.
 responses_traced() {
 	grep rviommu_page_response: /tmp/trace >/tmp/responses
@@ -218,6 +223,10 @@ if [ "$rounds" -eq 0 ]; then
 	check "nothing is left of its requests" nothing_asked
 	check "and a second time" pages_on_demand
 	check "nobody was waited for in vain" nothing_timed_out
+	check "what a PASID uses is replaced under its DMA" replaced "$fn" $sim $id
+	sed 's/^/    | /' /tmp/check.out
+	check "and by a function that translates for itself" replaced "$asker" "$faulty" $id
+	tail -n 6 /tmp/check.out | sed 's/^/    | /'
 	check "one misuses one that asks, and the other notices nothing" misused_asker
 	sed 's/^/    | /' /tmp/check.out
 	check "its IOMMU goes" faulty_down

@@ -164,7 +164,7 @@ int main(int argc, char **argv)
 	       "an address space");
 	ioas = alloc.out_ioas_id;
 	expect(!map_all(), "mapped");
-	expect(master_bus(), "the function may master the bus");
+	expect(master(), "the function may master the bus");
 	expect(!ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &faults), "a queue for faults");
 	fault = faults.out_fault_id;
 

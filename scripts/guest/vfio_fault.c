@@ -2,7 +2,8 @@
 /*
  * vfio_fault CDEV DMA DEVICE_ID: a program in user space that pages the memory of a simulated PCI
  * function on demand, by iommufd's fault queue: with PASID and without, right, wrong, late and
- * not at all. Prints each step; exit status 0 if all was as it should be.
+ * not at all. The function's DMA goes by its registers, and ends with an interrupt; what goes on
+ * beside that, by debugfs. Prints each step; exit status 0 if all was as it should be.
  *
  * The function waits for a response for an hour, which is longer than this may run. So a wait that
  * ends was ended by the kernel, and how long that takes is not looked at.
@@ -19,9 +20,10 @@ static void one_page(struct space *s, __u32 pasid)
 	       "a DMA asks for its page");
 	expect(!serve(s, &fault) && !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS),
 	       "the page is mapped, and the device is told");
-	expect(done(&job, s), "it tries again, and the bytes are there");
+	expect(done(&job, s) && took(&job, 1), "it tries again, and the bytes are there");
+	expect(silent(VECTOR), "one interrupt says so");
 	begin(&job, pasid, 0, 1);
-	expect(done(&job, s), "nor does it ask another time");
+	expect(done(&job, s) && took(&job, 0), "nor does it ask another time");
 }
 
 static void group(struct space *s, __u32 pasid)
@@ -38,7 +40,7 @@ static void group(struct space *s, __u32 pasid)
 	       fault[0].grpid == fault[1].grpid, "two requests of one group");
 	expect(!serve(s, &fault[0]) && !serve(s, &fault[1]) &&
 	       !answer(fault[1].cookie, IOMMUFD_PAGE_RESP_SUCCESS), "both are served");
-	expect(done(&job, s), "the bytes are there");
+	expect(done(&job, s) && took(&job, 1), "the bytes are there");
 }
 
 /* Two groups that the program reads one by one, and answers in the other order */
@@ -49,7 +51,7 @@ static void two_groups(struct space *s, __u32 pasid)
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		begin(&job[i], pasid, 4 + i, 1);
+		(i ? begin_by_file : begin)(&job[i], pasid, 4 + i, 1);
 		expect(asked() && take(&fault[i], 1) == 1 && is_for(&fault[i], pasid, 4 + i, true),
 		       "a group while another one is not answered");
 	}
@@ -87,19 +89,37 @@ static void lies(struct space *s, __u32 pasid)
 	expect(asked() && take(&fault, 1) == 1 && is_for(&fault, pasid, 7, true),
 	       "the device asks again");
 	expect(!serve(s, &fault) && !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) &&
-	       done(&job, s), "and is served then");
+	       done(&job, s) && took(&job, 2), "and is served then");
 }
 
-/* One request is read and one is not, and none is ever answered: what is taken away ends both. */
+static int close_queue_and_detach(__u32 pasid)
+{
+	close(fault_fd);
+	fault_fd = -1;
+	return detach(pasid);
+}
+
+static int close_device(__u32 pasid)
+{
+	(void)pasid;
+	close(fault_fd);
+	fault_fd = -1;
+	return close(dev);
+}
+
+/*
+ * One request is read and one is not, and none is ever answered: what is taken away ends both. With
+ * the device, the registers are, too.
+ */
 static void never(__u32 pasid, int (*take_away)(__u32 pasid), const char *what)
 {
 	struct iommu_hwpt_pgfault fault;
 	struct job job[2];
 	int ret;
 
-	begin(&job[0], pasid, 8, 1);
+	(take_away == close_device ? begin_by_file : begin)(&job[0], pasid, 8, 1);
 	expect(asked() && take(&fault, 1) == 1, "a request that is read");
-	begin(&job[1], pasid, 9, 1);
+	begin_by_file(&job[1], pasid, 9, 1);
 	expect(asked(), "and one that is not");
 	expect(!take_away(pasid), what);
 	ret = end(&job[0]);
@@ -127,21 +147,6 @@ static void replaced(struct space *from, struct space *to, __u32 pasid)
 	       !answer(fault.cookie, IOMMUFD_PAGE_RESP_SUCCESS) && done(&job, to),
 	       "the new one is asked");
 	expect(!holds(from->memory + 10 * PAGE, PAGE, job.seed), "and has the bytes");
-}
-
-static int close_queue_and_detach(__u32 pasid)
-{
-	close(fault_fd);
-	fault_fd = -1;
-	return detach(pasid);
-}
-
-static int close_device(__u32 pasid)
-{
-	(void)pasid;
-	close(fault_fd);
-	fault_fd = -1;
-	return close(dev);
 }
 
 /* All of it, on a device that has nothing attached, before and after */
@@ -172,7 +177,8 @@ int main(int argc, char **argv)
 		return 2;
 	alarm(PATIENCE);
 	take_device(argv + 1);
-	expect(master_bus(), "the function may master the bus");
+	expect(interrupts(), "an eventfd for each interrupt");
+	expect(master(), "the function may master the bus");
 	printf("without PASID\n");
 	all(NONE);
 	printf("with PASID\n");

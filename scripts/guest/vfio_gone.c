@@ -12,9 +12,7 @@
  * and who carries the command out, are processes of their own, from before the function was opened:
  * they do not keep it open.
  */
-#include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 
 #include "vfio_paging.h"
@@ -132,13 +130,6 @@ static int wanted_back(void)
 	return fd;
 }
 
-static bool comes(int fd)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-
-	return poll(&poll_fd, 1, -1) == 1;
-}
-
 static bool refused(int status)
 {
 	return status == EFAULT || status == EIO || status == ENODEV;
@@ -168,7 +159,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < 3; i++)
 		prepare(&dma[i], dma_page, &page[i]);
 	take_device(argv + 1);
-	expect(master_bus(), "the function may master the bus");
+	expect(master(), "the function may master the bus");
 	back = wanted_back();
 	make_queue();
 	make_space(&s);

@@ -6,7 +6,6 @@
 #ifndef RVIOMMU_GUEST_VFIO_PAGING_H
 #define RVIOMMU_GUEST_VFIO_PAGING_H
 
-#include <poll.h>
 #include <pthread.h>
 
 #include "vfio.h"
@@ -17,22 +16,30 @@
 /* Seconds; then the program ends. The machine is emulated and looks on itself. */
 #define PATIENCE	240
 
+/* Where the DMA of no more than one job at a time goes by registers */
+#define VECTOR		3
+
 /**
- * struct job - DMA in a thread of its own
+ * struct job - DMA that goes on while the program does something else
+ * @by_file: by the simulator's debugfs, in a thread, as many as there may be; otherwise by the
+ *           function's registers, one at a time
  * @thread: the thread
  * @pasid: with this PASID, or NONE
  * @page: first page
  * @nr: how many pages it writes
  * @seed: with this pattern
  * @ret: what became of it
+ * @info: by registers: RVIOMMU_SIM_INFO_*
  */
 struct job {
+	bool by_file;
 	pthread_t thread;
 	__u32 pasid;
 	unsigned int page;
 	unsigned int nr;
 	unsigned int seed;
 	int ret;
+	__u32 info;
 };
 
 /**
@@ -86,18 +93,73 @@ static inline void *job_thread(void *data)
 	return NULL;
 }
 
+/* By registers, with an interrupt when it is over */
 static inline void begin(struct job *job, __u32 pasid, unsigned int page, unsigned int nr)
 {
-	*job = (struct job){ .pasid = pasid, .page = page, .nr = nr, .seed = ++seed };
+	struct rviommu_sim_descriptor d = {
+		.command = RVIOMMU_SIM_CMD_FILL | RVIOMMU_SIM_COMMAND_INTERRUPT | VECTOR << 16,
+		.iova = IOVA + page * PAGE, .length = nr * PAGE, .operand = ++seed,
+	};
+
+	*job = (struct job){ .pasid = pasid, .page = page, .nr = nr, .seed = seed };
+	if (pasid != NONE) {
+		d.command |= RVIOMMU_SIM_COMMAND_PASID;
+		d.pasid = pasid;
+	}
+	give(&d);
+}
+
+/* One more, whatever the registers are busy with */
+static inline void begin_by_file(struct job *job, __u32 pasid, unsigned int page, unsigned int nr)
+{
+	*job = (struct job){
+		.by_file = true, .pasid = pasid, .page = page, .nr = nr, .seed = ++seed,
+	};
 	if (pthread_create(&job->thread, NULL, job_thread, job)) {
 		printf("not ok: a thread\n");
 		exit(1);
 	}
 }
 
+/* For as long as it may take; the program's own time is bounded. */
+static inline bool comes(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, -1) == 1;
+}
+
+/* As what the same says of a DMA by hand */
+static inline int error_of(__u32 status)
+{
+	switch (status) {
+	case RVIOMMU_SIM_STATUS_OK:
+		return 0;
+	case RVIOMMU_SIM_STATUS_FAULT:
+		return EFAULT;
+	case RVIOMMU_SIM_STATUS_ABORTED:
+		return EIO;
+	case RVIOMMU_SIM_STATUS_NO_RESPONSE:
+		return ETIMEDOUT;
+	default:
+		return EINVAL;
+	}
+}
+
 static inline int end(struct job *job)
 {
-	pthread_join(job->thread, NULL);
+	struct rviommu_sim_descriptor d;
+
+	if (job->by_file) {
+		pthread_join(job->thread, NULL);
+		return job->ret;
+	}
+	if (!comes(event[VECTOR]) || interrupted(VECTOR) != 1)
+		expect(false, "one interrupt when it is over");
+	job->ret = error_of(result(&d));
+	job->info = d.info;
+	if (!job->ret && d.done != job->nr * PAGE)
+		expect(false, "all of it was moved");
 	return job->ret;
 }
 
@@ -109,9 +171,13 @@ static inline bool done(struct job *job, struct space *s)
 
 static inline bool asked(void)
 {
-	struct pollfd poll_fd = { .fd = fault_fd, .events = POLLIN };
+	return comes(fault_fd);
+}
 
-	return poll(&poll_fd, 1, -1) == 1;
+/* So many groups of page requests it took, by registers, the last of them answered with Success. */
+static inline bool took(const struct job *job, unsigned int groups)
+{
+	return job->info >> 20 == groups && !(job->info & RVIOMMU_SIM_INFO_RESPONSE);
 }
 
 /* Read at most @max requests: how many it was, or the error, negative */

@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 		expect(space(i), "an address space");
 		expect(table(i), "a page table for PASIDs");
 	}
-	expect(master_bus(), "the function may master the bus");
+	expect(master(), "the function may master the bus");
 
 	expect(!attach(NONE, hwpt[0]), "attached");
 	expect(map(0, msi) == EINVAL, "nothing can be mapped where MSIs go");
@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 	expect(attach(1U << 20, hwpt[1]), "a PASID that is too large is refused");
 	expect(dma(PASID + 2, 8) == EFAULT, "one that is not attached translates nothing");
 	expect(!ioctl(dev, VFIO_DEVICE_RESET), "function-level reset");
-	expect(master_bus(), "the function may master the bus again");
+	expect(master(), "the function may master the bus again");
 	expect(!dma(PASID, 9) && lands(2, 9), "the PASID works as before");
 	expect(!dma(NONE, 10) && lands(3, 10), "and so does the device");
 
