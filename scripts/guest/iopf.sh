@@ -115,6 +115,17 @@ program_without_iommu() {
 	program kept "$refused; rmdir $top/$name" && [ ! -e "$fn" ] && one_function
 }
 
+# The page table of the program outlives function, IOMMU and simulator. Nothing else holds the
+# driver then, which all of its code is in.
+held='. ./lib.sh; rmmod rviommu_sim && wait_for 20 grep "^rviommu [0-9]* 1 " /proc/modules &&
+	! rmmod rviommu 2>/tmp/held'
+
+program_with_table() {
+	program kept "$refused; rmdir $top/$name" "$held" && cat /tmp/held &&
+		grep -q "'rviommu': Resource temporarily unavailable" /tmp/held &&
+		rmmod rviommu && ! grep -q '^rviommu' /proc/modules && load_modules && one_function
+}
+
 # Nobody has to close anything.
 killed() {
 	/guest/vfio_gone "$@"
@@ -201,6 +212,8 @@ tail -n 20 /tmp/check.out | sed 's/^/    | /'
 check "it is removed: likewise" program_removed
 check "it is pulled out" program_pulled
 check "its IOMMU goes: likewise" program_without_iommu
+check "its page table is there when the modules shall go" program_with_table
+tail -n 8 /tmp/check.out | sed 's/^/    | /'
 check "the program is killed" program_killed
 check "function and IOMMU go" gone
 check "the driver that user space commands has an endpoint and a function" one_endpoint

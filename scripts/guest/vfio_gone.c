@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vfio_gone CDEV DMA DEVICE_ID GROUPS gone|kept COMMAND
+ * vfio_gone CDEV DMA DEVICE_ID GROUPS gone|kept COMMAND [AFTER]
  * vfio_gone CDEV DMA DEVICE_ID GROUPS killed
  * A program in user space has a simulated PCI function whose page requests it does not answer: of
  * two that it has read one, of one that it has not, of half a group. Meanwhile COMMAND takes the
  * function away. "gone": pulled out, so the function does nothing any more from that moment on;
  * "kept": it is in service until the program lets go of it. "killed": the program is, instead.
  * Prints each step; exit status 0 if all was as it should be.
+ *
+ * AFTER is carried out when COMMAND is over: the function is gone, and whatever COMMAND takes away
+ * with it, while the program still has the page table that it was attached to. It has to be as good
+ * as before.
  *
  * GROUPS is the function's "page_requests" in the driver's debugfs. Who lets the function do DMA,
  * and who carries the command out, are processes of their own, from before the function was opened:
@@ -135,13 +139,41 @@ static bool refused(int status)
 	return status == EFAULT || status == EIO || status == ENODEV;
 }
 
+/* All that iommufd knows of a page that is mapped is in the page table. */
+static bool unmap_page(struct space *s, unsigned int page)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap), .ioas_id = s->ioas, .iova = IOVA + page * PAGE,
+		.length = PAGE,
+	};
+
+	return !ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap) && unmap.length == PAGE;
+}
+
+/* Nobody is attached to it any more, and who has made it has no IOMMU: it is used all the same. */
+static void use_table(struct space *s)
+{
+	struct iommu_destroy gone = { .size = sizeof(gone), .id = s->hwpt };
+	unsigned int i;
+	bool good = true;
+
+	for (i = 0; i < PAGES; i++)
+		good = good && (i == 9 || !map_page(s->ioas, IOVA + i * PAGE, s->memory + i * PAGE));
+	expect(good, "pages are mapped where none are yet");
+	for (i = 0; i < PAGES; i += 2)
+		good = good && unmap_page(s, i);
+	expect(good && unmap_page(s, 9) && holds(s->memory + 9 * PAGE, PAGE, 2),
+	       "some are unmapped, that of the function, too, and the bytes are there");
+	expect(!ioctl(iommufd, IOMMU_DESTROY, &gone), "the page table is destroyed");
+}
+
 int main(int argc, char **argv)
 {
 	const struct job page[3] = {
 		{ .pasid = PASID, .page = 8, .seed = 1 }, { .pasid = PASID, .page = 9, .seed = 2 },
 		{ .pasid = NONE, .page = 10, .seed = 3 },
 	};
-	struct helper ending, dma[3];
+	struct helper ending, after, dma[3];
 	struct iommu_hwpt_pgfault fault[2];
 	struct space s;
 	unsigned int i;
@@ -149,13 +181,15 @@ int main(int argc, char **argv)
 	bool gone;
 	int back;
 
-	if (argc != 6 && argc != 7)
+	if (argc < 6 || argc > 8)
 		return 2;
 	gone = !strcmp(argv[5], "gone");
 	alarm(PATIENCE);
 	dma_file = argv[2];
 	device_id = argv[3];
 	prepare(&ending, carry_out, argv[6]);
+	if (argc == 8)
+		prepare(&after, carry_out, argv[7]);
 	for (i = 0; i < 3; i++)
 		prepare(&dma[i], dma_page, &page[i]);
 	take_device(argv + 1);
@@ -199,5 +233,10 @@ int main(int argc, char **argv)
 		expect(refused(finish(&dma[0])) && refused(finish(&dma[2])),
 		       "the DMA that has waited is refused");
 	expect(finish(&ending) == 0, "and the function is taken away");
+	if (argc < 8)
+		return 0;
+	go(&after);
+	expect(finish(&after) == 0, "the page table is still there");
+	use_table(&s);
 	return 0;
 }
