@@ -3,7 +3,9 @@
  * Devices that send page requests, and domains that handle them in ways that a test chooses.
  */
 #include <kunit/test.h>
+#include <linux/kthread.h>
 #include <linux/pci.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/workqueue.h>
 
@@ -454,6 +456,52 @@ int iopftest_fill(struct iopftest *f, unsigned int dev, u32 pasid, unsigned int 
 bool iopftest_has(struct iopftest_space *space, unsigned int page, u64 seed)
 {
 	return rviommu_simtest_holds(iopftest_page(space, page), SZ_4K, seed);
+}
+
+static int iopftest_run(void *data)
+{
+	struct iopftest_thread *t = data;
+
+	/* What is replaced for the test is so here. */
+	current->kunit_test = t->f->test;
+	t->act(t->f);
+	current->kunit_test = NULL;
+	complete(&t->done);
+	return 0;
+}
+
+/**
+ * iopftest_start() - let somebody act
+ * @f: devices and domains
+ * @act: what he does
+ *
+ * Return: he, for iopftest_ends(), which the test has to come to.
+ */
+struct iopftest_thread *iopftest_start(struct iopftest *f, void (*act)(struct iopftest *f))
+{
+	struct iopftest_thread *t = kunit_kzalloc(f->test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(f->test, t);
+	t->f = f;
+	t->act = act;
+	init_completion(&t->done);
+	KUNIT_ASSERT_FALSE(f->test, IS_ERR(kthread_run(iopftest_run, t, "rviommu_iopftest")));
+	return t;
+}
+
+/**
+ * iopftest_ends() - wait until somebody has acted
+ * @t: from iopftest_start()
+ *
+ * Return: false if he has not in a minute, and never will.
+ */
+bool iopftest_ends(struct iopftest_thread *t)
+{
+	if (!wait_for_completion_timeout(&t->done, 60 * HZ))
+		return false;
+	/* Whoever asks again is told the same. */
+	complete_all(&t->done);
+	return true;
 }
 
 /**

@@ -95,6 +95,18 @@ struct iopftest {
 	struct iopftest_space space[IOPFTEST_NR_SPACES];
 };
 
+/**
+ * struct iopftest_thread - somebody else, who acts meanwhile
+ * @f: devices and domains
+ * @act: what he does
+ * @done: he has
+ */
+struct iopftest_thread {
+	struct iopftest *f;
+	void (*act)(struct iopftest *f);
+	struct completion done;
+};
+
 void iopftest_config(struct rviommu_sim_config *config);
 struct iopftest *iopftest_up(struct kunit *test, const struct rviommu_sim_config *config);
 struct iopftest *iopftest_up_default(struct kunit *test);
@@ -121,6 +133,9 @@ unsigned int iopftest_holds(struct iopftest_space *space);
 void iopftest_await_held(struct iopftest *f, struct iopftest_space *space, unsigned int nr);
 void iopftest_await_groups(struct iopftest *f, struct iopftest_space *space, unsigned int nr);
 void iopftest_await_stalled(struct iopftest *f, struct iopftest_space *space);
+
+struct iopftest_thread *iopftest_start(struct iopftest *f, void (*act)(struct iopftest *f));
+bool iopftest_ends(struct iopftest_thread *t);
 
 struct rviommu_sim_pri_stats iopftest_stats(struct iopftest *f, unsigned int dev);
 void iopftest_expect_clean(struct iopftest *f, unsigned int dev);

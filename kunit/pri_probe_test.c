@@ -84,6 +84,7 @@ static void probe_expect_interface(struct kunit *test, const struct rviommu_endp
 	KUNIT_EXPECT_EQ(test, ep->pri.usable, is);
 	KUNIT_EXPECT_EQ(test, ep->pri.requests, is ? CAPACITY : 0);
 	KUNIT_EXPECT_EQ(test, !!ep->pri.prgs.memory, is);
+	KUNIT_EXPECT_EQ(test, !!ep->pri.shared, is);
 }
 
 /*
@@ -119,7 +120,7 @@ static int probe_in_turn(struct testdev *td, bool is)
 	return needed;
 }
 
-/* With an interface there is one more that has to be there: the memory of its groups. */
+/* With one there are two more that have to be there: itself, and the memory of its groups. */
 static void probe_without_memory(struct kunit *test)
 {
 	struct testdev *td = probe_up(test);
@@ -127,7 +128,7 @@ static void probe_without_memory(struct kunit *test)
 
 	KUNIT_EXPECT_GT(test, needed, 0);
 	td->bus->pri = &probe_pri_ops;
-	KUNIT_EXPECT_EQ(test, probe_in_turn(td, true), needed + 1);
+	KUNIT_EXPECT_EQ(test, probe_in_turn(td, true), needed + 2);
 }
 
 static struct kunit_case probe_cases[] = {

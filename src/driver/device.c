@@ -871,6 +871,8 @@ int rviommu_resume(struct rviommu *iommu)
 		ret = -EIO;
 	if (!ret) {
 		rviommu_ats_resume(iommu);
+		/* Nobody runs it before: it was waited for when the queues were stopped. */
+		iommu->revive_looks = 0;
 		if (iommu->pageq.q.base)
 			schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
 		return 0;

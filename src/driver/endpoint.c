@@ -204,7 +204,7 @@ struct rviommu_endpoint *rviommu_endpoint_of(struct device *dev)
 
 /**
  * rviommu_endpoint_get() - a device's record stays until rviommu_endpoint_put()
- * @ep: the device; endpoints_lock is held
+ * @ep: the device; endpoints_lock is held, or the lock of its page request interface
  *
  * The record alone: the device may go, and then has no ATS any more.
  *

@@ -69,9 +69,10 @@ struct rviommu_ats {
  * @iommu: whose
  * @dev: the device; valid from probe_device to release_device
  * @name: copy of its name, for the fault path
- * @lock: what is attached to it changes, or its ATS. Other devices do not need it, but for the
- *        virtual functions of a physical one, whose lock is inside theirs. So what waits
- *        for this one waits under it; what changes directories takes ddt.lock inside.
+ * @lock: what is attached to it changes, or its ATS. Other devices do not need it, nor is it taken
+ *        for them. So what waits for this one, or for who handles its page requests, waits under
+ *        it; what changes directories takes ddt.lock inside. A page request interface that others
+ *        have, too, has a lock of its own.
  * @attached: what its requester IDs use: @blocked, if nothing; NULL before the first attach.
  *            Written under @lock, read there or under RCU: rviommu_attached().
  * @blocked: what they have when they are blocked, for which no memory is needed

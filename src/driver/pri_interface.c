@@ -1,16 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The page request interface of a device: whether it has one, and when it is on.
+ * The page request interface of a device, or of a physical function and its virtual ones: who has
+ * it, when it is on, and what becomes of it when it has failed.
  */
 #include <kunit/visibility.h>
+#include <linux/jiffies.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/workqueue.h>
 
 #include "cmdq.h"
 #include "endpoint.h"
+#include "inq.h"
+#include "mem.h"
 #include "prg.h"
 #include "pri.h"
 #include "rviommu.h"
+
+/* ----- Who has it ----- */
+
+static LIST_HEAD(pri_interfaces);
+/* Protects the list. Taken when devices come and go; outside the lock of an interface. */
+static DEFINE_MUTEX(pri_interfaces_lock);
+
+/* Virtual functions have that of the physical one. */
+static struct device *pri_owning_device(const struct rviommu_endpoint *ep)
+{
+	return dev_is_pci(ep->dev) ? &pci_physfn(to_pci_dev(ep->dev))->dev : ep->dev;
+}
+
+static struct rviommu_pri_interface *pri_find(const struct device *owner)
+{
+	struct rviommu_pri_interface *in;
+
+	list_for_each_entry(in, &pri_interfaces, node)
+		if (in->owner == owner)
+			return in;
+	return NULL;
+}
+
+static struct rviommu_pri_interface *pri_create(const struct rviommu_endpoint *ep)
+{
+	struct rviommu_pri_interface *in = rviommu_zalloc(sizeof(*in), GFP_KERNEL);
+
+	if (!in)
+		return NULL;
+	in->iommu = ep->iommu;
+	in->owner = pri_owning_device(ep);
+	in->ctrl = ep->pri.ctrl;
+	in->requests = ep->pri.requests;
+	refcount_set(&in->refs, 1);
+	mutex_init(&in->lock);
+	INIT_LIST_HEAD(&in->sharers);
+	list_add_tail(&in->node, &pri_interfaces);
+	return in;
+}
+
+static void pri_put(struct rviommu_pri_interface *in)
+{
+	if (!refcount_dec_and_test(&in->refs))
+		return;
+	mutex_destroy(&in->lock);
+	rviommu_free(in);
+}
+
+/* A device comes: first or not, and whichever of them it is. 0 or -ENOMEM */
+static int pri_share(struct rviommu_endpoint *ep)
+{
+	struct rviommu_pri_interface *in;
+
+	guard(mutex)(&pri_interfaces_lock);
+	in = pri_find(pri_owning_device(ep)) ?: pri_create(ep);
+	if (!in)
+		return -ENOMEM;
+	ep->pri.shared = in;
+	guard(mutex)(&in->lock);
+	list_add_tail(&ep->pri.sharer, &in->sharers);
+	return 0;
+}
 
 /*
  * How many requests a device may have outstanding. A group of more than the queue has room for
@@ -76,22 +143,16 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
 	if (!ep->pri.usable)
 		return 0;
 	ret = rviommu_prgs_init(&ep->pri.prgs, ep->pri.requests);
+	if (ret)
+		return ret;
 	ep->pri.prgs.mutate = &ep->iommu->mutate;
+	ret = pri_share(ep);
+	if (ret)
+		rviommu_prgs_exit(&ep->pri.prgs);
 	return ret;
 }
 
-/**
- * rviommu_pri_exit() - nobody looks at a message of the device any more
- * @ep: the device; it has none of its IDs any more, or never had
- */
-void rviommu_pri_exit(struct rviommu_endpoint *ep)
-{
-	/* Be it one that may send none: who reads what it sends all the same has it, too. */
-	if (ep->iommu->pageq.q.base)
-		rviommu_pri_pass_message(ep);
-	rviommu_prgs_exit(&ep->pri.prgs);
-}
-EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_exit);
+/* ----- On and off ----- */
 
 /* What the PCI core restores after a sleep or a reset; 0: nothing. It exports no more of it. */
 static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)
@@ -102,98 +163,151 @@ static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)
 #endif
 }
 
-/* Does the PCI core know that a function's interface is on? */
-static bool pri_told_pci(struct pci_dev *pdev)
+/* All this is under the lock of the interface. */
+
+static u16 pri_status(const struct rviommu_pri_interface *in)
 {
-#ifdef CONFIG_PCI_PRI
-	return pdev->pri_enabled;
-#else
-	return false;
-#endif
+	u16 status;
+
+	if (!dev_is_pci(in->owner))
+		return in->iommu->bus->pri->status(in->owner);
+	if (pci_read_config_word(to_pci_dev(in->owner), in->ctrl - PCI_PRI_CTRL + PCI_PRI_STATUS,
+				 &status))
+		return ~0;
+	return status;
 }
 
-/*
- * That of a virtual function is the physical one's, and is not its to switch on. But it stays on
- * as long as somebody needs it.
- */
-static int pri_join(struct rviommu_endpoint *ep)
+static void pri_switch_off(struct rviommu_pri_interface *in)
 {
-	struct pci_dev *owner = pci_physfn(to_pci_dev(ep->dev));
-	struct rviommu_endpoint *physical = rviommu_endpoint_of(&owner->dev);
-	int ret;
-
-	if (!physical)
-		return pri_told_pci(owner) ? 0 : -ENODEV;
-	mutex_lock_nested(&physical->lock, SINGLE_DEPTH_NESTING);
-	ret = pri_told_pci(owner) ? 0 : -ENODEV;
-	if (!ret && !ep->pri.joined) {
-		ep->pri.joined = true;
-		physical->pri.virtuals++;
-	}
-	mutex_unlock(&physical->lock);
-	return ret;
-}
-
-static void pri_switch_off(struct rviommu_endpoint *ep)
-{
-	struct pci_dev *pdev = to_pci_dev(ep->dev);
-
-	pri_tell_pci(pdev, 0);
-	pci_write_config_word(pdev, ep->pri.ctrl, 0);
-}
-
-static void pri_leave(struct rviommu_endpoint *ep)
-{
-	struct rviommu_endpoint *physical;
-
-	if (!ep->pri.joined)
+	in->on = false;
+	if (!dev_is_pci(in->owner)) {
+		in->iommu->bus->pri->disable(in->owner);
 		return;
-	ep->pri.joined = false;
-	physical = rviommu_endpoint_of(&pci_physfn(to_pci_dev(ep->dev))->dev);
-	mutex_lock_nested(&physical->lock, SINGLE_DEPTH_NESTING);
-	if (!--physical->pri.virtuals && !physical->pri.users)
-		pri_switch_off(physical);
-	mutex_unlock(&physical->lock);
+	}
+	pri_tell_pci(to_pci_dev(in->owner), 0);
+	pci_write_config_word(to_pci_dev(in->owner), in->ctrl, 0);
 }
 
 /* PCIe "Page Request Control Register": only when it has stopped; a reset makes it. */
-static int pri_switch_on(struct rviommu_endpoint *ep)
+static int pri_enable_pci(struct rviommu_pri_interface *in)
 {
-	struct pci_dev *pdev = to_pci_dev(ep->dev);
-	const int base = ep->pri.ctrl - PCI_PRI_CTRL;
+	struct pci_dev *pdev = to_pci_dev(in->owner);
+	const int base = in->ctrl - PCI_PRI_CTRL;
 	u16 status;
 
 	if (pci_read_config_word(pdev, base + PCI_PRI_STATUS, &status))
 		return -EIO;
 	if (!(status & PCI_PRI_STATUS_STOPPED))
-		pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_RESET);
-	pci_write_config_dword(pdev, base + PCI_PRI_ALLOC_REQ, ep->pri.requests);
+		pci_write_config_word(pdev, in->ctrl, PCI_PRI_CTRL_RESET);
+	pci_write_config_dword(pdev, base + PCI_PRI_ALLOC_REQ, in->requests);
 	/* What it says of the past is cleared by what is written. */
 	pci_write_config_word(pdev, base + PCI_PRI_STATUS,
 			      PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
-	if (pci_write_config_word(pdev, ep->pri.ctrl, PCI_PRI_CTRL_ENABLE))
+	if (pci_write_config_word(pdev, in->ctrl, PCI_PRI_CTRL_ENABLE))
 		return -EIO;
-	pri_tell_pci(pdev, ep->pri.requests);
+	pri_tell_pci(pdev, in->requests);
 	return 0;
 }
 
-static int pri_enable_pci(struct rviommu_endpoint *ep)
+static int pri_enable_other(struct rviommu_pri_interface *in)
 {
-	struct pci_dev *pdev = to_pci_dev(ep->dev);
+	const struct rviommu_pri_ops *ops = in->iommu->bus->pri;
 
-	if (pdev->is_virtfn)
-		return pri_join(ep);
-	/* It was left on for the virtual ones. */
-	return ep->pri.virtuals && pri_told_pci(pdev) ? 0 : pri_switch_on(ep);
+	if (!(ops->status(in->owner) & PCI_PRI_STATUS_STOPPED))
+		ops->reset(in->owner);
+	return ops->enable(in->owner, in->requests);
 }
 
-static int pri_enable_other(struct rviommu_endpoint *ep)
+static void pri_forget_groups(struct rviommu_prgs *prgs)
 {
-	const struct rviommu_pri_ops *ops = ep->iommu->bus->pri;
+	const u64 newest = rviommu_prgs_newest(prgs);
+	struct rviommu_prg_answer answer;
 
-	if (!(ops->status(ep->dev) & PCI_PRI_STATUS_STOPPED))
-		ops->reset(ep->dev);
-	return ops->enable(ep->dev, ep->pri.requests);
+	rviommu_prgs_discard(prgs, RVIOMMU_PRG_ALL);
+	while (rviommu_prgs_take(prgs, RVIOMMU_PRG_ALL, newest, &answer))
+		rviommu_prgs_answered(prgs, &answer);
+}
+
+/*
+ * What was asked before has no response any more: it would be taken for one to a later group. Of
+ * all that share it, also of one that is being detached, and whose handler is waited for.
+ */
+static void pri_forget_all(struct rviommu_pri_interface *in)
+{
+	struct rviommu_pri *pri;
+
+	list_for_each_entry(pri, &in->sharers, sharer) {
+		pri_forget_groups(&pri->prgs);
+		pri->unsettled = true;
+	}
+}
+
+/* It begins anew: nobody waits for a response from the time before. */
+static int pri_switch_on(struct rviommu_pri_interface *in)
+{
+	struct rviommu_pri *pri;
+	int ret;
+
+	pri_forget_all(in);
+	list_for_each_entry(pri, &in->sharers, sharer)
+		WRITE_ONCE(pri->unsent, false);
+	ret = dev_is_pci(in->owner) ? pri_enable_pci(in) : pri_enable_other(in);
+	in->on = !ret;
+	return ret;
+}
+
+/* A response to one of those that share it was lost, be it that it needs it no more. */
+static bool pri_lost_response(const struct rviommu_pri_interface *in)
+{
+	const struct rviommu_pri *pri;
+
+	list_for_each_entry(pri, &in->sharers, sharer)
+		if (READ_ONCE(pri->unsent))
+			return true;
+	return false;
+}
+
+/*
+ * A device needs it. A virtual function switches the physical one's on, too. The core has it
+ * blocked for a reset, does not say that it is no more than that, nor when its domain goes
+ * meanwhile: so one that is blocked has left, and may have been the last. After the reset, which
+ * the interface takes no part in, the domain is attached again, and that may not fail.
+ */
+static int pri_join(struct rviommu_endpoint *ep)
+{
+	struct rviommu_pri_interface *in = ep->pri.shared;
+	int ret = 0;
+
+	guard(mutex)(&in->lock);
+	if (!in->on && !in->down)
+		ret = pri_switch_on(in);
+	/* One that is down is switched on when all have forgotten; maybe nobody was about to. */
+	else if (in->down || pri_lost_response(in))
+		schedule_delayed_work(&in->iommu->revive, 0);
+	if (!ret && !ep->pri.needs) {
+		ep->pri.needs = true;
+		in->needed++;
+	}
+	return ret;
+}
+
+/* The last one switches off, whoever it is. */
+static void pri_drop(struct rviommu_pri_interface *in, struct rviommu_pri *pri)
+{
+	if (!pri->needs)
+		return;
+	pri->needs = false;
+	if (--in->needed)
+		return;
+	in->down = false;
+	if (in->on)
+		pri_switch_off(in);
+}
+
+static void pri_leave(struct rviommu_endpoint *ep)
+{
+	guard(mutex)(&ep->pri.shared->lock);
+	pri_drop(ep->pri.shared, &ep->pri);
 }
 
 /**
@@ -210,7 +324,7 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep)
 		return 0;
 	/* First: what it sends at once is taken from the queue at once. */
 	WRITE_ONCE(ep->pri.enabled, true);
-	ret = dev_is_pci(ep->dev) ? pri_enable_pci(ep) : pri_enable_other(ep);
+	ret = pri_join(ep);
 	if (ret)
 		WRITE_ONCE(ep->pri.enabled, false);
 	return ret;
@@ -225,122 +339,198 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep)
  */
 void rviommu_pri_disable(struct rviommu_endpoint *ep)
 {
-	if (!ep->pri.enabled)
-		return;
-	if (!dev_is_pci(ep->dev))
-		ep->iommu->bus->pri->disable(ep->dev);
-	else if (to_pci_dev(ep->dev)->is_virtfn)
+	if (ep->pri.enabled)
 		pri_leave(ep);
-	else if (!ep->pri.virtuals)
-		pri_switch_off(ep);
 }
+
+static void pri_unshare(struct rviommu_endpoint *ep)
+{
+	struct rviommu_pri_interface *in = ep->pri.shared;
+	bool last;
+
+	guard(mutex)(&pri_interfaces_lock);
+	scoped_guard(mutex, &in->lock) {
+		pri_drop(in, &ep->pri);
+		list_del(&ep->pri.sharer);
+		last = list_empty(&in->sharers);
+	}
+	ep->pri.shared = NULL;
+	if (!last)
+		return;
+	list_del(&in->node);
+	pri_put(in);
+}
+
+/**
+ * rviommu_pri_exit() - nobody looks at a message of the device any more
+ * @ep: the device; it has none of its IDs any more, or never had
+ */
+void rviommu_pri_exit(struct rviommu_endpoint *ep)
+{
+	/* Be it one that may send none: who reads what it sends all the same has it, too. */
+	if (ep->iommu->pageq.q.base)
+		rviommu_pri_pass_message(ep);
+	if (ep->pri.shared)
+		pri_unshare(ep);
+	rviommu_prgs_exit(&ep->pri.prgs);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_exit);
 
 /* ----- Responses that ended it, or were lost ----- */
 
-static u16 pri_status(const struct rviommu_endpoint *ep)
+/**
+ * struct pri_round - all interfaces of an IOMMU are looked at once
+ * @iommu: the IOMMU
+ * @down: some have failed, and are off now
+ * @blind: some may have, or have, and cannot be looked at: the function has no power, or has gone
+ *
+ * Of one thread, on its stack.
+ */
+struct pri_round {
+	struct rviommu *iommu;
+	bool down;
+	bool blind;
+};
+
+/*
+ * Has Response Failure ended it, or does one of those who share it wait for a response that was
+ * lost? That is asked once, for all of them.
+ */
+static void pri_take_down(struct rviommu_pri_interface *in, struct pri_round *round)
 {
 	u16 status;
 
-	if (!dev_is_pci(ep->dev))
-		return ep->iommu->bus->pri->status(ep->dev);
-	if (pci_read_config_word(pci_physfn(to_pci_dev(ep->dev)),
-				 ep->pri.ctrl - PCI_PRI_CTRL + PCI_PRI_STATUS, &status))
-		return ~0;
-	return status;
-}
-
-/*
- * Has Response Failure ended the interface that a device has, or shares, or does it wait for a
- * response that was lost? Its lock is held; it is in use. One that has gone, or has no power,
- * remembers nothing.
- */
-static bool pri_has_failed(const struct rviommu_endpoint *ep)
-{
-	const u16 status = pri_status(ep);
-
-	return !PCI_POSSIBLE_ERROR(status) &&
-	       (status & PCI_PRI_STATUS_RF || READ_ONCE(ep->pri.unsent));
-}
-
-/* What a virtual function waits for, the physical one has to be switched on for. */
-static void pri_pass_on(struct rviommu_endpoint *ep)
-{
-	struct rviommu_endpoint *physical;
-
-	if (!ep->pri.joined || !READ_ONCE(ep->pri.unsent))
+	guard(mutex)(&in->lock);
+	if (!in->needed)
 		return;
-	physical = rviommu_endpoint_of(&pci_physfn(to_pci_dev(ep->dev))->dev);
-	WRITE_ONCE(physical->pri.unsent, true);
-	WRITE_ONCE(ep->pri.unsent, false);
-}
-
-/* What it asked before has no response any more: it would be taken for one to a later group. */
-static void pri_forget(struct rviommu_endpoint *ep)
-{
-	struct rviommu_prgs *prgs = &ep->pri.prgs;
-	const u64 newest = rviommu_prgs_newest(prgs);
-	struct rviommu_prg_answer answer;
-
-	guard(mutex)(&ep->lock);
-	if (!ep->pri.enabled || !pri_has_failed(ep))
+	status = pri_status(in);
+	if (PCI_POSSIBLE_ERROR(status)) {
+		round->blind |= in->down || pri_lost_response(in);
 		return;
-	rviommu_prgs_discard(prgs, RVIOMMU_PRG_ALL);
-	while (rviommu_prgs_take(prgs, RVIOMMU_PRG_ALL, newest, &answer))
-		rviommu_prgs_answered(prgs, &answer);
-	rviommu_prgs_settle(prgs, RVIOMMU_PRG_ALL);
-	/* -EIO: nothing is translated any more, nor answered. */
-	rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
-	pri_pass_on(ep);
-}
-
-static int pri_switch_on_again(struct rviommu_endpoint *ep)
-{
-	if (!dev_is_pci(ep->dev)) {
-		ep->iommu->bus->pri->disable(ep->dev);
-		return pri_enable_other(ep);
 	}
-	pri_switch_off(ep);
-	return pri_switch_on(ep);
+	if (in->on && (status & PCI_PRI_STATUS_RF || pri_lost_response(in))) {
+		pri_switch_off(in);
+		in->down = true;
+	}
+	round->down |= in->down;
 }
 
-static void pri_restart(struct rviommu_endpoint *ep)
+/* Before the fence: what was decided on in time is on its way then. */
+static void pri_forget(struct rviommu_pri_interface *in, struct pri_round *round)
 {
+	guard(mutex)(&in->lock);
+	if (in->down)
+		pri_forget_all(in);
+}
+
+/* With a reference, or NULL. It has not gone: it would not be found here. */
+static struct rviommu_endpoint *pri_unsettled(struct rviommu_pri_interface *in)
+{
+	struct rviommu_pri *pri;
+
+	guard(mutex)(&in->lock);
+	list_for_each_entry(pri, &in->sharers, sharer) {
+		if (!pri->unsettled)
+			continue;
+		pri->unsettled = false;
+		return rviommu_endpoint_get(container_of(pri, struct rviommu_endpoint, pri));
+	}
+	return NULL;
+}
+
+/* Who had decided on a response before has queued it. Not under the lock: that may take time. */
+static void pri_settle(struct rviommu_pri_interface *in, struct pri_round *round)
+{
+	struct rviommu_endpoint *ep;
+
+	while ((ep = pri_unsettled(in))) {
+		rviommu_prgs_settle(&ep->pri.prgs, RVIOMMU_PRG_ALL);
+		rviommu_endpoint_put(ep);
+	}
+}
+
+/* One in quarantine is not switched on again for its own sake. */
+static bool pri_is_wanted(const struct rviommu_pri_interface *in)
+{
+	struct rviommu_pri *pri;
+
+	list_for_each_entry(pri, &in->sharers, sharer)
+		if (pri->needs &&
+		    !READ_ONCE(container_of(pri, struct rviommu_endpoint, pri)->lost))
+			return true;
+	return false;
+}
+
+static void pri_restart(struct rviommu_pri_interface *in, struct pri_round *round)
+{
+	struct rviommu_pri *pri;
 	int ret;
 
-	guard(mutex)(&ep->lock);
-	if (!(ep->pri.enabled || ep->pri.virtuals) || ep->pri.joined || !pri_has_failed(ep))
+	guard(mutex)(&in->lock);
+	if (!in->down)
 		return;
-	WRITE_ONCE(ep->pri.unsent, false);
-	ret = pri_switch_on_again(ep);
+	if (PCI_POSSIBLE_ERROR(pri_status(in))) {
+		round->blind = true;
+		return;
+	}
+	in->down = false;
+	if (!pri_is_wanted(in))
+		return;
+	ret = pri_switch_on(in);
 	if (ret) {
-		dev_err(ep->dev, "its page request interface has failed, and cannot be switched on (%d)\n",
+		dev_err(in->owner, "its page request interface has failed, and cannot be switched on (%d)\n",
 			ret);
 		return;
 	}
-	atomic64_inc(&ep->pri.revived);
-	dev_warn_ratelimited(ep->dev, "its page request interface had failed: what it had asked is forgotten\n");
+	list_for_each_entry(pri, &in->sharers, sharer)
+		if (pri->needs)
+			atomic64_inc(&pri->revived);
+	dev_warn_ratelimited(in->owner, "its page request interface had failed: what it had asked is forgotten\n");
 }
 
-/* The device with the first ID from *@id on, with a reference, or NULL. */
-static struct rviommu_endpoint *pri_next(struct rviommu *iommu, unsigned long *id)
+/* The interface of the first device with an ID from *@id on that has one, with a reference. */
+static struct rviommu_pri_interface *pri_next(struct rviommu *iommu, unsigned long *id)
 {
 	struct rviommu_did *did;
 
 	guard(mutex)(&iommu->endpoints_lock);
-	did = xa_find(&iommu->dids, id, ULONG_MAX, XA_PRESENT);
-	return did ? rviommu_endpoint_get(did->owner) : NULL;
+	xa_for_each_start(&iommu->dids, *id, did, *id) {
+		struct rviommu_pri_interface *in = did->owner->pri.shared;
+
+		/* It has its IDs for as long as it shares. */
+		if (!in)
+			continue;
+		refcount_inc(&in->refs);
+		return in;
+	}
+	return NULL;
 }
 
-static void pri_each(struct rviommu *iommu, void (*act)(struct rviommu_endpoint *ep))
+/* More than once where several share one: the second time there is nothing to do. */
+static void pri_each(struct pri_round *round, void (*act)(struct rviommu_pri_interface *in,
+							  struct pri_round *round))
 {
-	struct rviommu_endpoint *ep;
+	struct rviommu_pri_interface *in;
 	unsigned long id = 0;
 
-	for (; (ep = pri_next(iommu, &id)); id++) {
-		if (ep->pri.usable)
-			act(ep);
-		rviommu_endpoint_put(ep);
+	for (; (in = pri_next(round->iommu, &id)); id++) {
+		act(in, round);
+		pri_put(in);
 	}
+}
+
+/*
+ * What could not be looked at may be after a while: a function wakes up after its IOMMU. Not for
+ * ever, for it may have been pulled out. Later the next event leads here.
+ */
+static void pri_look_again(struct pri_round *round)
+{
+	struct rviommu *iommu = round->iommu;
+
+	if (!round->blind)
+		iommu->revive_looks = 0;
+	else if (iommu->revive_looks++ < RVIOMMU_PRI_LOOKS)
+		schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_PRI_LOOK_MS));
 }
 
 /**
@@ -353,14 +543,26 @@ static void pri_each(struct rviommu *iommu, void (*act)(struct rviommu_endpoint 
  * one's: all that share it forget, before it goes on.
  *
  * The same for those whose response was lost because the IOMMU slept.
+ *
+ * What was sent before it was off is read first, or it would be handed on afterwards. Nobody's
+ * handler is waited for, nor the lock of a device under which somebody else does.
  */
 void rviommu_pri_revive(struct work_struct *work)
 {
 	struct rviommu *iommu = container_of(to_delayed_work(work), struct rviommu, revive);
+	struct pri_round round = { .iommu = iommu };
 
 	if (!READ_ONCE(iommu->pageq.running))
 		return;
-	pri_each(iommu, pri_forget);
-	pri_each(iommu, pri_restart);
+	pri_each(&round, pri_take_down);
+	if (round.down) {
+		rviommu_inq_service(&iommu->pageq);
+		pri_each(&round, pri_forget);
+		pri_each(&round, pri_settle);
+		/* -EIO: nothing is translated any more, nor answered. */
+		rviommu_cmdq_sync(&iommu->cmdq, NULL, 0);
+		pri_each(&round, pri_restart);
+	}
+	pri_look_again(&round);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_revive);

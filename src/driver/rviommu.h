@@ -76,6 +76,8 @@ struct rviommu_irq {
  * @asked_nr: messages that were handed on; written under pageq.lock
  * @revive: devices whose page requests have failed are looked for, a moment after one may have;
  *          only with a page-request queue
+ * @revive_looks: how often it has come again, because a device could not be looked at. Its own,
+ *                and of resume, which it does not run beside.
  * @strangers: requests of devices that may send none, and that wanted a response; read by
  *             debugfs
  * @irqs: interrupt vectors
@@ -121,6 +123,7 @@ struct rviommu {
 	wait_queue_head_t asked;
 	u64 asked_nr;
 	struct delayed_work revive;
+	unsigned int revive_looks;
 	atomic64_t strangers;
 	struct rviommu_irq irqs[RVIOMMU_NR_CAUSES];
 	unsigned int nr_irqs;
