@@ -331,7 +331,7 @@ KUNIT_ARRAY_PARAM(vf_either, vf_both, vf_which);
 static void vf_response_lost(struct kunit *test)
 {
 	const unsigned int loser = *(const unsigned int *)test->param_value;
-	struct iopftest *f = vf_up(test, 600ULL * NSEC_PER_SEC);
+	struct iopftest *f = vf_up(test, 60ULL * NSEC_PER_SEC);
 	const unsigned int other = loser ? 0 : VIRTUAL;
 	struct rviommu *iommu = f->ep[0]->iommu;
 	struct rviommu_pritest_job *job[2];
@@ -417,7 +417,7 @@ static void vf_sleeper_up(struct iopftest *f)
  */
 static void vf_asleep(struct kunit *test)
 {
-	struct iopftest *f = vf_up(test, 600ULL * NSEC_PER_SEC);
+	struct iopftest *f = vf_up(test, 60ULL * NSEC_PER_SEC);
 	struct rviommu *iommu = f->ep[0]->iommu;
 	struct rviommu_pritest_job *job;
 	unsigned int looks;
@@ -499,7 +499,7 @@ KUNIT_ARRAY_PARAM(vf_with, vf_failures, vf_failure_desc);
  */
 static void vf_beside_handler(struct kunit *test)
 {
-	struct iopftest *f = vf_up(test, 600ULL * NSEC_PER_SEC);
+	struct iopftest *f = vf_up(test, 60ULL * NSEC_PER_SEC);
 	struct iopftest_thread *detach, *live;
 	struct rviommu_pritest_job *job;
 
