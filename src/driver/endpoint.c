@@ -201,6 +201,7 @@ struct rviommu_endpoint *rviommu_endpoint_of(struct device *dev)
 
 	return fwspec && rviommu_find(fwspec->iommu_fwnode) ? dev_iommu_priv_get(dev) : NULL;
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_endpoint_of);
 
 /**
  * rviommu_endpoint_get() - a device's record stays until rviommu_endpoint_put()
