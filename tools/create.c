@@ -98,7 +98,7 @@ static void check_free(const char *name)
 		die("there is a simulated IOMMU '%s' already: it came with the module", name);
 }
 
-/* Names of switches to their bits; what begins like a number is one, and the kernel's. To be freed. */
+/* Names of switches to their bits; what begins like a number is one. To be freed. */
 static char *value_of(const char *option, const char *value)
 {
 	const struct choice *names = NULL;
@@ -139,8 +139,8 @@ static void go_live(const char *dir, const char *name)
 	if (error == ENODEV && !tree_has_driver())
 		die("the driver is not loaded: modprobe rviommu");
 	if (error == ENODEV)
-		die("the driver does not take such an IOMMU '%s', or a device of it; the kernel's log may say why: dmesg",
-		    name);
+		die("the driver does not take such an IOMMU '%s', or a device of it; "
+		    "the kernel's log may say why: dmesg", name);
 	if (error)
 		die("there cannot be such an IOMMU '%s': %s; the kernel's log may say why: dmesg",
 		    name, strerror(error));
@@ -180,7 +180,8 @@ static struct json_object *record_of(const struct call *call)
 	for (i = 1; i < call->nr; i++) {
 		char *option = strndup(call->arg[i], name_length(call->arg[i]));
 
-		member_add(set, option, parse_value(call_decimal(call->arg[i] + strlen(option) + 1)));
+		member_add(set, option,
+			   parse_value(call_decimal(call->arg[i] + strlen(option) + 1)));
 		free(option);
 	}
 	for (i = 0; i < devices.nr; i++)

@@ -31,8 +31,8 @@ static int destroy(const char *dir, const char *name)
 	int error;
 
 	if (lent.nr)
-		patience_begin(text("'%s' goes as soon as programs have closed functions that they have: %s",
-				    name, tree_join(&lent)));
+		patience_begin(text("'%s' goes as soon as programs have closed functions "
+				    "that they have: %s", name, tree_join(&lent)));
 	error = rmdir(dir) ? errno : 0;
 	patience_end();
 	return error;
@@ -86,9 +86,9 @@ const struct command command_destroy = {
 	.max = 1,
 	.options = (const struct command_option []){ {} },
 	.what = "remove a simulated IOMMU that was created",
-	.more = "DMA of its devices ends. A function that a program or a virtual machine has by VFIO is\n"
-		"waited for, until it is closed: meanwhile no other one can be created or destroyed,\n"
-		"and nothing be plugged into a PCI bus.\n",
+	.more = "DMA of its devices ends. A function that a program or a virtual machine has by\n"
+		"VFIO is waited for, until it is closed: meanwhile no other one can be created\n"
+		"or destroyed, and nothing be plugged into a PCI bus.\n",
 	.run = run,
 	.complete = complete,
 };

@@ -51,8 +51,9 @@ static const char *invalid(const struct job *job)
 	all[strcspn(all, "\n")] = '\0';
 	if (parse_number(job->pasid, UINT32_MAX, &pasid) && parse_number(all, 20, &bits) &&
 	    pasid >> bits)
-		return bits ? text("PASIDs of devices of '%s' have %s bits", job->device.iommu, all) :
-			      text("devices of '%s' have no PASIDs", job->device.iommu);
+		return bits ?
+		       text("PASIDs of devices of '%s' have %s bits", job->device.iommu, all) :
+		       text("devices of '%s' have no PASIDs", job->device.iommu);
 	return "the kernel does not accept it; its log may say why: dmesg";
 }
 

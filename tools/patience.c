@@ -55,14 +55,15 @@ void patience_begin(const char *words)
 }
 
 /**
- * patience_turn() - from here on the kernel may wait until somebody else has created or destroyed an
- * IOMMU: it does one at a time
+ * patience_turn() - from here on the kernel may wait until somebody else has created or destroyed
+ * an IOMMU: it does one at a time
  *
  * A function that is waited for cannot be told any more by its driver: that is on its way out.
  */
 void patience_turn(void)
 {
-	patience_begin("somebody else creates or destroys an IOMMU, or waits until a program closes a function of that: this one is next");
+	patience_begin("somebody else creates or destroys an IOMMU, or waits until a program "
+		       "closes a function of that: this one is next");
 }
 
 /**
