@@ -212,6 +212,9 @@ static void sim_reg_write32(struct rviommu_bus *bus, unsigned int offset, u32 va
 
 	/* Like writel(): memory first. */
 	wmb();
+	/* What is sent to a device now has its time from now on, not since somebody looked last. */
+	if (sim->config.ats)
+		sim_time_passes(sim);
 	rviommu_model_write32(sim->model, offset, value);
 	if (sim->worker && sim_leaves_work(sim))
 		wake_up_process(sim->worker);
