@@ -226,6 +226,181 @@ debug_files() {
 		refuses eval "echo 99 1 >$dir/inject" && refuses eval "echo x >$dir/inject" && down a
 }
 
+# ----- What the kernel's fault injection decides on -----
+
+wrong=/sys/kernel/debug/rviommu_sim/a
+hour=3600000000000
+
+# number FILE NAME
+number() {
+	awk -v name="$2" '$1 == name { n = $2 } END { print n + 0 }' "$1"
+}
+
+# is FILE NAME NUMBER
+is() {
+	[ "$(number "$1" "$2")" -eq "$3" ]
+}
+
+# once DIRECTORY: from now on it goes wrong each time, but only once.
+once() {
+	echo 1 >"$wrong/$1/times" && echo 100 >"$wrong/$1/probability"
+	tried="$tried $1"
+}
+
+spent() {
+	[ "$(cat "$wrong/$1/times")" -eq 0 ]
+}
+
+# Queues that the IOMMU writes are in no error: MF is bit 8, OF is bit 9 of the register.
+settled() {
+	grep '^[fp]q_csr' "$debugfs/a/queues" >/tmp/csr && ! grep -v '[048c]..$' /tmp/csr
+}
+
+# happens DIRECTORY COUNTER WORDS COMMAND...: twice it goes wrong, once each, when COMMAND lets the
+# driver and its hardware work: the driver counts it, and says so. A third time it does not.
+happens() {
+	dir=$1 of=$2 words=$3
+	shift 3
+	for time in 1 2; do
+		before=$(number "$debugfs/a/counters" "$of")
+		hush
+		once "$dir" && "$@" && wait_for 20 is "$debugfs/a/counters" "$of" $((before + 1)) &&
+			spent "$dir" && wait_for 20 said "$words" && wait_for 20 settled || {
+			echo "$dir, time $time"
+			return 1
+		}
+	done
+	"$@" && is "$debugfs/a/counters" "$of" $((before + 1)) && echo 0 >"$wrong/$dir/probability"
+}
+
+copies() {
+	echo copy 65536 2 4 >"$endpoint/run"
+}
+
+blocked() {
+	echo touch 0x7ff000000 write >"$endpoint/run" &&
+		grep -qx 'touched_blocked yes' "$endpoint/results"
+}
+
+# The driver gets a record of it.
+recorded() {
+	records=$(number "$debugfs/a/counters" fault_records)
+	blocked && wait_for 20 is "$debugfs/a/counters" fault_records $((records + 1))
+}
+
+# loses_record DIRECTORY COUNTER WORDS: it gets none of those that it hears are lost.
+loses_record() {
+	lost=$(number "$wrong/counters" faults_lost)
+	records=$(number "$debugfs/a/counters" fault_records)
+	happens "$@" blocked && wait_for 20 is "$debugfs/a/counters" fault_records $((records + 1)) &&
+		is "$wrong/counters" faults_lost $((lost + 2)) && recorded
+}
+
+wrong_up() {
+	tried=
+	driver && sim instance=0 && up a exerciser=1 endpoints=1 || return 1
+	endpoint=$(find $wrong -name 'rviommu-sim-endpoint*')
+	copies && recorded
+}
+
+# claim: the function's driver is the one that user space commands.
+claim() {
+	basename "$fn" >/sys/bus/pci/drivers_probe && [ -e "$endpoint/run" ]
+}
+
+let_go() {
+	basename "$fn" >/sys/bus/pci/drivers/rviommu-sim-exerciser/unbind
+}
+
+# A function, which asks for one page at a time, and whose ATC has 3 s to answer
+asker_up() {
+	driver && sim instance=0 && up a endpoints=0 pci_functions=1 ats=1 pri_pages=1 \
+		pri_timeout=$hour ats_timeout=3000000000 || return 1
+	fn=/sys/bus/pci/devices/$(awk '{ print $2; exit }' $wrong/functions)
+	endpoint=$wrong/$(basename "$fn")
+	echo rviommu-sim-exerciser >"$fn/driver_override" && claim && copies && demands
+}
+
+wrong_down() {
+	copies && down a && rmmod rviommu_sim && rmmod rviommu && nothing_left
+}
+
+# asked NAME: what the device's page requests came to
+asked() {
+	tr ' ' '\n' <$wrong/pri | awk -v name="$1" 'found { print; exit } $1 == name { found = 1 }'
+}
+
+demands() {
+	echo demand 16 1 >"$endpoint/run"
+}
+
+# The IOMMU itself answers that request, with a Response Failure: the device is refused the rest.
+demand_fails() {
+	if spent fail_page_request_store; then
+		demands
+		return
+	fi
+	failures=$(asked failures)
+	refuses demands && [ "$(asked failures)" -gt "$failures" ]
+}
+
+# Requests that the queue had no room for, and that the IOMMU did not answer
+unheard() {
+	echo $(($(asked discarded) - $(asked answered)))
+}
+
+unheard_are() {
+	[ "$(unheard)" -eq "$1" ]
+}
+
+# The IOMMU could answer itself, and does not: the device waits, until its driver lets go of it.
+response_lost() {
+	before=$(unheard)
+	once fail_page_request_room && once lose_page_response || return 1
+	# shellcheck disable=SC2320	# what the write says
+	(echo demand 16 1 >"$endpoint/run") 2>/tmp/demand &
+	demander=$!
+	wait_for 20 unheard_are $((before + 1)) && spent lose_page_response &&
+		grep -qx 'status running' "$endpoint/results" || return 1
+	let_go && ! wait $demander && grep 'No such device' /tmp/demand && claim || return 1
+	# Spent: the next one is answered.
+	answered=$(asked answered)
+	once fail_page_request_room && demands && [ "$(asked answered)" -gt "$answered" ] &&
+		unheard_are $((before + 1))
+}
+
+# The function is taken out of service, and is as before when it has been reset, but for its ATC.
+completion_lost() {
+	hush
+	before=$(number "$debugfs/a/counters" timeout)
+	once lose_completion && refuses copies && spent lose_completion &&
+		is "$debugfs/a/counters" timeout $((before + 1)) &&
+		said 'does not complete ATS invalidations' && refuses copies &&
+		let_go && echo 1 >"$fn/reset" && claim && copies && said 'in service again, without ATS'
+}
+
+# milliseconds COMMAND...: that it takes
+milliseconds() {
+	since=$(cut -d ' ' -f 1 /proc/uptime)
+	"$@" && awk -v since="$since" '{ printf "%d\n", ($1 - since) * 1000 }' /proc/uptime
+}
+
+# It comes in time, but not sooner: of the 3 s that a device has nothing is left.
+completion_late() {
+	before=$(number "$debugfs/a/counters" timeout)
+	once delay_completion && took=$(milliseconds copies) && echo "$took ms" &&
+		spent delay_completion && [ "$took" -ge 2900 ] &&
+		is "$debugfs/a/counters" timeout "$before" && copies
+}
+
+# No directory is left out above.
+each_tried() {
+	find $wrong -maxdepth 1 \( -name 'fail_*' -o -name 'lose_*' -o -name 'delay_*' \) |
+		sed 's/.*\///' | sort >/tmp/there
+	echo "$all_tried $tried" | tr ' ' '\n' | sort -u | grep . >/tmp/tried
+	diff /tmp/there /tmp/tried && [ -s /tmp/there ]
+}
+
 # ----- Everything at once -----
 
 # Three directories that come and go, readers of everything, a driver that is
@@ -328,6 +503,24 @@ rmmod rviommu_sim
 rmmod rviommu
 check "all of it is gone" nothing_left
 check "a name that is taken" name_taken
+
+check "an IOMMU that things go wrong in" wrong_up
+check "a command cannot be read" happens fail_command_fetch memfault "met a memory fault" copies
+check "a command is illegal" happens fail_command illegal "is illegal" copies
+check "a fence is in vain" happens fail_fence timeout "" copies
+check "a fault record cannot be stored" loses_record fail_fault_store fault_memfaults "memory fault"
+check "the fault queue is full" loses_record fail_fault_room fault_overflows overflow
+all_tried=$tried
+check "all of it is over" wrong_down
+check "one whose function has page requests and a translation cache" asker_up
+check "a page request cannot be stored" \
+	happens fail_page_request_store page_memfaults "memory fault" demand_fails
+check "the page-request queue is full" happens fail_page_request_room page_overflows overflow demands
+check "and the IOMMU does not answer itself" response_lost
+check "an invalidation's completion is late" completion_late
+check "or lost" completion_lost
+check "that is all that can go wrong" each_tried
+check "all of it is over" wrong_down
 
 check "instances, readers and removers at once" churn
 check "no memory leaked" no_leaks_but_theirs
