@@ -742,7 +742,7 @@ int main(int argc, char **argv)
 	if (argc < 4)
 		return 2;
 	rounds = strtoul(argv[1], NULL, 0);
-	state = strtoull(argv[2], NULL, 0) | 1;
+	state = strtoull(argv[2], NULL, 0) * 2 + 1;
 	if (!take_function(argc - 3, argv + 3))
 		return 2;
 	read_registers(registers);
