@@ -130,8 +130,8 @@ static void begin(void)
 /* ----- Replacing ----- */
 
 /*
- * From @from to @to: before, nothing went to @to, and soon afterwards something does. Returns
- * whether there was something to do all the time.
+ * From @from to @to: before, nothing went to @to, and soon afterwards something does, but to @from
+ * nothing any more. Returns whether there was something to do all the time.
  */
 static bool replace(unsigned int from, unsigned int to)
 {
@@ -145,6 +145,8 @@ static bool replace(unsigned int from, unsigned int to)
 	busy = is_busy();
 	own(page[from]);
 	while (holds(page[to], PAGE, OWN)) {
+		if (!holds(page[from], PAGE, OWN))
+			expect(false, "nothing goes to what it uses no more");
 		refill();
 		usleep(1000);
 	}
