@@ -148,8 +148,8 @@ replaced() {
 # Each of them, of which some waited for the program, has been traced with the time since.
 responses_traced() {
 	grep rviommu_page_response: /tmp/trace >/tmp/responses
-	[ "$(grep -c 'code=0' /tmp/responses)" -eq 14 ] &&
-		[ "$(grep -c 'code=1' /tmp/responses)" -ge 12 ] &&
+	[ "$(grep -c 'code=0' /tmp/responses)" -eq 16 ] &&
+		[ "$(grep -c 'code=1' /tmp/responses)" -ge 10 ] &&
 		! grep -q 'latency_ns=0$' /tmp/responses
 }
 
