@@ -264,11 +264,12 @@ happens() {
 	for time in 1 2; do
 		before=$(number "$debugfs/a/counters" "$of")
 		hush
-		once "$dir" && "$@" && wait_for 20 is "$debugfs/a/counters" "$of" $((before + 1)) &&
-			spent "$dir" && wait_for 20 said "$words" && wait_for 20 settled || {
+		if ! once "$dir" || ! "$@" ||
+		   ! wait_for 20 is "$debugfs/a/counters" "$of" $((before + 1)) ||
+		   ! spent "$dir" || ! wait_for 20 said "$words" || ! wait_for 20 settled; then
 			echo "$dir, time $time"
 			return 1
-		}
+		fi
 	done
 	"$@" && is "$debugfs/a/counters" "$of" $((before + 1)) && echo 0 >"$wrong/$dir/probability"
 }

@@ -763,7 +763,7 @@ int main(int argc, char **argv)
 	       ended[RVIOMMU_SIM_STATUS_INVALID], "its commands did something");
 	as_new();
 	expect(untouched(), "nor is it touched by that");
-	printf("a page was lent %u times, and written to in %u of them by chance, in %u on purpose\n",
+	printf("a page was lent %u times, written to in %u of them by chance, in %u on purpose\n",
 	       lent_times, written_to - proved, proved);
 	expect(proved && written_to >= proved, "what it could reach it did");
 	return 0;

@@ -158,7 +158,8 @@ static void use_table(struct space *s)
 	bool good = true;
 
 	for (i = 0; i < PAGES; i++)
-		good = good && (i == 9 || !map_page(s->ioas, IOVA + i * PAGE, s->memory + i * PAGE));
+		good = good && (i == 9 ||
+				!map_page(s->ioas, IOVA + i * PAGE, s->memory + i * PAGE));
 	expect(good, "pages are mapped where none are yet");
 	for (i = 0; i < PAGES; i += 2)
 		good = good && unmap_page(s, i);

@@ -132,18 +132,14 @@ static inline bool comes(int fd)
 /* As what the same says of a DMA by hand */
 static inline int error_of(__u32 status)
 {
-	switch (status) {
-	case RVIOMMU_SIM_STATUS_OK:
+	static const int error[] = {
+		[RVIOMMU_SIM_STATUS_FAULT] = EFAULT, [RVIOMMU_SIM_STATUS_ABORTED] = EIO,
+		[RVIOMMU_SIM_STATUS_NO_RESPONSE] = ETIMEDOUT,
+	};
+
+	if (status == RVIOMMU_SIM_STATUS_OK)
 		return 0;
-	case RVIOMMU_SIM_STATUS_FAULT:
-		return EFAULT;
-	case RVIOMMU_SIM_STATUS_ABORTED:
-		return EIO;
-	case RVIOMMU_SIM_STATUS_NO_RESPONSE:
-		return ETIMEDOUT;
-	default:
-		return EINVAL;
-	}
+	return status < sizeof(error) / sizeof(*error) && error[status] ? error[status] : EINVAL;
 }
 
 static inline int end(struct job *job)

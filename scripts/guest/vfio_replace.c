@@ -14,7 +14,7 @@
 
 /* Commands in the ring, and where it is: for requests without PASID */
 #define LG2	10
-#define COMMANDS	(1U << LG2)
+#define COMMANDS	1024
 #define RING	(IOVA + 0x1000000)
 #define RING_PAGES	(COMMANDS * sizeof(struct rviommu_sim_descriptor) / PAGE)
 
@@ -114,6 +114,17 @@ static bool is_busy(void)
 	return get(vsec + RVIOMMU_SIM_REG_RING(0) + RVIOMMU_SIM_RING_HEAD) != tail;
 }
 
+/* Until it has nothing left to do: its status */
+static __u32 rest(void)
+{
+	const off_t at = vsec + RVIOMMU_SIM_REG_RING(0) + RVIOMMU_SIM_RING_STATUS;
+	__u32 status;
+
+	while ((status = get(at)) & RVIOMMU_SIM_RING_BUSY)
+		usleep(1000);
+	return status;
+}
+
 static void begin(void)
 {
 	const off_t at = vsec + RVIOMMU_SIM_REG_RING(0);
@@ -170,15 +181,9 @@ static void replace_times(unsigned long times)
 /* The ring runs dry: what was left over went well, too. */
 static void finish(void)
 {
-	const off_t status = vsec + RVIOMMU_SIM_REG_RING(0) + RVIOMMU_SIM_RING_STATUS;
-
-	while (get(status) & RVIOMMU_SIM_RING_BUSY)
-		usleep(1000);
-	expect(!get(status) && !is_busy(), "the ring is at its end, and nothing has stopped it");
+	expect(!rest() && !is_busy(), "the ring is at its end, and nothing has stopped it");
 	refill();
-	while (get(status) & RVIOMMU_SIM_RING_BUSY)
-		usleep(1000);
-	expect(!get(status), "and once more");
+	expect(!rest(), "and once more");
 }
 
 int main(int argc, char **argv)
@@ -210,8 +215,7 @@ int main(int argc, char **argv)
 	own(page[SECOND]);
 	own(shared);
 	refill();
-	while (get(vsec + RVIOMMU_SIM_REG_RING(0) + RVIOMMU_SIM_RING_STATUS) & RVIOMMU_SIM_RING_BUSY)
-		usleep(1000);
+	expect(!rest(), "the ring goes on, with nothing to reach");
 	for (i = 0; i < COMMANDS; i++)
 		if (i != tail && ring[i].status != RVIOMMU_SIM_STATUS_FAULT)
 			expect(false, "every command faults now");
