@@ -320,7 +320,8 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep)
 {
 	int ret;
 
-	if (ep->pri.enabled)
+	/* Written under both locks: what is read under the device's own is no other one's. */
+	if (ep->pri.needs)
 		return 0;
 	/* First: what it sends at once is taken from the queue at once. */
 	WRITE_ONCE(ep->pri.enabled, true);
