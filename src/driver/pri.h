@@ -80,9 +80,8 @@ struct rviommu_pri_interface {
  * @shared: its interface, which others may have, too; NULL if it is not @usable. Set before the
  *          device can be found by an ID, until it cannot any more.
  * @sharer: on rviommu_pri_interface.sharers
- * @needs: it needs the interface; written under the device's lock and the interface's, one of
- *         which is enough to read it
- * @unsettled: its responses are waited for by rviommu_pri_revive(); under the interface's lock
+ * @needs: it needs the interface; under the interface's lock
+ * @unsettled: its responses are waited for by rviommu_pri_revive(); likewise
  * @enabled: its requests are handled; written under the device's lock, read with READ_ONCE
  * @users: attachments that handle page requests; under the device's lock
  * @queue: the core's: what handles them; from the first of @users on, until the device goes.

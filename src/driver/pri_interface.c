@@ -291,23 +291,16 @@ static int pri_join(struct rviommu_endpoint *ep)
 	return ret;
 }
 
-/* The last one switches off, whoever it is. */
-static void pri_drop(struct rviommu_pri_interface *in, struct rviommu_pri *pri)
+/* The last one switches off, whoever it is. To say so once more does no harm. */
+static void pri_leave(struct rviommu_pri_interface *in, struct rviommu_pri *pri)
 {
-	if (!pri->needs)
-		return;
+	if (pri->needs)
+		in->needed--;
 	pri->needs = false;
-	if (--in->needed)
+	if (in->needed)
 		return;
 	in->down = false;
-	if (in->on)
-		pri_switch_off(in);
-}
-
-static void pri_leave(struct rviommu_endpoint *ep)
-{
-	guard(mutex)(&ep->pri.shared->lock);
-	pri_drop(ep->pri.shared, &ep->pri);
+	pri_switch_off(in);
 }
 
 /**
@@ -320,8 +313,7 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep)
 {
 	int ret;
 
-	/* Written under both locks: what is read under the device's own is no other one's. */
-	if (ep->pri.needs)
+	if (ep->pri.enabled)
 		return 0;
 	/* First: what it sends at once is taken from the queue at once. */
 	WRITE_ONCE(ep->pri.enabled, true);
@@ -340,8 +332,10 @@ int rviommu_pri_enable(struct rviommu_endpoint *ep)
  */
 void rviommu_pri_disable(struct rviommu_endpoint *ep)
 {
-	if (ep->pri.enabled)
-		pri_leave(ep);
+	if (!ep->pri.enabled)
+		return;
+	guard(mutex)(&ep->pri.shared->lock);
+	pri_leave(ep->pri.shared, &ep->pri);
 }
 
 static void pri_unshare(struct rviommu_endpoint *ep)
@@ -351,7 +345,8 @@ static void pri_unshare(struct rviommu_endpoint *ep)
 
 	guard(mutex)(&pri_interfaces_lock);
 	scoped_guard(mutex, &in->lock) {
-		pri_drop(in, &ep->pri);
+		if (ep->pri.needs)
+			pri_leave(in, &ep->pri);
 		list_del(&ep->pri.sharer);
 		last = list_empty(&in->sharers);
 	}
