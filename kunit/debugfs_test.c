@@ -1092,7 +1092,8 @@ static void test_counters(struct kunit *test)
 	static const char * const names[] = {
 		"commands", "fences", "waiters", "full", "illegal", "timeout", "memfault",
 		"restarts", "away", "responses_again", "responses_unsent", "fault_records",
-		"fault_overflows", "fault_memfaults", "fault_bad_index", "maps", "unmaps", "syncs", "flushes", "faults_kunit-device",
+		"fault_overflows", "fault_memfaults", "fault_bad_index", "maps", "unmaps", "syncs",
+		"flushes", "faults_kunit-device",
 	};
 	struct debugfs_fixture *f = test->priv;
 	struct rviommu_domain *dom = make_domain(test, false);

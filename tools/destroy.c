@@ -31,8 +31,8 @@ static int destroy(const char *dir, const char *name)
 	int error;
 
 	if (lent.nr)
-		patience_begin(text("'%s' goes as soon as programs have closed functions "
-				    "that they have: %s", name, tree_join(&lent)));
+		patience_begin(text("'%s' goes when programs have closed functions of it: %s", name,
+				    tree_join(&lent)));
 	error = rmdir(dir) ? errno : 0;
 	patience_end();
 	return error;

@@ -62,8 +62,7 @@ void patience_begin(const char *words)
  */
 void patience_turn(void)
 {
-	patience_begin("somebody else creates or destroys an IOMMU, or waits until a program "
-		       "closes a function of that: this one is next");
+	patience_begin("somebody else creates an IOMMU, or waits until one may go: this is next");
 }
 
 /**

@@ -273,7 +273,7 @@ waited() {
 	wait_for 30 test -s /tmp/created
 	let_go && wait $destroyer && wait $creator || return 1
 	cat /tmp/destroyed /tmp/created
-	[ "$(cat /tmp/destroyed)" = "rviommu: 'lent' goes as soon as programs have closed functions that they have: $lent
+	[ "$(cat /tmp/destroyed)" = "rviommu: 'lent' goes when programs have closed functions of it: $lent
 lent: done" ] && grep -q '^rviommu: somebody else .*: this one is next$' /tmp/created &&
 		grep -qx 'next: done' /tmp/created && says '^next: done$' destroy next && umount /sys/kernel/config
 }

@@ -54,8 +54,8 @@
  * @RVIOMMU_CMDQ_MEMFAULT: cqmf
  * @RVIOMMU_CMDQ_RESTARTS: recoveries
  * @RVIOMMU_CMDQ_AWAY: ATS.INVAL that were not answered, and given up because the device sleeps
- * @RVIOMMU_CMDQ_AGAIN: responses to page requests that may have been sent, and were submitted again:
- *                     as Success
+ * @RVIOMMU_CMDQ_AGAIN: responses to page requests that may have been sent, and were submitted
+ *                      again: as Success
  * @RVIOMMU_CMDQ_UNSENT: those that were left out, because their device was taken out of service
  * @RVIOMMU_CMDQ_NR_EVENTS: number of counters
  */

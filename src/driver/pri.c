@@ -175,8 +175,9 @@ static struct rviommu_endpoint *pri_begin(struct rviommu *iommu, u32 id)
 
 static void pri_end(struct rviommu *iommu)
 {
-	/* Whatever was done with the device before; rviommu_pri_pass_message() */
+	/* Whatever was done with the device before: pri_passed(). */
 	smp_store_release(&iommu->asked_nr, iommu->asked_nr + 1);
+	/* Likewise. */
 	smp_store_release(&iommu->asking, NULL);
 	wake_up_all(&iommu->asked);
 }
@@ -402,6 +403,16 @@ void rviommu_pri_message(struct rviommu *iommu, const struct rviommu_page_messag
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_message);
 
+/* Is it over with the message of @ep that was looked at when @nr had been handed on? */
+static bool pri_passed(const struct rviommu *iommu, const struct rviommu_endpoint *ep, u64 nr)
+{
+	/* Pairs with pri_end(). */
+	if (smp_load_acquire(&iommu->asking) != ep)
+		return true;
+	/* Likewise: the one that is looked at now may be another one of the device. */
+	return smp_load_acquire(&iommu->asked_nr) != nr;
+}
+
 /**
  * rviommu_pri_pass_message() - a message of a device that is looked at now has been handed on
  * @ep: the device
@@ -419,9 +430,7 @@ void rviommu_pri_pass_message(struct rviommu_endpoint *ep)
 	/* Pairs with the barrier in pri_begin(). */
 	smp_mb();
 	nr = READ_ONCE(iommu->asked_nr);
-	/* Pairs with pri_end(). */
-	wait_event(iommu->asked, smp_load_acquire(&iommu->asking) != ep ||
-				 smp_load_acquire(&iommu->asked_nr) != nr);
+	wait_event(iommu->asked, pri_passed(iommu, ep, nr));
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_pri_pass_message);
 

@@ -441,7 +441,8 @@ static int sim_add_device(struct rviommu_sim *sim)
 		return ret;
 	}
 	if (!device_is_bound(&sim->pdev->dev)) {
-		pr_err("%s: the driver (rviommu.ko) has not taken it; is it loaded? If so, it says why\n", sim->name);
+		pr_err("%s: the driver (rviommu.ko) has not taken it; is it loaded? If so, it says why\n",
+		       sim->name);
 		sim_del_device(sim);
 		return -ENODEV;
 	}

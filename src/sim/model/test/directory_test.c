@@ -40,7 +40,7 @@ static void bare_passes_untranslated(void)
 	CHECK_EQ(last_cause(), 260);
 }
 
-/* Steps 3 to 5: the device ID must fit the directory of @mode; @limit is the first that does not. */
+/* Steps 3 to 5: the device ID must fit the directory of @mode; @limit is the first too large. */
 static void device_id_width(u64 capabilities, unsigned int mode, u32 limit)
 {
 	struct rviommu_dc dc = { .word = { RVIOMMU_DC_TC_V } };
