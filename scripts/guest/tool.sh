@@ -274,7 +274,7 @@ waited() {
 	let_go && wait $destroyer && wait $creator || return 1
 	cat /tmp/destroyed /tmp/created
 	[ "$(cat /tmp/destroyed)" = "rviommu: 'lent' goes when programs have closed functions of it: $lent
-lent: done" ] && grep -q '^rviommu: somebody else .*: this one is next$' /tmp/created &&
+lent: done" ] && grep -q '^rviommu: somebody else .*: this is next$' /tmp/created &&
 		grep -qx 'next: done' /tmp/created && says '^next: done$' destroy next && umount /sys/kernel/config
 }
 
