@@ -233,8 +233,6 @@ static struct config_group *sim_make_group(struct config_group *group, const cha
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&si->lock);
 	rviommu_sim_config_init(&si->config);
-	/* As the default instance. */
-	si->config.ats = true;
 	config_group_init_type_name(&si->group, name, &sim_item_type);
 	return &si->group;
 }

@@ -35,9 +35,9 @@ static ushort vfs;
 module_param(vfs, ushort, 0444);
 MODULE_PARM_DESC(vfs, "Virtual functions that each of them can have (default: 0)");
 
-static bool ats = true;
+static bool ats;
 module_param(ats, bool, 0444);
-MODULE_PARM_DESC(ats, "All of them have ATS and page requests (default: yes)");
+MODULE_PARM_DESC(ats, "All of them have ATS and page requests: what is refused they know, and the IOMMU reports nothing (default: no)");
 
 /* What it names is written to: where the kernel is locked down, nobody can name it. */
 static unsigned long long bar_memory[2];
