@@ -292,6 +292,7 @@ fenced() {
 }
 
 commanded() {
+	# shellcheck disable=SC2154	# lib.sh sets it
 	pscid=$(sed -n 's/^pscid //p' "$debugfs/rviommu_sim/devices/$own/domain")
 	[ -n "$pscid" ] && trace rviommu_command unmaps && return
 	tail -n 20 /tmp/trace
