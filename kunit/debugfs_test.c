@@ -1480,7 +1480,7 @@ static void test_page_churn(struct kunit *test)
 		while ((text = strstr(text, " requests "))) {
 			found = sscanf(text, " requests %u", &requests);
 			KUNIT_ASSERT_EQ(test, found, 1);
-			KUNIT_EXPECT_GE(test, requests, 1);
+			/* None, if its first one found no room. */
 			sum += requests;
 			open--;
 			text++;
