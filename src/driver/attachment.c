@@ -83,10 +83,15 @@ static void attachment_look_back(struct rviommu_attachment *a)
  *
  * Return: true if it does.
  */
-bool rviommu_attachment_is_known(const struct rviommu_attachment *a)
+bool rviommu_attachment_is_known(struct rviommu_attachment *a)
 {
-	return !time_before(jiffies, a->lags) ||
-	       rviommu_attachment_handle(a->ep, a->pasid) != a->before;
+	if (!time_before(jiffies, READ_ONCE(a->lags)))
+		return true;
+	if (rviommu_attachment_handle(a->ep, a->pasid) == a->before)
+		return false;
+	/* Whoever else sees it says the same. */
+	WRITE_ONCE(a->lags, jiffies);
+	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_is_known);
 

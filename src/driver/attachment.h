@@ -25,7 +25,8 @@ struct rviommu_endpoint;
  * @faults: page requests are handled: by whom, the domain says
  * @nr: which of all attachments of the device it is; never 0
  * @before: whom the core asked for page requests when this one was made; compared, never followed
- * @lags: until then the core may do so still: rviommu_attachment_is_known()
+ * @lags: until then the core may do so still: rviommu_attachment_is_known(), which ends it when
+ *        it sees that it does not; READ_ONCE and WRITE_ONCE
  * @node: on rviommu_space.attachments; of identity on none
  * @target: on rviommu_space.targets, if it is @visited
  * @visited: whoever invalidates looks at it: for its IOMMU, or for the cache of its device.
@@ -36,8 +37,8 @@ struct rviommu_endpoint;
  * record: written under the device's lock, read there or under RCU, and it says what the context
  * says. That of the space is for who invalidates; it is made before the context is published,
  * and is cut when no cache can hold anything of it any more. Both are made and cut by the
- * transaction (change.c) alone, for one that is new each time: what it says never changes, so a
- * reader who finds it late finds what was true.
+ * transaction (change.c) alone, for one that is new each time: what it says (all but @lags) never
+ * changes, so a reader who finds it late finds what was true.
  *
  * @domain may be gone before it: only who knows better follows it.
  */
@@ -65,7 +66,7 @@ void rviommu_attachment_unlink(struct rviommu_attachment *a);
 bool rviommu_attachment_shares(const struct rviommu_attachment *a);
 bool rviommu_attachment_is_noted(struct rviommu_endpoint *ep, ioasid_t pasid,
 				 const struct iommu_domain *domain);
-bool rviommu_attachment_is_known(const struct rviommu_attachment *a);
+bool rviommu_attachment_is_known(struct rviommu_attachment *a);
 
 struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_t pasid);
 struct iommu_domain *rviommu_attached_domain(struct rviommu_endpoint *ep, ioasid_t pasid);

@@ -92,7 +92,7 @@ struct pri_handler {
 static struct pri_handler pri_handler(struct rviommu_endpoint *ep,
 				      const struct rviommu_page_message *message)
 {
-	const struct rviommu_attachment *a;
+	struct rviommu_attachment *a;
 
 	guard(rcu)();
 	a = rviommu_attached(ep, message->pv ? message->pid : IOMMU_NO_PASID);
