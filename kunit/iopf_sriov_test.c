@@ -4,7 +4,6 @@
  * they have the interface of the physical function. It is on for all or for none, and each asks
  * for itself.
  */
-#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/iommu.h>
 #include <linux/pci.h>
@@ -451,19 +450,6 @@ static void vf_asleep(struct kunit *test)
 
 /* ----- Beside a handler of the physical function ----- */
 
-static struct completion vf_waiting;
-
-static unsigned long vf_tell(void)
-{
-	complete(&vf_waiting);
-	return RVIOMMU_IOPF_PATIENCE_S * HZ;
-}
-
-static void vf_detach_physical(struct iopftest *f)
-{
-	iopftest_detach(f, 0);
-}
-
 /* The virtual one comes, works, goes, and comes back, be it after a failure. */
 static bool vf_fails;
 
@@ -507,10 +493,7 @@ static void vf_beside_handler(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
 	job = iopftest_go(f, 0, 0, 0, 1, 1);
 	iopftest_await_stalled(f, &f->space[0]);
-	init_completion(&vf_waiting);
-	kunit_activate_static_stub(test, rviommu_iopf_patience, vf_tell);
-	detach = iopftest_start(f, vf_detach_physical);
-	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&vf_waiting, 60 * HZ), 0UL);
+	detach = iopftest_detach_waits(f);
 	vf_fails = *(const bool *)test->param_value;
 	live = iopftest_start(f, vf_lives);
 	KUNIT_EXPECT_TRUE(test, iopftest_ends(live));

@@ -2,6 +2,7 @@
 /*
  * Devices that send page requests, and domains that handle them in ways that a test chooses.
  */
+#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
@@ -11,6 +12,7 @@
 
 #include "../src/driver/compat.h"
 #include "../src/driver/endpoint.h"
+#include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/space.h"
 #include "hw.h"
@@ -502,6 +504,36 @@ bool iopftest_ends(struct iopftest_thread *t)
 	/* Whoever asks again is told the same. */
 	complete_all(&t->done);
 	return true;
+}
+
+static struct completion iopftest_waiting;
+
+static unsigned long iopftest_tell(void)
+{
+	complete(&iopftest_waiting);
+	return RVIOMMU_IOPF_PATIENCE_S * HZ;
+}
+
+static void iopftest_detach_first(struct iopftest *f)
+{
+	iopftest_detach(f, 0);
+}
+
+/**
+ * iopftest_detach_waits() - the first device is detached, and a handler of it is waited for
+ * @f: devices and domains; the handler does not return
+ *
+ * Return: who waits, for iopftest_ends() after the handler has returned.
+ */
+struct iopftest_thread *iopftest_detach_waits(struct iopftest *f)
+{
+	struct iopftest_thread *t;
+
+	init_completion(&iopftest_waiting);
+	kunit_activate_static_stub(f->test, rviommu_iopf_patience, iopftest_tell);
+	t = iopftest_start(f, iopftest_detach_first);
+	KUNIT_EXPECT_NE(f->test, wait_for_completion_timeout(&iopftest_waiting, 60 * HZ), 0UL);
+	return t;
 }
 
 /**

@@ -4,7 +4,6 @@
  * forgotten, when they are switched on again, and whom nobody waits for meanwhile. Those that
  * several functions share are in iopf_sriov_test.c.
  */
-#include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/iommu.h>
 #include <linux/pci_regs.h>
@@ -49,20 +48,6 @@ static s64 face_revived(struct iopftest *f, unsigned int dev)
 	return atomic64_read(&f->ep[dev]->pri.revived);
 }
 
-/* Somebody is about to wait for a handler. */
-static struct completion face_waiting;
-
-static unsigned long face_tell(void)
-{
-	complete(&face_waiting);
-	return RVIOMMU_IOPF_PATIENCE_S * HZ;
-}
-
-static void face_detach(struct iopftest *f)
-{
-	iopftest_detach(f, 0);
-}
-
 /* A handler of one device hangs, and who detaches the device waits for him: others are revived. */
 static void face_beside_handler(struct kunit *test)
 {
@@ -75,10 +60,7 @@ static void face_beside_handler(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 1, &f->space[1]), 0);
 	job = iopftest_go(f, 0, 0, 0, 1, 1);
 	iopftest_await_stalled(f, &f->space[0]);
-	init_completion(&face_waiting);
-	kunit_activate_static_stub(test, rviommu_iopf_patience, face_tell);
-	detach = iopftest_start(f, face_detach);
-	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&face_waiting, 60 * HZ), 0UL);
+	detach = iopftest_detach_waits(f);
 	KUNIT_EXPECT_TRUE(test, mutex_is_locked(&f->ep[0]->lock));
 
 	face_fail(f, 1);
