@@ -95,6 +95,7 @@ static struct atc_world *atc_world(struct kunit *test, struct rviommu *iommu)
 		.usable = true, .enabled = true, .on = true, .depth = 1, .ctrl = ATS_CTRL,
 	};
 	mutex_init(&w->ep->lock);
+	refcount_set(&w->ep->refs, 1);
 	xa_init(&w->ep->pasids);
 	w->ctrl = PCI_ATS_CTRL_ENABLE;
 	return w;
@@ -237,23 +238,24 @@ static void atc_resume(struct kunit *test)
 {
 	struct testdev *td = testdev_up(test, TESTDEV_CAPS);
 	struct atc_world *w = atc_world(test, &td->iommu), *lost = atc_world(test, &td->iommu);
+	struct rviommu_did did = { .owner = w->ep, .users = 1 };
+	struct rviommu_did lost_did = { .owner = lost->ep, .users = 1 };
+	struct xarray *dids = &td->iommu.dids;
 
 	w->ctrl = 0;
 	lost->ctrl = 0;
 	lost->ep->lost = true;
 	lost->ep->ats.on = false;
-	mutex_lock(&td->iommu.endpoints_lock);
-	list_add_tail(&lost->ep->node, &td->iommu.endpoints);
-	list_add_tail(&w->ep->node, &td->iommu.endpoints);
-	mutex_unlock(&td->iommu.endpoints_lock);
+	KUNIT_ASSERT_FALSE(test, xa_is_err(xa_store(dids, 1, &lost_did, GFP_KERNEL)));
+	KUNIT_EXPECT_FALSE(test, xa_is_err(xa_store(dids, 2, &did, GFP_KERNEL)));
 	rviommu_ats_resume(&td->iommu);
-	mutex_lock(&td->iommu.endpoints_lock);
-	list_del(&lost->ep->node);
-	list_del(&w->ep->node);
-	mutex_unlock(&td->iommu.endpoints_lock);
+	xa_erase(dids, 1);
+	xa_erase(dids, 2);
 	KUNIT_EXPECT_EQ(test, w->ctrl, PCI_ATS_CTRL_ENABLE);
 	KUNIT_EXPECT_EQ(test, lost->ctrl, 0);
 	KUNIT_EXPECT_EQ(test, lost->writes, 0);
+	KUNIT_EXPECT_EQ(test, refcount_read(&w->ep->refs), 1);
+	KUNIT_EXPECT_EQ(test, refcount_read(&lost->ep->refs), 1);
 }
 
 static struct kunit_case atc_cases[] = {

@@ -1246,6 +1246,14 @@ static void attach_ats_asks_alone(struct kunit *test)
 	asks = 0;
 	asks_locked = 0;
 	kunit_activate_static_stub(test, rviommu_ats_power, count_asks);
+	/* The system sleeps. */
+	rviommu_ats_suspend(&t->td->iommu);
+	KUNIT_EXPECT_GT(test, asks, 0);
+	asks = 0;
+	rviommu_ats_resume(&t->td->iommu);
+	KUNIT_EXPECT_GT(test, asks, 0);
+	KUNIT_EXPECT_EQ(test, asks_locked, 0);
+	asks = 0;
 	/* One goes. */
 	testdev_del(t->td, dev);
 	KUNIT_EXPECT_GT(test, asks, 0);

@@ -239,6 +239,41 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
 	rviommu_cmdq_sync(&ep->iommu->cmdq, NULL, 0);
 }
 
+/*
+ * The device that has the first ID from *@id on, with a reference, or NULL. One that uses ATS has
+ * its ID for itself.
+ */
+static struct rviommu_endpoint *rviommu_ats_next(struct rviommu *iommu, unsigned long *id)
+{
+	struct rviommu_did *did;
+
+	guard(mutex)(&iommu->endpoints_lock);
+	did = xa_find(&iommu->dids, id, ULONG_MAX, XA_PRESENT);
+	return did ? rviommu_endpoint_get(did->owner) : NULL;
+}
+
+/*
+ * Each under its own lock, and under none that others need: who has that may wait for handlers of
+ * the device, and what is done may wait for the device. One that goes meanwhile has no ATS then.
+ */
+static void rviommu_ats_each(struct rviommu *iommu, void (*act)(struct rviommu_endpoint *ep))
+{
+	struct rviommu_endpoint *ep;
+	unsigned long id = 0;
+
+	for (; (ep = rviommu_ats_next(iommu, &id)); id++) {
+		scoped_guard(mutex, &ep->lock)
+			act(ep);
+		rviommu_endpoint_put(ep);
+	}
+}
+
+static void rviommu_ats_put_away(struct rviommu_endpoint *ep)
+{
+	if (ep->ats.enabled && rviommu_ats_power(ep) != RVIOMMU_ATS_OFF)
+		rviommu_ats_close(ep);
+}
+
 /**
  * rviommu_ats_suspend() - devices do without their caches until rviommu_ats_resume()
  * @iommu: the IOMMU, whose command queue is about to be switched off; its devices are suspended
@@ -247,19 +282,10 @@ void rviommu_ats_disable(struct rviommu_endpoint *ep)
  */
 void rviommu_ats_suspend(struct rviommu *iommu)
 {
-	struct rviommu_endpoint *ep;
-
-	mutex_lock(&iommu->endpoints_lock);
-	list_for_each_entry(ep, &iommu->endpoints, node) {
-		mutex_lock(&ep->lock);
-		if (ep->ats.enabled && rviommu_ats_power(ep) != RVIOMMU_ATS_OFF)
-			rviommu_ats_close(ep);
-		mutex_unlock(&ep->lock);
-	}
-	mutex_unlock(&iommu->endpoints_lock);
+	rviommu_ats_each(iommu, rviommu_ats_put_away);
 }
+EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_suspend);
 
-/* Its lock is held. */
 static void rviommu_ats_reopen(struct rviommu_endpoint *ep)
 {
 	/* A lost one stays without, until it is taken back. */
@@ -275,20 +301,11 @@ static void rviommu_ats_reopen(struct rviommu_endpoint *ep)
  * @iommu: the IOMMU, which translates again
  *
  * A function that has not woken up yet gets its enable back from the PCI core then. What is no
- * PCI function is asked. While the system wakes up nobody comes or goes, nor looks at the devices,
- * so nobody is kept waiting for the lock.
+ * PCI function is asked.
  */
 void rviommu_ats_resume(struct rviommu *iommu)
 {
-	struct rviommu_endpoint *ep;
-
-	mutex_lock(&iommu->endpoints_lock);
-	list_for_each_entry(ep, &iommu->endpoints, node) {
-		mutex_lock(&ep->lock);
-		rviommu_ats_reopen(ep);
-		mutex_unlock(&ep->lock);
-	}
-	mutex_unlock(&iommu->endpoints_lock);
+	rviommu_ats_each(iommu, rviommu_ats_reopen);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_ats_resume);
 

@@ -28,7 +28,7 @@
  *                               PC n           the domain of PASID n
  *
  * Who excludes whom: whoever changes something of a device holds its lock; all writers of
- * directories hold ddt.lock of the IOMMU inside, from enter to leave, so that a copied page
+ * directories hold ddt.lock of the IOMMU inside, from reserve to leave, so that a copied page
  * misses nothing, and who shares a space is known. What waits for the device alone, its ATS, is
  * done before or after. Hardware, unmap and debugfs hold nothing.
  */

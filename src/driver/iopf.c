@@ -384,8 +384,8 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_iopf_exit);
  * rviommu_iopf_flush() - what a device has asked until now is with who handles it
  * @dev: the device
  *
- * The queue of the IOMMU has been read up to where it was; groups that are complete were
- * handed on, or answered. Nobody is waited for.
+ * Of all its PASIDs, for the queue of the IOMMU is one: it has been read up to where it was;
+ * groups that are complete were handed on, or answered. Nobody is waited for.
  *
  * Context: may sleep; a driver bound to @dev, and not from what handles its requests.
  * Return: 0; -ENODEV if it is behind no IOMMU of this driver.
