@@ -93,6 +93,8 @@ struct rviommu_hw_buf {
  * are exported to it, in the namespace IOMMUFD_INTERNAL, and declared in a header
  * of drivers/iommu. A test of a hitless replacement needs the same entry.
  */
+int iommu_attach_group_handle(struct iommu_domain *domain, struct iommu_group *group,
+			      struct iommu_attach_handle *handle);
 int iommu_replace_group_handle(struct iommu_group *group, struct iommu_domain *new_domain,
 			       struct iommu_attach_handle *handle);
 void iommu_detach_group_handle(struct iommu_domain *domain, struct iommu_group *group);

@@ -21,6 +21,7 @@
 #include "../src/driver/iopf.h"
 #include "../src/driver/prg.h"
 #include "../src/driver/pri.h"
+#include "../src/driver/device.h"
 #include "../src/driver/rviommu.h"
 #include "../src/driver/static.h"
 #include "../src/driver/space.h"
@@ -439,6 +440,51 @@ static void drain_stalled_last(struct kunit *test)
 	drain_detach_stalled(f);
 }
 
+static void drain_suspend(struct iopftest *f)
+{
+	KUNIT_EXPECT_EQ(f->test, rviommu_suspend(f->ep[0]->iommu), 0);
+}
+
+/* Whoever suspends has come to the device, and devices may come and go; or, in a minute, not. */
+static bool drain_leaves_others(struct iopftest *f)
+{
+	struct mutex *lock = &f->ep[0]->iommu->endpoints_lock;
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (!time_after(jiffies, end)) {
+		if (refcount_read(&f->ep[0]->refs) > 1 && mutex_trylock(lock)) {
+			mutex_unlock(lock);
+			return true;
+		}
+		schedule_timeout_uninterruptible(1);
+	}
+	return false;
+}
+
+/* A handler does not end, and the system goes to sleep: it waits, and others do not. */
+static void drain_stalled_suspend(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct iopftest_thread *detach, *suspend;
+	struct rviommu_pritest_job *job;
+
+	f->space[0].mode = IOPFTEST_STALL;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	job = iopftest_go(f, 0, 0, 0, 1, 1);
+	iopftest_await_stalled(f, &f->space[0]);
+	detach = iopftest_detach_waits(f);
+	suspend = iopftest_start(f, drain_suspend);
+	KUNIT_EXPECT_TRUE(test, drain_leaves_others(f));
+	KUNIT_EXPECT_FALSE(test, completion_done(&suspend->done));
+
+	complete_all(&f->space[0].go);
+	KUNIT_EXPECT_TRUE(test, iopftest_ends(detach));
+	KUNIT_EXPECT_TRUE(test, iopftest_ends(suspend));
+	KUNIT_EXPECT_EQ(test, rviommu_resume(f->ep[0]->iommu), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), -EFAULT);
+	iopftest_expect_clean(f, 0);
+}
+
 /*
  * Each who has the PASID is asked for pages of his own, which those before and behind him are not;
  * and for those behind them, whoever he is.
@@ -758,6 +804,36 @@ static void drain_core_lags(struct kunit *test)
 	drain_down(f);
 }
 
+static unsigned long drain_no_lag(const struct rviommu_attachment *a)
+{
+	return 0;
+}
+
+static int drain_asked_lagging(struct iopf_group *group)
+{
+	struct drain_moment *m = kunit_get_current_test()->priv;
+	struct rviommu_endpoint *ep = m->f->ep[0];
+
+	drain_act(m, drain_replace_this, &ep->iommu->asked, drain_replace_other);
+	scoped_guard(rcu)
+		KUNIT_EXPECT_FALSE(m->f->test, rviommu_attachment_is_known(
+					rviommu_attached(ep, IOMMU_NO_PASID)));
+	return -EBUSY;
+}
+
+/* The time that the core has to note it begins when the attach is over, not with it. */
+static void drain_core_lags_long(struct kunit *test)
+{
+	struct iopftest *f = drain_up(test, IOPFTEST_HOLD);
+	struct drain_moment m = { .f = f };
+
+	kunit_activate_static_stub(test, rviommu_attachment_handle, drain_core_is_late);
+	kunit_activate_static_stub(test, rviommu_attachment_lag, drain_no_lag);
+	drain_look_at(f, &m, 0, &f->space[0], drain_asked_lagging, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->space[2].groups), 1);
+	drain_down(f);
+}
+
 /* After a reset the core had noted it before: somebody is asked at once. */
 static void drain_core_knows(struct kunit *test)
 {
@@ -906,12 +982,14 @@ static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(drain_detach_alone),
 	KUNIT_CASE(drain_stalled),
 	KUNIT_CASE(drain_stalled_last),
+	KUNIT_CASE(drain_stalled_suspend),
 	KUNIT_CASE(drain_behind_response),
 	KUNIT_CASE(drain_during_message),
 	KUNIT_CASE(drain_during_strange_message),
 	KUNIT_CASE(drain_gone_before_message),
 	KUNIT_CASE(drain_replaced_during_message),
 	KUNIT_CASE(drain_core_lags),
+	KUNIT_CASE(drain_core_lags_long),
 	KUNIT_CASE(drain_core_knows),
 	KUNIT_CASE(drain_cancels_once),
 	KUNIT_CASE(drain_reused),

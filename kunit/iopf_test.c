@@ -415,6 +415,43 @@ static void iopf_failure_stays(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), 0);
 }
 
+/* Without ATS it asks for nothing: who comes anew is told, whichever way of the core he comes. */
+static void iopf_without_ats(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+
+	WRITE_ONCE(f->ep[0]->ats.usable, false);
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, &f->space[0]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iommu_attach_group_handle(f->space[0].domain, f->group[0],
+							&f->space[0].handle), -ENODEV);
+	KUNIT_EXPECT_EQ(test, iopftest_attach_pasid(f, 0, 5, &f->space[1]), -ENODEV);
+	KUNIT_EXPECT_EQ(test, f->ep[0]->pri.users, 0);
+}
+
+/* It cannot be switched on again after a reset, where the core takes no refusal. */
+static void iopf_back_without(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+	const struct rviommu_pri_ops *real = bus->pri;
+	struct rviommu_pri_ops ops = *real;
+
+	ops.enable = iopf_no_enable;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_ASSERT_EQ(test, rviommu_attach(f->ep[0], &rviommu_blocking_domain), 0);
+	bus->pri = &ops;
+	KUNIT_EXPECT_EQ(test, rviommu_attach(f->ep[0], f->space[0].domain), 0);
+	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(f->ep[0], IOMMU_NO_PASID),
+			    f->space[0].domain);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), -EFAULT);
+	iopftest_detach(f, 0);
+	/* Who comes anew is told. */
+	KUNIT_EXPECT_NE(test, iopftest_attach(f, 0, &f->space[1]), 0);
+	bus->pri = real;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[1]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
+}
+
 /* What is not complete is forgotten when messages were lost, of whichever device. */
 static void iopf_overflow_partial(struct kunit *test)
 {
@@ -461,6 +498,7 @@ static void iopf_given_up(struct kunit *test)
 	f = iopftest_up(test, &config);
 	bus = f->ep[0]->iommu->bus;
 	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_ASSERT_EQ(test, iopftest_attach_pasid(f, 0, 5, &f->space[2]), 0);
 	rviommu_sim_set_pri(f->dev[0], RVIOMMU_SIM_PRI_NO_LAST);
 	KUNIT_EXPECT_NE(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
 	rviommu_sim_set_pri(f->dev[0], 0);
@@ -481,6 +519,13 @@ static void iopf_given_up(struct kunit *test)
 					virt_to_phys(f->space[0].pages), SZ_4K,
 					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
+	/* Nor is a PASID refused after a reset. */
+	if (rviommu_core_blocks_resets()) {
+		rviommu_detach_pasid(f->ep[0], 5);
+		KUNIT_EXPECT_EQ(test, rviommu_attach_pasid(f->ep[0], 5, f->space[2].domain,
+							   &rviommu_blocking_domain), 0);
+	}
+	iopftest_detach_pasid(f, 0, 5, &f->space[2]);
 	iopftest_detach(f, 0);
 }
 
@@ -696,6 +741,8 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_overflow_partial),
 	KUNIT_CASE(iopf_failure),
 	KUNIT_CASE(iopf_failure_stays),
+	KUNIT_CASE(iopf_without_ats),
+	KUNIT_CASE(iopf_back_without),
 	KUNIT_CASE(iopf_suspended),
 	KUNIT_CASE(iopf_given_up),
 	KUNIT_CASE(iopf_room),

@@ -10,6 +10,7 @@
 #include "attachment.h"
 #include "back.h"
 #include "change.h"
+#include "compat.h"
 #include "directory.h"
 #include "endpoint.h"
 #include "iopf.h"
@@ -96,6 +97,17 @@ struct rviommu_handover {
 	enum rviommu_outcome outcome;
 };
 
+/*
+ * Does it lead back to where the core takes no refusal? It does if the core has noted the domain
+ * already. Cores that know nothing of resets note some before they attach them for the first time:
+ * there it is nowhere that the requests come from.
+ */
+static bool rviommu_is_taken_back(const struct rviommu_change *c)
+{
+	return rviommu_attachment_is_noted(c->ep, c->pasid, c->new) &&
+	       (rviommu_core_blocks_resets() || c->must);
+}
+
 /* A queue that was given up brings nobody a request. */
 static int rviommu_handover_come(struct rviommu_handover *h)
 {
@@ -103,9 +115,9 @@ static int rviommu_handover_come(struct rviommu_handover *h)
 
 	if (!h->has)
 		return 0;
-	if (!READ_ONCE(ep->iommu->pageq.running) && !h->c->must)
+	if (!READ_ONCE(ep->iommu->pageq.running) && !h->c->must && !rviommu_is_taken_back(h->c))
 		return -ENODEV;
-	return rviommu_iopf_get(ep, rviommu_attachment_is_noted(ep, h->c->pasid, h->c->new));
+	return rviommu_iopf_get(ep, rviommu_is_taken_back(h->c));
 }
 
 /*
@@ -137,6 +149,8 @@ static int rviommu_handover_go(struct rviommu_handover *h)
 		rviommu_iopf_quiet(h->c->ep, h->c->pasid);
 	if (h->had)
 		rviommu_iopf_put(h->c->ep);
+	if (h->has)
+		rviommu_attachment_made(rviommu_attached(h->c->ep, h->c->pasid));
 	return 0;
 }
 
@@ -191,21 +205,36 @@ static enum rviommu_outcome rviommu_change_handler(struct rviommu_change *c)
 	return h.outcome;
 }
 
-/* After a change: the device may use ATS, and page requests if somebody handles them. */
-static int rviommu_attach_start(struct rviommu_endpoint *ep)
+/*
+ * After a change: the device may use ATS, and page requests if somebody handles them. Where the
+ * core takes no refusal a device that cannot be switched on, maybe because it has been pulled
+ * out, goes on without.
+ */
+static int rviommu_attach_start(const struct rviommu_change *c)
 {
+	struct rviommu_endpoint *ep = c->ep;
+	int ret;
+
 	/* The first one may have made the context valid. */
 	rviommu_ats_enable(ep);
-	return ep->pri.users ? rviommu_iopf_start(ep) : 0;
+	ret = ep->pri.users ? rviommu_iopf_start(ep) : 0;
+	if (!ret || !rviommu_is_taken_back(c))
+		return ret;
+	dev_warn(ep->dev, "its page requests cannot be switched on again (%d)\n", ret);
+	return 0;
 }
 
-/* The way back of a change that was made, and is not to be. */
+/*
+ * The way back of a change that was made, and is not to be: that the device's own enables fail is
+ * known only when its context is valid. Refused it cannot be: memory for it is laid aside, and
+ * the core's queue is there if somebody had handled page requests.
+ */
 static void rviommu_attach_undo(struct rviommu_endpoint *ep, ioasid_t pasid,
 				struct iommu_domain *old)
 {
 	struct rviommu_change undo = { .ep = ep, .pasid = pasid, .new = old, .must = true };
 
-	rviommu_change_handler(&undo);
+	WARN_ON(rviommu_change_handler(&undo) == RVIOMMU_CHANGE_REFUSED);
 }
 
 /* ----- Out of service ----- */
@@ -233,13 +262,17 @@ static bool rviommu_out(struct rviommu_endpoint *ep)
 }
 
 /* Do requests go to where the core may send them back to, and takes no refusal? */
-static bool rviommu_goes_back(const struct rviommu_endpoint *ep, ioasid_t pasid,
+static bool rviommu_goes_back(struct rviommu_endpoint *ep, ioasid_t pasid,
 			      const struct iommu_domain *new)
 {
 	if (pasid != IOMMU_NO_PASID)
 		return rviommu_back_leads_to(&ep->pasid_back, pasid, new);
-	/* Its own default domain, and the domain before this one. */
+	/*
+	 * Its own default domain, the domain before this one, and this one: a core may attach that
+	 * once more when the next one was refused.
+	 */
 	return new->type != IOMMU_DOMAIN_UNMANAGED ||
+	       new == rviommu_attached_domain(ep, pasid) ||
 	       rviommu_back_leads_to(&ep->back, pasid, new);
 }
 
@@ -303,7 +336,7 @@ static int rviommu_attach_rid(struct rviommu_endpoint *ep, struct iommu_domain *
 	case RVIOMMU_CHANGE_DONE:
 		break;
 	}
-	ret = rviommu_attach_start(ep);
+	ret = rviommu_attach_start(&c);
 	if (ret)
 		rviommu_attach_undo(ep, IOMMU_NO_PASID, old);
 	return ret;
@@ -354,7 +387,7 @@ static int rviommu_attach_process(struct rviommu_endpoint *ep, ioasid_t pasid,
 		ret = -EIO;
 		break;
 	case RVIOMMU_CHANGE_DONE:
-		ret = rviommu_attach_start(ep);
+		ret = rviommu_attach_start(&c);
 		break;
 	}
 	/* The core's record stays as it is when it is told so. */

@@ -70,7 +70,32 @@ static void attachment_look_back(struct rviommu_attachment *a)
 	a->before = rviommu_attachment_handle(a->ep, a->pasid);
 	a->lags = jiffies;
 	if (!rviommu_attachment_is_noted(a->ep, a->pasid, a->domain))
-		a->lags += msecs_to_jiffies(RVIOMMU_CORE_LAG_MS);
+		a->lags += MAX_JIFFY_OFFSET;
+}
+
+/**
+ * rviommu_attachment_lag() - how long may the core need to note it?
+ * @a: the attachment
+ *
+ * A function so that a test need not wait for it.
+ *
+ * Return: jiffies.
+ */
+unsigned long rviommu_attachment_lag(const struct rviommu_attachment *a)
+{
+	KUNIT_STATIC_STUB_REDIRECT(rviommu_attachment_lag, a);
+	return msecs_to_jiffies(a->before ? RVIOMMU_CORE_LAG_MS : RVIOMMU_CORE_LAG_NOBODY_MS);
+}
+EXPORT_SYMBOL_IF_KUNIT(rviommu_attachment_lag);
+
+/**
+ * rviommu_attachment_made() - all has been waited for, and the core can note it now
+ * @a: the attachment, which has @faults. The device's lock is held.
+ */
+void rviommu_attachment_made(struct rviommu_attachment *a)
+{
+	if (!rviommu_attachment_is_known(a))
+		WRITE_ONCE(a->lags, jiffies + rviommu_attachment_lag(a));
 }
 
 /**
@@ -78,8 +103,9 @@ static void attachment_look_back(struct rviommu_attachment *a)
  * @a: the attachment, which has @faults. Under RCU.
  *
  * Until it does, it would ask who handled those of the one before. It keeps no reference, and
- * he may be gone in a moment. That it has ended shows by another pointer; a pointer may come
- * again, so it is not believed for long.
+ * he may be gone in a moment. That it has ended shows by another pointer. A pointer may come
+ * again, if the same domain is attached once more, of which the core says nothing; so it is
+ * not believed for ever.
  *
  * Return: true if it does.
  */

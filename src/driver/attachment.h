@@ -11,8 +11,13 @@
 
 #include "space.h"
 
-/* For so long the core may need to note what was attached; it does so at once. Milliseconds. */
-#define RVIOMMU_CORE_LAG_MS	1000
+/*
+ * For so long the core may need to note what was attached, from when it was; it does so at once, or
+ * when it has attached the other devices of a group. Milliseconds.
+ */
+#define RVIOMMU_CORE_LAG_MS	60000
+/* Where it asked nobody before, and may have nobody to note: it refuses by itself. */
+#define RVIOMMU_CORE_LAG_NOBODY_MS	1000
 
 struct rviommu_endpoint;
 
@@ -26,7 +31,8 @@ struct rviommu_endpoint;
  * @nr: which of all attachments of the device it is; never 0
  * @before: whom the core asked for page requests when this one was made; compared, never followed
  * @lags: until then the core may do so still: rviommu_attachment_is_known(), which ends it when
- *        it sees that it does not; READ_ONCE and WRITE_ONCE
+ *        it sees that it does not. Far away until rviommu_attachment_made(). READ_ONCE and
+ *        WRITE_ONCE.
  * @node: on rviommu_space.attachments; of identity on none
  * @target: on rviommu_space.targets, if it is @visited
  * @visited: whoever invalidates looks at it: for its IOMMU, or for the cache of its device.
@@ -67,6 +73,8 @@ bool rviommu_attachment_shares(const struct rviommu_attachment *a);
 bool rviommu_attachment_is_noted(struct rviommu_endpoint *ep, ioasid_t pasid,
 				 const struct iommu_domain *domain);
 bool rviommu_attachment_is_known(struct rviommu_attachment *a);
+void rviommu_attachment_made(struct rviommu_attachment *a);
+unsigned long rviommu_attachment_lag(const struct rviommu_attachment *a);
 
 struct rviommu_attachment *rviommu_attached(struct rviommu_endpoint *ep, ioasid_t pasid);
 struct iommu_domain *rviommu_attached_domain(struct rviommu_endpoint *ep, ioasid_t pasid);
