@@ -41,6 +41,15 @@ static void log_excess(struct iopftest *f)
 		log_send(f, i);
 }
 
+/* One that seeks neither to read nor to write */
+static void log_purposeless(struct iopftest *f)
+{
+	struct rviommu_model_page_request pr = { .payload = IOPFTEST_IOVA };
+
+	KUNIT_ASSERT_EQ(f->test, rviommu_sim_page_request(f->dev[0], &pr), 0);
+	rviommu_inq_service(&f->ep[0]->iommu->pageq);
+}
+
 /* One of a device that is none */
 static void log_stranger(struct iopftest *f)
 {
@@ -89,6 +98,7 @@ struct log_case {
 
 static const struct log_case log_cases[] = {
 	{ "excess", false, "asks for more pages than it may", log_excess },
+	{ "purposeless", false, "asks for a page without saying what for", log_purposeless },
 	{ "stranger", true, "page request of device 0xabcd, which may send none", log_stranger },
 	{ "overflow", true, "pq: overflow, page requests were lost", log_overflow },
 	{ "memory fault", true, "pq: memory fault, page requests were lost", log_memory_fault },

@@ -611,9 +611,12 @@ static void iopf_flush(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
 }
 
-/* A device whose interface was switched on by somebody else */
+/* A device whose interface was switched on by somebody else: be it that it wants no response */
 static void iopf_stranger(struct kunit *test)
 {
+	const struct rviommu_page_message first = {
+		.did = 0xabcd, .addr = IOPFTEST_IOVA, .read = true,
+	};
 	struct iopftest *f = iopftest_up_default(test);
 	struct rviommu *iommu = f->ep[0]->iommu;
 
@@ -625,6 +628,9 @@ static void iopf_stranger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), -EFAULT);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->strangers), 1);
 	KUNIT_EXPECT_EQ(test, iopftest_stats(f, 0).outstanding, 0);
+	scoped_guard(mutex, &iommu->pageq.lock)
+		rviommu_pri_message(iommu, &first);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->strangers), 2);
 	KUNIT_EXPECT_EQ(test, rviommu_sim_disable_pri(f->dev[0]), 0);
 }
 

@@ -338,6 +338,8 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 										*message);
 	struct rviommu_prg *group;
 
+	if (!message->read && !message->write)
+		dev_warn_ratelimited(ep->dev, "asks for a page without saying what for\n");
 	if (!message->last && !pri_is_kept(ep, message)) {
 		atomic64_inc(&ep->pri.dropped);
 		return;
@@ -370,9 +372,9 @@ static void pri_stranger(struct rviommu *iommu, const struct rviommu_endpoint *e
 
 	dev_warn_ratelimited(iommu->dev, "page request of device %#x, which may send none\n",
 			     message->did);
+	atomic64_inc(&iommu->strangers);
 	if (!message->last)
 		return;
-	atomic64_inc(&iommu->strangers);
 	pri_send(iommu, device, message->did, message->did >> 16, pasid, message,
 		 RVIOMMU_PRG_INVALID);
 }

@@ -78,8 +78,7 @@ struct rviommu_irq {
  *          only with a page-request queue
  * @revive_looks: how often it has come again, because a device could not be looked at. Its own,
  *                and of resume, which it does not run beside.
- * @strangers: requests of devices that may send none, and that wanted a response; read by
- *             debugfs
+ * @strangers: requests of devices that may send none; read by debugfs
  * @irqs: interrupt vectors
  * @nr_irqs: used entries of @irqs
  * @dids: device_id -> struct rviommu_did. Readers (fault path, debugfs) under
