@@ -253,6 +253,69 @@ static void vf_unasked(struct kunit *test)
 	iommu_detach_group_handle(domain, f->group[VIRTUAL]);
 }
 
+/*
+ * The PCI core's record of the physical function is written when that needs the interface itself,
+ * and by nobody else. So the core does not restore it for a virtual one: the driver does.
+ */
+static void vf_restored(struct kunit *test)
+{
+	struct iopftest *f = vf_up(test, 20ULL * NSEC_PER_SEC);
+	struct rviommu *iommu = f->ep[0]->iommu;
+	struct pci_dev *pf = to_pci_dev(f->dev[0]);
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, VIRTUAL, &f->space[1]), 0);
+	KUNIT_EXPECT_NE(test, vf_enable(f), 0);
+	KUNIT_EXPECT_FALSE(test, pf->pri_enabled);
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_TRUE(test, pf->pri_enabled);
+	KUNIT_EXPECT_EQ(test, pf->pri_reqs_alloc, f->ep[0]->pri.requests);
+	iopftest_detach(f, 0);
+	KUNIT_EXPECT_FALSE(test, pf->pri_enabled);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 0, 1, 1), 0);
+
+	/* It slept, with its IOMMU. */
+	KUNIT_ASSERT_EQ(test, rviommu_suspend(iommu), 0);
+	vf_control(f, 0);
+	KUNIT_ASSERT_EQ(test, rviommu_resume(iommu), 0);
+	flush_delayed_work(&iommu->revive);
+	KUNIT_EXPECT_NE(test, vf_enable(f), 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&f->ep[VIRTUAL]->pri.revived), 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 1, 1, 1), 0);
+	iopftest_detach(f, VIRTUAL);
+	iopftest_expect_clean(f, VIRTUAL);
+}
+
+/* A virtual function behind another IOMMU than the physical one: it goes without. */
+static void vf_elsewhere(struct kunit *test)
+{
+	struct rviommu_pri_interface *in;
+	struct rviommu_sim_config config;
+	struct rviommu_endpoint *vf;
+	struct rviommu *iommu;
+	struct iopftest *f;
+
+	if (!IS_ENABLED(CONFIG_PCI_IOV))
+		kunit_skip(test, "this kernel has no virtual functions");
+	vf_config(&config, 20ULL * NSEC_PER_SEC);
+	f = iopftest_up(test, &config);
+	in = f->ep[0]->pri.shared;
+	iommu = in->iommu;
+	in->iommu = (struct rviommu *)in;
+	pci_lock_rescan_remove();
+	KUNIT_EXPECT_EQ(test, pci_enable_sriov(to_pci_dev(f->dev[0]), 1), 0);
+	pci_unlock_rescan_remove();
+	in->iommu = iommu;
+	KUNIT_ASSERT_NOT_NULL(test, rviommu_sim_virtual_function(f->sim, 0, 0));
+	vf = dev_iommu_priv_get(rviommu_sim_virtual_function(f->sim, 0, 0));
+	KUNIT_EXPECT_FALSE(test, vf->pri.usable);
+	KUNIT_EXPECT_NULL(test, vf->pri.shared);
+	KUNIT_EXPECT_TRUE(test, vf->ats.usable);
+	KUNIT_EXPECT_TRUE(test, list_is_singular(&in->sharers));
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, 1, 1), 0);
+	iopftest_detach(f, 0);
+}
+
 /* A page request for which the IOMMU finds no context: it responds with a failure. */
 static void vf_stray_request(struct iopftest *f)
 {
@@ -297,6 +360,27 @@ static void vf_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), 0);
 	KUNIT_EXPECT_EQ(test, iopftest_fill(f, VIRTUAL, 0, 1, 1, 1), 0);
 	iopftest_detach(f, VIRTUAL);
+	iopftest_detach(f, 0);
+}
+
+/* So does one whose fault record was lost. */
+static void vf_failure_unseen(struct kunit *test)
+{
+	struct iopftest *f = vf_up(test, 20ULL * NSEC_PER_SEC);
+	struct rviommu *iommu = f->ep[0]->iommu;
+	struct rviommu_command cmd = rviommu_cmd_ats_prgr(f->ep[VIRTUAL]->ats.rid,
+							  f->ep[VIRTUAL]->ats.seg, 0,
+							  RVIOMMU_MODEL_PRGR_FAILURE);
+
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, rviommu_cmdq_sync(&iommu->cmdq, &cmd, 1), 0);
+	KUNIT_EXPECT_EQ(test, vf_status(f), PCI_PRI_STATUS_RF);
+	rviommu_model_inject(rviommu_sim_model(f->sim), RVIOMMU_MODEL_INJECT_FQ_OF, 1);
+	vf_stray_request(f);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&iommu->faultq.overflows), 1);
+	flush_delayed_work(&iommu->revive);
+	KUNIT_EXPECT_EQ(test, vf_status(f), 0);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 1), 0);
 	iopftest_detach(f, 0);
 }
 
@@ -579,7 +663,10 @@ static struct kunit_case vf_cases[] = {
 	KUNIT_CASE(vf_reset_alone),
 	KUNIT_CASE(vf_pulled_out),
 	KUNIT_CASE(vf_unasked),
+	KUNIT_CASE(vf_restored),
+	KUNIT_CASE(vf_elsewhere),
 	KUNIT_CASE(vf_failure),
+	KUNIT_CASE(vf_failure_unseen),
 	KUNIT_CASE_PARAM(vf_response_lost, vf_either_gen_params),
 	KUNIT_CASE(vf_asleep),
 	KUNIT_CASE_PARAM(vf_beside_handler, vf_with_gen_params),

@@ -206,6 +206,23 @@ static void face_asleep(struct kunit *test)
 	face_expect_on(f, job);
 }
 
+/* It had failed, and slept when it was looked at. */
+static void face_failed_asleep(struct kunit *test)
+{
+	struct iopftest *f = face_sleeper_up(test);
+	struct rviommu *iommu = f->ep[0]->iommu;
+
+	face_fail(f, 0);
+	face_sleeper.asleep = true;
+	face_look(f);
+	KUNIT_EXPECT_EQ(test, face_revived(f, 0), 0);
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&iommu->revive));
+	face_sleeper.asleep = false;
+	flush_delayed_work(&iommu->revive);
+	KUNIT_EXPECT_EQ(test, face_revived(f, 0), 1);
+	KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 1, 1, 2), 0);
+}
+
 /* Not for ever. Later whatever leads there, another sleep among it, finds it as it was. */
 static void face_asleep_long(struct kunit *test)
 {
@@ -256,6 +273,7 @@ static struct kunit_case face_cases[] = {
 	KUNIT_CASE(face_beside_handler),
 	KUNIT_CASE(face_unread),
 	KUNIT_CASE(face_asleep),
+	KUNIT_CASE(face_failed_asleep),
 	KUNIT_CASE(face_asleep_long),
 	KUNIT_CASE(face_quarantine),
 	{}

@@ -43,6 +43,13 @@ static void fault_report(struct rviommu *iommu, const struct rviommu_fault *faul
 		dev_err(iommu->bus->dev, "%s: %s\n", iommu->bus->name, text);
 }
 
+/* Somebody's page requests may have ended. */
+static void faultq_look(struct rviommu *iommu)
+{
+	if (READ_ONCE(iommu->pageq.running))
+		schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
+}
+
 static void faultq_record(struct rviommu_inq *in, const void *record)
 {
 	struct rviommu *iommu = container_of(in, struct rviommu, faultq);
@@ -50,8 +57,14 @@ static void faultq_record(struct rviommu_inq *in, const void *record)
 
 	fault_report(iommu, &fault);
 	/* Virtual functions share an interface: one that is blocked may end that of others. */
-	if (rviommu_fault_ends_requests(&fault) && READ_ONCE(iommu->pageq.running))
-		schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
+	if (rviommu_fault_ends_requests(&fault))
+		faultq_look(iommu);
+}
+
+/* A record that was lost may have said so. */
+static void faultq_gap(struct rviommu_inq *in)
+{
+	faultq_look(container_of(in, struct rviommu, faultq));
 }
 
 static struct lock_class_key faultq_key;
@@ -68,6 +81,7 @@ static const struct rviommu_inq_ops faultq_ops = {
 	.over = "faults are not reported",
 	.key = &faultq_key,
 	.record = faultq_record,
+	.gap = faultq_gap,
 };
 
 /**

@@ -64,7 +64,10 @@ static void pri_put(struct rviommu_pri_interface *in)
 	rviommu_free(in);
 }
 
-/* A device comes: first or not, and whichever of them it is. 0 or -ENOMEM */
+/*
+ * A device comes: first or not, and whichever of them it is. 0; -ENOMEM; -EXDEV: the others are
+ * behind another IOMMU, of which nobody here may know when it goes.
+ */
 static int pri_share(struct rviommu_endpoint *ep)
 {
 	struct rviommu_pri_interface *in;
@@ -73,6 +76,8 @@ static int pri_share(struct rviommu_endpoint *ep)
 	in = pri_find(pri_owning_device(ep)) ?: pri_create(ep);
 	if (!in)
 		return -ENOMEM;
+	if (in->iommu != ep->iommu)
+		return -EXDEV;
 	ep->pri.shared = in;
 	guard(mutex)(&in->lock);
 	list_add_tail(&ep->pri.sharer, &in->sharers);
@@ -149,21 +154,42 @@ int rviommu_pri_init(struct rviommu_endpoint *ep)
 	ret = pri_share(ep);
 	if (ret)
 		rviommu_prgs_exit(&ep->pri.prgs);
-	return ret;
+	if (ret != -EXDEV)
+		return ret;
+	dev_warn(ep->dev, "may send no page requests: who shares its interface is behind another IOMMU\n");
+	ep->pri.usable = false;
+	return 0;
 }
 
 /* ----- On and off ----- */
 
-/* What the PCI core restores after a sleep or a reset; 0: nothing. It exports no more of it. */
-static void pri_tell_pci(struct pci_dev *pdev, unsigned int requests)
+/*
+ * What the PCI core restores after a sleep or a reset; 0: nothing. It exports no more of it. The
+ * record is the function's own, and shares a word with what others of its threads write: so it
+ * says what the physical function itself needs. Where only virtual ones do, pri_take_down() finds
+ * out that the interface is off.
+ */
+static void pri_tell_pci(const struct rviommu_endpoint *ep, unsigned int requests)
 {
 #ifdef CONFIG_PCI_PRI
-	pdev->pri_reqs_alloc = requests;
-	pdev->pri_enabled = requests > 0;
+	if (!dev_is_pci(ep->dev) || ep->dev != ep->pri.shared->owner)
+		return;
+	to_pci_dev(ep->dev)->pri_reqs_alloc = requests;
+	to_pci_dev(ep->dev)->pri_enabled = requests > 0;
 #endif
 }
 
 /* All this is under the lock of the interface. */
+
+/* Was it switched off by a reset, or by a sleep? */
+static bool pri_was_reset(const struct rviommu_pri_interface *in)
+{
+	u16 ctrl;
+
+	return dev_is_pci(in->owner) &&
+	       !pci_read_config_word(to_pci_dev(in->owner), in->ctrl, &ctrl) &&
+	       !(ctrl & PCI_PRI_CTRL_ENABLE);
+}
 
 static u16 pri_status(const struct rviommu_pri_interface *in)
 {
@@ -184,7 +210,6 @@ static void pri_switch_off(struct rviommu_pri_interface *in)
 		in->iommu->bus->pri->disable(in->owner);
 		return;
 	}
-	pri_tell_pci(to_pci_dev(in->owner), 0);
 	pci_write_config_word(to_pci_dev(in->owner), in->ctrl, 0);
 }
 
@@ -203,10 +228,7 @@ static int pri_enable_pci(struct rviommu_pri_interface *in)
 	/* What it says of the past is cleared by what is written. */
 	pci_write_config_word(pdev, base + PCI_PRI_STATUS,
 			      PCI_PRI_STATUS_RF | PCI_PRI_STATUS_UPRGI);
-	if (pci_write_config_word(pdev, in->ctrl, PCI_PRI_CTRL_ENABLE))
-		return -EIO;
-	pri_tell_pci(pdev, in->requests);
-	return 0;
+	return pci_write_config_word(pdev, in->ctrl, PCI_PRI_CTRL_ENABLE) ? -EIO : 0;
 }
 
 static int pri_enable_other(struct rviommu_pri_interface *in)
@@ -287,16 +309,21 @@ static int pri_join(struct rviommu_endpoint *ep)
 	if (!ret && !ep->pri.needs) {
 		ep->pri.needs = true;
 		in->needed++;
+		pri_tell_pci(ep, in->requests);
 	}
 	return ret;
 }
 
 /* The last one switches off, whoever it is. To say so once more does no harm. */
-static void pri_leave(struct rviommu_pri_interface *in, struct rviommu_pri *pri)
+static void pri_leave(struct rviommu_endpoint *ep)
 {
-	if (pri->needs)
+	struct rviommu_pri_interface *in = ep->pri.shared;
+
+	if (ep->pri.needs) {
 		in->needed--;
-	pri->needs = false;
+		pri_tell_pci(ep, 0);
+	}
+	ep->pri.needs = false;
 	if (in->needed)
 		return;
 	in->down = false;
@@ -335,7 +362,7 @@ void rviommu_pri_disable(struct rviommu_endpoint *ep)
 	if (!ep->pri.enabled)
 		return;
 	guard(mutex)(&ep->pri.shared->lock);
-	pri_leave(ep->pri.shared, &ep->pri);
+	pri_leave(ep);
 }
 
 static void pri_unshare(struct rviommu_endpoint *ep)
@@ -346,7 +373,7 @@ static void pri_unshare(struct rviommu_endpoint *ep)
 	guard(mutex)(&pri_interfaces_lock);
 	scoped_guard(mutex, &in->lock) {
 		if (ep->pri.needs)
-			pri_leave(in, &ep->pri);
+			pri_leave(ep);
 		list_del(&ep->pri.sharer);
 		last = list_empty(&in->sharers);
 	}
@@ -389,8 +416,8 @@ struct pri_round {
 };
 
 /*
- * Has Response Failure ended it, or does one of those who share it wait for a response that was
- * lost? That is asked once, for all of them.
+ * Has Response Failure ended it, or a reset; or does one of those who share it wait for a response
+ * that was lost? That is asked once, for all of them.
  */
 static void pri_take_down(struct rviommu_pri_interface *in, struct pri_round *round)
 {
@@ -401,10 +428,11 @@ static void pri_take_down(struct rviommu_pri_interface *in, struct pri_round *ro
 		return;
 	status = pri_status(in);
 	if (PCI_POSSIBLE_ERROR(status)) {
-		round->blind |= in->down || pri_lost_response(in);
+		round->blind |= in->on || in->down || pri_lost_response(in);
 		return;
 	}
-	if (in->on && (status & PCI_PRI_STATUS_RF || pri_lost_response(in))) {
+	if (in->on && (status & PCI_PRI_STATUS_RF || pri_was_reset(in) ||
+		       pri_lost_response(in))) {
 		pri_switch_off(in);
 		in->down = true;
 	}
