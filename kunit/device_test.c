@@ -11,6 +11,7 @@
 #include <linux/io.h>
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
+#include <linux/kthread.h>
 
 #include "../src/driver/attach.h"
 #include "../src/driver/cmdq.h"
@@ -780,6 +781,55 @@ static void device_shutdown_stuck(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, td->iommu.dead);
 	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
 	KUNIT_EXPECT_EQ(test, fakebus_peek(td->bus, RVIOMMU_REG_CQCSR) & 0x10003, 0);
+}
+
+/**
+ * struct shutdown_reader - who reads page requests, and has a response on his way
+ * @iommu: the IOMMU
+ * @reads: he does
+ * @done: he does no more
+ * @error: of the command queue, that let him go
+ */
+struct shutdown_reader {
+	struct rviommu *iommu;
+	struct completion reads;
+	struct completion done;
+	int error;
+};
+
+static int shutdown_read(void *data)
+{
+	struct shutdown_reader *reader = data;
+	unsigned long end = jiffies + 60 * HZ;
+
+	scoped_guard(mutex, &reader->iommu->pageq.lock) {
+		complete(&reader->reads);
+		while (!reader->error && !time_after(jiffies, end)) {
+			reader->error = rviommu_cmdq_sync(&reader->iommu->cmdq, NULL, 0);
+			cond_resched();
+		}
+	}
+	complete(&reader->done);
+	return 0;
+}
+
+/* Nor for who reads page requests, and waits for that queue. */
+static void device_shutdown_reader(struct kunit *test)
+{
+	struct testdev *td = testdev_create(test, TESTDEV_CAPS, RVIOMMU_NR_CAUSES);
+	struct shutdown_reader reader = { .iommu = &td->iommu };
+
+	KUNIT_ASSERT_EQ(test, testdev_probe(td), 0);
+	KUNIT_ASSERT_TRUE(test, td->iommu.pageq.running);
+	init_completion(&reader.reads);
+	init_completion(&reader.done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(shutdown_read, &reader, "rviommu_reader")));
+	wait_for_completion(&reader.reads);
+	rviommu_shutdown(&td->iommu);
+	wait_for_completion(&reader.done);
+	KUNIT_EXPECT_EQ(test, reader.error, -EIO);
+	KUNIT_EXPECT_FALSE(test, td->iommu.dead);
+	KUNIT_EXPECT_EQ(test, testdev_mode(td), OFF);
 }
 
 /* ----- Suspend and resume ----- */
@@ -1637,6 +1687,7 @@ static struct kunit_case device_cases[] = {
 	KUNIT_CASE(device_remove_bare),
 	KUNIT_CASE(device_shutdown_off),
 	KUNIT_CASE(device_shutdown_stuck),
+	KUNIT_CASE(device_shutdown_reader),
 	KUNIT_CASE(device_resume_state_kept),
 	KUNIT_CASE(device_resume_state_lost),
 	KUNIT_CASE(device_resume_bare),

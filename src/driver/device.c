@@ -775,12 +775,15 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_remove);
 void rviommu_shutdown(struct rviommu *iommu)
 {
 	rviommu_stop_ddt(iommu, rviommu_may_leave_bare(iommu));
+	/*
+	 * Whatever it waits for: nothing is translated any more. Before the others: who reads
+	 * page requests may wait for room for a response, and is waited for.
+	 */
+	rviommu_cmdq_disable_now(&iommu->cmdq);
 	rviommu_inq_disable(&iommu->pageq);
 	rviommu_inq_disable(&iommu->faultq);
 	if (iommu->pageq.q.base)
 		cancel_delayed_work(&iommu->revive);
-	/* Whatever it waits for: nothing is translated any more. */
-	rviommu_cmdq_disable_now(&iommu->cmdq);
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_shutdown);
 
@@ -862,6 +865,8 @@ int rviommu_resume(struct rviommu *iommu)
 	rviommu_write64(iommu, RVIOMMU_REG_ICVEC, iommu->icvec);
 	if (iommu->bus->prepare_msi)
 		iommu->bus->prepare_msi(iommu->bus);
+	/* Nobody looks before there is a queue: that was waited for when they were stopped. */
+	iommu->revive_looks = 0;
 	ret = rviommu_start_queues(iommu);
 	if (!ret)
 		ret = rviommu_forget_everything(iommu);
@@ -871,8 +876,6 @@ int rviommu_resume(struct rviommu *iommu)
 		ret = -EIO;
 	if (!ret) {
 		rviommu_ats_resume(iommu);
-		/* Nobody runs it before: it was waited for when the queues were stopped. */
-		iommu->revive_looks = 0;
 		if (iommu->pageq.q.base)
 			schedule_delayed_work(&iommu->revive, msecs_to_jiffies(RVIOMMU_REVIVE_MS));
 		return 0;
