@@ -1176,25 +1176,25 @@ static void test_queues(struct kunit *test)
 
 static void test_mutation_names(struct kunit *test)
 {
-	unsigned long mutate = 99;
+	enum rviommu_mutation mutate = RVIOMMU_NR_MUTATIONS;
 
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("nonleaf", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_NONLEAF));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_NONLEAF);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("iotinval", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_IOTINVAL));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_IOTINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("inval_ddt", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_INVAL_DDT));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_INVAL_DDT);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("attach_iotinval", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_ATTACH_IOTINVAL));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_ATTACH_IOTINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("flush_all", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_FLUSH_ALL));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_FLUSH_ALL);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("flush", &mutate), -EINVAL);
-	KUNIT_EXPECT_EQ(test, mutate, BIT(RVIOMMU_MUTATE_FLUSH_ALL));
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_FLUSH_ALL);
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("none", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, 0);
-	mutate = 1;
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_NOTHING);
+	mutate = RVIOMMU_MUTATE_IOTINVAL;
 	KUNIT_EXPECT_EQ(test, rviommu_parse_mutation("", &mutate), 0);
-	KUNIT_EXPECT_EQ(test, mutate, 0);
+	KUNIT_EXPECT_EQ(test, mutate, RVIOMMU_MUTATE_NOTHING);
 }
 
 #if IS_ENABLED(CONFIG_IOMMU_IOPF)

@@ -16,16 +16,16 @@
 /* The IOMMU that is broken right now. */
 static struct rviommu *mutated;
 
-static void mutate(struct rviommu_hw_device *hw, unsigned long classes)
+static void mutate(struct rviommu_hw_device *hw, enum rviommu_mutation what)
 {
-	mutated = classes ? hw->ep->iommu : NULL;
-	WRITE_ONCE(hw->ep->iommu->mutate, classes);
+	mutated = what ? hw->ep->iommu : NULL;
+	WRITE_ONCE(hw->ep->iommu->mutate, what);
 }
 
 /* Healthy again, and with an empty cache. */
 static void heal(struct kunit *test, struct rviommu_hw_device *hw)
 {
-	mutate(hw, 0);
+	mutate(hw, RVIOMMU_MUTATE_NOTHING);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_invalidate(hw->ep->iommu), 0);
 }
 
@@ -60,7 +60,7 @@ static void iotinval(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
 	rviommu_hw_map(test, domain, iova, a, RW);
 	rviommu_hw_expect_lands(test, hw, iova, a, 0, 4);
-	mutate(hw, BIT(RVIOMMU_MUTATE_IOTINVAL));
+	mutate(hw, RVIOMMU_MUTATE_IOTINVAL);
 	rviommu_hw_unmap(test, domain, iova, PAGE_SIZE);
 	rviommu_hw_expect_lands(test, hw, iova, a, 0, 4);
 	/* Also when there is a new mapping: the old one is used. */
@@ -87,7 +87,7 @@ static void nonleaf(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA, small, RW);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, small, 0, 4);
-	mutate(hw, BIT(RVIOMMU_MUTATE_NONLEAF));
+	mutate(hw, RVIOMMU_MUTATE_NONLEAF);
 	/* The table is empty, and a large leaf takes its place. */
 	rviommu_hw_unmap(test, domain, RVIOMMU_HW_IOVA, PAGE_SIZE);
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA, large, RW);
@@ -112,7 +112,7 @@ static void inval_ddt(struct kunit *test)
 	rviommu_hw_map(test, second, RVIOMMU_HW_IOVA, b, RW);
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, first), 0);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, a, 0, 4);
-	mutate(hw, BIT(RVIOMMU_MUTATE_INVAL_DDT));
+	mutate(hw, RVIOMMU_MUTATE_INVAL_DDT);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_attach(hw, second), 0);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, a, 0, 4);
 	KUNIT_EXPECT_TRUE(test, rviommu_hw_untouched(b));
@@ -143,7 +143,7 @@ static void attach_iotinval(struct kunit *test)
 	rviommu_hw_map(test, first, RVIOMMU_HW_IOVA, a, RW);
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, first), 0);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, a, 0, 4);
-	mutate(hw, BIT(RVIOMMU_MUTATE_ATTACH_IOTINVAL));
+	mutate(hw, RVIOMMU_MUTATE_ATTACH_IOTINVAL);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_attach(hw, second), 0);
 	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, a);
 	rviommu_hw_unmap(test, first, RVIOMMU_HW_IOVA, PAGE_SIZE);
@@ -169,7 +169,7 @@ static void flush_all(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach(hw, domain), 0);
 	rviommu_hw_map(test, domain, RVIOMMU_HW_IOVA, buf, RW);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf, 0, 4);
-	mutate(hw, BIT(RVIOMMU_MUTATE_FLUSH_ALL));
+	mutate(hw, RVIOMMU_MUTATE_FLUSH_ALL);
 	iommu_iotlb_gather_init(&gather);
 	gather.queued = true;
 	KUNIT_EXPECT_EQ(test, iommu_unmap_fast(domain, RVIOMMU_HW_IOVA, PAGE_SIZE, &gather),
@@ -177,7 +177,7 @@ static void flush_all(struct kunit *test)
 	iommu_flush_iotlb_all(domain);
 	rviommu_hw_expect_lands(test, hw, RVIOMMU_HW_IOVA, buf, 0, 4);
 
-	mutate(hw, 0);
+	mutate(hw, RVIOMMU_MUTATE_NOTHING);
 	iommu_flush_iotlb_all(domain);
 	rviommu_hw_expect_blocked(test, hw, RVIOMMU_HW_IOVA, buf);
 }
@@ -197,7 +197,7 @@ static void inval_pdt(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rviommu_hw_attach_pasid(hw, pasid, first), 0);
 	before = rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA);
 	KUNIT_EXPECT_FALSE(test, before & RVIOMMU_TR_RESPONSE_FAULT);
-	mutate(hw, BIT(RVIOMMU_MUTATE_INVAL_PDT));
+	mutate(hw, RVIOMMU_MUTATE_INVAL_PDT);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_attach_pasid(hw, pasid, second), 0);
 	KUNIT_EXPECT_EQ(test, rviommu_hw_translate(test, hw, pasid, RVIOMMU_HW_IOVA), before);
 
@@ -210,7 +210,7 @@ static void inval_pdt(struct kunit *test)
 static void mutation_exit(struct kunit *test)
 {
 	if (mutated) {
-		WRITE_ONCE(mutated->mutate, 0);
+		WRITE_ONCE(mutated->mutate, RVIOMMU_MUTATE_NOTHING);
 		rviommu_hw_invalidate(mutated);
 		mutated = NULL;
 	}

@@ -273,19 +273,19 @@ static void invalidate_mutations(struct kunit *test)
 	pscid = dom->space.pscid;
 	a = testdev_link(test, &td->iommu, &dom->space);
 
-	td->iommu.mutate = BIT(RVIOMMU_MUTATE_IOTINVAL);
+	td->iommu.mutate = RVIOMMU_MUTATE_IOTINVAL;
 	rviommu_invalidate_range(&dom->space, 0x5000, 0x5fff, 12, false);
 	EXPECT_COMMANDS(td, "no IOTINVAL", CMD_FENCE);
 	rviommu_invalidate_all(&dom->space);
 	EXPECT_COMMANDS(td, "but flush_iotlb_all", CMD_VMA(pscid), CMD_FENCE);
 
-	td->iommu.mutate = BIT(RVIOMMU_MUTATE_NONLEAF);
+	td->iommu.mutate = RVIOMMU_MUTATE_NONLEAF;
 	rviommu_invalidate_range(&dom->space, 0x200000, 0x3fffff, 12, true);
 	EXPECT_COMMANDS(td, "no NL",
 			{ 0x401 | pscid << 12 | 1ULL << 32, napot(0x200000, 21) | 1ULL << 9 },
 			CMD_FENCE);
 
-	td->iommu.mutate = BIT(RVIOMMU_MUTATE_FLUSH_ALL);
+	td->iommu.mutate = RVIOMMU_MUTATE_FLUSH_ALL;
 	rviommu_invalidate_all(&dom->space);
 	EXPECT_COMMANDS(td, "no flush_iotlb_all", CMD_FENCE);
 	rviommu_invalidate_range(&dom->space, 0x5000, 0x5fff, 12, false);
@@ -294,14 +294,14 @@ static void invalidate_mutations(struct kunit *test)
 	update.old.word[0] = 1;
 	update.old.word[2] = 0x77000;
 	update.old.word[3] = 9ULL << 60;
-	td->iommu.mutate = BIT(RVIOMMU_MUTATE_INVAL_DDT);
+	td->iommu.mutate = RVIOMMU_MUTATE_INVAL_DDT;
 	KUNIT_EXPECT_EQ(test, filtered(td, &update, cmds), 1);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmds[0].dword[0]), 0x100077001);
-	td->iommu.mutate = BIT(RVIOMMU_MUTATE_ATTACH_IOTINVAL);
+	td->iommu.mutate = RVIOMMU_MUTATE_ATTACH_IOTINVAL;
 	KUNIT_EXPECT_EQ(test, filtered(td, &update, cmds), 1);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(cmds[0].dword[0]), 0x3);
 
-	td->iommu.mutate = 0;
+	td->iommu.mutate = RVIOMMU_MUTATE_NOTHING;
 	testdev_unlink(a);
 	free_domain(dom);
 }

@@ -196,7 +196,7 @@ struct cost {
  * @looking: a change is being observed
  * @in_grace: the driver is in ops->sync
  * @scope: of the commands that it issued else
- * @mutate: what the driver leaves out while it is observed, BIT(enum rviommu_mutation)
+ * @mutate: what the driver leaves out while it is observed
  * @noticed: how much was wrong then
  */
 struct scene {
@@ -218,7 +218,7 @@ struct scene {
 	bool looking;
 	bool in_grace;
 	char scope;
-	unsigned long mutate;
+	enum rviommu_mutation mutate;
 	unsigned int noticed;
 };
 
@@ -455,7 +455,7 @@ static struct cost observed(struct scene *s, int (*change)(struct scene *s, cons
 	observer_look(s->o);
 	KUNIT_EXPECT_EQ_MSG(s->test, change(s, arg), 0, "%s", what);
 	observer_look(s->o);
-	s->td->iommu.mutate = 0;
+	s->td->iommu.mutate = RVIOMMU_MUTATE_NOTHING;
 	s->td->iommu.ddt.ops = s->hardware;
 	s->looking = false;
 
@@ -888,7 +888,7 @@ static void observer_mutations(struct kunit *test)
 		if (config->levels < mutations[i].min_levels ||
 		    config->levels > mutations[i].max_levels)
 			continue;
-		s->mutate = BIT(what);
+		s->mutate = what;
 		s->noticed = 0;
 		KUNIT_EXPECT_TRUE_MSG(test, wrong_in_devices(s), "mutation %u", what);
 		s->noticed = 0;

@@ -111,11 +111,13 @@ struct scenario {
  * @stores: stores so far
  * @on_wait: called once, when the driver has been waiting for a fence for a while
  * @on_doorbell: called before the command queue's tail moves
+ * @on_go_on: called once, when the IOMMU may store page requests again
  * @on_work: called in the middle of what the hardware does, by any thread
  * @held: cookie of a DMA that is under way
  * @waited: @on_wait was called
  * @count: for scenarios
  * @released: a handler goes on
+ * @kept: what one keeps
  * @at: for scenarios: when to act
  * @wrong: the first thing that a hook saw go wrong
  */
@@ -142,11 +144,13 @@ struct scene {
 	unsigned int stores;
 	void (*on_wait)(struct scene *s);
 	void (*on_doorbell)(struct scene *s, u32 tail);
+	void (*on_go_on)(struct scene *s);
 	void (*on_work)(struct scene *s);
 	u8 held;
 	bool waited;
 	unsigned int count;
 	struct completion released;
+	struct iopf_group *kept;
 	unsigned int at;
 	const char *wrong;
 };
@@ -172,10 +176,15 @@ static u32 scene_read32(struct rviommu_bus *bus, unsigned int offset)
 static void scene_write32(struct rviommu_bus *bus, unsigned int offset, u32 value)
 {
 	struct scene *s = scene;
+	void (*hook)(struct scene *s) = s->on_go_on;
 
 	if (current == s->owner && s->on_doorbell && offset == RVIOMMU_REG_CQT)
 		s->on_doorbell(s, value);
 	s->bus->write32(bus, offset, value);
+	if (current == s->owner && hook && offset == RVIOMMU_REG_PQCSR) {
+		s->on_go_on = NULL;
+		hook(s);
+	}
 }
 
 static const struct rviommu_bus_ops scene_bus_ops = {
@@ -1158,7 +1167,7 @@ static bool pri_begin(struct scene *s)
 /* The driver has nothing left out from here on, and nothing is left in it. */
 static const char *pri_end(struct scene *s, const char *wrong)
 {
-	WRITE_ONCE(s->iommu->mutate, 0);
+	WRITE_ONCE(s->iommu->mutate, RVIOMMU_MUTATE_NOTHING);
 	rviommu_inq_service(&s->iommu->pageq);
 	rviommu_prgs_discard(&s->ep->pri.prgs, RVIOMMU_PRG_ALL);
 	rviommu_pri_refuse(s->ep, RVIOMMU_PRG_ALL);
@@ -1166,16 +1175,20 @@ static const char *pri_end(struct scene *s, const char *wrong)
 	return wrong;
 }
 
-/* The device asks for a page; it goes on asking, unless it was the @last of a group. */
-static unsigned int pri_ask(struct scene *s, u64 last)
+static unsigned int pri_ask_for(struct scene *s, u32 pasid, u64 what)
 {
 	const struct rviommu_model_page_request pr = {
-		.device_id = s->id, .process_id = s->pasid, .pv = s->pasid,
-		.payload = IOVA | RVIOMMU_MODEL_PAGE_R | last,
+		.device_id = s->id, .process_id = pasid, .pv = pasid, .payload = IOVA | what,
 	};
 	struct rviommu_model_ats_msg msg;
 
 	return rviommu_model_page_request(s->model, &pr, &msg);
+}
+
+/* The device asks for a page; it goes on asking, unless it was the @last of a group. */
+static unsigned int pri_ask(struct scene *s, u64 last)
+{
+	return pri_ask_for(s, s->pasid, RVIOMMU_MODEL_PAGE_R | last);
 }
 
 static const char *pri_in_queue(struct scene *s)
@@ -1400,6 +1413,72 @@ static const char *pri_overflow(struct scene *s)
 	return pri_end(s, wrong);
 }
 
+static void pri_asks_half(struct scene *s)
+{
+	if (pri_ask(s, 0) != RVIOMMU_MODEL_PR_QUEUED)
+		s->wrong = CANNOT;
+}
+
+/* What comes as soon as there is room again was not lost, nor what it belongs to. */
+static const char *pri_overflow_is_over(struct scene *s)
+{
+	if (!pri_begin(s))
+		return pri_end(s, CANNOT);
+	rviommu_model_inject(s->model, RVIOMMU_MODEL_INJECT_PQ_OF, 1);
+	if (pri_ask(s, 0) == RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	s->on_go_on = pri_asks_half;
+	rviommu_inq_service(&s->iommu->pageq);
+	if (s->wrong)
+		return pri_end(s, s->wrong);
+	if (s->on_go_on)
+		return pri_end(s, "requests are lost for ever");
+	return pri_end(s, list_empty(&s->ep->pri.prgs.partial) ?
+			  "a request is forgotten that came after the loss" : NULL);
+}
+
+/* The device has asked for more than it may: for what, nobody knows. */
+static const char *pri_too_many(struct scene *s)
+{
+	struct rviommu_page_message message = pri_read(s, false);
+	struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+	struct rviommu_prg *group;
+	unsigned int i;
+
+	if (!pri_begin(s))
+		return pri_end(s, CANNOT);
+	for (i = 0; i < s->ep->pri.requests; i++)
+		if (rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_KEPT)
+			return pri_end(s, CANNOT);
+	if (rviommu_prgs_add(prgs, &message, &group) != RVIOMMU_PRG_DROPPED)
+		return pri_end(s, CANNOT);
+	message.last = true;
+	if (rviommu_prgs_add(prgs, &message, &group) == RVIOMMU_PRG_REFUSED)
+		return pri_end(s, NULL);
+	rviommu_prgs_refuse(prgs, group);
+	return pri_end(s, "a group is handled of which a request is missing");
+}
+
+static const char *pri_is_not_kept(struct scene *s, u32 pasid, u64 what, const char *wrong)
+{
+	if (!pri_begin(s) || pri_ask_for(s, pasid, what) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	rviommu_inq_service(&s->iommu->pageq);
+	return pri_end(s, list_empty(&s->ep->pri.prgs.partial) ? NULL : wrong);
+}
+
+static const char *pri_for_nothing(struct scene *s)
+{
+	return pri_is_not_kept(s, s->pasid, 0, "a request for nothing takes room");
+}
+
+/* That of a PASID of which nobody handles any, and which somebody may have later */
+static const char *pri_of_nobody(struct scene *s)
+{
+	return pri_is_not_kept(s, s->pasid + 1, RVIOMMU_MODEL_PAGE_R,
+			       "half a group is kept that nobody handles");
+}
+
 static void pri_work(struct work_struct *work)
 {
 	struct iopf_group *group = container_of(work, struct iopf_group, work);
@@ -1424,11 +1503,12 @@ static unsigned long pri_patience(void)
 	return MAX_JIFFY_OFFSET;
 }
 
-/* What handles a group uses the domain: it is over before that may go. */
+/* What handles a group uses the domain: it is over before that may go, and what it says counts. */
 static const char *pri_handler_runs(struct scene *s)
 {
+	const s64 refused = atomic64_read(&s->ep->pri.refused);
 	struct kunit *test = kunit_get_current_test();
-	const char *wrong;
+	const char *wrong = NULL;
 
 	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
 		return pri_end(s, CANNOT);
@@ -1439,7 +1519,10 @@ static const char *pri_handler_runs(struct scene *s)
 	kunit_activate_static_stub(test, rviommu_iopf_patience, pri_patience);
 	detach(s);
 	kunit_deactivate_static_stub(test, rviommu_iopf_patience);
-	wrong = READ_ONCE(s->count) ? NULL : "a handler runs, and its domain may be gone";
+	if (!READ_ONCE(s->count))
+		wrong = "a handler runs, and its domain may be gone";
+	else if (atomic64_read(&s->ep->pri.refused) != refused)
+		wrong = "the response of a handler that was waited for is another one";
 	complete_all(&s->released);
 	iopf_queue_flush_dev(s->dev);
 	return pri_end(s, READ_ONCE(s->count) ? wrong : CANNOT);
@@ -1509,6 +1592,162 @@ static const char *pri_read_meanwhile(struct scene *s)
 	if (rviommu_read32(s->iommu, RVIOMMU_REG_PQH) != rviommu_read32(s->iommu, RVIOMMU_REG_PQT))
 		wrong = "a request that came meanwhile is left in the queue";
 	return pri_end(s, wrong || s->count ? wrong : CANNOT);
+}
+
+/* Whoever replaces him lets him go on, by waiting; or by being done. */
+static int pri_lingers(struct iopf_group *group)
+{
+	WRITE_ONCE(scene->count, 1);
+	while (!wq_has_sleeper(&scene->iommu->asked) && !kthread_should_stop())
+		schedule_timeout_uninterruptible(1);
+	WRITE_ONCE(scene->count, 2);
+	return -EBUSY;
+}
+
+static int pri_reads(void *data)
+{
+	struct scene *s = data;
+
+	rviommu_inq_service(&s->iommu->pageq);
+	return 0;
+}
+
+static bool pri_await_lingering(struct scene *s)
+{
+	const unsigned long end = jiffies + 60 * HZ;
+
+	while (!READ_ONCE(s->count) && time_before(jiffies, end))
+		schedule_timeout_uninterruptible(1);
+	return READ_ONCE(s->count);
+}
+
+/* Who handles requests is asked while he is replaced: he is not, as soon as that is done. */
+static const char *pri_replaced(struct scene *s)
+{
+	struct task_struct *task;
+	const char *wrong = NULL;
+
+	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED)
+		return pri_end(s, CANNOT);
+	s->domain[0]->iopf_handler = pri_lingers;
+	s->domain[1]->iopf_handler = pri_takes_none;
+	s->count = 0;
+	task = kthread_run(pri_reads, s, "rviommu_reads");
+	if (IS_ERR(task))
+		return pri_end(s, CANNOT);
+	get_task_struct(task);
+	if (!pri_await_lingering(s) || attach(s, 1))
+		wrong = CANNOT;
+	else if (READ_ONCE(s->count) != 2)
+		wrong = "who was replaced is asked, and may be gone";
+	kthread_stop_put(task);
+	return pri_end(s, wrong);
+}
+
+/* The device is told that its interface has failed. */
+static bool pri_fails(struct scene *s)
+{
+	struct rviommu_command cmd = rviommu_cmd_ats_prgr(s->ep->ats.rid, s->ep->ats.seg, 0,
+							  RVIOMMU_MODEL_PRGR_FAILURE);
+
+	return !rviommu_cmdq_sync(&s->iommu->cmdq, &cmd, 1) &&
+	       rviommu_sim_pri_status(s->dev) & PCI_PRI_STATUS_RF;
+}
+
+/* The IOMMU had no memory for a request, has said that this is a failure, and has memory again. */
+static const char *pri_memory_is_back(struct scene *s)
+{
+	if (!pri_begin(s))
+		return pri_end(s, CANNOT);
+	rviommu_model_inject(s->model, RVIOMMU_MODEL_INJECT_PQ_MF, 1);
+	if (pri_ask(s, RVIOMMU_MODEL_PAGE_L) == RVIOMMU_MODEL_PR_QUEUED || !pri_fails(s))
+		return pri_end(s, CANNOT);
+	rviommu_inq_service(&s->iommu->pageq);
+	flush_delayed_work(&s->iommu->revive);
+	return pri_end(s, rviommu_sim_pri_status(s->dev) & PCI_PRI_STATUS_RF || pri_is_off(s) ?
+			  "the device may not ask again" : NULL);
+}
+
+static int pri_keeps(struct iopf_group *group)
+{
+	scene->kept = group;
+	return 0;
+}
+
+static void pri_keeps_no_more(struct scene *s)
+{
+	if (!s->kept)
+		return;
+	iopf_group_response(s->kept, IOMMU_PAGE_RESP_SUCCESS);
+	iopf_free_group(s->kept);
+	s->kept = NULL;
+}
+
+/* What may still come to the device after the fence it would take for something else. */
+static void pri_fence_of_revival(struct scene *s)
+{
+	const struct rviommu_prgs *prgs = &s->ep->pri.prgs;
+
+	if (!list_empty(&prgs->outstanding))
+		s->wrong = "a response to what was asked before may come after the fence";
+	else if (!list_empty(&prgs->answers))
+		s->wrong = "it fences before a response is queued";
+	else if (!pri_is_off(s))
+		s->wrong = "the device asks again before responses have reached it";
+	let_go(s);
+}
+
+static const char *pri_revive(struct scene *s)
+{
+	const char *wrong;
+
+	if (map(s, 0, IOVA, PA(0), SZ_4K) || !hold(s, IOVA))
+		return CANNOT;
+	s->on_wait = pri_fence_of_revival;
+	rviommu_pri_revive(&s->iommu->revive.work);
+	wrong = waited(s);
+	if (!wrong && pri_is_off(s))
+		wrong = "the device may not ask again";
+	return wrong;
+}
+
+/* What was asked before the interface failed, and nobody has read */
+static const char *pri_revive_unread(struct scene *s)
+{
+	const char *wrong;
+
+	if (!pri_begin(s) || pri_ask(s, RVIOMMU_MODEL_PAGE_L) != RVIOMMU_MODEL_PR_QUEUED ||
+	    !pri_fails(s))
+		return pri_end(s, CANNOT);
+	s->domain[0]->iopf_handler = pri_keeps;
+	wrong = pri_revive(s);
+	pri_keeps_no_more(s);
+	if (!wrong && rviommu_read32(s->iommu, RVIOMMU_REG_PQH) !=
+		      rviommu_read32(s->iommu, RVIOMMU_REG_PQT))
+		wrong = "what was asked before is handed on afterwards";
+	return pri_end(s, wrong);
+}
+
+/* A response that somebody had decided on before */
+static const char *pri_revive_answered(struct scene *s)
+{
+	struct pri_answer a = { .prgs = &s->ep->pri.prgs };
+	struct task_struct *task;
+	const char *wrong;
+
+	if (!pri_begin_outstanding(s) || !pri_fails(s) ||
+	    !rviommu_prgs_take(a.prgs, s->pasid, U64_MAX, &a.answer))
+		return pri_end(s, CANNOT);
+	task = kthread_run(pri_answers, &a, "rviommu_answer");
+	if (IS_ERR(task)) {
+		rviommu_prgs_answered(a.prgs, &a.answer);
+		return pri_end(s, CANNOT);
+	}
+	get_task_struct(task);
+	wrong = pri_revive(s);
+	if (kthread_stop_put(task))
+		rviommu_prgs_answered(a.prgs, &a.answer);
+	return pri_end(s, wrong);
 }
 
 static void pri_disable(struct device *dev)
@@ -1624,7 +1863,15 @@ static const struct scenario scenarios[] = {
 	{ "pri_index_twice_pasid", pri_index_twice, .ats = true, .pasid = 5 },
 	{ "pri_two_pasids", pri_two_pasids, .ats = true, .pasid = 5 },
 	{ "pri_overflow", pri_overflow, .ats = true },
+	{ "pri_overflow_is_over", pri_overflow_is_over, .ats = true },
+	{ "pri_too_many", pri_too_many, .ats = true },
+	{ "pri_for_nothing", pri_for_nothing, .ats = true },
+	{ "pri_of_nobody", pri_of_nobody, .ats = true, .pasid = 5 },
 	{ "pri_handler_runs", pri_handler_runs, .ats = true },
+	{ "pri_replaced", pri_replaced, .ats = true },
+	{ "pri_memory_is_back", pri_memory_is_back, .ats = true },
+	{ "pri_revive_unread", pri_revive_unread, .ats = true },
+	{ "pri_revive_answered", pri_revive_answered, .ats = true },
 	{ "pri_off_first", pri_off_first, .ats = true },
 	{ "pri_drain", pri_drain, .ats = true },
 	{ "pri_drain_pasid", pri_drain, .ats = true, .pasid = 5 },
@@ -1715,8 +1962,9 @@ static void scene_down(struct scene *s)
 	s->sim = NULL;
 }
 
-/* What goes wrong in a scenario with some steps left out, or with none. */
-static const char *scene_play(struct scene *s, const struct scenario *sc, unsigned long mutate)
+/* What goes wrong in a scenario with a step left out, or with none. */
+static const char *scene_play(struct scene *s, const struct scenario *sc,
+			      enum rviommu_mutation mutate)
 {
 	const char *wrong = CANNOT;
 	unsigned int i;
@@ -1740,12 +1988,13 @@ static const char *scene_play(struct scene *s, const struct scenario *sc, unsign
 		rviommu_model_set_switches(s->model, sc->switches);
 		WRITE_ONCE(s->iommu->mutate, mutate);
 		wrong = sc->run(s);
-		WRITE_ONCE(s->iommu->mutate, 0);
+		WRITE_ONCE(s->iommu->mutate, RVIOMMU_MUTATE_NOTHING);
 		rviommu_model_set_switches(s->model, 0);
 	}
 	s->on_store = NULL;
 	s->on_wait = NULL;
 	s->on_doorbell = NULL;
+	s->on_go_on = NULL;
 	WRITE_ONCE(s->on_work, NULL);
 	let_go(s);
 	/* Healthy again, and with empty caches. */
@@ -1765,7 +2014,7 @@ static const char *scene_play(struct scene *s, const struct scenario *sc, unsign
 #define ALL_WHO_NOTICE	IS_ENABLED(CONFIG_UML)
 
 /* What goes wrong in each scenario, or NULL, goes to @wrong. */
-static void play(struct kunit *test, unsigned long mutate, const char **wrong)
+static void play(struct kunit *test, enum rviommu_mutation mutate, const char **wrong)
 {
 	struct scene *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 	unsigned int i;
@@ -1804,17 +2053,22 @@ static void mutation_none(struct kunit *test)
 	const char *wrong[ARRAY_SIZE(scenarios)];
 	unsigned int i;
 
-	play(test, 0, wrong);
+	play(test, RVIOMMU_MUTATE_NOTHING, wrong);
 	for (i = 0; i < ARRAY_SIZE(scenarios); i++)
 		KUNIT_EXPECT_NULL_MSG(test, wrong[i], "%s: %s", scenarios[i].name, wrong[i]);
 }
 
-/* Which one a parameter stands for is where it lies. */
-static const char mutations[RVIOMMU_NR_MUTATIONS];
+/* Which one a parameter stands for is where it lies, behind the one that leaves out nothing. */
+static const char mutations[RVIOMMU_NR_MUTATIONS - 1];
+
+static enum rviommu_mutation mutation_of(const char *mutation)
+{
+	return mutation - mutations + 1;
+}
 
 static void mutation_describe(const char *mutation, char *desc)
 {
-	strscpy(desc, rviommu_mutation_name(mutation - mutations), KUNIT_PARAM_DESC_SIZE);
+	strscpy(desc, rviommu_mutation_name(mutation_of(mutation)), KUNIT_PARAM_DESC_SIZE);
 }
 
 KUNIT_ARRAY_PARAM(mutation, mutations, mutation_describe);
@@ -1824,7 +2078,7 @@ KUNIT_ARRAY_PARAM(mutation, mutations, mutation_describe);
 /* One step is left out: whoever notices is printed, and somebody has to. */
 static void mutation(struct kunit *test)
 {
-	unsigned int which = (const char *)test->param_value - mutations;
+	const enum rviommu_mutation which = mutation_of(test->param_value);
 	const char *wrong[ARRAY_SIZE(scenarios)];
 	unsigned int i, noticed = 0;
 	char line[LINE];
@@ -1835,7 +2089,7 @@ static void mutation(struct kunit *test)
 	if (!IS_ENABLED(CONFIG_IOMMUFD_DRIVER) && which >= RVIOMMU_MUTATE_DIRTY_INVAL &&
 	    which <= RVIOMMU_MUTATE_DIRTY_START)
 		kunit_skip(test, "this kernel has no dirty tracking");
-	play(test, BIT(which), wrong);
+	play(test, which, wrong);
 	for (i = 0; i < ARRAY_SIZE(scenarios); i++) {
 		if (!wrong[i])
 			continue;

@@ -14,6 +14,7 @@
 #include <rviommu/formats.h>
 
 #include "command.h"
+#include "mutate.h"
 #include "queue.h"
 
 /*
@@ -189,7 +190,7 @@ struct rviommu_cmdq_batch {
  * @timeout_us: %RVIOMMU_FENCE_TIMEOUT_US; tests shorten it before enabling
  * @ats_timeout_us: %RVIOMMU_ATS_TIMEOUT_US; likewise
  * @events: counters, enum rviommu_cmdq_event
- * @mutate: word of the mutation run (mutate.h), or NULL
+ * @mutate: the step that a mutation run leaves out (mutate.h), or NULL
  */
 struct rviommu_cmdq {
 	struct rviommu_queue q;
@@ -224,7 +225,7 @@ struct rviommu_cmdq {
 	unsigned int timeout_us;
 	unsigned int ats_timeout_us;
 	atomic64_t events[RVIOMMU_CMDQ_NR_EVENTS];
-	const unsigned long *mutate;
+	const enum rviommu_mutation *mutate;
 };
 
 int rviommu_cmdq_init(struct rviommu_cmdq *cq, struct rviommu_bus *bus, u8 entries_lg2,

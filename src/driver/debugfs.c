@@ -510,6 +510,7 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_debugfs_remove_endpoint);
 /* --- mutations ---------------------------------------------------------- */
 
 static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
+	[RVIOMMU_MUTATE_NOTHING] = "none",
 	[RVIOMMU_MUTATE_IOTINVAL] = "iotinval",
 	[RVIOMMU_MUTATE_NONLEAF] = "nonleaf",
 	[RVIOMMU_MUTATE_INVAL_DDT] = "inval_ddt",
@@ -569,6 +570,22 @@ static const char * const mutation_names[RVIOMMU_NR_MUTATIONS] = {
 	[RVIOMMU_MUTATE_PRI_FLUSH_AGAIN] = "pri_flush_again",
 	[RVIOMMU_MUTATE_PRI_RESPONSES] = "pri_responses",
 	[RVIOMMU_MUTATE_PRI_ROOM] = "pri_room",
+	[RVIOMMU_MUTATE_PRI_GO_ON] = "pri_go_on",
+	[RVIOMMU_MUTATE_PRI_GAP_LATE] = "pri_gap_late",
+	[RVIOMMU_MUTATE_PRI_DENIED] = "pri_denied",
+	[RVIOMMU_MUTATE_PRI_REFUSE_EARLY] = "pri_refuse_early",
+	[RVIOMMU_MUTATE_PRI_PASS] = "pri_pass",
+	[RVIOMMU_MUTATE_PRI_SPOILED] = "pri_spoiled",
+	[RVIOMMU_MUTATE_PRI_KEPT] = "pri_kept",
+	[RVIOMMU_MUTATE_FACE_OFF] = "face_off",
+	[RVIOMMU_MUTATE_FACE_READ] = "face_read",
+	[RVIOMMU_MUTATE_FACE_FORGET] = "face_forget",
+	[RVIOMMU_MUTATE_FACE_FORGET_EARLY] = "face_forget_early",
+	[RVIOMMU_MUTATE_FACE_SETTLE] = "face_settle",
+	[RVIOMMU_MUTATE_FACE_FENCE] = "face_fence",
+	[RVIOMMU_MUTATE_FACE_FENCE_EARLY] = "face_fence_early",
+	[RVIOMMU_MUTATE_FACE_ON] = "face_on",
+	[RVIOMMU_MUTATE_FACE_ON_EARLY] = "face_on_early",
 };
 
 /**
@@ -584,24 +601,20 @@ const char *rviommu_mutation_name(unsigned int mutation)
 EXPORT_SYMBOL_IF_KUNIT(rviommu_mutation_name);
 
 /**
- * rviommu_parse_mutation() - an invalidation class by its name
- * @name: a class, or "none" or nothing
+ * rviommu_parse_mutation() - a step by its name
+ * @name: a step, or "none" or nothing
  * @mutate: value for rviommu.mutate; untouched on error
  *
  * Return: 0 or -EINVAL.
  */
-int rviommu_parse_mutation(const char *name, unsigned long *mutate)
+int rviommu_parse_mutation(const char *name, enum rviommu_mutation *mutate)
 {
-	int class;
+	int which = *name ? match_string(mutation_names, RVIOMMU_NR_MUTATIONS, name) :
+			    RVIOMMU_MUTATE_NOTHING;
 
-	if (!*name || !strcmp(name, "none")) {
-		*mutate = 0;
-		return 0;
-	}
-	class = match_string(mutation_names, RVIOMMU_NR_MUTATIONS, name);
-	if (class < 0)
+	if (which < 0)
 		return -EINVAL;
-	*mutate = BIT(class);
+	*mutate = which;
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(rviommu_parse_mutation);
@@ -609,12 +622,11 @@ EXPORT_SYMBOL_IF_KUNIT(rviommu_parse_mutation);
 static int mutate_show(struct seq_file *m, void *unused)
 {
 	struct rviommu *iommu = m->private;
-	unsigned long mutate = READ_ONCE(iommu->mutate);
+	const enum rviommu_mutation mutate = READ_ONCE(iommu->mutate);
 	unsigned int i;
 
-	seq_puts(m, mutate ? "none" : "[none]");
 	for (i = 0; i < RVIOMMU_NR_MUTATIONS; i++)
-		seq_printf(m, mutate & BIT(i) ? " [%s]" : " %s", mutation_names[i]);
+		seq_printf(m, i == mutate ? "%s[%s]" : "%s%s", i ? " " : "", mutation_names[i]);
 	seq_puts(m, "\n");
 	return 0;
 }
@@ -623,7 +635,7 @@ static ssize_t mutate_write(struct file *file, const char __user *ubuf, size_t c
 			    loff_t *ppos)
 {
 	struct rviommu *iommu = file_inode(file)->i_private;
-	unsigned long mutate;
+	enum rviommu_mutation mutate;
 	char buf[32];
 	int ret;
 

@@ -10,6 +10,8 @@
 
 #include <rviommu/formats.h>
 
+#include "mutate.h"
+
 struct rviommu;
 struct rviommu_endpoint;
 struct seq_file;
@@ -18,7 +20,7 @@ void rviommu_show_capabilities(struct seq_file *m, u64 caps);
 void rviommu_show_dc(struct seq_file *m, const struct rviommu_dc *dc, unsigned int words);
 void rviommu_show_pc(struct seq_file *m, const struct rviommu_pc *pc);
 const char *rviommu_mutation_name(unsigned int mutation);
-int rviommu_parse_mutation(const char *name, unsigned long *mutate);
+int rviommu_parse_mutation(const char *name, enum rviommu_mutation *mutate);
 
 /* What removes waits for readers: call it with no lock held that they take. */
 #ifdef CONFIG_DEBUG_FS

@@ -126,7 +126,7 @@ struct rviommu_ddt_ops {
  *            then. Constant while devices are there.
  * @pas_lg2: tables must lie below this physical address (bits)
  * @nid: NUMA node for tables
- * @mutate: word of the mutation run (mutate.h), or NULL
+ * @mutate: the step that a mutation run leaves out (mutate.h), or NULL
  */
 struct rviommu_ddt {
 	struct rviommu_dir dir;
@@ -136,7 +136,7 @@ struct rviommu_ddt {
 	bool can_lose;
 	u8 pas_lg2;
 	int nid;
-	const unsigned long *mutate;
+	const enum rviommu_mutation *mutate;
 };
 
 /**

@@ -76,14 +76,14 @@ static inline u32 rviommu_filter_awaited(const struct rviommu *iommu, enum rviom
 }
 #endif
 
-/* The command queue knows no IOMMU, only the word of its mutation run, or NULL. */
-static inline bool rviommu_filters(const unsigned long *mutate, enum rviommu_mutation what)
+/* The command queue knows no IOMMU, only what its mutation run leaves out, or NULL. */
+static inline bool rviommu_filters(const enum rviommu_mutation *mutate, enum rviommu_mutation what)
 {
-	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && mutate && READ_ONCE(*mutate) & BIT(what);
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && mutate && READ_ONCE(*mutate) == what;
 }
 
 /* A fence on its way into the queue: as it is, given as it should be */
-static inline struct rviommu_command rviommu_filter_fence(const unsigned long *mutate,
+static inline struct rviommu_command rviommu_filter_fence(const enum rviommu_mutation *mutate,
 							  struct rviommu_command cmd)
 {
 	if (rviommu_filters(mutate, RVIOMMU_MUTATE_ACCESSES))
@@ -92,10 +92,16 @@ static inline struct rviommu_command rviommu_filter_fence(const unsigned long *m
 }
 
 /* What comes in the place of a request that was not answered, likewise */
-static inline struct rviommu_command rviommu_filter_quarantine(const unsigned long *mutate,
+static inline struct rviommu_command rviommu_filter_quarantine(const enum rviommu_mutation *mutate,
 							       struct rviommu_command cmd)
 {
 	return rviommu_filters(mutate, RVIOMMU_MUTATE_QUARANTINE) ? rviommu_cmd_barrier() : cmd;
+}
+
+/* Whether a page request is kept, given whether it should be */
+static inline bool rviommu_filter_kept(const enum rviommu_mutation *mutate, bool kept)
+{
+	return kept || rviommu_filters(mutate, RVIOMMU_MUTATE_PRI_KEPT);
 }
 
 #endif /* RVIOMMU_FILTER_H */

@@ -88,13 +88,18 @@ static bool inq_go_on(struct rviommu_inq *in, u32 csr)
 	return false;
 }
 
-#define INQ_RECOVERY_STEPS	3
+/* Who was refused for want of memory asks again, and finds room. */
+static bool inq_tell_denied(struct rviommu_inq *in, u32 csr)
+{
+	if (csr & RVIOMMU_QCSR_MF && in->ops->denied)
+		in->ops->denied(in);
+	return true;
+}
 
 typedef bool (*inq_recovery_step)(struct rviommu_inq *in, u32 csr);
 
-/* The right order, and wrong ones: so that tests can show that they would notice. */
-static const inq_recovery_step inq_recovery_order[INQ_RECOVERY_STEPS] = {
-	inq_make_room, inq_tell_gap, inq_go_on,
+static const inq_recovery_step inq_recovery[] = {
+	inq_make_room, inq_tell_gap, inq_go_on, inq_tell_denied, NULL
 };
 
 #ifdef CONFIG_RVIOMMU_DEBUG
@@ -103,40 +108,48 @@ static bool inq_do_nothing(struct rviommu_inq *in, u32 csr)
 	return true;
 }
 
-static const inq_recovery_step inq_recovery_no_room[INQ_RECOVERY_STEPS] = {
-	inq_do_nothing, inq_tell_gap, inq_go_on,
-};
-
-static const inq_recovery_step inq_recovery_no_gap[INQ_RECOVERY_STEPS] = {
-	inq_make_room, inq_do_nothing, inq_go_on,
-};
-
-static const inq_recovery_step inq_recovery_gap_early[INQ_RECOVERY_STEPS] = {
-	inq_tell_gap, inq_make_room, inq_go_on,
-};
-
-static const inq_recovery_step *inq_recovery_steps(const struct rviommu_inq *in)
+/* What comes behind the loss is read before it. */
+static bool inq_go_on_to_gap(struct rviommu_inq *in, u32 csr)
 {
-	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_ROOM))
-		return inq_recovery_no_room;
-	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP))
-		return inq_recovery_no_gap;
-	if (rviommu_mutates(in, RVIOMMU_MUTATE_PRI_GAP_EARLY))
-		return inq_recovery_gap_early;
-	return inq_recovery_order;
+	return inq_go_on(in, csr) && inq_make_room(in, csr) && inq_tell_gap(in, csr);
+}
+
+/* What a mutation run does in the place of a step */
+static const struct {
+	enum rviommu_mutation what;
+	inq_recovery_step step;
+	inq_recovery_step instead;
+} inq_wrong[] = {
+	{ RVIOMMU_MUTATE_PRI_ROOM, inq_make_room, inq_do_nothing },
+	{ RVIOMMU_MUTATE_PRI_GAP, inq_tell_gap, inq_do_nothing },
+	{ RVIOMMU_MUTATE_PRI_GAP_EARLY, inq_make_room, inq_tell_gap },
+	{ RVIOMMU_MUTATE_PRI_GAP_EARLY, inq_tell_gap, inq_make_room },
+	{ RVIOMMU_MUTATE_PRI_GAP_LATE, inq_tell_gap, inq_do_nothing },
+	{ RVIOMMU_MUTATE_PRI_GAP_LATE, inq_go_on, inq_go_on_to_gap },
+	{ RVIOMMU_MUTATE_PRI_GO_ON, inq_go_on, inq_do_nothing },
+	{ RVIOMMU_MUTATE_PRI_DENIED, inq_tell_denied, inq_do_nothing },
+};
+
+static inq_recovery_step inq_mutated(const struct rviommu_inq *in, inq_recovery_step step)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(inq_wrong); i++)
+		if (inq_wrong[i].step == step && rviommu_mutates(in, inq_wrong[i].what))
+			return inq_wrong[i].instead;
+	return step;
 }
 #else
-static const inq_recovery_step *inq_recovery_steps(const struct rviommu_inq *in)
+static inq_recovery_step inq_mutated(const struct rviommu_inq *in, inq_recovery_step step)
 {
-	return inq_recovery_order;
+	return step;
 }
 #endif
 
 /* Records were lost. False: it was given up. */
 static bool inq_recover(struct rviommu_inq *in, u32 csr)
 {
-	const inq_recovery_step *steps = inq_recovery_steps(in);
-	unsigned int i;
+	const inq_recovery_step *step;
 
 	if (csr & RVIOMMU_QCSR_OF)
 		atomic64_inc(&in->overflows);
@@ -144,11 +157,9 @@ static bool inq_recover(struct rviommu_inq *in, u32 csr)
 		atomic64_inc(&in->memfaults);
 	dev_err_ratelimited(in->q.bus->dev, "%s: %s, %s were lost\n", in->ops->name,
 			    csr & RVIOMMU_QCSR_MF ? "memory fault" : "overflow", in->ops->lost);
-	for (i = 0; i < INQ_RECOVERY_STEPS; i++)
-		if (!steps[i](in, csr))
+	for (step = inq_recovery; *step; step++)
+		if (!inq_mutated(in, *step)(in, csr))
 			return false;
-	if (csr & RVIOMMU_QCSR_MF && in->ops->denied)
-		in->ops->denied(in);
 	return true;
 }
 

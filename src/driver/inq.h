@@ -10,6 +10,7 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+#include "mutate.h"
 #include "queue.h"
 
 struct rviommu_inq;
@@ -60,7 +61,7 @@ struct rviommu_inq_ops {
  * @overflows: overflows seen and cleared (fqof, pqof)
  * @memfaults: memory faults seen and cleared (fqmf, pqmf)
  * @bad_index: hardware gave a tail outside the queue
- * @mutate: word of the mutation run (mutate.h), or NULL
+ * @mutate: the step that a mutation run leaves out (mutate.h), or NULL
  *
  * The counters are read without the lock, by debugfs.
  */
@@ -74,7 +75,7 @@ struct rviommu_inq {
 	atomic64_t overflows;
 	atomic64_t memfaults;
 	atomic64_t bad_index;
-	const unsigned long *mutate;
+	const enum rviommu_mutation *mutate;
 };
 
 int rviommu_inq_init(struct rviommu_inq *in, const struct rviommu_inq_ops *ops,

@@ -141,6 +141,12 @@ static void iopf_close(struct iopf_quiet *quiet)
 	WRITE_ONCE(quiet->ep->pri.enabled, false);
 }
 
+/* What is looked at right now is with who handles it. */
+static void iopf_pass(struct iopf_quiet *quiet)
+{
+	rviommu_pri_pass_message(quiet->ep);
+}
+
 /* What is not complete is forgotten. */
 static void iopf_forget(struct iopf_quiet *quiet)
 {
@@ -246,9 +252,19 @@ static const iopf_step iopf_cancel[] = {
 	iopf_read, iopf_forget, iopf_refuse, iopf_settle, iopf_fence, NULL
 };
 
+/* Somebody else handles them. */
+static const iopf_step iopf_replace[] = { iopf_pass, NULL };
+
 #ifdef CONFIG_RVIOMMU_DEBUG
 static void iopf_nothing(struct iopf_quiet *quiet)
 {
+}
+
+/* What has no response gets one before anybody is waited for. */
+static void iopf_forget_and_refuse(struct iopf_quiet *quiet)
+{
+	iopf_forget(quiet);
+	iopf_refuse(quiet);
 }
 
 /* What a mutation run does in the place of a step */
@@ -264,6 +280,7 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_DISCARD_EARLY, iopf_forget, iopf_read },
 	{ RVIOMMU_MUTATE_PRI_WAIT, iopf_wait_for_handlers, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_REFUSE, iopf_refuse, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_REFUSE_EARLY, iopf_forget, iopf_forget_and_refuse },
 	{ RVIOMMU_MUTATE_PRI_FENCE, iopf_fence, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_refuse, iopf_fence },
 	{ RVIOMMU_MUTATE_PRI_FENCE_EARLY, iopf_fence, iopf_refuse },
@@ -272,6 +289,7 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_CLOSE, iopf_close, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_FLUSH_AGAIN, iopf_read_again, iopf_nothing },
 	{ RVIOMMU_MUTATE_PRI_RESPONSES, iopf_wait_for_responses, iopf_nothing },
+	{ RVIOMMU_MUTATE_PRI_PASS, iopf_pass, iopf_nothing },
 };
 
 static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)
@@ -321,7 +339,9 @@ void rviommu_iopf_quiet(struct rviommu_endpoint *ep, ioasid_t pasid)
  */
 void rviommu_iopf_replaced(struct rviommu_endpoint *ep)
 {
-	rviommu_pri_pass_message(ep);
+	struct iopf_quiet quiet = { .ep = ep };
+
+	iopf_run(&quiet, iopf_replace);
 }
 
 /**

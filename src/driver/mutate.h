@@ -6,13 +6,13 @@
 #ifndef RVIOMMU_MUTATE_H
 #define RVIOMMU_MUTATE_H
 
-#include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/kconfig.h>
 #include <linux/types.h>
 
 /**
  * enum rviommu_mutation - a step that a mutation run leaves out, or takes too early or too late
+ * @RVIOMMU_MUTATE_NOTHING: none
  * @RVIOMMU_MUTATE_IOTINVAL: IOTINVAL of leaves after unmap
  * @RVIOMMU_MUTATE_NONLEAF: the non-leaf part when tables were unlinked
  * @RVIOMMU_MUTATE_INVAL_DDT: IODIR.INVAL_DDT after a context changed
@@ -75,12 +75,29 @@
  * @RVIOMMU_MUTATE_PRI_FLUSH_AGAIN: the queue is read once more after that
  * @RVIOMMU_MUTATE_PRI_RESPONSES: drain() waits for those who handle groups
  * @RVIOMMU_MUTATE_PRI_ROOM: after an overflow the queue is read first
+ * @RVIOMMU_MUTATE_PRI_GO_ON: and the IOMMU may store more after that
+ * @RVIOMMU_MUTATE_PRI_GAP_LATE: what comes then is read after what is not complete is forgotten
+ * @RVIOMMU_MUTATE_PRI_DENIED: after a memory fault interfaces are looked at
+ * @RVIOMMU_MUTATE_PRI_REFUSE_EARLY: who handles groups is waited for before they get a response
+ * @RVIOMMU_MUTATE_PRI_PASS: who handles requests is replaced behind the one that is looked at
+ * @RVIOMMU_MUTATE_PRI_SPOILED: a group of which a request found no room is not handed on
+ * @RVIOMMU_MUTATE_PRI_KEPT: a request that asks for nothing, or of nobody, is not kept
+ * @RVIOMMU_MUTATE_FACE_OFF: an interface that has failed is off while it is revived
+ * @RVIOMMU_MUTATE_FACE_READ: the hardware's queue is read then
+ * @RVIOMMU_MUTATE_FACE_FORGET: what was asked before is forgotten before the fence
+ * @RVIOMMU_MUTATE_FACE_FORGET_EARLY: the queue is read before that
+ * @RVIOMMU_MUTATE_FACE_SETTLE: responses of others are queued before that fence
+ * @RVIOMMU_MUTATE_FACE_FENCE: responses have reached the device when its interface goes on
+ * @RVIOMMU_MUTATE_FACE_FENCE_EARLY: that fence is behind the last of them
+ * @RVIOMMU_MUTATE_FACE_ON: the interface goes on again
+ * @RVIOMMU_MUTATE_FACE_ON_EARLY: and not before that fence
  * @RVIOMMU_NR_MUTATIONS: number of them
  *
  * A new one needs a name in debugfs.c and a line in Documentation/debugfs.rst; the
  * suite rviommu_sim_mutation then fails until one of its scenarios notices it.
  */
 enum rviommu_mutation {
+	RVIOMMU_MUTATE_NOTHING,
 	RVIOMMU_MUTATE_IOTINVAL,
 	RVIOMMU_MUTATE_NONLEAF,
 	RVIOMMU_MUTATE_INVAL_DDT,
@@ -140,15 +157,31 @@ enum rviommu_mutation {
 	RVIOMMU_MUTATE_PRI_FLUSH_AGAIN,
 	RVIOMMU_MUTATE_PRI_RESPONSES,
 	RVIOMMU_MUTATE_PRI_ROOM,
+	RVIOMMU_MUTATE_PRI_GO_ON,
+	RVIOMMU_MUTATE_PRI_GAP_LATE,
+	RVIOMMU_MUTATE_PRI_DENIED,
+	RVIOMMU_MUTATE_PRI_REFUSE_EARLY,
+	RVIOMMU_MUTATE_PRI_PASS,
+	RVIOMMU_MUTATE_PRI_SPOILED,
+	RVIOMMU_MUTATE_PRI_KEPT,
+	RVIOMMU_MUTATE_FACE_OFF,
+	RVIOMMU_MUTATE_FACE_READ,
+	RVIOMMU_MUTATE_FACE_FORGET,
+	RVIOMMU_MUTATE_FACE_FORGET_EARLY,
+	RVIOMMU_MUTATE_FACE_SETTLE,
+	RVIOMMU_MUTATE_FACE_FENCE,
+	RVIOMMU_MUTATE_FACE_FENCE_EARLY,
+	RVIOMMU_MUTATE_FACE_ON,
+	RVIOMMU_MUTATE_FACE_ON_EARLY,
 	RVIOMMU_NR_MUTATIONS,
 };
 
 /*
- * What has a member "mutate" that points to the word of its IOMMU, or to nothing:
+ * What has a member "mutate" that points to that of its IOMMU, or to nothing:
  * shall @what be left out there?
  */
 #define rviommu_mutates(object, what)						\
 	(IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (object)->mutate &&		\
-	 (READ_ONCE(*(object)->mutate) & BIT(what)))
+	 READ_ONCE(*(object)->mutate) == (what))
 
 #endif /* RVIOMMU_MUTATE_H */

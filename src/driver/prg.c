@@ -118,13 +118,15 @@ typedef bool (*prg_compare)(const struct rviommu_prg *group,
 			    const struct rviommu_page_message *message);
 
 /**
- * struct prg_rules - how groups are told apart
+ * struct prg_rules - how groups are told apart, and which of them can be served
  * @joins: does a message belong to a group whose last request has not come?
  * @repeats: is it one of a group that waits for its response? One is all that an index can get.
+ * @serves: may a group be handed on whose last request has come?
  */
 struct prg_rules {
 	prg_compare joins;
 	prg_compare repeats;
+	bool (*serves)(const struct rviommu_prg *group);
 };
 
 static bool prg_has_key(const struct rviommu_prg *group,
@@ -134,8 +136,16 @@ static bool prg_has_key(const struct rviommu_prg *group,
 	       group->pid == message->pid;
 }
 
+/* Of one that found no room for a request nobody knows what it asks for. */
+static bool prg_is_whole(const struct rviommu_prg *group)
+{
+	return !group->spoiled;
+}
+
 /* The right rules, and wrong ones: so that tests can show that they would notice. */
-static const struct prg_rules prg_right = { .joins = prg_has_key, .repeats = prg_has_key };
+static const struct prg_rules prg_right = {
+	.joins = prg_has_key, .repeats = prg_has_key, .serves = prg_is_whole,
+};
 
 #ifdef CONFIG_RVIOMMU_DEBUG
 static bool prg_has_index(const struct rviommu_prg *group,
@@ -149,8 +159,22 @@ static bool prg_never(const struct rviommu_prg *group, const struct rviommu_page
 	return false;
 }
 
-static const struct prg_rules prg_by_index = { .joins = prg_has_index, .repeats = prg_has_index };
-static const struct prg_rules prg_reuse = { .joins = prg_has_key, .repeats = prg_never };
+static bool prg_always(const struct rviommu_prg *group)
+{
+	return true;
+}
+
+static const struct prg_rules prg_by_index = {
+	.joins = prg_has_index, .repeats = prg_has_index, .serves = prg_is_whole,
+};
+
+static const struct prg_rules prg_reuse = {
+	.joins = prg_has_key, .repeats = prg_never, .serves = prg_is_whole,
+};
+
+static const struct prg_rules prg_spoiled = {
+	.joins = prg_has_key, .repeats = prg_has_key, .serves = prg_always,
+};
 
 static const struct prg_rules *prg_rules(const struct rviommu_prgs *prgs)
 {
@@ -158,6 +182,8 @@ static const struct prg_rules *prg_rules(const struct rviommu_prgs *prgs)
 		return &prg_by_index;
 	if (rviommu_mutates(prgs, RVIOMMU_MUTATE_PRI_REUSE))
 		return &prg_reuse;
+	if (rviommu_mutates(prgs, RVIOMMU_MUTATE_PRI_SPOILED))
+		return &prg_spoiled;
 	return &prg_right;
 }
 #else
@@ -240,7 +266,7 @@ enum rviommu_prg_fate rviommu_prgs_add(struct rviommu_prgs *prgs,
 	}
 	if (!message->last)
 		return request ? RVIOMMU_PRG_KEPT : RVIOMMU_PRG_DROPPED;
-	if (found->spoiled) {
+	if (!prg_rules(prgs)->serves(found)) {
 		prg_release(prgs, found);
 		return RVIOMMU_PRG_REFUSED;
 	}

@@ -13,6 +13,8 @@
 
 #include <rviommu/formats.h>
 
+#include "mutate.h"
+
 /**
  * struct rviommu_page_message - one Page Request message, as the driver uses it
  * @did: device_id
@@ -120,7 +122,7 @@ struct rviommu_prg_answer {
  * @free: groups that are in no use
  * @free_requests: and requests
  * @answered: somebody may wait for a group to leave @outstanding, or @answers
- * @mutate: word of the mutation run (mutate.h), or NULL
+ * @mutate: the step that a mutation run leaves out (mutate.h), or NULL
  * @cookie: of the newest group
  * @memory: groups and requests: as many as the device may have requests outstanding
  *
@@ -141,7 +143,7 @@ struct rviommu_prgs {
 	struct list_head free;
 	struct list_head free_requests;
 	wait_queue_head_t answered;
-	const unsigned long *mutate;
+	const enum rviommu_mutation *mutate;
 	u64 cookie;
 	void *memory;
 };

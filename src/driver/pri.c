@@ -340,7 +340,8 @@ static void pri_request(struct rviommu_endpoint *ep, const struct rviommu_page_m
 
 	if (!message->read && !message->write)
 		dev_warn_ratelimited(ep->dev, "asks for a page without saying what for\n");
-	if (!message->last && !pri_is_kept(ep, message)) {
+	if (!message->last &&
+	    !rviommu_filter_kept(&ep->iommu->mutate, pri_is_kept(ep, message))) {
 		atomic64_inc(&ep->pri.dropped);
 		return;
 	}

@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "inq.h"
 #include "mem.h"
+#include "mutate.h"
 #include "prg.h"
 #include "pri.h"
 #include "rviommu.h"
@@ -543,6 +544,88 @@ static void pri_each(struct pri_round *round, void (*act)(struct rviommu_pri_int
 	}
 }
 
+/* ----- Steps towards a new beginning ----- */
+
+typedef void (*pri_step)(struct pri_round *round);
+
+static void pri_step_off(struct pri_round *round)
+{
+	pri_each(round, pri_take_down);
+}
+
+/* What was sent before it was off: it would be handed on afterwards. */
+static void pri_step_read(struct pri_round *round)
+{
+	rviommu_inq_service(&round->iommu->pageq);
+}
+
+static void pri_step_forget(struct pri_round *round)
+{
+	pri_each(round, pri_forget);
+}
+
+static void pri_step_settle(struct pri_round *round)
+{
+	pri_each(round, pri_settle);
+}
+
+static void pri_step_fence(struct pri_round *round)
+{
+	/* -EIO: nothing is translated any more, nor answered. */
+	rviommu_cmdq_sync(&round->iommu->cmdq, NULL, 0);
+}
+
+static void pri_step_on(struct pri_round *round)
+{
+	pri_each(round, pri_restart);
+}
+
+static const pri_step pri_revival[] = {
+	pri_step_off, pri_step_read, pri_step_forget, pri_step_settle, pri_step_fence,
+	pri_step_on, NULL
+};
+
+#ifdef CONFIG_RVIOMMU_DEBUG
+static void pri_step_none(struct pri_round *round)
+{
+}
+
+/* What a mutation run does in the place of a step */
+static const struct {
+	enum rviommu_mutation what;
+	pri_step step;
+	pri_step instead;
+} pri_wrong[] = {
+	{ RVIOMMU_MUTATE_FACE_OFF, pri_step_off, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_READ, pri_step_read, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_FORGET, pri_step_forget, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_FORGET_EARLY, pri_step_read, pri_step_forget },
+	{ RVIOMMU_MUTATE_FACE_FORGET_EARLY, pri_step_forget, pri_step_read },
+	{ RVIOMMU_MUTATE_FACE_SETTLE, pri_step_settle, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_FENCE, pri_step_fence, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_FENCE_EARLY, pri_step_settle, pri_step_fence },
+	{ RVIOMMU_MUTATE_FACE_FENCE_EARLY, pri_step_fence, pri_step_settle },
+	{ RVIOMMU_MUTATE_FACE_ON, pri_step_on, pri_step_none },
+	{ RVIOMMU_MUTATE_FACE_ON_EARLY, pri_step_fence, pri_step_on },
+	{ RVIOMMU_MUTATE_FACE_ON_EARLY, pri_step_on, pri_step_fence },
+};
+
+static pri_step pri_mutated(const struct rviommu *iommu, pri_step step)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(pri_wrong); i++)
+		if (pri_wrong[i].step == step && rviommu_mutated(iommu, pri_wrong[i].what))
+			return pri_wrong[i].instead;
+	return step;
+}
+#else
+static pri_step pri_mutated(const struct rviommu *iommu, pri_step step)
+{
+	return step;
+}
+#endif
+
 /*
  * What could not be looked at may be after a while: a function wakes up after its IOMMU. Not for
  * ever, for it may have been pulled out. Later the next event leads here.
@@ -568,24 +651,21 @@ static void pri_look_again(struct pri_round *round)
  *
  * The same for those whose response was lost because the IOMMU slept.
  *
- * What was sent before it was off is read first, or it would be handed on afterwards. Nobody's
- * handler is waited for, nor the lock of a device under which somebody else does.
+ * Nobody's handler is waited for, nor the lock of a device under which somebody else does.
  */
 void rviommu_pri_revive(struct work_struct *work)
 {
 	struct rviommu *iommu = container_of(to_delayed_work(work), struct rviommu, revive);
 	struct pri_round round = { .iommu = iommu };
+	const pri_step *step;
 
 	if (!READ_ONCE(iommu->pageq.running))
 		return;
-	pri_each(&round, pri_take_down);
-	if (round.down) {
-		rviommu_inq_service(&iommu->pageq);
-		pri_each(&round, pri_forget);
-		pri_each(&round, pri_settle);
-		/* -EIO: nothing is translated any more, nor answered. */
-		rviommu_cmdq_sync(&iommu->cmdq, NULL, 0);
-		pri_each(&round, pri_restart);
+	for (step = pri_revival; *step; step++) {
+		pri_mutated(iommu, *step)(&round);
+		/* The first one finds out. */
+		if (!round.down)
+			break;
 	}
 	pri_look_again(&round);
 }

@@ -88,8 +88,8 @@ struct rviommu_irq {
  * @endpoints: struct rviommu_endpoint.node; under @endpoints_lock
  * @node: on the list of all IOMMUs, rviommu_list_lock
  * @debugfs: directory of this IOMMU
- * @mutate: steps to leave out, BIT(enum rviommu_mutation); only with
- *          CONFIG_RVIOMMU_DEBUG, written by debugfs and tests, read with READ_ONCE
+ * @mutate: the step to leave out; only with CONFIG_RVIOMMU_DEBUG, written by debugfs and tests,
+ *          read with READ_ONCE
  * @ddtp_lock: serialises writers of ddtp: whoever brings the IOMMU up or down, and the
  *             command queue when it dies. A leaf lock, inside cmdq.lock; interrupts off,
  *             never held while waiting for the IOMMU.
@@ -131,7 +131,7 @@ struct rviommu {
 	struct list_head endpoints;
 	struct list_head node;
 	struct dentry *debugfs;
-	unsigned long mutate;
+	enum rviommu_mutation mutate;
 	spinlock_t ddtp_lock; /* see above */
 	bool dead;
 };
@@ -139,7 +139,7 @@ struct rviommu {
 /* True when the mutation run asks to leave @what out. Never in a package. */
 static inline bool rviommu_mutated(const struct rviommu *iommu, enum rviommu_mutation what)
 {
-	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (READ_ONCE(iommu->mutate) & BIT(what));
+	return IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && READ_ONCE(iommu->mutate) == what;
 }
 
 static inline u32 rviommu_read32(struct rviommu *iommu, unsigned int reg)
