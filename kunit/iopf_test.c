@@ -85,6 +85,46 @@ static void iopf_off_first(struct kunit *test)
 	iopftest_expect_clean(f, 0);
 }
 
+static unsigned int iopf_enables, iopf_early;
+
+static int iopf_enable(struct device *dev, unsigned int requests)
+{
+	struct rviommu_endpoint *ep = dev_iommu_priv_get(dev);
+	struct rviommu_dc dc;
+
+	iopf_enables++;
+	iopf_early += !rviommu_ddt_read(&ep->iommu->ddt, ep->ids[0], &dc) || !ep->ats.enabled;
+	return iopf_real_ops->enable(dev, requests);
+}
+
+/* It goes on when its context is valid and its ATS is on: before, no request could be served. */
+static void iopf_on_last(struct kunit *test)
+{
+	struct iopftest *f = iopftest_up_default(test);
+	struct rviommu_bus *bus = f->ep[0]->iommu->bus;
+	struct rviommu_pri_ops ops = *bus->pri;
+	struct rviommu_dc dc;
+
+	iopf_real_ops = bus->pri;
+	iopf_enables = 0;
+	iopf_early = 0;
+	ops.enable = iopf_enable;
+	bus->pri = &ops;
+	KUNIT_EXPECT_FALSE(test, rviommu_ddt_read(&f->ep[0]->iommu->ddt, f->ep[0]->ids[0], &dc));
+	KUNIT_EXPECT_FALSE(test, f->ep[0]->ats.enabled);
+	KUNIT_EXPECT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
+	KUNIT_EXPECT_EQ(test, iopf_enables, 1);
+	iopftest_detach(f, 0);
+	KUNIT_EXPECT_FALSE(test, f->ep[0]->ats.enabled);
+	/* What makes it valid is a PASID. */
+	KUNIT_EXPECT_EQ(test, iopftest_attach_pasid(f, 0, 5, &f->space[1]), 0);
+	KUNIT_EXPECT_EQ(test, iopf_enables, 2);
+	iopftest_detach_pasid(f, 0, 5, &f->space[1]);
+	bus->pri = iopf_real_ops;
+	KUNIT_EXPECT_EQ(test, iopf_early, 0);
+	iopftest_expect_clean(f, 0);
+}
+
 /* Groups of several pages go to the handler as a whole. */
 static void iopf_groups(struct kunit *test)
 {
@@ -737,6 +777,7 @@ static void iopf_impossible(struct kunit *test)
 static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_demand),
 	KUNIT_CASE(iopf_off_first),
+	KUNIT_CASE(iopf_on_last),
 	KUNIT_CASE(iopf_groups),
 	KUNIT_CASE_PARAM(iopf_pasids, iopf_responses_gen_params),
 	KUNIT_CASE(iopf_taken_away),
