@@ -392,14 +392,17 @@ static void attach_commands(struct kunit *test)
 	EXPECT_COMMANDS(td, "requester", CMD_DDT(DID), CMD_BARRIER, CMD_VMA(pscid(t->def)),
 			CMD_FENCE);
 	expect_process(t, DID, 0, c);
+	expect_links(t, "requester");
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, &rviommu_blocking_domain), 0);
 	EXPECT_COMMANDS(td, "requester blocked", CMD_PDT(DID, 0), CMD_BARRIER, CMD_VMA(pscid(c)),
 			CMD_FENCE);
 	expect_process(t, DID, 0, NULL);
 	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID),
 			    &rviommu_blocking_domain);
+	expect_links(t, "requester blocked");
 	KUNIT_ASSERT_EQ(test, rviommu_attach(t->ep, t->def), 0);
 	EXPECT_COMMANDS(td, "requester back", CMD_DDT(DID), CMD_FENCE, CMD_FENCE);
+	expect_links(t, "requester back");
 
 	/* Blocked: one word each, and the last takes the directory with it. */
 	rviommu_detach_pasid(t->ep, 6);
@@ -589,8 +592,10 @@ static void attach_shared_id(struct kunit *test)
 	testdev_expect(t->td, "shared", NULL, 0);
 	KUNIT_EXPECT_EQ(test, users(t->domain[0], false), 0);
 	KUNIT_EXPECT_TRUE(test, xa_empty(&t->ep->pasids));
+	expect_links(t, "shared");
 	testdev_del(t->td, other);
 	KUNIT_EXPECT_EQ(test, attach(t, 5, t->domain[0]), 0);
+	expect_links(t, "not shared");
 
 	/* One that comes now would be translated by the directory of the first. */
 	other = testdev_add(t->td, &ids[1], 1);
@@ -924,6 +929,7 @@ static void attach_refused(struct kunit *test)
 	testdev_expect(t->td, "refused", NULL, 0);
 	KUNIT_EXPECT_EQ(test, users(guest, false), 0);
 	KUNIT_EXPECT_PTR_EQ(test, rviommu_attached_domain(t->ep, IOMMU_NO_PASID), t->def);
+	expect_links(t, "requester refused");
 	rviommu_detach_pasid(t->ep, 255);
 	t->ep->max_pasids = 0;
 	KUNIT_EXPECT_EQ(test, attach(t, 1, a), -EOPNOTSUPP);

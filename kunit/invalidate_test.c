@@ -551,6 +551,73 @@ static void invalidate_targets_reader(struct kunit *test)
 	free_domain(dom);
 }
 
+/**
+ * struct meanwhile - attachments that come and go while somebody invalidates
+ * @a: two of each IOMMU; the first of them is the one that is visited
+ * @backwards: the last IOMMU is the first one where they do
+ * @acted: they did
+ */
+struct meanwhile {
+	struct rviommu_attachment *a[NR_IOMMUS][2];
+	bool backwards;
+	bool acted;
+};
+
+/* Once, between two rounds: whoever waits for a fence holds no lock. */
+static void meanwhile_look(struct testdev *td)
+{
+	struct meanwhile *m = td->arg;
+	unsigned int i, k;
+
+	if (m->acted || irqs_disabled())
+		return;
+	m->acted = true;
+	for (i = 0; i < NR_IOMMUS; i++) {
+		k = m->backwards ? NR_IOMMUS - 1 - i : i;
+		rviommu_attachment_unlink(m->a[k][0]);
+		rviommu_attachment_link(m->a[k][0]);
+		swap(m->a[k][0], m->a[k][1]);
+	}
+}
+
+/*
+ * To each IOMMU something is attached all the time, and what that is changes in the middle of an
+ * invalidation: each gets its command, once.
+ */
+static void invalidate_targets_meanwhile(struct kunit *test)
+{
+	struct meanwhile m = {};
+	struct testdev *td[NR_IOMMUS];
+	struct rviommu_domain *dom;
+	unsigned int i, k;
+
+	for (i = 0; i < NR_IOMMUS; i++) {
+		td[i] = testdev_up(test, TESTDEV_CAPS);
+		td[i]->fake->rate = 1;
+	}
+	dom = make_domain(td[0], false);
+	for (i = 0; i < NR_IOMMUS; i++)
+		for (k = 0; k < 2; k++)
+			m.a[i][k] = testdev_link(test, &td[i]->iommu, &dom->space);
+	td[0]->arg = &m;
+	for (i = 0; i < 4; i++) {
+		m.backwards = i & 2;
+		m.acted = false;
+		td[0]->look = meanwhile_look;
+		rviommu_invalidate_all(&dom->space);
+		td[0]->look = NULL;
+		KUNIT_EXPECT_TRUE(test, m.acted);
+		for (k = 0; k < NR_IOMMUS; k++)
+			EXPECT_COMMANDS(td[k], "always there", CMD_VMA(dom->space.pscid),
+					CMD_FENCE);
+		rviommu_inval_synchronize();
+	}
+	for (i = 0; i < NR_IOMMUS; i++)
+		for (k = 0; k < 2; k++)
+			testdev_unlink(m.a[i][k]);
+	free_domain(dom);
+}
+
 /* An IOMMU that died is passed over, and keeps nobody waiting. */
 static void invalidate_dead_target(struct kunit *test)
 {
@@ -620,24 +687,31 @@ static void invalidate_attachment_memory(struct kunit *test)
 	free_domain(dom);
 }
 
+/* What both threads do together has room in the log of the fake bus. */
+#define STRESS_MAX	(FAKEBUS_LOG / 5)
+
 /**
  * struct stress - one thread changes the targets while others invalidate
  * @dom: the domain
+ * @done: invalidations
  * @stop: end of it
  */
 struct stress {
 	struct rviommu_domain *dom;
+	atomic_t done;
 	bool stop;
 };
 
 static int stress_invalidate(void *arg)
 {
 	struct stress *stress = arg;
+	unsigned int i;
 
-	do {
+	for (i = 0; i < STRESS_MAX && !READ_ONCE(stress->stop); i++) {
 		rviommu_invalidate_range(&stress->dom->space, 0x5000, 0x5fff, 12, false);
+		atomic_inc(&stress->done);
 		cond_resched();
-	} while (!READ_ONCE(stress->stop));
+	}
 	return 0;
 }
 
@@ -662,24 +736,41 @@ static void stress_go(struct rviommu_attachment *a)
 	rviommu_attachment_put(a);
 }
 
-/* Two devices behind each of two IOMMUs come and go. */
+/* Another one comes, and then the first one goes. Without memory he stays. */
+static struct rviommu_attachment *stress_turn(struct rviommu_attachment *stays,
+					      struct rviommu_endpoint *ep,
+					      struct rviommu_domain *dom)
+{
+	struct rviommu_attachment *next = stays->ep == ep ? NULL : stress_come(ep, dom);
+
+	if (!next)
+		return stays;
+	stress_go(stays);
+	return next;
+}
+
+/*
+ * Two devices behind each of two IOMMUs come and go. Behind a third one they take turns: it is in
+ * use all the time, and by another one each time.
+ */
 static void invalidate_targets_race(struct kunit *test)
 {
-	struct rviommu_attachment *first, *a[4];
-	struct rviommu_endpoint *ep[4];
+	struct rviommu_attachment *stays, *a[4];
+	struct rviommu_endpoint *ep[6];
 	struct stress stress = {};
 	struct task_struct *thread[2];
+	unsigned int i, k, nr, found;
 	struct testdev *td[3];
-	unsigned int i, k, nr;
 
 	for (i = 0; i < 3; i++)
 		td[i] = testdev_up(test, TESTDEV_CAPS);
-	for (i = 0; i < 4; i++) {
-		ep[i] = rviommu_endpoint_create(&td[1 + i / 2]->iommu, 1);
+	for (i = 0; i < 6; i++) {
+		ep[i] = rviommu_endpoint_create(&td[(1 + i / 2) % 3]->iommu, 1);
 		KUNIT_ASSERT_NOT_NULL(test, ep[i]);
 	}
 	stress.dom = make_domain(td[0], false);
-	first = testdev_link(test, &td[0]->iommu, &stress.dom->space);
+	stays = stress_come(ep[4], stress.dom);
+	KUNIT_ASSERT_NOT_NULL(test, stays);
 	for (i = 0; i < 2; i++) {
 		thread[i] = kthread_run(stress_invalidate, &stress, "rviommu-kunit/%u", i);
 		KUNIT_EXPECT_FALSE(test, IS_ERR(thread[i]));
@@ -689,6 +780,7 @@ static void invalidate_targets_race(struct kunit *test)
 	for (i = 0; i < 500; i++) {
 		for (k = 0; k < 4; k++)
 			a[k] = stress_come(ep[k], stress.dom);
+		stays = stress_turn(stays, ep[5 - i % 2], stress.dom);
 		for (k = 0; k < 4; k++)
 			stress_go(a[(k + i) % 4]);
 		cond_resched();
@@ -698,21 +790,24 @@ static void invalidate_targets_race(struct kunit *test)
 		if (!IS_ERR(thread[i]))
 			kthread_stop_put(thread[i]);
 
-	/* Nothing but what was asked for went anywhere. */
+	/* Nothing but what was asked for went anywhere, and each time where it had to. */
 	for (i = 0; i < 3; i++) {
 		const struct testdev_command want = CMD_VMA_AT(stress.dom->space.pscid, 0x5000);
 
 		fakebus_commands(td[i]->bus, &nr);
-		for (k = 0; k < nr; k++) {
+		for (k = 0, found = 0; k < nr; k++) {
 			u64 dword0 = fakebus_command(td[i]->bus, k, 0);
 
 			KUNIT_ASSERT_TRUE(test, dword0 == want.dword0 || (u32)dword0 == 0x3402);
+			found += dword0 == want.dword0;
 		}
+		/* One that was in no use for a while may be found before and afterwards. */
 		if (!i)
-			KUNIT_EXPECT_GT(test, nr, 0);
+			KUNIT_EXPECT_EQ(test, found, atomic_read(&stress.done));
 	}
-	testdev_unlink(first);
-	for (i = 0; i < 4; i++)
+	KUNIT_EXPECT_GT(test, atomic_read(&stress.done), 0);
+	stress_go(stays);
+	for (i = 0; i < 6; i++)
 		rviommu_endpoint_put(ep[i]);
 	free_domain(stress.dom);
 }
@@ -726,6 +821,7 @@ static struct kunit_case invalidate_cases[] = {
 	KUNIT_CASE(invalidate_targets),
 	KUNIT_CASE(invalidate_targets_heir),
 	KUNIT_CASE(invalidate_targets_reader),
+	KUNIT_CASE(invalidate_targets_meanwhile),
 	KUNIT_CASE(invalidate_attachment_memory),
 	KUNIT_CASE(invalidate_dead_target),
 	KUNIT_CASE(invalidate_targets_race),
