@@ -813,11 +813,12 @@ static int drain_asked_lagging(struct iopf_group *group)
 {
 	struct drain_moment *m = kunit_get_current_test()->priv;
 	struct rviommu_endpoint *ep = m->f->ep[0];
+	bool known;
 
 	drain_act(m, drain_replace_this, &ep->iommu->asked, drain_replace_other);
 	scoped_guard(rcu)
-		KUNIT_EXPECT_FALSE(m->f->test, rviommu_attachment_is_known(
-					rviommu_attached(ep, IOMMU_NO_PASID)));
+		known = rviommu_attachment_is_known(rviommu_attached(ep, IOMMU_NO_PASID));
+	KUNIT_EXPECT_FALSE(m->f->test, known);
 	return -EBUSY;
 }
 
