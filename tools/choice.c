@@ -8,7 +8,7 @@
 #include "parse.h"
 #include "say.h"
 
-/* enum rviommu_model_injection */
+/* enum rviommu_model_injection: scripts/tools compares these tables with the headers */
 const struct choice choice_errors[] = {
 	{ "cq_mf", "fetching a command fails: cqmf" },
 	{ "cq_ill", "a command is refused: cmd_ill" },
