@@ -171,7 +171,7 @@ nothing_timed_out() {
 misused_asker() {
 	to_cdev "$(asks 2)" &&
 		misuse_beside "$(asks 3)" pages_on_demand 2000 1 cdev \
-			"/dev/vfio/devices/$(ls "$(asks 2)/vfio-dev")"
+			"/dev/vfio/devices/$(ls "$(asks 2)/vfio-dev")" asks
 }
 
 faulty_down() {

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vfio_fuzz ROUNDS SEED type1 GROUP FUNCTION, vfio_fuzz ROUNDS SEED cdev CDEV: a program that has a
- * simulated PCI function by VFIO and means no good: anything in each register and in its memory,
- * commands and rings of anything, memory mapped and unmapped under its DMA, address spaces of any
- * kind, resets, sleep, and whatever else VFIO and iommufd let it do. Equal seeds make equal runs,
- * as far as the program goes.
+ * vfio_fuzz ROUNDS SEED type1 GROUP FUNCTION, vfio_fuzz ROUNDS SEED cdev CDEV [asks]: a program
+ * that has a simulated PCI function by VFIO and means no good: anything in each register and in its
+ * memory, commands and rings of anything, memory mapped and unmapped under its DMA, address spaces
+ * of any kind, resets, sleep, and whatever else VFIO and iommufd let it do. Equal seeds make equal
+ * runs, as far as the program goes. "asks": the function has page requests, which go to a queue.
  *
  * The function may do what it likes to the program's memory that is mapped for it. It must not
  * touch what is not, nor what is not any more; and after a reset it must do nothing of what it
  * did before, and work.
  */
-#include <setjmp.h>
-#include <signal.h>
+#define _GNU_SOURCE
+#include "vfio_any.h"
+#include "vfio_misuse.h"
 
-#include "vfio_function.h"
-
-/* At most: a command of all bytes that there may be takes its time */
-#define LONG	(4 * SIZE)
+#if defined(VFIO_DEVICE_BIND_IOMMUFD) && defined(IOMMU_FAULT_QUEUE_ALLOC)
+#include "vfio_calls.h"
+#include "vfio_queues.h"
+#endif
 
 /* What memory that the function may not touch has in it: the pattern of this */
 #define OWN	(~0ULL)
-/* Where a page of it is mapped for a while; commands and rings go there, too. */
-#define LENT	(IOVA + SIZE)
 /* Where the second half of memory is again and again, for as long as a command can be */
 #define BUSY	(IOVA + RVIOMMU_SIM_MAX_LENGTH)
 /* What the rest of memory is after a reset */
@@ -30,200 +29,10 @@
 /* Resets between two after which it is looked at what the function reaches there, and what not */
 #define PROOF	8
 
-static __u64 state;
 static unsigned char *canary, *lent;
-static bool is_own;
-static unsigned int touched, lent_times, written_to, proved;
+static bool is_own, asks;
+static unsigned int touched, lent_times, written_to, proved, bus_resets;
 static __u32 registers[RVIOMMU_SIM_VSEC_LENGTH / 4];
-
-/* xorshift64*: the same everywhere */
-static __u64 any(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dULL;
-}
-
-static unsigned int below(unsigned int limit)
-{
-	return (any() >> 33) % limit;
-}
-
-static bool chance(unsigned int one_in)
-{
-	return !below(one_in);
-}
-
-/* What finds errors more often than chance does */
-static __u64 value(void)
-{
-	static const __u64 special[] = {
-		0, 1, 2, 7, 0xff, 0x7fffffff, 0x80000000, 0xffffffff, ~0ULL, 1ULL << 63,
-		IOVA, IOVA + SIZE - 1, IOVA - 1, 0xfee00000, 0x800fffff,
-	};
-
-	if (chance(2))
-		return special[below(sizeof(special) / sizeof(*special))];
-	return any() >> below(64);
-}
-
-static __u64 address(void)
-{
-	return chance(4) ? value() : IOVA + below(SIZE + PAGE);
-}
-
-/* ----- Registers ----- */
-
-static void write_config(off_t where, __u64 what, size_t size)
-{
-	/* What is refused is refused. */
-	if (pwrite(dev, &what, size, config + where) < 0)
-		errno = 0;
-}
-
-static void anything_in_config(void)
-{
-	static const size_t sizes[] = { 1, 2, 4, 8, 3 };
-
-	/* Most of what there is comes first. */
-	write_config(below(PCI_STD_HEADER_SIZEOF << below(7)), value(), sizes[below(5)]);
-}
-
-static void anything_in_registers(void)
-{
-	write_config(vsec + below(RVIOMMU_SIM_VSEC_LENGTH), value(), chance(4) ? 1 + below(4) : 4);
-}
-
-static struct rviommu_sim_descriptor anything(void)
-{
-	struct rviommu_sim_descriptor d = command(below(RVIOMMU_SIM_CMD_NR + 1), address(),
-						  below(LONG), value());
-
-	d.source = address();
-	d.pasid = chance(2) ? below(4) : value();
-	if (chance(4))
-		d.command |= value();
-	else if (chance(2))
-		d.command |= RVIOMMU_SIM_COMMAND_INTERRUPT | below(8) << 16;
-	if (chance(4))
-		d.command |= RVIOMMU_SIM_COMMAND_PASID;
-	if (chance(16))
-		d.length = value();
-	/* As long as that, and it would be done with nothing else. */
-	if (d.length > LONG && d.length <= RVIOMMU_SIM_MAX_LENGTH)
-		d.length = LONG;
-	return d;
-}
-
-/*
- * How commands ended, as far as one sees it before the next: something has to come of them. One
- * that is not over when the next is begun, or forgotten in a reset, is one without a status.
- */
-static unsigned long given, ended[RVIOMMU_SIM_STATUS_NO_MEMORY + 1];
-static bool begun;
-
-static void look_at_status(void)
-{
-	__u32 status = RVIOMMU_SIM_STATUS_NONE;
-
-	if (!begun || pread(dev, &status, sizeof(status), config + vsec + RVIOMMU_SIM_REG_COMMAND +
-			    offsetof(struct rviommu_sim_descriptor, status)) != sizeof(status) ||
-	    status == RVIOMMU_SIM_STATUS_NONE || status > RVIOMMU_SIM_STATUS_NO_MEMORY)
-		return;
-	ended[status]++;
-	begun = false;
-}
-
-static void given_another(void)
-{
-	ended[RVIOMMU_SIM_STATUS_NONE] += begun;
-	given++;
-	begun = true;
-}
-
-static void go(struct rviommu_sim_descriptor d, __u32 doorbell)
-{
-	__u32 word[sizeof(d) / 4];
-	unsigned int i;
-
-	memcpy(word, &d, sizeof(word));
-	for (i = 0; i < sizeof(d) / 4; i++)
-		write_config(vsec + RVIOMMU_SIM_REG_COMMAND + 4 * i, word[i], 4);
-	write_config(vsec + RVIOMMU_SIM_REG_DOORBELL, doorbell, 4);
-	if (doorbell & RVIOMMU_SIM_DOORBELL_GO)
-		given_another();
-}
-
-static void anything_as_command(void)
-{
-	go(anything(), chance(8) ? value() : RVIOMMU_SIM_DOORBELL_GO);
-}
-
-/* Rings change under the function, which reads and writes them while others do. */
-static void anything_as_ring(void)
-{
-	const off_t at = vsec + RVIOMMU_SIM_REG_RING(below(RVIOMMU_SIM_RINGS));
-	const __u64 base = chance(8) ? value() : IOVA + below(PAGES) * PAGE;
-	struct rviommu_sim_descriptor d;
-	unsigned int i;
-
-	for (i = 0; i < 8; i++) {
-		d = anything();
-		memcpy(memory + below(SIZE / 64) * 64, &d, sizeof(d));
-	}
-	write_config(at + RVIOMMU_SIM_RING_PASID, value(), 4);
-	write_config(at + RVIOMMU_SIM_RING_BASE_LO, base, 4);
-	write_config(at + RVIOMMU_SIM_RING_BASE_HI, base >> 32, 4);
-	write_config(at + RVIOMMU_SIM_RING_CONTROL,
-		     chance(4) ? value() : RVIOMMU_SIM_RING_ENABLE | below(13) << 8, 4);
-	write_config(at + RVIOMMU_SIM_RING_TAIL, chance(4) ? value() : below(16), 4);
-}
-
-/* ----- Its memory, where it has some: MSI-X ----- */
-
-static volatile __u32 *bar;
-static unsigned int bar_words;
-static sigjmp_buf no_memory;
-
-/* While it does not decode memory, or sleeps, nothing is there. */
-static void bus_error(int signal)
-{
-	siglongjmp(no_memory, signal);
-}
-
-static void find_memory(void)
-{
-	struct vfio_region_info info = {
-		.argsz = sizeof(info), .index = VFIO_PCI_BAR0_REGION_INDEX,
-	};
-	void *at;
-
-	if (ioctl(dev, VFIO_DEVICE_GET_REGION_INFO, &info) || !info.size)
-		return;
-	at = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, dev, info.offset);
-	expect(at != MAP_FAILED, "its memory is the program's");
-	bar = at;
-	bar_words = info.size / 4;
-	signal(SIGBUS, bus_error);
-}
-
-static void anything_in_memory(void)
-{
-	unsigned int i;
-
-	if (!bar) {
-		anything_in_registers();
-		return;
-	}
-	if (sigsetjmp(no_memory, 1))
-		return;
-	for (i = 0; i < 8; i++)
-		if (chance(4))
-			(void)bar[below(bar_words)];
-		else
-			bar[chance(2) ? below(bar_words) : below(64)] = value();
-}
 
 /* ----- What VFIO does for a program ----- */
 
@@ -315,6 +124,30 @@ static void change_interrupts(void)
 		ioctl(dev, VFIO_DEVICE_SET_IRQS, &set);
 }
 
+/* As many functions, and as many files, as there is room for, or says that there is */
+static void reset_bus(void)
+{
+	const int files[] = { dev, container, event[0], -1, value() };
+	struct {
+		__u32 argsz, flags, count;
+		__s32 fds[8];
+	} reset = {
+		.argsz = chance(4) ? value() : sizeof(reset), .flags = chance(4) ? value() : 0,
+		.count = chance(4) ? value() : below(9),
+	};
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		reset.fds[i] = files[below(5)];
+	memcpy(room, &reset, sizeof(reset));
+	if (!ioctl(dev, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, room))
+		expect(false, "others are not told of");
+	memcpy(room, &reset, sizeof(reset));
+	if (!ioctl(dev, VFIO_DEVICE_PCI_HOT_RESET, chance(8) ? pointer() : room))
+		expect(false, "others are not reset");
+	bus_resets++;
+}
+
 /* One that sleeps wakes up for each access, and sleeps again. */
 static void sleep_from_now_on(bool on)
 {
@@ -365,94 +198,56 @@ static void change_domain(void)
 		used[nr_used++] = on.pasid;
 }
 
-#if defined(IOMMU_FAULT_QUEUE_ALLOC) && defined(IOMMU_HWPT_GET_DIRTY_BITMAP)
-#define OBJECTS	4
-
-/* Page tables that are the program's, and what handles page requests: which it never does. */
-static __u32 tables[OBJECTS], faults;
-
-static void change_faults(void)
+#ifdef IOMMU_FAULT_QUEUE_ALLOC
+/* For a PASID, or without: which it was */
+static __u32 attach_by_chance(__u32 table)
 {
-	struct iommu_fault_alloc alloc = { .size = sizeof(alloc) };
-	struct iommu_destroy gone = { .size = sizeof(gone), .id = faults };
+	struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on), .pt_id = table };
 
-	if (faults && !ioctl(iommufd, IOMMU_DESTROY, &gone))
-		faults = 0;
-	if (!faults && !ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, &alloc)) {
-		close(alloc.out_fault_fd);
-		faults = alloc.out_fault_id;
+	if (chance(4) && nr_used < sizeof(used) / sizeof(*used)) {
+		on.flags = VFIO_DEVICE_ATTACH_PASID;
+		on.pasid = 1 + below(3);
+		used[nr_used++] = on.pasid;
 	}
-}
-
-static void change_table(__u32 *table)
-{
-	struct iommu_destroy gone = { .size = sizeof(gone), .id = *table };
-	struct iommu_hwpt_alloc alloc = {
-		.size = sizeof(alloc), .flags = chance(4) ? value() : 1U << below(5),
-		.dev_id = chance(16) ? value() : device, .pt_id = chance(16) ? value() : ioas,
-		.fault_id = chance(8) ? value() : faults,
-	};
-
-	if (*table && !ioctl(iommufd, IOMMU_DESTROY, &gone))
-		*table = 0;
-	if (!*table && !ioctl(iommufd, IOMMU_HWPT_ALLOC, &alloc))
-		*table = alloc.out_hwpt_id;
-}
-
-static void track(__u32 table)
-{
-	static __u64 bitmap[SIZE / PAGE];
-	struct iommu_hwpt_set_dirty_tracking set = {
-		.size = sizeof(set), .hwpt_id = table, .flags = below(2),
-	};
-	struct iommu_hwpt_get_dirty_bitmap dirty = {
-		.size = sizeof(dirty), .hwpt_id = table, .flags = below(2),
-		.iova = chance(4) ? value() : IOVA, .length = chance(4) ? value() : SIZE,
-		.page_size = chance(4) ? value() : PAGE, .data = (unsigned long)bitmap,
-	};
-
-	ioctl(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
-	/* More than there is room for would be the kernel's to write. */
-	if (dirty.length / (dirty.page_size ?: 1) <= 8 * sizeof(bitmap))
-		ioctl(iommufd, IOMMU_HWPT_GET_DIRTY_BITMAP, &dirty);
+	ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
+	return on.pasid;
 }
 
 static void change_objects(void)
 {
-	struct vfio_device_attach_iommufd_pt on = { .argsz = sizeof(on) };
-	const unsigned int i = below(OBJECTS);
+	__u32 table;
 
 	if (container >= 0)
 		return;
-	if (chance(4))
-		change_faults();
+	table = changed_table();
 	if (chance(2))
-		change_table(&tables[i]);
-	track(tables[i]);
-	on.pt_id = tables[i];
+		attach_by_chance(table);
+}
+
+/* The function may ask for this; whatever is responded, then or later, to it or to another. */
+static void ask_by_chance(struct queue *q)
+{
+	struct rviommu_sim_descriptor d = command(RVIOMMU_SIM_CMD_FILL, address(), below(SIZE),
+						  value());
+
+	d.pasid = attach_by_chance(table_of(q));
+	if (d.pasid)
+		d.command |= RVIOMMU_SIM_COMMAND_PASID;
+	write_config(PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+	go(d, RVIOMMU_SIM_DOORBELL_GO);
+}
+
+static void queue_anything(void)
+{
+	struct queue *q = &queues[below(2)];
+
+	if (container >= 0)
+		return;
+	if (!q->id || chance(8))
+		change_queue(q);
 	if (chance(2))
-		ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on);
-}
-
-/* As in the beginning, once nothing is attached to them */
-static void forget_objects(void)
-{
-	struct iommu_destroy gone = { .size = sizeof(gone) };
-	unsigned int i;
-
-	for (i = 0; i <= OBJECTS; i++) {
-		gone.id = i < OBJECTS ? tables[i] : faults;
-		if (gone.id)
-			expect(!ioctl(iommufd, IOMMU_DESTROY, &gone), "what it had is destroyed");
-	}
-}
-#else
-static void change_objects(void)
-{
-}
-
-static void forget_objects(void)
-{
+		ask_by_chance(q);
+	use_queue(q);
 }
 #endif
 
@@ -467,6 +262,10 @@ static bool attach_anew(void)
 
 	if (container >= 0)
 		return true;
+#ifdef IOMMU_FAULT_QUEUE_ALLOC
+	if (!allow_all())
+		return false;
+#endif
 	ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
 #ifdef VFIO_DEVICE_ATTACH_PASID
 	off.flags = VFIO_DEVICE_DETACH_PASID;
@@ -483,14 +282,6 @@ static void change_domain(void)
 {
 }
 
-static void change_objects(void)
-{
-}
-
-static void forget_objects(void)
-{
-}
-
 static bool attach_anew(void)
 {
 	return true;
@@ -499,19 +290,31 @@ static bool attach_anew(void)
 
 /* ----- What the function reaches of the page that is lent, and what not ----- */
 
-/* Carry it out with nothing else going on, and without interrupts, which are as they are. */
-static __u32 alone(__u32 code, __u64 iova, __u64 source, __u64 operand)
+/* Begin it with nothing else going on, and without interrupts, which are as they are. */
+static void begin_alone(__u32 code, __u64 iova, __u64 source, __u64 operand)
 {
 	struct rviommu_sim_descriptor d = command(code, iova, PAGE, operand);
-	unsigned int i;
 
 	d.source = source;
 	look_at_status();
 	go(d, RVIOMMU_SIM_DOORBELL_GO);
+}
+
+/* The status, once it is over */
+static __u32 end_alone(void)
+{
+	unsigned int i;
+
 	for (i = 0; i < 100000 && get(vsec + RVIOMMU_SIM_REG_DOORBELL); i++)
 		usleep(100);
 	return get(vsec + RVIOMMU_SIM_REG_COMMAND +
 		   offsetof(struct rviommu_sim_descriptor, status));
+}
+
+static __u32 alone(__u32 code, __u64 iova, __u64 source, __u64 operand)
+{
+	begin_alone(code, iova, source, operand);
+	return end_alone();
 }
 
 /*
@@ -544,6 +347,86 @@ static void prove(void)
 	proved++;
 }
 
+#ifdef RVIOMMU_GUEST_VFIO_QUEUES_H
+/*
+ * Three pages that are not there: one is refused, after a lie; one is mapped; of the third it is
+ * never said, and then queue and page table go.
+ */
+static void ask_on_purpose(struct queue *q)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map), .length = PAGE, .iova = IOVA + PAGE, .ioas_id = spaces[0],
+		.user_va = (unsigned long)memory,
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+	};
+	__u32 cookie, status;
+
+	begin_alone(RVIOMMU_SIM_CMD_FILL, IOVA, 0, 1);
+	respond_well(q, read_well(q), IOMMUFD_PAGE_RESP_SUCCESS);
+	respond_well(q, read_well(q), IOMMUFD_PAGE_RESP_INVALID);
+	must(end_alone() == RVIOMMU_SIM_STATUS_FAULT, "a page that is not to be had is a fault");
+	begin_alone(RVIOMMU_SIM_CMD_FILL, IOVA + PAGE, 0, 2);
+	cookie = read_well(q);
+	must(!ioctl(iommufd, IOMMU_IOAS_MAP, &map), "a page that was asked for is mapped");
+	respond_well(q, cookie, IOMMUFD_PAGE_RESP_SUCCESS);
+	must(end_alone() == RVIOMMU_SIM_STATUS_OK && holds(memory, PAGE, 2), "and written to");
+	begin_alone(RVIOMMU_SIM_CMD_FILL, IOVA + 2 * PAGE, 0, 3);
+	read_well(q);
+	q->open = 1;
+	close_queue(q);
+	must(attach_anew(), "the page table goes before it has answered");
+	status = end_alone();
+	must(status == RVIOMMU_SIM_STATUS_FAULT || status == RVIOMMU_SIM_STATUS_ABORTED,
+	     "and the function is told no");
+}
+
+/* Nothing is mapped, and nothing of the program's is attached. */
+static void prove_objects(void)
+{
+	if (container >= 0)
+		return;
+	forget_objects();
+	prove_calls();
+	make_table_with_queue(&queues[0]);
+	must(attach_table(tables[0]) == asks, "a function with page requests has a queue");
+	if (asks)
+		ask_on_purpose(&queues[0]);
+	must(attach_anew(), "it is attached to what it had before");
+	forget_objects();
+}
+
+static void tell_objects(void)
+{
+	if (container >= 0)
+		return;
+	tell_calls();
+	tell_queues();
+}
+#else
+#define call_anything	change_domain
+#define queue_anything	change_domain
+#define change_objects	change_domain
+#define prove_objects()
+#define tell_objects()
+#endif
+
+/* Of the bus: others are there, too. It says so, or that it was asked nonsense. */
+static void prove_no_bus_reset(void)
+{
+	struct vfio_pci_hot_reset_info info = { .argsz = sizeof(info) };
+	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset), .count = container >= 0 };
+
+	must(ioctl(dev, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info) && errno == ENODEV &&
+	     ioctl(dev, VFIO_DEVICE_PCI_HOT_RESET, &reset) && errno == ENODEV,
+	     "there is no reset of all functions");
+	info.argsz--;
+	reset.flags = 1;
+	must(ioctl(dev, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &info) && errno == EINVAL &&
+	     ioctl(dev, VFIO_DEVICE_PCI_HOT_RESET, &reset) && errno == EINVAL,
+	     "and none with flags");
+}
+
 /*
  * What is mapped goes first: while nothing was attached, that may have been where no function may
  * have memory.
@@ -556,6 +439,8 @@ static void attach_and_prove(void)
 	unmap_at(IOVA, SIZE);
 	if (!attach_anew() || !master())
 		expect(false, "it is attached, and may master the bus");
+	prove_objects();
+	prove_no_bus_reset();
 	if (!map_at(IOVA, memory, SIZE))
 		expect(false, "memory is mapped");
 	prove();
@@ -577,16 +462,19 @@ static const struct {
 	unsigned int weight;
 	void (*act)(void);
 } acts[] = {
-	{ 27, anything_as_command },
-	{ 18, anything_as_ring },
-	{ 17, anything_in_registers },
-	{ 10, anything_in_config },
+	{ 24, anything_as_command },
+	{ 15, anything_as_ring },
+	{ 15, anything_in_registers },
+	{ 9, anything_in_config },
 	{ 4, anything_in_memory },
 	{ 5, lend_or_take_back },
-	{ 6, change_mapping },
+	{ 5, change_mapping },
 	{ 4, change_domain },
-	{ 3, change_objects },
+	{ 4, change_objects },
+	{ 3, call_anything },
+	{ 5, queue_anything },
 	{ 3, change_interrupts },
+	{ 1, reset_bus },
 	{ 1, sleep_or_wake },
 	{ 2, reset },
 };
@@ -702,8 +590,9 @@ static void as_new(void)
 	unmap_at(IOVA, SIZE);
 	expect(!ioctl(dev, VFIO_DEVICE_RESET), "the function is reset");
 	expect(registers_as_before(), "its registers are what they were in the beginning");
-	expect(attach_anew(), "it is attached");
-	forget_objects();
+	expect(attach_anew() && master(), "it is attached, and may master the bus");
+	prove_objects();
+	prove_no_bus_reset();
 	expect(map_at(IOVA, memory, SIZE) && map_busy(), "memory is mapped again");
 	expect(master(), "it may master the bus");
 	expect(keep_busy() && !ioctl(dev, VFIO_DEVICE_RESET), "it is reset while it works");
@@ -720,26 +609,6 @@ static void as_new(void)
 	prove();
 }
 
-static void tell(void)
-{
-	static const char *const names[] = {
-		"without a status", "well", "in a fault", "with a wrong byte", "refused",
-		"not enabled", "in a reset", "stopped", "asked in vain", "without memory",
-	};
-	unsigned long sum = 0;
-	unsigned int i;
-
-	ended[RVIOMMU_SIM_STATUS_NONE] += begun;
-	begun = false;
-	printf("%lu commands:", given);
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		printf("%s %s %lu", i ? "," : "", names[i], ended[i]);
-		sum += ended[i];
-	}
-	printf("\n");
-	expect(sum == given, "each of its commands is one of these");
-}
-
 int main(int argc, char **argv)
 {
 	unsigned long rounds, i;
@@ -748,8 +617,13 @@ int main(int argc, char **argv)
 		return 2;
 	rounds = strtoul(argv[1], NULL, 0);
 	state = strtoull(argv[2], NULL, 0) * 2 + 1;
-	if (!take_function(argc - 3, argv + 3))
+	asks = !strcmp(argv[argc - 1], "asks");
+	if (!take_function(argc - 3 - asks, argv + 3))
 		return 2;
+	make_room();
+#ifdef RVIOMMU_GUEST_VFIO_QUEUES_H
+	make_file();
+#endif
 	read_registers(registers);
 	find_memory();
 	canary = own_page();
@@ -758,7 +632,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < rounds; i++)
 		act();
 	expect(untouched(), "memory that was not mapped is as it was");
-	tell();
+	tell_commands();
 	expect(ended[RVIOMMU_SIM_STATUS_OK] && ended[RVIOMMU_SIM_STATUS_FAULT] &&
 	       ended[RVIOMMU_SIM_STATUS_INVALID], "its commands did something");
 	as_new();
@@ -766,5 +640,7 @@ int main(int argc, char **argv)
 	printf("a page was lent %u times, written to in %u of them by chance, in %u on purpose\n",
 	       lent_times, written_to - proved, proved);
 	expect(proved && written_to >= proved, "what it could reach it did");
+	printf("a reset of the bus was refused %u times\n", bus_resets);
+	tell_objects();
 	return 0;
 }
