@@ -14,7 +14,7 @@
 #include "vfio_any.h"
 #include "vfio_misuse.h"
 
-#if defined(VFIO_DEVICE_BIND_IOMMUFD) && defined(IOMMU_FAULT_QUEUE_ALLOC)
+#if defined(VFIO_DEVICE_ATTACH_PASID) && defined(IOMMU_FAULT_QUEUE_ALLOC)
 #include "vfio_calls.h"
 #include "vfio_queues.h"
 #endif
@@ -169,11 +169,13 @@ static void sleep_or_wake(void)
 	sleep_from_now_on(chance(3));
 }
 
-#ifdef VFIO_DEVICE_BIND_IOMMUFD
+#ifdef VFIO_DEVICE_ATTACH_PASID
 /* PASIDs that something was attached to, or still is */
 static __u32 used[1024];
 static unsigned int nr_used;
+#endif
 
+#ifdef VFIO_DEVICE_BIND_IOMMUFD
 static void change_domain(void)
 {
 	struct vfio_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
@@ -193,12 +195,15 @@ static void change_domain(void)
 		ioctl(dev, VFIO_DEVICE_DETACH_IOMMUFD_PT, &off);
 	if (chance(8))
 		on.pt_id = value();
-	if (!ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on) && on.flags &&
-	    nr_used < sizeof(used) / sizeof(*used))
+	if (ioctl(dev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &on))
+		return;
+#ifdef VFIO_DEVICE_ATTACH_PASID
+	if (on.flags && nr_used < sizeof(used) / sizeof(*used))
 		used[nr_used++] = on.pasid;
+#endif
 }
 
-#ifdef IOMMU_FAULT_QUEUE_ALLOC
+#ifdef RVIOMMU_GUEST_VFIO_QUEUES_H
 /* For a PASID, or without: which it was */
 static __u32 attach_by_chance(__u32 table)
 {
@@ -262,7 +267,7 @@ static bool attach_anew(void)
 
 	if (container >= 0)
 		return true;
-#ifdef IOMMU_FAULT_QUEUE_ALLOC
+#ifdef RVIOMMU_GUEST_VFIO_QUEUES_H
 	if (!allow_all())
 		return false;
 #endif
