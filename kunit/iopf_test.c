@@ -143,6 +143,92 @@ static void iopf_groups(struct kunit *test)
 	iopftest_expect_clean(f, 0);
 }
 
+#define IOPF_SHUFFLED	8
+
+/**
+ * struct iopf_order - in which order a handler saw requests
+ * @handler: the domain's own
+ * @page: of each request of the last group
+ * @nr: how many those are
+ * @last: page of the one that is flagged as the last
+ */
+static struct iopf_order {
+	int (*handler)(struct iopf_group *group);
+	unsigned int page[IOPF_SHUFFLED];
+	unsigned int nr;
+	unsigned int last;
+} iopf_order;
+
+static unsigned int iopf_page_of(const struct iopf_fault *fault)
+{
+	return (fault->fault.prm.addr - IOPFTEST_IOVA) / SZ_4K;
+}
+
+static int iopf_note_order(struct iopf_group *group)
+{
+	struct iopf_order *o = &iopf_order;
+	struct iopf_fault *fault;
+
+	o->nr = 0;
+	list_for_each_entry(fault, &group->faults, list) {
+		if (o->nr < IOPF_SHUFFLED)
+			o->page[o->nr] = iopf_page_of(fault);
+		if (fault->fault.prm.flags & IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE)
+			o->last = iopf_page_of(fault);
+		o->nr++;
+	}
+	return o->handler(group);
+}
+
+/* Are all bytes of one fill of these pages where they belong? */
+static bool iopf_has_all(struct iopftest_space *space, u64 seed)
+{
+	unsigned int i;
+	phys_addr_t pa;
+
+	for (i = 0; i < IOPF_SHUFFLED * SZ_4K; i++) {
+		pa = iommu_iova_to_phys(space->domain, IOPFTEST_IOVA + i);
+		if (!pa || *(u8 *)phys_to_virt(pa) != rviommu_sim_pattern(seed, i))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A device need not ask in the order of addresses. Who handles its requests sees them as they were
+ * sent, up to the last one, which may be any page's; and real bytes move.
+ */
+static void iopf_shuffle(struct kunit *test)
+{
+	static const unsigned int sent[IOPF_SHUFFLED] = { 7, 0, 6, 1, 5, 2, 4, 3 };
+	struct rviommu_sim_config config;
+	struct iopftest_space *space;
+	struct iopftest *f;
+	unsigned int i, k;
+
+	iopftest_config(&config);
+	config.pri_pages = IOPF_SHUFFLED;
+	f = iopftest_up(test, &config);
+	space = &f->space[0];
+	iopf_order = (struct iopf_order) { .handler = space->domain->iopf_handler };
+	space->domain->iopf_handler = iopf_note_order;
+	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, space), 0);
+	for (k = 0; k < 2; k++) {
+		rviommu_sim_set_pri(f->dev[0], k ? RVIOMMU_SIM_PRI_SHUFFLE : 0);
+		KUNIT_EXPECT_EQ(test, iopftest_fill(f, 0, 0, 0, IOPF_SHUFFLED, 5 + k), 0);
+		KUNIT_EXPECT_TRUE(test, iopf_has_all(space, 5 + k));
+		KUNIT_EXPECT_EQ(test, atomic_read(&space->groups), k + 1);
+		KUNIT_EXPECT_EQ(test, iopf_order.nr, IOPF_SHUFFLED);
+		for (i = 0; i < IOPF_SHUFFLED; i++)
+			KUNIT_EXPECT_EQ_MSG(test, iopf_order.page[i], k ? sent[i] : i,
+					    "request %u", i);
+		KUNIT_EXPECT_EQ(test, iopf_order.last, k ? 3 : IOPF_SHUFFLED - 1);
+		iopftest_unmap(space, 0, IOPF_SHUFFLED);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&space->mixed), 0);
+	iopftest_expect_clean(f, 0);
+}
+
 static const bool iopf_with_pasid[] = { false, true };
 
 static void iopf_desc(const bool *with, char *desc)
@@ -723,6 +809,7 @@ static void iopf_hostile(struct kunit *test)
 	static const u32 switches[] = {
 		RVIOMMU_SIM_PRI_FLOOD, RVIOMMU_SIM_PRI_FLOOD | RVIOMMU_SIM_PRI_EXCESS,
 		RVIOMMU_SIM_PRI_NO_LAST, RVIOMMU_SIM_PRI_REUSE, RVIOMMU_SIM_PRI_LOST,
+		RVIOMMU_SIM_PRI_SHUFFLE | RVIOMMU_SIM_PRI_FLOOD,
 		RVIOMMU_SIM_PRI_SWITCHES,
 	};
 	struct rviommu_sim_config config;
@@ -779,6 +866,7 @@ static struct kunit_case iopf_cases[] = {
 	KUNIT_CASE(iopf_off_first),
 	KUNIT_CASE(iopf_on_last),
 	KUNIT_CASE(iopf_groups),
+	KUNIT_CASE(iopf_shuffle),
 	KUNIT_CASE_PARAM(iopf_pasids, iopf_responses_gen_params),
 	KUNIT_CASE(iopf_taken_away),
 	KUNIT_CASE_PARAM(iopf_replaced, iopf_use_gen_params),

@@ -368,6 +368,42 @@ static void pri_group(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pri_stats(f).successes, 2);
 }
 
+/* Not in the order of addresses: the last request is the last one sent, whatever its page. */
+static void pri_shuffle(struct kunit *test)
+{
+	static const unsigned int pages[] = { 4, 1, 3, 2 };
+	struct pri_fixture *f = pri_up_default(test);
+	struct rviommu_model_page_request pr;
+	struct rviommu_pritest_job *job;
+	unsigned int i;
+
+	rviommu_sim_set_pri(f->dev, RVIOMMU_SIM_PRI_SHUFFLE);
+	job = pri_go(f, 9, 1, 6);
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		pr = pri_expect(f, 9, pages[i], W | (i + 1 == ARRAY_SIZE(pages) ? L : 0), 0);
+	pri_map_rw(f, 1, 4);
+	rviommu_pritest_respond(&f->p, &pr, SUCCESS);
+	/* What is left of the job. That the other page is there does not get it on. */
+	pri_expect(f, 9, 6, W, 0);
+	pr = pri_expect(f, 9, 5, W | L, 0);
+	pri_map_rw(f, 6, 1);
+	rviommu_pritest_respond(&f->p, &pr, SUCCESS);
+	pri_expect(f, 9, 6, W, 0);
+	pr = pri_expect(f, 9, 5, W | L, 0);
+	pri_map_rw(f, 5, 1);
+	rviommu_pritest_respond(&f->p, &pr, SUCCESS);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+	KUNIT_EXPECT_TRUE(test, rviommu_simtest_holds(pri_page(f, 1), SZ_4K, 1));
+	KUNIT_EXPECT_EQ(test, job->dma.page_requests, 3);
+	KUNIT_EXPECT_EQ(test, pri_stats(f).outstanding, 0);
+	/* One page has one order. */
+	job = pri_go(f, 9, 8, 1);
+	pr = pri_expect(f, 9, 8, W | L, 0);
+	pri_map_rw(f, 8, 1);
+	rviommu_pritest_respond(&f->p, &pr, SUCCESS);
+	KUNIT_EXPECT_EQ(test, rviommu_pritest_end(test, job), 0);
+}
+
 static struct rviommu_pritest_job *pri_second;
 
 /* Between two requests of one group, another one begins. */
@@ -1309,7 +1345,7 @@ static void pri_commands(struct kunit *test)
 		int ret;
 	} tries[] = {
 		{ "pri_switches", "0x10 0x20", 0 },
-		{ "pri_switches", "0x10 0x100", -EINVAL },
+		{ "pri_switches", "0x10 0x200", -EINVAL },
 		{ "pri_switches", "0x10", -EINVAL },
 		{ "pri_switches", "0x11 0", -ENODEV },
 		{ "stop_pasid", "0x10 1", 0 },
@@ -1396,6 +1432,7 @@ static struct kunit_case pri_cases[] = {
 	KUNIT_CASE(pri_copy),
 	KUNIT_CASE(pri_pasid),
 	KUNIT_CASE(pri_group),
+	KUNIT_CASE(pri_shuffle),
 	KUNIT_CASE(pri_interleaved),
 	KUNIT_CASE(pri_devices),
 	KUNIT_CASE(pri_indices),

@@ -45,6 +45,7 @@ const struct choice choice_pri[] = {
 	{ "no_marker", "there is no Stop Marker" },
 	{ "excess", "the device does not look at what it was allocated" },
 	{ "after_stop", "one more request after the use of a PASID was stopped" },
+	{ "shuffle", "the pages of a group are asked for from both ends in turn" },
 	{}
 };
 

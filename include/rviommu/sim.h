@@ -240,6 +240,8 @@ unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
  * NO_MARKER: there is none.
  * EXCESS: the device does not look at what it was allocated.
  * AFTER_STOP: one more request of a PASID follows when its use was stopped.
+ * SHUFFLE: the pages of a group are asked for from both ends in turn: the last, the first, the
+ *   last but one, and so on. The last request is the last one sent, whatever its page. Legal.
  */
 #define RVIOMMU_SIM_PRI_FLOOD		BIT(0)
 #define RVIOMMU_SIM_PRI_NO_LAST		BIT(1)
@@ -249,7 +251,8 @@ unsigned int rviommu_sim_count_atc(struct device *dev, bool pv, u32 pasid);
 #define RVIOMMU_SIM_PRI_NO_MARKER	BIT(5)
 #define RVIOMMU_SIM_PRI_EXCESS		BIT(6)
 #define RVIOMMU_SIM_PRI_AFTER_STOP	BIT(7)
-#define RVIOMMU_SIM_PRI_SWITCHES	(BIT(8) - 1)
+#define RVIOMMU_SIM_PRI_SHUFFLE		BIT(8)
+#define RVIOMMU_SIM_PRI_SWITCHES	(BIT(9) - 1)
 
 /**
  * struct rviommu_sim_pri_stats - what a page request interface has seen

@@ -167,20 +167,36 @@ static bool sim_pri_next(struct sim_pri *pri, struct sim_pri_job *job, bool last
 	return g;
 }
 
+/*
+ * Which page of a group of @nr comes as its @i-th. RVIOMMU_SIM_PRI_SHUFFLE: from both ends in turn,
+ * so that neither is any order of addresses kept, nor is the last request that of the last page.
+ */
+static unsigned int sim_pri_place(unsigned int i, unsigned int nr, bool shuffle)
+{
+	if (!shuffle)
+		return i;
+	return i & 1 ? i / 2 : nr - 1 - i / 2;
+}
+
+/* @pr is the request for the group's first page. */
 static void sim_pri_send_group(struct sim_pri *pri, struct sim_pri_job *job,
-			       struct rviommu_model_page_request *pr, unsigned int nr)
+			       struct rviommu_model_page_request *pr, unsigned int nr,
+			       bool shuffle)
 {
 	void (*in_request)(struct device *dev);
+	const u64 first = pr->payload;
 	unsigned int i;
 
-	for (i = 0; i < nr && sim_pri_next(pri, job, i + 1 == nr, pr); i++) {
+	for (i = 0; i < nr; i++) {
+		pr->payload = first + sim_pri_place(i, nr, shuffle) * SIM_PRI_PAGE;
+		if (!sim_pri_next(pri, job, i + 1 == nr, pr))
+			return;
 		sim_pri_message(pri, pr);
 		if (!i)
 			sim_pri_first_sent(pri, pr);
 		in_request = READ_ONCE(pri->in_request);
 		if (in_request && i + 1 < nr)
 			in_request(job->dev);
-		pr->payload += SIM_PRI_PAGE;
 	}
 }
 
@@ -191,7 +207,8 @@ static void sim_pri_send_group(struct sim_pri *pri, struct sim_pri_job *job,
  * @fault: what is missing
  *
  * The group asks for the page of the access and those that the job comes to behind it, as far
- * as rviommu_sim_config.pri_pages and what the device may send allow. A group that was begun is
+ * as rviommu_sim_config.pri_pages and what the device may send allow. They are asked for in the
+ * order of their addresses, or in none with RVIOMMU_SIM_PRI_SHUFFLE. A group that was begun is
  * sent to its end, even if its job has to end ("Managing PASID Usage on PRG Requests").
  *
  * Process context.
@@ -212,6 +229,7 @@ int sim_pri_send(struct sim_pri *pri, struct sim_pri_job *job, const struct sim_
 		.payload = first * SIM_PRI_PAGE,
 	};
 	unsigned long flags;
+	bool shuffle;
 	int nr;
 
 	pr.payload |= fault->read ? RVIOMMU_MODEL_PAGE_R : 0;
@@ -219,10 +237,12 @@ int sim_pri_send(struct sim_pri *pri, struct sim_pri_job *job, const struct sim_
 	raw_spin_lock_irqsave(&pri->lock, flags);
 	nr = sim_pri_join(pri, job, fault->offset,
 			  min_t(u64, last - first + 1, pri->sim->config.pri_pages));
+	/* For the whole group: a switch in the middle would let it ask for a page twice. */
+	shuffle = pri->switches & RVIOMMU_SIM_PRI_SHUFFLE;
 	raw_spin_unlock_irqrestore(&pri->lock, flags);
 	if (nr < 0)
 		return nr;
-	sim_pri_send_group(pri, job, &pr, nr);
+	sim_pri_send_group(pri, job, &pr, nr, shuffle);
 	return -EAGAIN;
 }
 
