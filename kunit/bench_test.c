@@ -17,7 +17,6 @@
 #include <linux/mm.h>
 #include <linux/prandom.h>
 #include <linux/sizes.h>
-#include <linux/sort.h>
 #include <linux/vmalloc.h>
 
 #include <rviommu/regs.h>
@@ -32,6 +31,7 @@
 #include "../src/driver/pgtable.h"
 #include "../src/driver/pgtable_private.h"
 #include "../src/driver/rviommu.h"
+#include "benchtest.h"
 #include "hw.h"
 
 #define SAMPLES		31
@@ -74,17 +74,9 @@ static const struct load loads[] = {
 
 #define BASE		((u64)SZ_1G * 256)
 
-static int compare_u64(const void *a, const void *b)
-{
-	const u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static u64 median(u64 *samples)
 {
-	sort(samples, SAMPLES, sizeof(*samples), compare_u64, NULL);
-	return samples[SAMPLES / 2];
+	return benchtest_median(samples, SAMPLES);
 }
 
 static u64 units(const struct load *l)
@@ -593,27 +585,10 @@ static void make_dirty(struct rviommu_pgtable *pt, u64 *table, int level, unsign
 	}
 }
 
-/*
- * The seams of the page table look for stubs of the test that runs, a lock and a list for each
- * entry. Who measures runs no test for that long.
- */
-static struct kunit *run_no_test(void)
-{
-	struct kunit *test = current->kunit_test;
-
-	current->kunit_test = NULL;
-	return test;
-}
-
-static void run_test(struct kunit *test)
-{
-	current->kunit_test = test;
-}
-
 /* Read all that is mapped; *@pages: of which so many were dirty. */
 static u64 time_scan(struct rviommu_pgtable *pt, bool clear, u64 *pages)
 {
-	struct kunit *test = run_no_test();
+	struct kunit *test = benchtest_run_no_test();
 	struct rviommu_dirty d;
 	unsigned int i;
 	u64 t;
@@ -625,7 +600,7 @@ static u64 time_scan(struct rviommu_pgtable *pt, bool clear, u64 *pages)
 		for (i = 0; i < d.nr; i++)
 			*pages += d.runs[i].size / SZ_4K;
 	t = ktime_get_ns() - t;
-	run_test(test);
+	benchtest_run_test(test);
 	return t;
 }
 
@@ -714,7 +689,7 @@ static void bench_reshape(struct kunit *test, struct rviommu_pgtable *pt)
 
 	KUNIT_ASSERT_NOT_NULL(test, merge);
 	for (n = 0; n < SAMPLES; n++) {
-		running = run_no_test();
+		running = benchtest_run_no_test();
 		t = ktime_get_ns();
 		errors += rviommu_pgtable_promote(pt, BASE, BASE + SCANNED - 1) !=
 			  SCANNED / SZ_2M + SCANNED / SZ_1G;
@@ -722,7 +697,7 @@ static void bench_reshape(struct kunit *test, struct rviommu_pgtable *pt)
 		t = ktime_get_ns();
 		errors += !!rviommu_pgtable_demote(pt, BASE, BASE + SCANNED - 1);
 		split[n] = ktime_get_ns() - t;
-		run_test(running);
+		benchtest_run_test(running);
 		/* Freed tables come back before the next round. */
 		rcu_barrier();
 	}
@@ -785,7 +760,7 @@ static void bench_policy(struct kunit *test, u64 leaf, unsigned int writes, bool
 	KUNIT_ASSERT_EQ(test, rviommu_pgtable_map(pt, BASE, 0, leaf, SCANNED / leaf, RW,
 						  GFP_KERNEL, &mapped), 0);
 	tables = rviommu_mem_live();
-	running = run_no_test();
+	running = benchtest_run_no_test();
 	begin = ktime_get_ns();
 	rviommu_pgtable_track(pt, late ? RVIOMMU_TRACK_LEAVES : RVIOMMU_TRACK_PAGES);
 	if (!late)
@@ -797,7 +772,7 @@ static void bench_policy(struct kunit *test, u64 leaf, unsigned int writes, bool
 			write_to(pt, i * stride + i % stride);
 		read[round] = policy_read(pt, late, &pages[round]);
 	}
-	run_test(running);
+	benchtest_run_test(running);
 	tables = rviommu_mem_live() - tables;
 	kunit_info(test, "%4s %8u  %-14s%10llu%10llu%10llu%10llu%10llu%10ld\n",
 		   leaf == SZ_1G ? "1G" : "2M", writes, late ? "first dirty" : "eager",
@@ -936,7 +911,7 @@ static void bench_scan(struct kunit *test)
 	set_cpus_allowed_ptr(current, cpumask_of(0));
 	task = kthread_run_on_cpu(scanner_run, &s, 1, "rviommu_scan");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-	running = run_no_test();
+	running = benchtest_run_no_test();
 	for (n = 0; n < BESIDE_SAMPLES * BESIDES; n++) {
 		WRITE_ONCE(s.what, n % BESIDES);
 		/* It is in the middle of that. */
@@ -947,11 +922,11 @@ static void bench_scan(struct kunit *test)
 		t[2 * (n % BESIDES)][n / BESIDES] = one.map;
 		t[2 * (n % BESIDES) + 1][n / BESIDES] = one.unmap;
 	}
-	run_test(running);
+	benchtest_run_test(running);
 	kthread_stop(task);
 	KUNIT_EXPECT_EQ(test, errors, 0);
 	for (k = 0; k < all; k++)
-		sort(t[k], BESIDE_SAMPLES, sizeof(t[k][0]), compare_u64, NULL);
+		benchtest_median(t[k], BESIDE_SAMPLES);
 	kunit_info(test, "map and unmap of a 4K page, two CPUs; what the other does with 2^20 more\n");
 	kunit_info(test, "%-26s%9s%9s    (quarter, median; nanoseconds)\n", "", "map", "unmap");
 	for (k = 0; k < BESIDES; k++) {
