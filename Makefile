@@ -66,7 +66,7 @@ help:
 	@echo 'make check-all    all tests; what was green on exactly this is not run again'
 	@echo 'make kunit        the unit tests only, as a user-mode kernel: seconds'
 	@echo 'make check-kcsan  the unit tests with the data race detector'
-	@echo 'make bench        speed of page tables, beside the kernel'"'"'s own, and of page requests'
+	@echo 'make bench        speed of page tables, beside the kernel'"'"'s own, of attach, and of page requests'
 	@echo 'make lint         checkpatch, sparse, warnings, kernel-doc, shellcheck, the documentation'
 	@echo 'make model        the simulated hardware as a user-space library (src/sim/model/build)'
 	@echo 'make clean        remove what make built'
