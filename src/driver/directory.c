@@ -429,7 +429,7 @@ static int dir_copy_page(struct rviommu_dir *dir, struct rviommu_dir_update *upd
 	unsigned int i;
 	u64 *copy;
 
-	copy = dir_alloc(dir);
+	copy = rviommu_page_alloc_unset(dir->ddt->nid, GFP_KERNEL, dir->ddt->pas_lg2);
 	if (!copy && owner->must)
 		copy = dir_spare_take(dir);
 	if (!copy)

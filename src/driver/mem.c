@@ -188,24 +188,12 @@ static bool too_high(struct page *page, unsigned int order, unsigned int pas_lg2
 	return pas_lg2 < 64 && (page_to_phys(page) + (PAGE_SIZE << order) - 1) >> pas_lg2;
 }
 
-/**
- * rviommu_page_alloc() - zeroed pages that hardware can walk
- * @nid: NUMA node, or %NUMA_NO_NODE
- * @gfp: the caller's context; %__GFP_ACCOUNT charges the memory cgroup
- * @order: lg2 of the number of PAGE_SIZE pages; the memory is aligned to its size
- * @pas_lg2: no byte of it may lie at or above 2^@pas_lg2
- *
- * Memory too high for the IOMMU is given back, and the zone below 4 GiB
- * asked instead. An IOMMU with fewer address bits than that gets what happens
- * to lie low enough, or nothing.
- *
- * Return: the kernel address, or NULL.
- */
-void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2)
+/* As rviommu_page_alloc(), with what @page_gfp says of their contents */
+static void *page_alloc(int nid, gfp_t gfp, gfp_t page_gfp, unsigned int order,
+			unsigned int pas_lg2)
 {
 	struct rviommu_page *desc;
 	struct page *page;
-	gfp_t page_gfp = gfp | __GFP_ZERO;
 
 	if (rviommu_alloc_fails())
 		return NULL;
@@ -213,6 +201,7 @@ void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pa
 	/* The counters know a run of pages only as a folio. */
 	if (order)
 		page_gfp |= __GFP_COMP;
+	page_gfp |= gfp;
 	page = alloc_pages_node(nid, page_gfp, order);
 	if (page && too_high(page, order, pas_lg2)) {
 		__free_pages(page, order);
@@ -240,7 +229,40 @@ void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pa
 	atomic_long_inc(&live);
 	return desc->virt;
 }
+
+/**
+ * rviommu_page_alloc() - zeroed pages that hardware can walk
+ * @nid: NUMA node, or %NUMA_NO_NODE
+ * @gfp: the caller's context; %__GFP_ACCOUNT charges the memory cgroup
+ * @order: lg2 of the number of PAGE_SIZE pages; the memory is aligned to its size
+ * @pas_lg2: no byte of it may lie at or above 2^@pas_lg2
+ *
+ * Memory too high for the IOMMU is given back, and the zone below 4 GiB
+ * asked instead. An IOMMU with fewer address bits than that gets what happens
+ * to lie low enough, or nothing.
+ *
+ * Return: the kernel address, or NULL.
+ */
+void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2)
+{
+	return page_alloc(nid, gfp, __GFP_ZERO, order, pas_lg2);
+}
 EXPORT_SYMBOL_IF_KUNIT(rviommu_page_alloc);
+
+/**
+ * rviommu_page_alloc_unset() - a page that the caller fills before hardware can find it
+ * @nid: as for rviommu_page_alloc()
+ * @gfp: likewise
+ * @pas_lg2: likewise
+ *
+ * Whatever was there before still is: who copies a whole page need not have it cleared.
+ *
+ * Return: the kernel address, or NULL.
+ */
+void *rviommu_page_alloc_unset(int nid, gfp_t gfp, unsigned int pas_lg2)
+{
+	return page_alloc(nid, gfp, 0, 0, pas_lg2);
+}
 
 static void page_put(struct rviommu_page *desc)
 {

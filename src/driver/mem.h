@@ -65,6 +65,7 @@ struct iommu_resv_region *rviommu_resv_region(phys_addr_t pa, size_t size, int p
 					      enum iommu_resv_type type);
 
 void *rviommu_page_alloc(int nid, gfp_t gfp, unsigned int order, unsigned int pas_lg2);
+void *rviommu_page_alloc_unset(int nid, gfp_t gfp, unsigned int pas_lg2);
 void rviommu_page_free(void *virt);
 void rviommu_page_retire(struct list_head *pages);
 
