@@ -1154,9 +1154,14 @@ static int pri_takes_none(struct iopf_group *group)
 	return -EBUSY;
 }
 
-/* Domain 0 handles page requests, and is attached; the queue is read only when it has to be. */
+/*
+ * Domain 0 handles page requests, and is attached; the queue is read only when it has to be. No
+ * fault of another scenario makes somebody look at interfaces later.
+ */
 static bool pri_begin(struct scene *s)
 {
+	rviommu_inq_service(&s->iommu->faultq);
+	flush_delayed_work(&s->iommu->revive);
 	s->domain[0]->iopf_handler = pri_takes_none;
 	if (attach(s, 0) || !s->ep->pri.enabled)
 		return false;
