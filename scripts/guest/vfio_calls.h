@@ -34,6 +34,43 @@ union arguments {
 	struct iommu_destroy destroy;
 };
 
+/* ----- PASIDs of the function ----- */
+
+/* Its registers as the kernel sees them, and where those are that switch PASIDs on; 0: nowhere */
+static int in_sysfs = -1;
+static off_t pasid_ctrl;
+
+static inline void find_pasids(const char *cdev)
+{
+	char path[128];
+	__u32 header;
+	off_t at;
+
+	snprintf(path, sizeof(path), "/sys/class/vfio-dev/%s/device/config",
+		 strrchr(cdev, '/') + 1);
+	in_sysfs = open(path, O_RDONLY);
+	must(in_sysfs >= 0, "registers of the function");
+	for (at = PCI_CFG_SPACE_SIZE; at; at = PCI_EXT_CAP_NEXT(header)) {
+		must(pread(in_sysfs, &header, sizeof(header), at) == sizeof(header), "they say");
+		if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_PASID)
+			pasid_ctrl = at + PCI_PASID_CTRL;
+	}
+}
+
+/*
+ * VFIO hides the capability, and not what lies behind its header: the program may have switched
+ * PASIDs off. Then iommufd, asked what the function can do, blames the kernel's driver, in the log.
+ */
+static inline bool pasids_are_off(void)
+{
+	__u16 ctrl = 0;
+
+	return pasid_ctrl && (pread(in_sysfs, &ctrl, sizeof(ctrl), pasid_ctrl) != sizeof(ctrl) ||
+			      !(ctrl & PCI_PASID_CTRL_ENABLE));
+}
+
+/* ----- Arguments ----- */
+
 /* On purpose: in an address space that is the program's own */
 static bool on_purpose;
 
@@ -263,6 +300,7 @@ static inline void change_word(const struct call *call, union arguments *a)
 /*
  * Nothing that would let the function have what it must not, or take from it what it needs: a
  * second way to the page that is lent, memory behind that of its own, the end of its address space.
+ * Nor what iommufd warns of.
  */
 static inline bool is_sane(const struct call *call, const union arguments *a)
 {
@@ -275,7 +313,7 @@ static inline bool is_sane(const struct call *call, const union arguments *a)
 			a->map.length == ~0ULL);
 	if (call->request == IOMMU_DESTROY)
 		return a->destroy.id != ioas;
-	return true;
+	return call->request != IOMMU_GET_HW_INFO || !pasids_are_off();
 }
 
 static inline bool carry_out(struct call *call, union arguments *a)

@@ -628,6 +628,8 @@ int main(int argc, char **argv)
 	make_room();
 #ifdef RVIOMMU_GUEST_VFIO_QUEUES_H
 	make_file();
+	if (!strcmp(argv[3], "cdev"))
+		find_pasids(argv[4]);
 #endif
 	read_registers(registers);
 	find_memory();
