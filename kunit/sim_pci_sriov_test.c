@@ -6,7 +6,6 @@
  */
 #include <kunit/test.h>
 #include <linux/atomic.h>
-#include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/kthread.h>
 #include <linux/pci.h>
@@ -669,6 +668,9 @@ static void sv_sleep(struct kunit *test)
 
 /* ----- Under DMA ----- */
 
+/* Far from what the DMA API would give first */
+#define SV_HAMMER_IOVA	0x10000000ULL
+
 /**
  * struct sv_hammer - a thread whose function does DMA all the time
  * @task: the thread
@@ -721,15 +723,25 @@ static void sv_hammer_wait(struct sv_hammer *h)
 		schedule_timeout_uninterruptible(1);
 }
 
-/* By the DMA API, so that nothing has to be given back before the function goes */
+/* Mapped here, and not for a driver: nothing has to be given back before the function goes. */
+static dma_addr_t sv_hammer_map(struct sv_fixture *f, struct pci_dev *pdev, u8 *page)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&pdev->dev);
+
+	if (!(domain->type & __IOMMU_DOMAIN_PAGING))
+		return virt_to_phys(page);
+	iommu_unmap(domain, SV_HAMMER_IOVA, SZ_8K);
+	KUNIT_ASSERT_EQ(f->test, iommu_map(domain, SV_HAMMER_IOVA, virt_to_phys(page), SZ_8K,
+					   IOMMU_READ | IOMMU_WRITE, GFP_KERNEL), 0);
+	return SV_HAMMER_IOVA;
+}
+
 static void sv_hammer_start(struct sv_fixture *f, struct sv_hammer *h, struct pci_dev *pdev)
 {
 	u8 *page = rviommu_simtest_pages(f->test, SZ_8K);
+	dma_addr_t iova = sv_hammer_map(f, pdev, page);
 
-	*h = (struct sv_hammer){ .dev = get_device(&pdev->dev) };
-	KUNIT_ASSERT_EQ(f->test, dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64)), 0);
-	h->iova = dma_map_single(&pdev->dev, page, SZ_8K, DMA_FROM_DEVICE);
-	KUNIT_ASSERT_FALSE(f->test, dma_mapping_error(&pdev->dev, h->iova));
+	*h = (struct sv_hammer){ .dev = get_device(&pdev->dev), .iova = iova };
 	h->task = kthread_run(sv_hammer_work, h, "sv_hammer");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(f->test, h->task);
 	sv_hammer_wait(h);
@@ -918,15 +930,21 @@ static void sv_in_the_way(struct kunit *test)
 	sv_expect_well(f);
 }
 
-/* Who takes the physical function out by himself leaves the virtual ones; we do not. */
+/*
+ * Who takes the physical function out by himself leaves the virtual ones; we do not, nor what they
+ * hold of it.
+ */
 static void sv_orphans(struct kunit *test)
 {
 	struct sv_fixture *f = sv_up_default(test);
+	struct pci_dev *pf = pci_dev_get(f->pf);
 	struct sv_hammer hammer;
+	unsigned int refs;
 
-	KUNIT_ASSERT_EQ(test, sv_enable(f->pf, 1), 0);
+	KUNIT_ASSERT_EQ(test, sv_enable(pf, 1), 0);
 	sv_hammer_start(f, &hammer, sv_virtual(f, 0));
-	pci_stop_and_remove_bus_device_locked(f->pf);
+	pci_stop_and_remove_bus_device_locked(pf);
+	refs = kref_read(&pf->dev.kobj.kref);
 	KUNIT_EXPECT_NULL(test, rviommu_sim_function(f->sim, 0));
 	KUNIT_EXPECT_NOT_NULL(test, rviommu_sim_virtual_function(f->sim, 0, 0));
 	rviommu_sim_remove_function(f->sim, 0, false);
@@ -934,6 +952,9 @@ static void sv_orphans(struct kunit *test)
 	sv_hammer_wait(&hammer);
 	KUNIT_EXPECT_EQ(test, hammer.result, -ENODEV);
 	sv_hammer_stop(f, &hammer);
+	KUNIT_EXPECT_EQ(test, pci_num_vf(pf), 0);
+	KUNIT_EXPECT_LT(test, kref_read(&pf->dev.kobj.kref), refs);
+	pci_dev_put(pf);
 }
 
 /* Everything goes at once, under DMA. */

@@ -714,21 +714,40 @@ static void sim_function_remove(struct pci_dev *pdev)
 	up_write(&sim_registering);
 }
 
-/* Those that somebody has left who took the physical function out himself */
+/* One of those, and what it holds of the physical one: who removes it alone forgets that. */
+static struct pci_dev *sim_orphan_remove(struct pci_dev *pdev)
+{
+	struct pci_dev *pf = pci_physfn(pdev);
+
+	pci_stop_and_remove_bus_device(pdev);
+	pci_dev_put(pdev);
+	return pf;
+}
+
+/*
+ * Those that somebody has left who took the physical function out himself. The PCI core still has
+ * that, with its virtual ones enabled, and would have it for ever.
+ */
 static void sim_virtuals_remove(struct sim_function *fn)
 {
-	unsigned int i;
+	struct pci_dev *pf = NULL, *pdev;
+	unsigned int i, nr = 0;
 
+	down_write(&sim_registering);
+	pci_lock_rescan_remove();
 	for (i = 0; i < sim_nr_virtuals(fn); i++) {
-		struct pci_dev *pdev = sim_virtual_get(&fn->virtuals[i]);
-
+		pdev = sim_virtual_get(&fn->virtuals[i]);
 		if (!pdev)
 			continue;
-		down_write(&sim_registering);
-		pci_stop_and_remove_bus_device_locked(pdev);
-		up_write(&sim_registering);
-		pci_dev_put(pdev);
+		pf = sim_orphan_remove(pdev);
+		nr++;
 	}
+	if (pf)
+		pci_disable_sriov(pf);
+	pci_unlock_rescan_remove();
+	up_write(&sim_registering);
+	while (nr--)
+		pci_dev_put(pf);
 }
 
 /* The IOMMU finds its ATC and its page request interface, from now on until ... */
