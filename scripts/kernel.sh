@@ -218,7 +218,7 @@ kunit_suites() {
 		while read -r option; do
 			grep -q "^$option=y" "$1" || missing=$option
 		done < <(sed ':a; /\\$/ { N; s/\\\n//; ba }' "$tree/Kbuild" |
-			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[ /]$(basename "$f" .c)\.o.*/\1/p" |
+			sed -n "s/^rviommu_kunit-\$(\(.*\)) += .*[[:space:]/]$(basename "$f" .c)\.o.*/\1/p" |
 			grep -o 'CONFIG_[A-Z0-9_]*' || true)
 		[ -z "$missing" ] || continue
 		sed -n '/struct kunit_suite/,/};/s/.*\.name = "\([^"]*\)".*/\1/p' "$f"
