@@ -102,7 +102,6 @@ static const inq_recovery_step inq_recovery[] = {
 	inq_make_room, inq_tell_gap, inq_go_on, inq_tell_denied, NULL
 };
 
-#ifdef CONFIG_RVIOMMU_DEBUG
 static bool inq_do_nothing(struct rviommu_inq *in, u32 csr)
 {
 	return true;
@@ -130,22 +129,6 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_DENIED, inq_tell_denied, inq_do_nothing },
 };
 
-static inq_recovery_step inq_mutated(const struct rviommu_inq *in, inq_recovery_step step)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(inq_wrong); i++)
-		if (inq_wrong[i].step == step && rviommu_mutates(in, inq_wrong[i].what))
-			return inq_wrong[i].instead;
-	return step;
-}
-#else
-static inq_recovery_step inq_mutated(const struct rviommu_inq *in, inq_recovery_step step)
-{
-	return step;
-}
-#endif
-
 /* Records were lost. False: it was given up. */
 static bool inq_recover(struct rviommu_inq *in, u32 csr)
 {
@@ -158,7 +141,7 @@ static bool inq_recover(struct rviommu_inq *in, u32 csr)
 	dev_err_ratelimited(in->q.bus->dev, "%s: %s, %s were lost\n", in->ops->name,
 			    csr & RVIOMMU_QCSR_MF ? "memory fault" : "overflow", in->ops->lost);
 	for (step = inq_recovery; *step; step++)
-		if (!inq_mutated(in, *step)(in, csr))
+		if (!rviommu_step(in->mutate, inq_wrong, *step)(in, csr))
 			return false;
 	return true;
 }

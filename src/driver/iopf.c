@@ -255,7 +255,6 @@ static const iopf_step iopf_cancel[] = {
 /* Somebody else handles them. */
 static const iopf_step iopf_replace[] = { iopf_pass, NULL };
 
-#ifdef CONFIG_RVIOMMU_DEBUG
 static void iopf_nothing(struct iopf_quiet *quiet)
 {
 }
@@ -292,26 +291,10 @@ static const struct {
 	{ RVIOMMU_MUTATE_PRI_PASS, iopf_pass, iopf_nothing },
 };
 
-static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(iopf_wrong); i++)
-		if (iopf_wrong[i].step == step && rviommu_mutated(iommu, iopf_wrong[i].what))
-			return iopf_wrong[i].instead;
-	return step;
-}
-#else
-static iopf_step iopf_mutated(const struct rviommu *iommu, iopf_step step)
-{
-	return step;
-}
-#endif
-
 static void iopf_run(struct iopf_quiet *quiet, const iopf_step *step)
 {
 	for (; *step; step++)
-		iopf_mutated(quiet->ep->iommu, *step)(quiet);
+		rviommu_step(&quiet->ep->iommu->mutate, iopf_wrong, *step)(quiet);
 }
 
 /**

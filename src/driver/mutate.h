@@ -8,6 +8,7 @@
 
 #include <linux/compiler.h>
 #include <linux/kconfig.h>
+#include <linux/kernel.h>
 #include <linux/types.h>
 
 /**
@@ -183,5 +184,27 @@ enum rviommu_mutation {
 #define rviommu_mutates(object, what)						\
 	(IS_ENABLED(CONFIG_RVIOMMU_DEBUG) && (object)->mutate &&		\
 	 READ_ONCE(*(object)->mutate) == (what))
+
+/*
+ * Steps stand in a table, and beside it stands @wrong: what a mutation run does in the place of
+ * one, each with its "what", "step" and "instead". What is to be done in the place of @right?
+ * @mutate points to that of the IOMMU, or is NULL. Without CONFIG_RVIOMMU_DEBUG nothing is left
+ * of the table.
+ */
+#define rviommu_step(mutate, wrong, right)					\
+({										\
+	const enum rviommu_mutation *_mutate = (mutate);			\
+	const enum rviommu_mutation _now = _mutate ? READ_ONCE(*_mutate) :	\
+						     RVIOMMU_MUTATE_NOTHING;	\
+	const unsigned int _nr = IS_ENABLED(CONFIG_RVIOMMU_DEBUG) ?		\
+				 ARRAY_SIZE(wrong) : 0;				\
+	__auto_type _right = (right);						\
+	unsigned int _i = 0;							\
+										\
+	while (_i < _nr && ((wrong)[_i].what != _now ||				\
+			    (wrong)[_i].step != _right))			\
+		_i++;								\
+	_i < _nr ? (wrong)[_i].instead : _right;				\
+})
 
 #endif /* RVIOMMU_MUTATE_H */

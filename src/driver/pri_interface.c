@@ -585,7 +585,6 @@ static const pri_step pri_revival[] = {
 	pri_step_on, NULL
 };
 
-#ifdef CONFIG_RVIOMMU_DEBUG
 static void pri_step_none(struct pri_round *round)
 {
 }
@@ -609,22 +608,6 @@ static const struct {
 	{ RVIOMMU_MUTATE_FACE_ON_EARLY, pri_step_fence, pri_step_on },
 	{ RVIOMMU_MUTATE_FACE_ON_EARLY, pri_step_on, pri_step_fence },
 };
-
-static pri_step pri_mutated(const struct rviommu *iommu, pri_step step)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(pri_wrong); i++)
-		if (pri_wrong[i].step == step && rviommu_mutated(iommu, pri_wrong[i].what))
-			return pri_wrong[i].instead;
-	return step;
-}
-#else
-static pri_step pri_mutated(const struct rviommu *iommu, pri_step step)
-{
-	return step;
-}
-#endif
 
 /*
  * What could not be looked at may be after a while: a function wakes up after its IOMMU. Not for
@@ -662,7 +645,7 @@ void rviommu_pri_revive(struct work_struct *work)
 	if (!READ_ONCE(iommu->pageq.running))
 		return;
 	for (step = pri_revival; *step; step++) {
-		pri_mutated(iommu, *step)(&round);
+		rviommu_step(&iommu->mutate, pri_wrong, *step)(&round);
 		/* The first one finds out. */
 		if (!round.down)
 			break;
