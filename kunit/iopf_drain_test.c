@@ -468,11 +468,7 @@ static void drain_stalled_suspend(struct kunit *test)
 	struct iopftest_thread *detach, *suspend;
 	struct rviommu_pritest_job *job;
 
-	f->space[0].mode = IOPFTEST_STALL;
-	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
-	job = iopftest_go(f, 0, 0, 0, 1, 1);
-	iopftest_await_stalled(f, &f->space[0]);
-	detach = iopftest_detach_waits(f);
+	detach = iopftest_detach_waits(f, &job);
 	suspend = iopftest_start(f, drain_suspend);
 	KUNIT_EXPECT_TRUE(test, drain_leaves_others(f));
 	KUNIT_EXPECT_FALSE(test, completion_done(&suspend->done));

@@ -573,11 +573,7 @@ static void vf_beside_handler(struct kunit *test)
 	struct iopftest_thread *detach, *live;
 	struct rviommu_pritest_job *job;
 
-	f->space[0].mode = IOPFTEST_STALL;
-	KUNIT_ASSERT_EQ(test, iopftest_attach(f, 0, &f->space[0]), 0);
-	job = iopftest_go(f, 0, 0, 0, 1, 1);
-	iopftest_await_stalled(f, &f->space[0]);
-	detach = iopftest_detach_waits(f);
+	detach = iopftest_detach_waits(f, &job);
 	vf_fails = *(const bool *)test->param_value;
 	live = iopftest_start(f, vf_lives);
 	KUNIT_EXPECT_TRUE(test, iopftest_ends(live));

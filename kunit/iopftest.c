@@ -521,14 +521,22 @@ static void iopftest_detach_first(struct iopftest *f)
 
 /**
  * iopftest_detach_waits() - the first device is detached, and a handler of it is waited for
- * @f: devices and domains; the handler does not return
+ * @f: devices and domains; nothing is attached to the first device
+ * @job: what it had asked for, which comes to nothing
+ *
+ * The handler is that of the first domain. It returns when the test completes iopftest_space.go.
  *
  * Return: who waits, for iopftest_ends() after the handler has returned.
  */
-struct iopftest_thread *iopftest_detach_waits(struct iopftest *f)
+struct iopftest_thread *iopftest_detach_waits(struct iopftest *f,
+					      struct rviommu_pritest_job **job)
 {
 	struct iopftest_thread *t;
 
+	f->space[0].mode = IOPFTEST_STALL;
+	KUNIT_ASSERT_EQ(f->test, iopftest_attach(f, 0, &f->space[0]), 0);
+	*job = iopftest_go(f, 0, 0, 0, 1, 1);
+	iopftest_await_stalled(f, &f->space[0]);
 	init_completion(&iopftest_waiting);
 	kunit_activate_static_stub(f->test, rviommu_iopf_patience, iopftest_tell);
 	t = iopftest_start(f, iopftest_detach_first);

@@ -136,7 +136,8 @@ void iopftest_await_stalled(struct iopftest *f, struct iopftest_space *space);
 
 struct iopftest_thread *iopftest_start(struct iopftest *f, void (*act)(struct iopftest *f));
 bool iopftest_ends(struct iopftest_thread *t);
-struct iopftest_thread *iopftest_detach_waits(struct iopftest *f);
+struct iopftest_thread *iopftest_detach_waits(struct iopftest *f,
+					      struct rviommu_pritest_job **job);
 
 struct rviommu_sim_pri_stats iopftest_stats(struct iopftest *f, unsigned int dev);
 void iopftest_expect_clean(struct iopftest *f, unsigned int dev);

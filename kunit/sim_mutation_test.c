@@ -1343,28 +1343,44 @@ static int pri_answers(void *data)
 	return 0;
 }
 
+/* He has decided on one to the group that is outstanding; or NULL. */
+static struct task_struct *pri_begin_answer(struct scene *s, struct pri_answer *a)
+{
+	struct task_struct *task;
+
+	a->prgs = &s->ep->pri.prgs;
+	if (!rviommu_prgs_take(a->prgs, s->pasid, U64_MAX, &a->answer))
+		return NULL;
+	task = kthread_run(pri_answers, a, "rviommu_answer");
+	if (!IS_ERR(task))
+		return get_task_struct(task);
+	rviommu_prgs_answered(a->prgs, &a->answer);
+	return NULL;
+}
+
+/* One that was stopped before it ran has done nothing. */
+static void pri_end_answer(struct task_struct *task, struct pri_answer *a)
+{
+	if (kthread_stop_put(task))
+		rviommu_prgs_answered(a->prgs, &a->answer);
+}
+
 /* A response of somebody else is one of those, too, before it is queued. */
 static const char *pri_cancel_answered(struct scene *s)
 {
-	struct pri_answer a = { .prgs = &s->ep->pri.prgs };
+	struct task_struct *task = NULL;
 	const char *wrong = NULL;
-	struct task_struct *task;
+	struct pri_answer a;
 
-	if (!pri_begin_outstanding(s) || !rviommu_prgs_take(a.prgs, s->pasid, U64_MAX, &a.answer))
+	if (pri_begin_outstanding(s))
+		task = pri_begin_answer(s, &a);
+	if (!task)
 		return pri_end(s, CANNOT);
-	task = kthread_run(pri_answers, &a, "rviommu_answer");
-	if (IS_ERR(task)) {
-		rviommu_prgs_answered(a.prgs, &a.answer);
-		return pri_end(s, CANNOT);
-	}
-	get_task_struct(task);
 	if (rviommu_iopf_cancel(s->dev, s->pasid))
 		wrong = CANNOT;
 	else if (!list_empty(&a.prgs->answers))
 		wrong = "it fences before a response is queued";
-	/* One that was stopped before it ran has done nothing. */
-	if (kthread_stop_put(task))
-		rviommu_prgs_answered(a.prgs, &a.answer);
+	pri_end_answer(task, &a);
 	return pri_end(s, wrong);
 }
 
@@ -1736,22 +1752,16 @@ static const char *pri_revive_unread(struct scene *s)
 /* A response that somebody had decided on before */
 static const char *pri_revive_answered(struct scene *s)
 {
-	struct pri_answer a = { .prgs = &s->ep->pri.prgs };
-	struct task_struct *task;
+	struct task_struct *task = NULL;
+	struct pri_answer a;
 	const char *wrong;
 
-	if (!pri_begin_outstanding(s) || !pri_fails(s) ||
-	    !rviommu_prgs_take(a.prgs, s->pasid, U64_MAX, &a.answer))
+	if (pri_begin_outstanding(s) && pri_fails(s))
+		task = pri_begin_answer(s, &a);
+	if (!task)
 		return pri_end(s, CANNOT);
-	task = kthread_run(pri_answers, &a, "rviommu_answer");
-	if (IS_ERR(task)) {
-		rviommu_prgs_answered(a.prgs, &a.answer);
-		return pri_end(s, CANNOT);
-	}
-	get_task_struct(task);
 	wrong = pri_revive(s);
-	if (kthread_stop_put(task))
-		rviommu_prgs_answered(a.prgs, &a.answer);
+	pri_end_answer(task, &a);
 	return pri_end(s, wrong);
 }
 
